@@ -1,0 +1,1 @@
+"""State that outlives a run: runs, locks, tokens, breakers, cursors, ledger. The only writer of those tables."""

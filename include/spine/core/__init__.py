@@ -1,0 +1,1 @@
+"""Names, errors, settings and time. Imports nothing of ours."""

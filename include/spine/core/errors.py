@@ -1,0 +1,208 @@
+"""Every failure of the spine, as one tree.
+
+SpineError
+├── ConfigError              CONFIG_INVALID           a spec, entity, setting or argument is wrong
+├── ConnectorError
+│   ├── AuthFailed           CONNECTOR_AUTH_FAILED    401  fail at once, pause the connector
+│   ├── RateLimited          CONNECTOR_RATE_LIMITED   429  retry after `retry_after` seconds
+│   ├── SourceUnavailable    SOURCE_UNAVAILABLE       503  network, time-out, 5xx: retry with jitter
+│   ├── SourceRejected       SOURCE_REJECTED          400  the source refused the request: do not retry
+│   ├── CircuitOpen          CIRCUIT_OPEN             503  breaker is open: retry after it half-opens
+│   └── SchemaMismatch       SCHEMA_MISMATCH          422  the source's shape is not what the spec reads
+├── SyncInProgress           SYNC_IN_PROGRESS         409  another run holds this connection
+├── LakeError                LAKE_FAILED                   a Delta table could not be read or written
+├── QualityFailed            QUALITY_FAILED                the gate refused the staged frame
+├── ConservationFailed       CONSERVATION_FAILED           rows in != rows accounted for
+├── DeleteSweepRefused       DELETE_SWEEP_REFUSED          a full read would delete more than its share
+├── IdentityConflict         IDENTITY_CONFLICT        409  two strong, mutually exclusive candidates
+├── PublishFailed            PUBLISH_FAILED                Gold could not be published to PostgreSQL
+├── JobFailed                JOB_FAILED                    a Spark job died without saying why
+└── ControlPlaneUnavailable  CONTROL_UNAVAILABLE      503  PostgreSQL cannot be reached
+
+An error takes facts (where it happened) and ends with what to do next. It never holds a secret or a whole record.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+
+class SpineError(Exception):
+    """Root of all our errors.
+
+    `message` says what happened, `where` holds facts such as connection, stream, page and row, `hint` says what to do.
+    """
+
+    code: ClassVar[str] = "SPINE_ERROR"
+    retryable: ClassVar[bool] = False
+    http_status: ClassVar[int] = 500
+
+    def __init__(self, message: str, *, hint: str = "", retry_after: float | None = None, **where: Any) -> None:
+        self.message = message
+        self.hint = hint
+        self.retry_after = retry_after
+        self.where = {key: value for key, value in where.items() if value is not None}
+        super().__init__(self.describe())
+
+    def describe(self) -> str:
+        """One line: `[CODE] what happened (connection=…, stream=…). What to do.`"""
+        facts = ", ".join(f"{key}={value}" for key, value in self.where.items())
+        text = f"[{self.code}] {self.message}"
+        if facts:
+            text += f" ({facts})"
+        if self.hint:
+            text += f". {self.hint}"
+        return text
+
+    def as_dict(self) -> dict[str, Any]:
+        """The error as JSON-ready values, as written to job result files and run logs."""
+        return {
+            "code": self.code,
+            "message": self.message,
+            "hint": self.hint,
+            "retry_after": self.retry_after,
+            "where": {key: str(value) for key, value in self.where.items()},
+        }
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (error_from_dict, (self.as_dict(),))
+
+
+class ConfigError(SpineError):
+    """A spec, entity, setting or argument is wrong; names file, line and field where known."""
+
+    code = "CONFIG_INVALID"
+    http_status = 422
+
+
+class ConnectorError(SpineError):
+    """A source could not be read."""
+
+    code = "CONNECTOR_FAILED"
+    http_status = 502
+
+
+class AuthFailed(ConnectorError):
+    """The source refused our credentials and a refresh did not help."""
+
+    code = "CONNECTOR_AUTH_FAILED"
+    http_status = 401
+
+
+class RateLimited(ConnectorError):
+    """The source's limit is used up; `retry_after` is the server's own wish in seconds."""
+
+    code = "CONNECTOR_RATE_LIMITED"
+    retryable = True
+    http_status = 429
+
+
+class SourceUnavailable(ConnectorError):
+    """Network failure, time-out, cut body or 5xx, after the client's own retries."""
+
+    code = "SOURCE_UNAVAILABLE"
+    retryable = True
+    http_status = 503
+
+
+class SourceRejected(ConnectorError):
+    """The source answered that the request itself is wrong (4xx other than 401, 403, 408, 429)."""
+
+    code = "SOURCE_REJECTED"
+    http_status = 400
+
+
+class CircuitOpen(ConnectorError):
+    """The connection failed too often in a row; `retry_after` is the time until the breaker half-opens."""
+
+    code = "CIRCUIT_OPEN"
+    retryable = True
+    http_status = 503
+
+
+class SchemaMismatch(ConnectorError):
+    """What the source sent does not have the shape that the spec reads."""
+
+    code = "SCHEMA_MISMATCH"
+    http_status = 422
+
+
+class SyncInProgress(SpineError):
+    """Another run holds this connection."""
+
+    code = "SYNC_IN_PROGRESS"
+    http_status = 409
+
+
+class LakeError(SpineError):
+    """A Delta table could not be read or written."""
+
+    code = "LAKE_FAILED"
+    retryable = True
+
+
+class QualityFailed(SpineError):
+    """The gate refused the staged frame; readers keep the old version."""
+
+    code = "QUALITY_FAILED"
+    http_status = 422
+
+
+class ConservationFailed(SpineError):
+    """Rows in differ from published + quarantined + superseded + filtered."""
+
+    code = "CONSERVATION_FAILED"
+
+
+class DeleteSweepRefused(SpineError):
+    """A full read would mark more than the allowed share of a stream as deleted."""
+
+    code = "DELETE_SWEEP_REFUSED"
+    http_status = 422
+
+
+class IdentityConflict(SpineError):
+    """Two strong candidates exclude each other; the record stays unlinked and waits for a steward."""
+
+    code = "IDENTITY_CONFLICT"
+    http_status = 409
+
+
+class PublishFailed(SpineError):
+    """Gold could not be published to PostgreSQL; analysts keep the former publication."""
+
+    code = "PUBLISH_FAILED"
+    retryable = True
+
+
+class JobFailed(SpineError):
+    """A Spark job ended without a result file: killed, out of memory, or its session was lost."""
+
+    code = "JOB_FAILED"
+    retryable = True
+
+
+class ControlPlaneUnavailable(SpineError):
+    """PostgreSQL cannot be reached."""
+
+    code = "CONTROL_UNAVAILABLE"
+    retryable = True
+    http_status = 503
+
+
+def _tree(root: type[SpineError]) -> dict[str, type[SpineError]]:
+    found = {root.code: root}
+    for child in root.__subclasses__():
+        found.update(_tree(child))
+    return found
+
+
+def error_from_dict(data: dict[str, Any]) -> SpineError:
+    """The error that `as_dict` described; an unknown code becomes JobFailed so that nothing is swallowed."""
+    kind = _tree(SpineError).get(str(data.get("code")), JobFailed)
+    return kind(
+        str(data.get("message", "")),
+        hint=str(data.get("hint", "")),
+        retry_after=data.get("retry_after"),
+        **{str(key): value for key, value in dict(data.get("where") or {}).items()},
+    )

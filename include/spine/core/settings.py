@@ -1,0 +1,52 @@
+"""Where things are and how big they may get: read once from the environment, no other module reads `os.environ`."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+
+PROJECT = Path(__file__).resolve().parents[3]
+
+
+def _path(name: str, default: Path) -> Path:
+    return Path(os.environ.get(name, str(default))).expanduser().resolve()
+
+
+def _lake_uri() -> str:
+    raw = os.environ.get("SPINE_LAKE", str(PROJECT / "lake"))
+    return raw.rstrip("/") if "://" in raw else str(Path(raw).expanduser().resolve())
+
+
+@dataclass(frozen=True)
+class Settings:
+    """All settings of one process. Sizes are bytes, times seconds.
+
+    `home` holds what the embedded services keep (PostgreSQL, Airflow, jars, logs, validation pages); `lake` is a folder or `s3://…`.
+    """
+
+    home: Path = field(default_factory=lambda: _path("SPINE_HOME", PROJECT / ".spine"))
+    lake: str = field(default_factory=_lake_uri)
+    sources: Path = field(default_factory=lambda: _path("SPINE_SOURCES", PROJECT / "include" / "sources"))
+    entities: Path = field(default_factory=lambda: _path("SPINE_ENTITIES", PROJECT / "include" / "entities"))
+    postgres: str = field(default_factory=lambda: os.environ.get("SPINE_POSTGRES", ""))
+    batch_size: int = field(default_factory=lambda: min(5000, int(os.environ.get("SYNC_BATCH_SIZE", "1000"))))
+    pool_size: int = field(default_factory=lambda: int(os.environ.get("CONNECTOR_POOL_SIZE", "10")))
+    match_threshold: float = field(default_factory=lambda: float(os.environ.get("IDENTITY_MATCH_THRESHOLD", "0.85")))
+    flush_bytes: int = field(default_factory=lambda: int(os.environ.get("SPINE_FLUSH_BYTES", str(16 * 1024 * 1024))))
+    flush_seconds: float = field(default_factory=lambda: float(os.environ.get("SPINE_FLUSH_SECONDS", "30")))
+
+    @property
+    def jars(self) -> Path:
+        """Folder with Delta's jars, resolved once at set-up."""
+        return self.home / "jars"
+
+    @property
+    def validations(self) -> Path:
+        """Folder with one JSON and one HTML page per validation."""
+        return self.home / "validations"
+
+
+def settings() -> Settings:
+    """The settings as the environment says now (cheap; tests change the environment)."""
+    return Settings()

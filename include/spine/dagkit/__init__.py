@@ -1,0 +1,1 @@
+"""Turns a spec into a DAG. The only place that maps our errors to retries."""

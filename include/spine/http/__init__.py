@@ -1,0 +1,1 @@
+"""Client decides, auth signs, transport sends. None knows what a source is."""

@@ -1,0 +1,1 @@
+"""Source field to canonical field. Pure: columns in, columns out."""

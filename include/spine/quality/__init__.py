@@ -1,0 +1,1 @@
+"""Decides whether a table may be read by the next layer, and says why not."""

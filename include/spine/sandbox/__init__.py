@@ -1,0 +1,1 @@
+"""Small HTTP servers that behave like vendors, for the demo and the tests."""

@@ -1,0 +1,1 @@
+"""Behaviour of odd sources, one module each, named like the source."""
