@@ -34,6 +34,10 @@ class Settings:
     pool_size: int = field(default_factory=lambda: int(os.environ.get("CONNECTOR_POOL_SIZE", "10")))
     match_threshold: float = field(default_factory=lambda: float(os.environ.get("IDENTITY_MATCH_THRESHOLD", "0.85")))
     flush_bytes: int = field(default_factory=lambda: int(os.environ.get("SPINE_FLUSH_BYTES", str(16 * 1024 * 1024))))
+    spark_master: str = field(default_factory=lambda: os.environ.get("SPINE_SPARK_MASTER", "local[2]"))
+    spark_memory: str = field(default_factory=lambda: os.environ.get("SPINE_SPARK_MEMORY", "1g"))
+    spark_remote: str = field(default_factory=lambda: os.environ.get("SPARK_REMOTE", ""))
+    s3_endpoint: str = field(default_factory=lambda: os.environ.get("AWS_ENDPOINT_URL", ""))
     flush_seconds: float = field(default_factory=lambda: float(os.environ.get("SPINE_FLUSH_SECONDS", "30")))
 
     @property

@@ -1,0 +1,179 @@
+"""The model of `include/sources/<source>.yaml`: everything that is said about a source, in about fifteen words."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from functools import lru_cache
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from spine.core.declarations import load_declaration
+from spine.core.entities import Strict
+from spine.core.errors import ConfigError
+from spine.core.mapping import Mapping
+from spine.core.names import require_word
+from spine.core.settings import settings
+
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+
+
+def _duration(value: Any) -> Any:
+    found = re.fullmatch(r"(\d+)([smhd])", value) if isinstance(value, str) else None
+    return timedelta(**{_UNITS[found[2]]: int(found[1])}) if found else value
+
+
+Duration = Annotated[timedelta, BeforeValidator(_duration)]
+Tier = Literal["critical", "standard", "best_effort"]
+TIER_SCHEDULE: dict[str, str] = {"critical": "0 * * * *", "standard": "0 2 * * *", "best_effort": "0 3 * * 0"}
+
+
+class Auth(Strict):
+    """How requests are signed; the secrets are in the Connection. `rotates`: each refresh token works once."""
+
+    type: Literal["none", "bearer", "basic", "api_key", "oauth2"] = "none"
+    header: str = "X-API-Key"
+    grant: Literal["refresh_token", "client_credentials"] = "refresh_token"
+    token_path: str = "/oauth2/token"
+    rotates: bool = False
+
+
+class RateLimit(Strict):
+    """Token bucket per connection, shared by all its streams and workers; `share` is the part of the vendor's limit we may use."""
+
+    requests: int = Field(default=100, ge=1)
+    per: Duration = timedelta(seconds=60)
+    burst: int = Field(default=150, ge=1)
+    share: float = Field(default=1.0, gt=0, le=1)
+
+
+class Retry(Strict):
+    """Retries of one HTTP request: exponential with full jitter, seconds (SYN-17)."""
+
+    max_retries: int = Field(default=5, ge=0, le=20)
+    base: float = 2.0
+    cap: float = 300.0
+
+
+class Timeouts(Strict):
+    """Seconds to connect and to wait for the next bytes (SYN-32)."""
+
+    connect: float = 30.0
+    read: float = 60.0
+
+
+class Cursor(Strict):
+    """The field that orders changes. `lookback` is read again on each run, for records committed late."""
+
+    field: str
+    lookback: Duration = timedelta(minutes=5)
+    since: str | None = None
+    until: str | None = None
+
+
+class Paging(Strict):
+    """How the next page is found. `next` is a JMESPath into the answer, `param` the request parameter that carries it."""
+
+    type: Literal["none", "cursor", "offset", "page", "next_url", "link_header"] = "none"
+    next: str | None = None
+    param: str | None = None
+    size: int = Field(default=1000, ge=1, le=5000)
+    size_param: str | None = None
+
+
+class Deletes(Strict):
+    """How deletes are seen and what they do. `sweep`: a full read marks what it did not see, up to `max_share` of the stream."""
+
+    mode: Literal["soft_delete", "hard_delete", "ignore"] = "soft_delete"
+    detect: Literal["none", "flag", "archived", "sweep"] = "none"
+    field: str | None = None
+    max_share: float = Field(default=0.2, gt=0, le=1)
+
+
+class Stream(Strict):
+    """One table, object or endpoint of a source, and the canonical entity it becomes."""
+
+    name: str
+    path: str = ""
+    object: str | None = None
+    params: dict[str, str] = Field(default_factory=dict)
+    records: str = "@"
+    key: tuple[str, ...] = Field(min_length=1)
+    fields: tuple[str, ...] = ()
+    required_fields: tuple[str, ...] = ()
+    cursor: Cursor | None = None
+    paging: Paging = Paging()
+    deletes: Deletes = Deletes()
+    entity: str
+    mapping: Mapping
+
+    @model_validator(mode="after")
+    def _name_is_word(self) -> Stream:
+        require_word(self.name, "stream")
+        return self
+
+
+class Source(Strict):
+    """A whole source. `kind`: generic needs YAML only; hybrid and custom have a module in `spine.sources.custom`."""
+
+    source: str
+    label: str
+    description: str = ""
+    domain: Literal["revops", "finops", "supportops", "marketingops", "hr"]
+    kind: Literal["generic", "hybrid", "custom", "files"] = "generic"
+    auth: Auth = Auth()
+    tier: Tier = "standard"
+    schedule: str | None = None
+    rate_limit: RateLimit = RateLimit()
+    retry: Retry = Retry()
+    timeouts: Timeouts = Timeouts()
+    headers: dict[str, str] = Field(default_factory=dict)
+    streams: tuple[Stream, ...] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _names(self) -> Source:
+        require_word(self.source, "source")
+        names = [stream.name for stream in self.streams]
+        if len(set(names)) != len(names):
+            raise ValueError(f"stream names repeat: {names}")
+        return self
+
+    @property
+    def cron(self) -> str:
+        """The schedule, by its own word or by its tier (SYN-16)."""
+        return self.schedule or TIER_SCHEDULE[self.tier]
+
+    @property
+    def entities(self) -> tuple[str, ...]:
+        """The canonical entities that this source feeds, sorted."""
+        return tuple(sorted({stream.entity for stream in self.streams}))
+
+    def stream(self, name: str) -> Stream:
+        """The stream of that name. Raises ConfigError that lists the known ones."""
+        for stream in self.streams:
+            if stream.name == name:
+                return stream
+        raise ConfigError(f"source {self.source!r} has no stream {name!r}", hint=f"It has {[s.name for s in self.streams]}")
+
+
+@lru_cache(maxsize=1024)
+def _load(path: Path, _modified: int) -> Source:
+    source = load_declaration(path, Source)
+    if source.source != path.stem:
+        raise ConfigError(f"{path}:1: source: is {source.source!r}, but the file is named {path.stem!r}", file=str(path))
+    return source
+
+
+def load_source(name: str, folder: Path | None = None) -> Source:
+    """The source declared in `<folder>/<name>.yaml`. Raises ConfigError with file, line and field."""
+    path = (folder or settings().sources) / f"{name}.yaml"
+    if not path.is_file():
+        raise ConfigError(f"no source {name!r}", hint=f"Declare it in {path}")
+    return _load(path, path.stat().st_mtime_ns)
+
+
+def source_names(folder: Path | None = None) -> list[str]:
+    """Names of all declared sources, sorted, without reading them."""
+    return sorted(path.stem for path in (folder or settings().sources).glob("*.yaml"))
