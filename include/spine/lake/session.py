@@ -1,0 +1,111 @@
+"""The one way by which jobs and tests get a Spark session, and the one set of Spark settings behind it.
+
+The environment decides: `SPARK_REMOTE` (`sc://host:port`) gives a client of a warm Spark Connect server; a process started by spark-submit
+gets the session that spark-submit configured; anything else starts a local JVM. Never touches the SparkContext or the JVM itself.
+Settings: https://spark.apache.org/docs/latest/configuration.html and https://docs.delta.io/latest/delta-batch.html.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from spine.core.errors import ConfigError
+from spine.core.settings import settings
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+LOOPBACK = "127.0.0.1"
+_LOG4J = Path(__file__).with_name("log4j2.properties")
+
+# What a session may set after its JVM has started; sent by Connect clients too, so that both ways compute alike.
+SESSION_CONF = {
+    "spark.sql.session.timeZone": "UTC",
+    "spark.sql.ansi.enabled": "true",
+    "spark.sql.shuffle.partitions": "4",
+    "spark.sql.adaptive.enabled": "true",
+    "spark.sql.adaptive.coalescePartitions.enabled": "true",
+    "spark.sql.execution.arrow.pyspark.enabled": "true",
+    # Reading a table's log is one Spark job per snapshot: with 50 partitions (the default) it outlasts a small MERGE.
+    "spark.databricks.delta.snapshotPartitions": "2",
+    # delta-rs, DuckDB and Polars must be able to open what Spark writes.
+    "spark.databricks.delta.properties.defaults.enableDeletionVectors": "false",
+}
+
+
+def delta_jars() -> list[Path]:
+    """Delta's jars as `make setup` left them. Raises ConfigError if there are none."""
+    found = sorted(settings().jars.glob("*.jar"))
+    if not found:
+        raise ConfigError(f"No Delta jars in {settings().jars}", hint="Run `make setup` once, with network")
+    return found
+
+
+def spark_conf(master: str | None = None) -> dict[str, str]:
+    """Every Spark setting of the spine for a driver on `master` (default: `SPINE_SPARK_MASTER`), without the master itself.
+
+    Shared by the session builder, spark-submit and the Connect server. Holds no secret: S3 keys stay in the environment.
+    Raises ConfigError if Delta's jars are missing.
+    """
+    chosen = settings().spark_master if master is None else master
+    conf = {
+        **SESSION_CONF,
+        "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
+        "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
+        "spark.sql.warehouse.dir": str(settings().home / "warehouse"),
+        "spark.driver.memory": settings().spark_memory,
+        "spark.driver.extraJavaOptions": _java_options(),
+        "spark.ui.enabled": "false",
+        "spark.ui.showConsoleProgress": "false",
+        **_jars_conf(chosen),
+        **_storage_conf(),
+    }
+    if chosen.startswith("local"):
+        conf |= {"spark.driver.bindAddress": LOOPBACK, "spark.driver.host": LOOPBACK}
+    return conf
+
+
+def _java_options() -> str:
+    log4j = f"-Dlog4j2.configurationFile={_LOG4J.as_uri()}"
+    return " ".join([log4j, f"-Dderby.system.home={settings().home / 'derby'}", settings().spark_java_options]).strip()
+
+
+def _jars_conf(master: str) -> dict[str, str]:
+    paths = [str(path) for path in delta_jars()]
+    if master.startswith("local"):
+        return {"spark.driver.extraClassPath": os.pathsep.join(paths)}  # no copy into every session, as `spark.jars` makes
+    return {"spark.jars": ",".join(paths)}
+
+
+def _storage_conf() -> dict[str, str]:
+    """How Spark reads an `s3://` lake; the keys come from `AWS_ACCESS_KEY_ID` and `AWS_SECRET_ACCESS_KEY` of each process."""
+    if not settings().lake.startswith("s3://"):
+        return {}
+    conf = {"spark.hadoop.fs.s3.impl": "org.apache.hadoop.fs.s3a.S3AFileSystem"}
+    if endpoint := settings().s3_endpoint:
+        conf |= {
+            "spark.hadoop.fs.s3a.endpoint": endpoint,
+            "spark.hadoop.fs.s3a.path.style.access": "true",
+            "spark.hadoop.fs.s3a.connection.ssl.enabled": str(endpoint.startswith("https")).lower(),
+        }
+    return conf
+
+
+def spark_session(app_name: str) -> SparkSession:
+    """A Spark session with the spine's settings, or the one this process already has.
+
+    Raises ConfigError if a local JVM would have to start without Delta's jars.
+    """
+    from pyspark.sql import SparkSession
+
+    if settings().spark_remote:
+        session = SparkSession.builder.remote(settings().spark_remote).getOrCreate()
+        for key, value in SESSION_CONF.items():
+            session.conf.set(key, value)
+        return session
+    builder = SparkSession.builder.appName(app_name)
+    if "PYSPARK_GATEWAY_PORT" in os.environ:  # set by spark-submit alone: its JVM is up and configured
+        return builder.config(map=dict(SESSION_CONF)).getOrCreate()
+    return builder.master(settings().spark_master).config(map=dict(spark_conf())).getOrCreate()
