@@ -1,0 +1,1 @@
+"""Everything that knows about Delta: paths, schemas, appends, merges, care."""
