@@ -9,7 +9,8 @@ from pydantic import Field, field_validator, model_validator
 from spine.core.entities import Strict
 
 Transform = Literal[
-    "none", "trim", "lower", "upper", "title", "digits", "email", "phone", "date", "timestamp", "epoch_ms", "cents", "boolean", "url_domain",
+    "none", "trim", "lower", "upper", "title", "digits", "email", "phone", "date", "timestamp", "epoch_ms", "cents", "boolean",
+    "url_domain",
 ]  # fmt: skip
 
 

@@ -1,0 +1,48 @@
+"""The frame of every Spark job: run, then leave a result file that says what happened, so that no caller parses a log."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from spine.core.errors import JobFailed, SpineError, error_from_dict
+
+
+def run_job(work: Callable[[], dict[str, Any]], result_file: Path | None) -> int:
+    """Run `work` and write `{"ok": …, "result" | "error": …}` to `result_file`; returns the process's exit code."""
+    try:
+        outcome: dict[str, Any] = {"ok": True, "result": work()}
+    except SpineError as error:
+        outcome = {"ok": False, "error": error.as_dict()}
+        print(error.describe(), file=sys.stderr)
+    except Exception as error:
+        traceback.print_exc()
+        summary = str(error).splitlines()[0][:500] if str(error) else type(error).__name__
+        failure = JobFailed(summary, hint="The task log holds the traceback", cause=type(error).__name__)
+        outcome = {"ok": False, "error": failure.as_dict()}
+    if result_file is not None:
+        _write(result_file, outcome)
+    return 0 if outcome["ok"] else 1
+
+
+def read_result(result_file: Path, job: str) -> dict[str, Any]:
+    """What a job left. Raises the job's own error, or JobFailed when it died without a word."""
+    if not result_file.is_file():
+        raise JobFailed(f"{job} ended without a result", hint="It was killed or ran out of memory; it is safe to run it again", job=job)
+    outcome = orjson.loads(result_file.read_bytes())
+    if not outcome["ok"]:
+        raise error_from_dict(outcome["error"])
+    result: dict[str, Any] = outcome["result"]
+    return result
+
+
+def _write(path: Path, outcome: dict[str, Any]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(".partial")
+    partial.write_bytes(orjson.dumps(outcome, default=str))
+    partial.replace(path)
