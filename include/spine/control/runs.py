@@ -1,0 +1,155 @@
+"""What ran: one row per run of a connection (OBS-02) and one per stream in it. Writing the same run again changes that row."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from sqlalchemy import text
+
+from spine.control.database import Database
+from spine.core.errors import SpineError
+from spine.core.names import job_name
+
+Status = Literal["running", "success", "partial", "failed", "skipped"]
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run of one connection. Airflow's run ids repeat between DAGs, so a run is known by tenant, source and run id."""
+
+    tenant: str
+    source: str
+    run_id: str
+    connection_id: str
+    mode: str
+    triggered_by: str = ""
+    interval_start: datetime | None = None
+    interval_end: datetime | None = None
+
+
+@dataclass(frozen=True)
+class StreamResult:
+    """What one stream's part of a run did; numbers are those of committed pages."""
+
+    rows: int = 0
+    bytes: int = 0
+    pages: int = 0
+    cursor_from: str | None = None
+    cursor_to: str | None = None
+
+
+@dataclass(frozen=True)
+class RunSummary:
+    """One line of the run log."""
+
+    source: str
+    run_id: str
+    connection_id: str
+    mode: str
+    status: str
+    triggered_by: str
+    started_at: datetime
+    ended_at: datetime | None
+    interval_start: datetime | None
+    interval_end: datetime | None
+    rows_processed: int
+    error_summary: str
+
+
+def start(database: Database, run: Run) -> None:
+    """Note that `run` is running; a retry keeps the first start time and clears the former end."""
+    with database.tenant(run.tenant) as connection:
+        connection.execute(
+            text("""
+            INSERT INTO spine.sync_runs (tenant_id, source, run_id, connection_id, mode, triggered_by, status, started_at,
+                                         interval_start, interval_end)
+            VALUES (:tenant, :source, :run_id, :connection_id, :mode, :triggered_by, 'running', clock_timestamp(),
+                    :interval_start, :interval_end)
+            ON CONFLICT (tenant_id, source, run_id) DO UPDATE SET status = 'running', ended_at = NULL, error_summary = ''
+            """),
+            vars(run),
+        )
+
+
+def finish(database: Database, run: Run, status: Status, *, error: SpineError | None = None) -> None:
+    """Note how `run` ended; its rows are the sum over its streams. Works also where `start` never ran."""
+    with database.tenant(run.tenant) as connection:
+        connection.execute(
+            text("""
+            INSERT INTO spine.sync_runs AS r (tenant_id, source, run_id, connection_id, mode, triggered_by, status, started_at,
+                                              ended_at, interval_start, interval_end, rows_processed, error_summary)
+            VALUES (:tenant, :source, :run_id, :connection_id, :mode, :triggered_by, :status, clock_timestamp(),
+                    clock_timestamp(), :interval_start, :interval_end, 0, :error)
+            ON CONFLICT (tenant_id, source, run_id) DO UPDATE
+            SET status = excluded.status, ended_at = excluded.ended_at, error_summary = excluded.error_summary,
+                rows_processed = (SELECT coalesce(sum(s.rows), 0) FROM spine.stream_runs s
+                                  WHERE s.tenant_id = r.tenant_id AND s.source = r.source AND s.run_id = r.run_id)
+            """),
+            {**vars(run), "status": status, "error": str(error) if error else ""},
+        )
+
+
+def start_stream(database: Database, run: Run, stream: str) -> None:
+    """Note that a stream of a started run is being read."""
+    _write_stream(database, run, stream, "running", StreamResult(), None)
+
+
+def finish_stream(
+    database: Database, run: Run, stream: str, status: Status, result: StreamResult, *, error: SpineError | None = None
+) -> None:
+    """Note how a stream of a started run ended, with its counts and cursors."""
+    _write_stream(database, run, stream, status, result, error)
+
+
+def _write_stream(database: Database, run: Run, stream: str, status: Status, result: StreamResult, error: SpineError | None) -> None:
+    with database.tenant(run.tenant) as connection:
+        connection.execute(
+            text("""
+            INSERT INTO spine.stream_runs (tenant_id, source, run_id, stream, job, status, started_at, ended_at, rows, bytes,
+                                           pages, cursor_from, cursor_to, error_code, error_message)
+            VALUES (:tenant, :source, :run_id, :stream, :job, :status, clock_timestamp(),
+                    CASE WHEN :status = 'running' THEN NULL ELSE clock_timestamp() END, :rows, :bytes,
+                    :pages, :cursor_from, :cursor_to, :error_code, :error_message)
+            ON CONFLICT (tenant_id, source, run_id, stream) DO UPDATE
+            SET status = excluded.status, ended_at = excluded.ended_at, rows = excluded.rows, bytes = excluded.bytes,
+                pages = excluded.pages, cursor_from = excluded.cursor_from, cursor_to = excluded.cursor_to,
+                error_code = excluded.error_code, error_message = excluded.error_message
+            """),
+            {
+                **vars(run),
+                **vars(result),
+                "stream": stream,
+                "job": job_name(run.source, stream, run.mode),
+                "status": status,
+                "error_code": error.code if error else "",
+                "error_message": error.message if error else "",
+            },
+        )
+
+
+def recent_runs(database: Database, tenant: str, *, source: str | None = None, limit: int = 50) -> Sequence[RunSummary]:
+    """The tenant's latest runs, newest first."""
+    with database.tenant(tenant) as connection:
+        rows = connection.execute(
+            text("""
+            SELECT source, run_id, connection_id, mode, status, triggered_by, started_at, ended_at, interval_start,
+                   interval_end, rows_processed, error_summary
+            FROM spine.sync_runs WHERE CAST(:source AS text) IS NULL OR source = :source
+            ORDER BY started_at DESC, run_id LIMIT :limit
+            """),
+            {"source": source, "limit": limit},
+        )
+        return [RunSummary(**row) for row in rows.mappings()]
+
+
+def stream_runs(database: Database, tenant: str, source: str, run_id: str) -> Sequence[dict[str, object]]:
+    """The streams of one run, by name, as dictionaries of the table's columns."""
+    with database.tenant(tenant) as connection:
+        rows = connection.execute(
+            text("SELECT * FROM spine.stream_runs WHERE source = :source AND run_id = :run_id ORDER BY stream"),
+            {"source": source, "run_id": run_id},
+        )
+        return [dict(row) for row in rows.mappings()]
