@@ -1,0 +1,8 @@
+"""Holds no DAG: reading it fails, with file, line and field, as long as a source or entity declaration is broken."""
+
+from airflow.sdk import get_parsing_context
+
+from spine.sources.check import require_valid_declarations
+
+if get_parsing_context().dag_id is None:
+    require_valid_declarations()

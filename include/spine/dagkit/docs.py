@@ -1,0 +1,68 @@
+"""What an operator reads on a DAG's page: what it does, and what to do when it fails."""
+
+from __future__ import annotations
+
+from spine.core.entities import Entity
+from spine.core.names import bronze_table, gold_table, quarantine_table, silver_table
+from spine.sources.spec import Source
+
+_FAILURES = """
+### When it fails
+
+The failed task's log ends with one line `[CODE] what, where. What to do.`
+
+| code | what it means | what to do |
+| --- | --- | --- |
+| CONNECTOR_AUTH_FAILED | the source refused our credentials | renew the secret in the Connection, then clear the failed task |
+| CONNECTOR_RATE_LIMITED | the source's limit is used up | nothing: it retries when the server allows |
+| SOURCE_UNAVAILABLE, CIRCUIT_OPEN | network, time-out or 5xx | nothing at first: it retries with growing delays |
+| SCHEMA_MISMATCH | a field that the spec needs is gone | compare the source's fields with the spec, adjust the mapping |
+| SYNC_IN_PROGRESS | another run holds this connection | wait for it, or see who holds it with `spine status` |
+| QUALITY_FAILED | the gate refused the data; readers keep the old version | open *Validation* on the `normalize` task |
+| CONSERVATION_FAILED | rows went missing between layers | keep the run and see docs/operations.md |
+
+Every task may be cleared and run again: a retry goes on from the last committed page and never doubles a row.
+More: docs/operations.md.
+"""
+
+
+def sync_doc(source: Source) -> str:
+    """Markdown for the page of `sync_<source>`."""
+    rows = "\n".join(
+        f"| {stream.name} | `{bronze_table(source.source, stream.name)}` | `{silver_table(source.source, stream.entity)}` |"
+        f" `{quarantine_table(source.source, stream.entity)}` |"
+        for stream in source.streams
+    )
+    return f"""## {source.label} → Bronze → Silver
+
+{source.description}
+
+**Trigger** with *mode* `incremental` (from the saved cursor), `full` (everything, then sets the cursor) or
+`renormalize` (no extraction: Silver again from Bronze).
+**Backfill** reads exactly the chosen intervals and leaves the cursor alone. A *dry run* reads and counts, and writes nothing.
+
+| stream | Bronze | Silver | quarantine |
+| --- | --- | --- | --- |
+{rows}
+{_FAILURES}"""
+
+
+def resolve_doc(entity: Entity) -> str:
+    """Markdown for the page of `resolve_<entity>`."""
+    return f"""## {entity.label}: Silver → Gold → PostgreSQL
+
+Finds which source records are the same {entity.label.lower()}, keeps their ids, chooses golden values and publishes them.
+Runs whenever a Silver table of this entity has a new version; without changes it writes nothing.
+
+Reads every Silver table of `{entity.entity}`; writes `{gold_table(entity.domain, entity.entity)}` and the `gold_identity_*` tables;
+publishes the views `gold.{entity.entity}` and `gold.{entity.entity}_sources`.
+*relearn* learns the weights anew, which may move many entities.
+{_FAILURES}"""
+
+
+MAINTAIN_DOC = f"""## Care of the lake
+
+Compacts small files, archives Bronze older than 30 days and then removes it, prunes Silver by its retention, vacuums.
+Gold is never deleted.
+A *dry run* says what would be done.
+{_FAILURES}"""

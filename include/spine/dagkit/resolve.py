@@ -1,0 +1,57 @@
+"""An entity becomes the DAG `resolve_<entity>`: resolve → publish, woken by the Silver tables that hold it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from airflow.sdk import DAG, Asset, AssetAny, Param, get_current_context, task
+
+from spine.core.entities import Entity
+from spine.core.names import gold_asset
+from spine.dagkit.docs import resolve_doc
+from spine.dagkit.policies import deadline, default_args
+from spine.dagkit.spark import SpineSparkOperator
+from spine.dagkit.sync import START, asset
+
+
+def build_resolve_dag(entity: Entity, sources: list[str]) -> DAG:
+    """The DAG of one entity; `sources` are those whose Silver tables hold it. Touches no network, no database, no Variable."""
+    with DAG(
+        dag_id=f"resolve_{entity.entity}",
+        dag_display_name=f"Resolve {entity.label}",
+        description=f"Silver to golden {entity.entity} records, published to PostgreSQL",
+        doc_md=resolve_doc(entity),
+        schedule=AssetAny(*[asset(source, entity.entity) for source in sources]) if sources else None,
+        start_date=START,
+        catchup=False,
+        max_active_runs=1,
+        default_args=default_args("critical"),
+        params={"relearn": Param(False, type="boolean", title="Relearn", description="Learn the weights anew and match everything again.")},
+        tags=["spine", "resolve", f"domain:{entity.domain}"],
+        deadline=deadline("critical"),
+    ) as dag:
+        resolved = SpineSparkOperator(
+            task_id="resolve",
+            job="match_identities",
+            arguments=["--entity", entity.entity, "--run-id", "{{ run_id }}", "{{ '--relearn' if params.relearn else '--incremental' }}"],
+        )
+        published = _publish.override(task_id="publish", outlets=[gold(entity.entity)])(entity.entity)
+        resolved >> published
+    return dag
+
+
+def gold(entity: str) -> Asset:
+    """The asset of a published entity."""
+    return Asset(name=gold_asset(entity), uri=f"spine://gold/{entity}", group="gold")
+
+
+@task
+def _publish(entity: str) -> dict[str, Any]:
+    """Copy Gold to PostgreSQL and swap it in one transaction."""
+    from spine.control.airflow_state import postgres_url
+    from spine.pipeline.publish import publish
+
+    context = get_current_context()
+    result = publish(entity, context["run_id"], url=postgres_url())
+    context["outlet_events"][gold(entity)].extra = {key: value for key, value in result.items() if isinstance(value, int | str | bool)}
+    return result

@@ -1,0 +1,101 @@
+"""Runs a Spark job where the Connection says: type `spark` by spark-submit, type `spark_connect` on a warm server.
+
+Either way the job file is the same, runs in a process of its own, and leaves a result file that becomes our error, XCom and asset metadata.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from airflow.providers.apache.spark.operators.spark_submit import SparkSubmitOperator
+from airflow.sdk import BaseHook
+from airflow.sdk.exceptions import AirflowException, AirflowSkipException
+
+from spine.core.settings import PROJECT, settings
+from spine.dagkit.links import TablesLink, ValidationLink
+from spine.pipeline.job import read_result
+
+_STOP_SECONDS = 10
+
+
+class SpineSparkOperator(SparkSubmitOperator):
+    """One job of `spark_jobs/`. `job` is the file's stem, `arguments` its command line (templated).
+
+    `skip_if` looks at the task's context: true skips the task (a dry run, for example).
+    """
+
+    template_fields = (*SparkSubmitOperator.template_fields, "arguments")
+    operator_extra_links = (ValidationLink(), TablesLink())
+
+    def __init__(self, *, job: str, arguments: list[str], skip_if: Callable[[Any], bool] | None = None, **kwargs: Any) -> None:
+        super().__init__(application=str(PROJECT / "spark_jobs" / f"{job}.py"), conn_id="spark_default", name=f"spine-{job}", **kwargs)
+        self.job = job
+        self.arguments = arguments
+        self.skip_if = skip_if
+        self.result: dict[str, Any] = {}
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def execute(self, context: Any) -> dict[str, Any]:
+        """Run the job; returns its result. Raises the job's own SpineError."""
+        if self.skip_if is not None and self.skip_if(context):
+            raise AirflowSkipException("nothing to do in this run")
+        result_file = _result_file(context["ti"])
+        result_file.unlink(missing_ok=True)
+        self.application_args = [*self.arguments, "--result", str(result_file)]
+        connection = BaseHook.get_connection("spark_default")
+        if connection.conn_type == "spark_connect":
+            self._run_on_server(f"sc://{connection.host}:{connection.port or 15002}")
+        else:
+            self._submit(context)
+        self.result = read_result(result_file, self.job)
+        return self.result
+
+    def _run_on_server(self, remote: str) -> None:
+        environment = {**os.environ, **job_environment(), "SPARK_REMOTE": remote}
+        command = [sys.executable, self.application, *map(str, self.application_args or [])]
+        self._process = subprocess.Popen(command, env=environment)
+        code = self._process.wait()
+        self.log.info("%s ended with exit code %s", self.job, code)
+
+    def _submit(self, context: Any) -> None:
+        from spine.lake.session import spark_conf
+
+        self.conf = spark_conf()
+        self.env_vars = job_environment()
+        try:
+            super().execute(context)
+        except AirflowException as error:  # says only that spark-submit failed; the result file says why
+            self.log.info("spark-submit ended with an error: %s", type(error).__name__)
+
+    def on_kill(self) -> None:
+        """Stop the job's process when the task is stopped."""
+        if self._process is None:
+            super().on_kill()
+            return
+        self._process.terminate()
+        try:
+            self._process.wait(_STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+
+
+def job_environment() -> dict[str, str]:
+    """What a job's process needs beyond the worker's environment: the control plane's URL and the lake's options, from Connections.
+
+    They go by environment and never by command line, which Airflow logs.
+    """
+    from spine.control.airflow_state import lake_options, postgres_url
+
+    found = {"PYTHONPATH": str(PROJECT / "include"), "SPINE_POSTGRES": postgres_url(), "SPINE_LAKE_OPTIONS": lake_options()}
+    return {key: value for key, value in found.items() if value}
+
+
+def _result_file(ti: Any) -> Path:
+    run = re.sub(r"[^A-Za-z0-9_.-]", "_", ti.run_id)
+    return settings().home / "results" / ti.dag_id / run / f"{ti.task_id}.{ti.try_number}.json"

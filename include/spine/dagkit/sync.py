@@ -1,0 +1,160 @@
+"""A source spec becomes the DAG `sync_<source>`: plan → extract (mapped over connection and stream) → normalize → report → close."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from airflow.sdk import DAG, Asset, CronDataIntervalTimetable, Param, TriggerRule, get_current_context, task
+
+from spine.core.errors import SpineError
+from spine.core.names import silver_asset
+from spine.dagkit.docs import sync_doc
+from spine.dagkit.policies import POOL, deadline, default_args
+from spine.dagkit.spark import SpineSparkOperator
+from spine.sources.spec import Source
+
+START = datetime(2024, 1, 1, tzinfo=UTC)
+
+
+def asset(source: str, entity: str) -> Asset:
+    """The asset of a Silver table: an event says that it has a new version."""
+    return Asset(name=silver_asset(source, entity), uri=f"spine://silver/{source}_{entity}", group="silver")
+
+
+def sync_params(source: Source) -> dict[str, Param]:
+    """The trigger form of a source."""
+    streams = [stream.name for stream in source.streams]
+    return {
+        "mode": Param(
+            "incremental",
+            enum=["incremental", "full", "renormalize"],
+            title="Mode",
+            description="incremental: from the cursor. full: everything, then sets the cursor. renormalize: Silver again from Bronze.",
+        ),
+        "streams": Param(
+            streams,
+            type="array",
+            items={"type": "string", "enum": streams},
+            examples=streams,
+            title="Streams",
+            description="Streams to read.",
+        ),
+        "tenants": Param(
+            None, type=["null", "array"], items={"type": "string"}, title="Tenants", description="Tenants to read; empty means all of them."
+        ),
+        "dry_run": Param(False, type="boolean", title="Dry run", description="Read and count; write nothing and move nothing."),
+    }
+
+
+def build_sync_dag(source: Source) -> DAG:
+    """The DAG of one source. Touches no network, no database, no Variable."""
+    with DAG(
+        dag_id=f"sync_{source.source}",
+        dag_display_name=f"Sync {source.label}",
+        description=source.description,
+        doc_md=sync_doc(source),
+        schedule=CronDataIntervalTimetable(source.cron, timezone="UTC"),
+        start_date=START,
+        catchup=False,
+        max_active_runs=1,
+        default_args=default_args(source.tier),
+        params=sync_params(source),
+        tags=["spine", "sync", f"domain:{source.domain}", f"tier:{source.tier}"],
+        deadline=deadline(source.tier),
+    ) as dag:
+        planned = _plan.override(task_id="plan")(source.source)
+        extracted = _extract.override(task_id="extract", pool=POOL).expand(work=planned)
+        normalized = SpineSparkOperator(
+            task_id="normalize",
+            job="normalize",
+            arguments=[
+                *("--source", source.source, "--run-id", "{{ run_id }}"),
+                *("--tenants", "{{ ','.join(params.tenants or []) }}", "--mode", "{{ params.mode }}"),
+            ],
+            skip_if=_is_dry_run,
+            trigger_rule=TriggerRule.ALL_DONE_MIN_ONE_SUCCESS,
+        )
+        outlets = [asset(source.source, entity) for entity in source.entities]
+        reported = _report.override(task_id="report", outlets=outlets)(source.source, normalized.output)
+        closed = _close.override(task_id="close", trigger_rule=TriggerRule.ALL_DONE, retries=2)(source.source)
+        [planned, extracted] >> normalized >> reported >> closed
+        extracted >> closed
+    return dag
+
+
+def _is_dry_run(context: Any) -> bool:
+    return bool(context["params"]["dry_run"])
+
+
+@task
+def _plan(source: str) -> list[dict[str, Any]]:
+    """Take the connections' locks, fix the upper bound of every stream's window, open the run."""
+    from spine.pipeline.extract import plan
+    from spine.pipeline.services import services_from_environment
+
+    context = get_current_context()
+    params, run = context["params"], context["dag_run"]
+    backfill = str(getattr(run.run_type, "value", run.run_type)) == "backfill"
+    return plan(
+        source,
+        tenants=params["tenants"] or None,
+        streams=params["streams"] or None,
+        mode=params["mode"],
+        run_id=context["run_id"],
+        interval_start=context.get("data_interval_start") if backfill else None,
+        interval_end=context.get("data_interval_end") if backfill else None,
+        dry_run=params["dry_run"],
+        triggered_by=str(getattr(run, "triggering_user_name", None) or getattr(run.run_type, "value", run.run_type)),
+        services=services_from_environment(),
+    )
+
+
+@task(map_index_template="{{ label }}")
+def _extract(work: dict[str, Any]) -> dict[str, Any]:
+    """Read one stream of one tenant into Bronze."""
+    from spine.pipeline.extract import extract
+    from spine.pipeline.services import services_from_environment
+
+    get_current_context()["label"] = work["label"]
+    return extract(work, services_from_environment())
+
+
+@task
+def _report(source: str, result: dict[str, Any], *, outlet_events: Any = None) -> dict[str, Any]:
+    """Tell the consumers of Silver what is new. One event per table, from this one task, whatever was mapped before."""
+    context = get_current_context()
+    for entity, outcome in result["entities"].items():
+        context["outlet_events"][asset(source, entity)].extra = {
+            "rows": outcome["published"],
+            "quarantined": outcome["quarantined"],
+            "version": outcome["version"],
+        }
+    return {entity: outcome["published"] for entity, outcome in result["entities"].items()}
+
+
+@task
+def _close(source: str) -> dict[str, Any]:
+    """Close the run and release its locks, whatever happened; fail if any task before failed, so that the run is red."""
+    from spine.pipeline.extract import finish
+    from spine.pipeline.services import services_from_environment
+
+    context = get_current_context()
+    failed = context["ti"].get_ti_count(
+        dag_id=context["dag"].dag_id,
+        run_ids=[context["run_id"]],
+        task_ids=["plan", "extract", "normalize", "report"],
+        states=["failed", "upstream_failed"],
+    )
+    summary = finish(source, context["run_id"], services=services_from_environment(), failed_tasks=failed)
+    if failed:
+        raise RunFailed(
+            f"{failed} task(s) of this run failed", hint="Open the failed tasks' logs; clear them to go on", run=context["run_id"]
+        )
+    return summary
+
+
+class RunFailed(SpineError):
+    """A run ended with failed tasks; everything that could go on did."""
+
+    code = "RUN_FAILED"

@@ -1,0 +1,74 @@
+"""Questions about all declarations at once: which are broken, which entities are matched, who feeds them."""
+
+from __future__ import annotations
+
+from spine.core.entities import Entity, load_entity
+from spine.core.errors import ConfigError
+from spine.core.settings import settings
+from spine.sources.spec import Source, load_source, source_names
+
+
+def entity_names() -> list[str]:
+    """Names of all declared entities, sorted, without reading them."""
+    return sorted(path.stem for path in settings().entities.glob("*.yaml"))
+
+
+def broken_declarations() -> list[ConfigError]:
+    """What is wrong with the declared entities and sources; empty if nothing is."""
+    found = []
+    for name in entity_names():
+        try:
+            load_entity(name)
+        except ConfigError as error:
+            found.append(error)
+    for name in source_names():
+        try:
+            _check_mappings(load_source(name))
+        except ConfigError as error:
+            found.append(error)
+    return found
+
+
+def require_valid_declarations() -> None:
+    """Raises one ConfigError that lists every mistake in every declaration, with file, line and field."""
+    found = broken_declarations()
+    if found:
+        mistakes = "\n".join(error.message for error in found)
+        raise ConfigError(f"{len(found)} broken declaration(s):\n{mistakes}", hint="Only their own DAGs are missing; correct the files")
+
+
+def matched_entities() -> list[Entity]:
+    """The readable entities that have identity rules."""
+    found = []
+    for name in entity_names():
+        try:
+            entity = load_entity(name)
+        except ConfigError:
+            continue
+        if entity.matching is not None:
+            found.append(entity)
+    return found
+
+
+def sources_of(entity: str) -> list[str]:
+    """The readable sources that feed an entity."""
+    found = []
+    for name in source_names():
+        try:
+            source = load_source(name)
+        except ConfigError:
+            continue
+        if entity in source.entities:
+            found.append(name)
+    return found
+
+
+def _check_mappings(source: Source) -> None:
+    """Every stream maps to fields that its entity has. Raises ConfigError."""
+    path = settings().sources / f"{source.source}.yaml"
+    for stream in source.streams:
+        entity = load_entity(stream.entity)
+        unknown = sorted(set(stream.mapping.fields) - set(entity.fields))
+        if unknown:
+            place = f"streams.{stream.name}.mapping.fields"
+            raise ConfigError(f"{path}: {place}: {unknown} are not fields of {stream.entity!r}", hint=f"It has {sorted(entity.fields)}")
