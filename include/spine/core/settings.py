@@ -30,6 +30,7 @@ class Settings:
     sources: Path = field(default_factory=lambda: _path("SPINE_SOURCES", PROJECT / "include" / "sources"))
     entities: Path = field(default_factory=lambda: _path("SPINE_ENTITIES", PROJECT / "include" / "entities"))
     postgres: str = field(default_factory=lambda: os.environ.get("SPINE_POSTGRES", ""))
+    fernet_key: str = field(default_factory=lambda: os.environ.get("SPINE_FERNET_KEY", ""), repr=False)
     batch_size: int = field(default_factory=lambda: min(5000, int(os.environ.get("SYNC_BATCH_SIZE", "1000"))))
     pool_size: int = field(default_factory=lambda: int(os.environ.get("CONNECTOR_POOL_SIZE", "10")))
     match_threshold: float = field(default_factory=lambda: float(os.environ.get("IDENTITY_MATCH_THRESHOLD", "0.85")))

@@ -1,0 +1,110 @@
+"""How far each stream has been read: JSON in the Variable `spine.cursor.<connection>.<stream>`, as Airflow users expect.
+
+A sync moves its cursor after its last commit; people set or rewind it here, checked and audited.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Literal
+
+import orjson
+
+from spine.control import audit
+from spine.control.database import Database
+from spine.control.variables import Variables
+from spine.core import clock
+from spine.core.errors import ConfigError
+from spine.core.names import cursor_variable
+
+Kind = Literal["time", "number", "text"]
+_SKEW = timedelta(minutes=5)  # sources' clocks run ahead of ours by a little
+
+
+@dataclass(frozen=True)
+class Cursor:
+    """High-water mark of a stream: the value as the source writes it, when it was moved, and by which run or person."""
+
+    value: str
+    updated_at: str
+    run_id: str
+
+
+@dataclass(frozen=True)
+class Cursors:
+    """The cursors of one tenant's connection."""
+
+    variables: Variables
+    database: Database
+    tenant: str
+    connection_id: str
+
+    def show(self, stream: str) -> Cursor | None:
+        """The cursor, None before the first sync. Raises ConfigError if somebody left unreadable text there."""
+        name = cursor_variable(self.connection_id, stream)
+        raw = self.variables.get(name)
+        if raw is None:
+            return None
+        try:
+            data = orjson.loads(raw)
+            return Cursor(value=str(data["value"]), updated_at=str(data["updated_at"]), run_id=str(data["run_id"]))
+        except (orjson.JSONDecodeError, KeyError, TypeError) as error:
+            raise ConfigError(
+                f"Variable {name} does not hold a cursor",
+                hint='Write {"value": "…", "updated_at": "…", "run_id": "…"}, or delete the Variable to read everything again',
+                connection=self.connection_id,
+                stream=stream,
+            ) from error
+
+    def streams(self) -> Sequence[str]:
+        """Streams of the connection that have a cursor."""
+        prefix = cursor_variable(self.connection_id, "")
+        return [name.removeprefix(prefix) for name in self.variables.keys(prefix)]
+
+    def move(self, stream: str, value: str, run_id: str) -> Cursor:
+        """Write the cursor at the end of a sync. Not audited: the run log has it."""
+        cursor = Cursor(value, clock.to_text(clock.now()), run_id)
+        self.variables.set(cursor_variable(self.connection_id, stream), orjson.dumps(vars(cursor)).decode())
+        return cursor
+
+    def set(self, stream: str, value: str, *, by: str, kind: Kind = "time") -> Cursor:
+        """Put the cursor anywhere up to now, by hand. Raises ConfigError if `value` does not parse or lies in the future."""
+        self._position(stream, value, kind)
+        return self._by_hand(stream, value, by, "cursor_set", self.show(stream))
+
+    def rewind(self, stream: str, value: str, *, by: str, kind: Kind = "time") -> Cursor:
+        """Put the cursor back so that the next sync reads from `value` again. Raises ConfigError if that is no step back."""
+        wanted, old = self._position(stream, value, kind), self.show(stream)
+        if old is None:
+            raise self._refused(stream, "there is no cursor to rewind", "The next sync reads everything anyway")
+        if wanted >= self._position(stream, old.value, kind):
+            raise self._refused(stream, f"{value} is not before the cursor {old.value}", "Use set to move it forward")
+        return self._by_hand(stream, value, by, "cursor_rewound", old)
+
+    def _by_hand(self, stream: str, value: str, by: str, action: str, old: Cursor | None) -> Cursor:
+        # The audit row is written first: a cursor that moved without a trace would be worse than a trace without a move.
+        before = None if old is None else {"value": old.value, "run_id": old.run_id}
+        resource = f"{self.connection_id}.{stream}"
+        audit.record(self.database, self.tenant, audit.Entry(by, action, "cursor", resource, before, {"value": value}))
+        return self.move(stream, value, f"manual:{by}")
+
+    def _position(self, stream: str, value: str, kind: Kind) -> Any:
+        """`value` as something that can be compared."""
+        if kind == "time":
+            moment: datetime = clock.parse(value)
+            if moment > clock.now() + _SKEW:
+                raise self._refused(stream, f"{value} lies in the future", "Records before it would never be read")
+            return moment
+        if kind == "number":
+            try:
+                return int(value)
+            except ValueError as error:
+                raise self._refused(stream, f"{value!r} is not a whole number", "Write it in digits") from error
+        if not value:
+            raise self._refused(stream, "the value is empty", "Delete the Variable to read everything again")
+        return value
+
+    def _refused(self, stream: str, why: str, hint: str) -> ConfigError:
+        return ConfigError(f"Cursor not moved: {why}", hint=hint, connection=self.connection_id, stream=stream)

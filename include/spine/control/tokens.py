@@ -1,0 +1,179 @@
+"""Rotated OAuth tokens, encrypted: a random key per tenant, itself wrapped by the deployment's Fernet key.
+
+In Airflow 3 a task cannot write a Connection, so what a refresh returns lives here; the Connection keeps the client and
+the first grant. A single-use refresh token is refreshed by one worker at a time, under a lock. Every read is audited.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import orjson
+from cryptography.fernet import Fernet, InvalidToken, MultiFernet
+from sqlalchemy import Connection, text
+
+from spine.control import audit
+from spine.control.database import Database
+from spine.core import clock
+from spine.core.errors import ConfigError
+from spine.core.settings import settings
+
+LOCK_TIMEOUT = 60.0  # seconds to wait for another worker's refresh
+HOLD_TIMEOUT = 120.0  # seconds after which PostgreSQL takes the lock from a worker that hangs
+
+
+@dataclass(frozen=True)
+class Token:
+    """What a token endpoint returned; `extra` holds facts such as Salesforce's instance URL. Never printed."""
+
+    access_token: str = field(repr=False)
+    refresh_token: str | None = field(default=None, repr=False)
+    expires_at: datetime | None = None
+    extra: dict[str, str] = field(default_factory=dict, repr=False)
+
+
+@dataclass(frozen=True)
+class HeldTokens:
+    """One connection's token while this worker alone may refresh it."""
+
+    vault: TokenVault
+    connection_id: str
+
+    def load(self) -> Token | None:
+        """The token as it is now: another worker may have refreshed it while this one waited for the lock."""
+        return self.vault.load(self.connection_id)
+
+    def save(self, token: Token) -> None:
+        """Keep a refreshed token. Committed on return, so call it as soon as the source has answered."""
+        self.vault.save(self.connection_id, token)
+
+
+@dataclass(frozen=True)
+class TokenVault:
+    """The tokens of one tenant. `actor` is the run or person in the audit log."""
+
+    database: Database
+    tenant: str
+    actor: str
+
+    @contextmanager
+    def locked(self, connection_id: str, *, timeout: float = LOCK_TIMEOUT) -> Iterator[HeldTokens]:
+        """Hold the connection's tokens; other workers wait. Raises ControlPlaneUnavailable after `timeout` seconds.
+
+        The lock ends with the transaction, also when this process is killed.
+        """
+        with self.database.tenant(self.tenant) as connection:
+            connection.execute(
+                text("""
+                SELECT set_config('lock_timeout', :wait, true), set_config('idle_in_transaction_session_timeout', :hold, true)
+                """),
+                {"wait": f"{int(timeout * 1000)}ms", "hold": f"{int(HOLD_TIMEOUT * 1000)}ms"},
+            )
+            connection.execute(
+                text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))"),
+                {"name": f"spine.token:{self.tenant}:{connection_id}"},
+            )
+            yield HeldTokens(self, connection_id)
+
+    def load(self, connection_id: str) -> Token | None:
+        """The stored token, None if there is none yet. Raises ConfigError if the deployment's key does not open it."""
+        with self.database.tenant(self.tenant) as connection:
+            ciphertext = connection.execute(
+                text("SELECT ciphertext FROM spine.oauth_tokens WHERE connection_id = :connection"),
+                {"connection": connection_id},
+            ).scalar()
+            if ciphertext is None:
+                return None
+            audit.record_in(connection, self.tenant, audit.Entry(self.actor, "secret_read", "token", connection_id))
+            data = _open(self._tenant_key(connection), ciphertext, connection_id)
+        if (data.pop("tenant"), data.pop("connection")) != (self.tenant, connection_id):
+            raise ConfigError("The stored token belongs to another connection", hint="Authorise again", connection=connection_id)
+        expires_at = data.pop("expires_at")
+        return Token(**data, expires_at=clock.parse(expires_at) if expires_at else None)
+
+    def save(self, connection_id: str, token: Token) -> None:
+        """Store a token in place of the former one; audited with its version and expiry only."""
+        expires_at = clock.to_text(token.expires_at) if token.expires_at else None
+        content = {**asdict(token), "expires_at": expires_at, "tenant": self.tenant, "connection": connection_id}
+        with self.database.tenant(self.tenant) as connection:
+            sealed = self._tenant_key(connection).encrypt(orjson.dumps(content)).decode()
+            version = connection.execute(
+                text("""
+                INSERT INTO spine.oauth_tokens AS t (tenant_id, connection_id, ciphertext, expires_at, rotated_at)
+                VALUES (:tenant, :connection, :sealed, :expires_at, clock_timestamp())
+                ON CONFLICT (tenant_id, connection_id) DO UPDATE
+                SET ciphertext = excluded.ciphertext, expires_at = excluded.expires_at, rotated_at = excluded.rotated_at,
+                    version = t.version + 1
+                RETURNING version
+                """),
+                {"tenant": self.tenant, "connection": connection_id, "sealed": sealed, "expires_at": token.expires_at},
+            ).scalar_one()
+            facts = {"version": version, "expires_at": expires_at}
+            entry = audit.Entry(self.actor, "token_rotated", "token", connection_id, new_value=facts)
+            audit.record_in(connection, self.tenant, entry)
+
+    def forget(self, connection_id: str) -> None:
+        """Remove a token, as after a new grant was put into the Connection; audited."""
+        with self.database.tenant(self.tenant) as connection:
+            connection.execute(text("DELETE FROM spine.oauth_tokens WHERE connection_id = :connection"), {"connection": connection_id})
+            audit.record_in(connection, self.tenant, audit.Entry(self.actor, "token_removed", "token", connection_id))
+
+    def _tenant_key(self, connection: Connection) -> Fernet:
+        """The tenant's own key, made at its first use. The wrapped text names the tenant, so keys cannot be swapped."""
+        master = deployment_key()
+        fresh = orjson.dumps({"tenant": self.tenant, "key": Fernet.generate_key().decode()})
+        connection.execute(
+            text("INSERT INTO spine.tenant_keys (tenant_id, wrapped_key) VALUES (:tenant, :key) ON CONFLICT DO NOTHING"),
+            {"tenant": self.tenant, "key": master.encrypt(fresh).decode()},
+        )
+        wrapped = connection.execute(text("SELECT wrapped_key FROM spine.tenant_keys")).scalar_one()
+        data = _open(master, wrapped, f"key of tenant {self.tenant}")
+        if data["tenant"] != self.tenant:
+            raise ConfigError("The stored key belongs to another tenant", hint="Restore table spine.tenant_keys from a backup")
+        return Fernet(data["key"])
+
+
+def deployment_key() -> MultiFernet:
+    """The key that wraps tenants' keys: SPINE_FERNET_KEY (newest first, separated by commas) or `<home>/fernet.key`."""
+    given = settings().fernet_key or _key_file(settings().home / "fernet.key")
+    try:
+        return MultiFernet([Fernet(key.strip()) for key in given.split(",")])
+    except ValueError as error:
+        raise ConfigError("The deployment's Fernet key is malformed", hint="Set SPINE_FERNET_KEY to 32 url-safe base64 bytes") from error
+
+
+def _key_file(path: Path) -> str:
+    """The text of the key file, made once: of two processes that make it, the second takes the first one's."""
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        draft = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
+        handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(handle, "wb") as file:
+            file.write(Fernet.generate_key())
+            file.flush()
+            os.fsync(handle)
+        try:
+            os.link(draft, path)
+        except FileExistsError:
+            pass
+        finally:
+            draft.unlink()
+    return path.read_text()
+
+
+def _open(key: Fernet | MultiFernet, sealed: str, what: str) -> dict[str, Any]:
+    try:
+        data: dict[str, Any] = orjson.loads(key.decrypt(sealed.encode()))
+    except InvalidToken as error:
+        raise ConfigError(
+            f"The deployment's key does not open {what}",
+            hint="Set SPINE_FERNET_KEY to the key it was stored with, or forget the token and authorise again",
+        ) from error
+    return data
