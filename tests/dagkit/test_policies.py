@@ -1,0 +1,62 @@
+"""The error table as Airflow acts on it."""
+
+from datetime import timedelta
+
+import pytest
+from airflow.sdk import RetryAction
+
+from spine.core import errors
+from spine.dagkit import policies
+
+
+def decide(error: BaseException):  # type: ignore[no-untyped-def]
+    return policies.ErrorTablePolicy().evaluate(error, 1, 5)
+
+
+@pytest.mark.parametrize(
+    "kind", [errors.AuthFailed, errors.SchemaMismatch, errors.SyncInProgress, errors.QualityFailed, errors.ConfigError]
+)
+def test_what_cannot_heal_fails_at_once(kind: type[errors.SpineError]) -> None:
+    decision = decide(kind("x"))
+    assert decision.action is RetryAction.FAIL
+    assert decision.reason == kind.code
+
+
+def test_a_rate_limit_waits_as_long_as_the_server_asks() -> None:
+    decision = decide(errors.RateLimited("x", retry_after=42))
+    assert decision.action is RetryAction.RETRY
+    assert timedelta(seconds=42) <= decision.retry_delay <= timedelta(seconds=43)
+
+
+@pytest.mark.parametrize("error", [errors.SourceUnavailable("x"), errors.JobFailed("x"), ValueError("x")])
+def test_the_rest_follows_the_tier(error: BaseException) -> None:
+    assert decide(error).action is RetryAction.DEFAULT
+
+
+def test_the_ui_is_told_the_whole_table() -> None:
+    rules = policies.ErrorTablePolicy().serialize()["rules"]
+    assert {"exception": "spine.core.errors.AuthFailed", "action": "fail"}.items() <= rules[0].items()
+
+
+def test_every_retryable_class_is_in_the_table() -> None:
+    listed = {rule.exception for rule in policies.ErrorTablePolicy().rules}
+
+    def leaves(kind: type[errors.SpineError]) -> list[type[errors.SpineError]]:
+        children = [child for child in kind.__subclasses__() if child.__module__ == errors.__name__]
+        return [leaf for child in children for leaf in leaves(child)] or [kind]
+
+    assert {f"spine.core.errors.{kind.__name__}" for kind in leaves(errors.SpineError)} == listed
+
+
+@pytest.mark.parametrize(("tier", "retries", "exponential"), [("critical", 5, True), ("standard", 3, True), ("best_effort", 2, False)])
+def test_tiers_set_retries_and_backoff(tier: str, retries: int, exponential: bool) -> None:
+    args = policies.default_args(tier)
+    assert args["retries"] == retries
+    assert bool(args["retry_exponential_backoff"]) is exponential
+
+
+def test_deadlines_are_a_flag(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SPINE_DEADLINES", raising=False)
+    assert policies.deadline("critical") is None
+    monkeypatch.setenv("SPINE_DEADLINES", "1")
+    assert policies.deadline("critical").interval == timedelta(minutes=15)
