@@ -1,0 +1,44 @@
+# Few words; `make help` lists them.
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+export SPARK_LOCAL_IP := 127.0.0.1
+unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV
+
+.PHONY: help setup demo test up down lint fix lock
+
+help: ## list these words
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-6s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: ## make .venv and fetch Delta's jars once (the words below call it)
+	@sh scripts/setup.sh
+
+demo: setup ## sandbox vendors to golden records in PostgreSQL, in Airflow, with a report
+	@python -m spine.stack.demo
+
+up: setup ## start PostgreSQL, Spark, the sandbox and Airflow with its UI, and leave them running
+	@python -m spine.stack up
+
+down: ## stop everything that `make up` or `make demo` started
+	@[ ! -x .venv/bin/python ] || python -m spine.stack down
+
+lint: setup ## ruff, mypy and the secret scan
+	ruff check .
+	ruff format --check .
+	mypy
+	git ls-files -z | xargs -0 detect-secrets-hook --baseline .secrets.baseline
+
+test: lint ## everything: lint, types, secrets, all tests with coverage
+	coverage erase
+	coverage run -m pytest $(PYTEST_ARGS)
+	coverage combine --quiet
+	coverage json --quiet -o .spine/coverage.json
+	coverage report --skip-covered --skip-empty --sort=cover | tail -n 40
+	python scripts/check_coverage.py .spine/coverage.json
+
+fix: setup ## let ruff sort imports, mend and format
+	ruff check --fix .
+	ruff format .
+
+lock: setup ## compile requirements.txt anew from pyproject.toml, with hashes
+	.spine/bootstrap/bin/uv pip compile --quiet --universal --python-version 3.11 --extra dev --generate-hashes --no-header --no-annotate -o requirements.txt pyproject.toml
