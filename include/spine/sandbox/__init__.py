@@ -1,1 +1,1 @@
-"""Small HTTP servers that behave like vendors, for the demo and the tests."""
+"""Small HTTP servers that behave like vendors, for the demo and the tests. See `spine.sandbox.server`."""

@@ -1,0 +1,155 @@
+"""What one running sandbox knows: worlds, tokens, faults, counted requests, the drop folder and its journal.
+
+The journal (`state_file`) lets a restarted sandbox go on where it was: same anchor in time, same rotated refresh tokens,
+same mutations. Without it every start is new.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from itertools import count
+from pathlib import Path
+from threading import RLock
+from typing import Any
+
+import orjson
+
+from spine.core import clock
+from spine.core.errors import ConfigError
+from spine.core.names import require_tenant
+from spine.sandbox import changes, files
+from spine.sandbox.accounts import Tokens
+from spine.sandbox.faults import Call, Faults
+from spine.sandbox.tables import stream_of
+from spine.sandbox.world import World
+
+_REMEMBERED = 50_000
+
+
+class Sandbox:
+    """The state behind the HTTP routes; tests may use it directly.
+
+    `tenants` maps each tenant to its scale (number of real persons).
+    """
+
+    def __init__(
+        self,
+        tenants: Mapping[str, int],
+        *,
+        seed: int = 7,
+        now: datetime | None = None,
+        drop: Path | None = None,
+        token_lifetime: float = 7200.0,
+        rotate: bool = True,
+        state_file: Path | None = None,
+        daily_limit: int = 100_000,
+    ) -> None:
+        self.lock, self.drop, self.state_file, self.daily_limit = RLock(), drop, state_file, daily_limit
+        events = self._events()
+        start = next((event for event in events if event["event"] == "start"), None)
+        self.now = now or (clock.parse(start["now"]) if start else _this_hour())
+        self.worlds = {require_tenant(tenant): World(tenant, seed, scale, self.now) for tenant, scale in tenants.items()}
+        self.tokens = Tokens(tuple(self.worlds), token_lifetime, rotate)
+        self.faults, self.calls, self.numbers = Faults(), deque[Call](maxlen=_REMEMBERED), count(1)
+        self.counted: dict[str, int] = {}
+        if start is None:
+            self._write({"event": "start", "now": clock.to_text(self.now)})
+        for world in self.worlds.values() if drop else ():
+            files.drop_all(world, drop)
+        for event in events:
+            self._replay(event)
+
+    def _events(self) -> list[dict[str, Any]]:
+        if not self.state_file or not self.state_file.exists():
+            return []
+        # A line cut short by a crash is the last one and was never answered.
+        lines = self.state_file.read_bytes().split(b"\n")[:-1]
+        return [orjson.loads(line) for line in lines]
+
+    def _write(self, event: dict[str, Any]) -> None:
+        if self.state_file:
+            self.state_file.parent.mkdir(parents=True, exist_ok=True)
+            with self.state_file.open("ab") as journal:
+                journal.write(orjson.dumps(event) + b"\n")
+
+    def _replay(self, event: dict[str, Any]) -> None:
+        if event["event"] == "refresh":
+            self.tokens.generation[event["tenant"]] = event["generation"]
+        elif event["event"] == "advance":
+            self._advance(event["request"])
+        elif event["event"] == "load":
+            self._load(event["request"])
+
+    def world(self, tenant: str) -> World:
+        """The world of a tenant. Raises ConfigError for an unknown one."""
+        if tenant not in self.worlds:
+            raise ConfigError(f"the sandbox has no tenant {tenant!r}", hint=f"It serves {', '.join(self.worlds)}")
+        return self.worlds[tenant]
+
+    def count(self, call: Call) -> None:
+        """Remember a request."""
+        self.calls.append(call)
+        self.counted[call.vendor] = self.counted.get(call.vendor, 0) + 1
+
+    def refresh(self, form: dict[str, str]) -> tuple[str, str, str | None]:
+        """A token request; a rotation is journalled before it is answered. Raises OAuthError."""
+        with self.lock:
+            answer = self.tokens.grant(form)
+            if answer[2]:
+                self._write({"event": "refresh", "tenant": answer[0], "generation": self.tokens.generation[answer[0]]})
+            return answer
+
+    def advance(self, **request: Any) -> dict[str, Any]:
+        """Let rows change: source, stream, tenant, changed, created, deleted, at (ISO), spread (seconds), late (seconds).
+
+        With `late`, `created` rows appear whose times lie that long before the stream's newest row. `at` is the real
+        current second unless given. Files of `people_files` are written at once. Raises ConfigError.
+        """
+        with self.lock:
+            moment = clock.parse(request["at"]) if request.get("at") else clock.now().replace(microsecond=0)
+            request = {**request, "at": clock.to_text(moment)}
+            answer = self._advance(request)
+            self._write({"event": "advance", "request": request})
+            return answer
+
+    def _advance(self, request: dict[str, Any]) -> dict[str, Any]:
+        world = self.world(request.get("tenant", "default"))
+        stream = stream_of(request["source"], request["stream"])
+        at, amounts = clock.parse(request["at"]), {key: int(request.get(key, 0)) for key in ("changed", "created", "deleted")}
+        if request.get("late") is not None:
+            change = changes.commit_late(world, stream, amounts["created"] or 1, float(request["late"]))
+        else:
+            change = changes.advance(world, stream, at, **amounts, spread=float(request.get("spread", 0)))
+        answer: dict[str, Any] = {"changed": change.changed, "created": change.created, "deleted": change.deleted}
+        if stream.source == "people_files" and self.drop:
+            answer["file"] = str(files.drop_rows(world, self.drop, [*change.changed, *change.created], at))
+        return answer
+
+    def load(self, **request: Any) -> dict[str, Any]:
+        """Put given records into a stream: source, stream, tenant, records, truth, replace, at, file (people_files).
+
+        Records carry the vendor's own field names. Returns `ids` in the order of the records. Raises ConfigError.
+        """
+        with self.lock:
+            answer = self._load(request)
+            self._write({"event": "load", "request": request})
+            return answer
+
+    def _load(self, request: dict[str, Any]) -> dict[str, Any]:
+        world = self.world(request.get("tenant", "default"))
+        stream = stream_of(request["source"], request["stream"])
+        at = clock.parse(request["at"]) if request.get("at") else None
+        replace = bool(request.get("replace"))
+        if stream.source == "people_files" and self.drop and replace:
+            files.clear(world, self.drop)
+        ids = changes.load(world, stream, request["records"], truth=request.get("truth") or (), replace=replace, at=at)
+        answer: dict[str, Any] = {"ids": ids}
+        if stream.source == "people_files" and self.drop:
+            answer["file"] = str(files.drop_rows(world, self.drop, ids, at or world.now, request.get("file")))
+        return answer
+
+
+def _this_hour() -> datetime:
+    return datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
