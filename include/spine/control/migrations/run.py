@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 from alembic import command
@@ -11,6 +12,7 @@ from sqlalchemy import text
 from spine.control.database import new_engine, psycopg_url, reachable
 
 LOCK = 0x5350494E45  # "SPINE": the advisory lock of set-up and migrations
+_ONE_AT_A_TIME = threading.Lock()  # Alembic keeps the migration under way in module globals: two threads would mix them up
 
 
 def migrate(url: str, revision: str = "head") -> None:
@@ -21,7 +23,7 @@ def migrate(url: str, revision: str = "head") -> None:
     target = psycopg_url(url)
     engine = new_engine(target)
     try:
-        with reachable(target), engine.begin() as connection:
+        with _ONE_AT_A_TIME, reachable(target), engine.begin() as connection:
             connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": LOCK})
             connection.execute(text("SET LOCAL ROLE spine_owner"))
             config = Config()

@@ -1,0 +1,99 @@
+"""The embedded server: starts once, anywhere, survives what a laptop does to it, and answers on a socket only."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import stat
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from spine.control import embedded
+from spine.core.errors import ControlPlaneUnavailable
+
+pytestmark = [pytest.mark.postgres, pytest.mark.slow]
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    root = Path(tempfile.mkdtemp(prefix="spine-embedded-"))
+    yield root
+    for found in root.rglob("postgres.lock"):
+        embedded.stop(found.parent)
+    shutil.rmtree(root, ignore_errors=True)
+
+
+def databases(server: embedded.EmbeddedPostgres) -> set[str]:
+    with psycopg.connect(server.uri_admin) as connection:
+        return {row[0] for row in connection.execute("SELECT datname FROM pg_database")}
+
+
+def test_starting_twice_gives_the_same_server_and_stopping_twice_is_harmless(folder: Path) -> None:
+    first = embedded.start(folder, durable=False)
+    assert embedded.start(folder) == first
+    assert {"airflow", "spine"} <= databases(first)
+    with psycopg.connect(first.uri_admin) as connection:
+        assert connection.execute("SHOW listen_addresses").fetchone() == ("",)
+    embedded.stop(folder)
+    embedded.stop(folder)
+    assert embedded.running(folder) is None
+    assert {"airflow", "spine"} <= databases(embedded.start(folder, durable=False))
+
+
+@pytest.mark.parametrize(
+    "deep", ["/".join(["a-rather-long-folder-name"] * 8), "with space, comma & ümlaut's"], ids=["very deep", "odd characters"]
+)
+def test_it_starts_in_a_folder_whose_path_no_socket_could_have(folder: Path, deep: str) -> None:
+    server = embedded.start(folder / deep, durable=False)
+    assert {"airflow", "spine"} <= databases(server)
+    assert len(os.fsencode(server.socket_dir / embedded.SOCKET_NAME)) <= 107
+    assert stat.S_IMODE(server.socket_dir.stat().st_mode) == 0o700
+    embedded.stop(folder / deep)
+
+
+def test_processes_that_start_it_at_once_share_one(folder: Path) -> None:
+    code = f"from pathlib import Path; from spine.control import embedded; print(embedded.start(Path({str(folder)!r}), durable=False))"
+    started = [subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) for _ in range(3)]
+    answers = {process.communicate(timeout=120)[0] for process in started}
+    assert len(answers) == 1
+    assert embedded.running(folder) is not None  # it outlives the processes that started it
+
+
+def test_after_a_crash_it_comes_back_with_its_data_even_if_its_number_is_now_another_programs(folder: Path) -> None:
+    server = embedded.start(folder)
+    with psycopg.connect(server.uri_admin, autocommit=True) as connection:
+        connection.execute("CREATE TABLE kept (x int)")
+    pid_file = folder / "postgres" / "postmaster.pid"
+    lines = pid_file.read_text().splitlines()
+    postmaster = embedded._postmaster(folder)
+    assert postmaster is not None
+    children = postmaster.children(recursive=True)
+    postmaster.send_signal(signal.SIGKILL)
+    for process in [postmaster, *children]:
+        process.wait(10)
+    pid_file.write_text("\n".join([str(os.getpid()), *lines[1:]]) + "\n")
+    assert embedded.running(folder) is None
+    with psycopg.connect(embedded.start(folder).uri_admin) as connection:
+        assert connection.execute("SELECT count(*) FROM kept").fetchone() == (0,)
+
+
+def test_a_half_made_data_folder_is_made_again(folder: Path) -> None:
+    (folder / "postgres.new").mkdir()
+    (folder / "postgres.new" / "PG_VERSION").write_text("18")
+    assert {"airflow", "spine"} <= databases(embedded.start(folder, durable=False))
+
+
+def test_a_server_that_cannot_start_is_said_with_the_end_of_its_log(folder: Path) -> None:
+    embedded.start(folder, durable=False)
+    embedded.stop(folder)
+    with (folder / "postgres" / "postgresql.conf").open("a") as conf:
+        conf.write("\nno_such_setting = 1\n")
+    with pytest.raises(ControlPlaneUnavailable, match="no_such_setting"):
+        embedded.start(folder)
