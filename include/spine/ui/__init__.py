@@ -1,0 +1,1 @@
+"""Pages inside the Airflow UI: validations and tables. Behind Airflow's login; every page belongs to a tenant."""

@@ -1,0 +1,53 @@
+"""Who may see what: Airflow's login and permissions, and the tenants that a user belongs to.
+
+Analyst = may read DAGs; admin = may edit Connections and sees every tenant. Anyone else sees the tenants that list their user name in the
+Variable `spine.tenant_users` (`{"acme": ["ana"]}`); a tenant without a list of its own is open to every analyst only if it is `default`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import orjson
+from airflow.api_fastapi.app import get_auth_manager
+from airflow.api_fastapi.core_api.security import get_user
+from fastapi import Depends, HTTPException
+
+from spine.control.airflow_state import AirflowVariables
+from spine.core.names import DEFAULT_TENANT
+
+TENANT_USERS = "spine.tenant_users"
+
+
+@dataclass(frozen=True)
+class Viewer:
+    """A logged-in user and the tenants that they may see."""
+
+    name: str
+    sees: Callable[[str], bool]
+
+
+def require_viewer(user: Annotated[Any, Depends(get_user)]) -> Viewer:
+    """The logged-in user. Answers 403 without permission to read DAGs (Airflow itself answers 401 without a login)."""
+    manager = get_auth_manager()
+    if not manager.is_authorized_dag(method="GET", user=user):
+        raise HTTPException(403, "Reading DAGs is not allowed for this user")
+    if manager.is_authorized_connection(method="PUT", user=user):
+        return Viewer(user.get_name(), lambda _tenant: True)
+    return Viewer(user.get_name(), tenants_rule(user.get_name(), AirflowVariables().get(TENANT_USERS)))
+
+
+def tenants_rule(name: str, listed: str | None) -> Callable[[str], bool]:
+    """Which tenants a user who is not an admin may see, from the text of the Variable; unreadable text opens nothing."""
+    try:
+        users = orjson.loads(listed) if listed else {}
+        allowed = {str(tenant) for tenant, names in users.items() if name in names}
+        closed = {str(tenant) for tenant in users}
+    except (orjson.JSONDecodeError, AttributeError, TypeError):
+        return lambda _tenant: False
+    return lambda tenant: tenant in allowed or (tenant == DEFAULT_TENANT and tenant not in closed)
+
+
+ViewerDep = Annotated[Viewer, Depends(require_viewer)]

@@ -1,0 +1,96 @@
+"""The pages inside Airflow: nothing without a login, nothing of another tenant, no path out of the folder."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+os.environ.setdefault("AIRFLOW_HOME", tempfile.mkdtemp(prefix="spine-airflow-"))
+
+import pyarrow as pa
+import pytest
+from deltalake import write_deltalake
+from fastapi.testclient import TestClient
+
+from spine.ui.access import Viewer, require_viewer, tenants_rule
+from spine.ui.app import create_app
+
+Client = Callable[[str], TestClient]
+
+
+@pytest.fixture
+def as_member_of(lake: str, home: Path) -> Client:
+    """A client of a user who sees one tenant; the lake and the validations hold two."""
+    for tenant, passed in (("acme", "true"), ("globex", "false")):
+        folder = home / "validations" / tenant / "scheduled__2026-01-01"
+        folder.mkdir(parents=True)
+        (folder / "crm_person.html").write_text(f"<p>{tenant}'s page</p>")
+        (folder / "crm_person.json").write_text(f'{{"passed": {passed}}}')
+    rows = pa.table({"tenant_id": ["acme", "globex", "globex"], "name": ["<b>a</b>", "b", "c"]})
+    write_deltalake(f"{lake}/crm_person", rows, partition_by=["tenant_id"])
+
+    def client(tenant: str) -> TestClient:
+        app = create_app()
+        app.dependency_overrides[require_viewer] = lambda: Viewer("ana", lambda asked: asked == tenant)
+        return TestClient(app)
+
+    return client
+
+
+def test_a_member_sees_the_pages_of_the_own_tenant_only(as_member_of: Client) -> None:
+    listed = as_member_of("acme").get("/validations/scheduled__2026-01-01").text
+    assert "acme" in listed
+    assert "passed" in listed
+    assert "globex" not in listed
+
+
+def test_a_page_of_another_tenant_does_not_exist(as_member_of: Client) -> None:
+    client = as_member_of("acme")
+    assert client.get("/validations/scheduled__2026-01-01/acme/crm_person.html").text == "<p>acme's page</p>"
+    assert client.get("/validations/scheduled__2026-01-01/globex/crm_person.html").status_code == 404
+
+
+@pytest.mark.parametrize("path", ["..%2F..%2Facme", "%2e%2e", "scheduled__2026-01-01/acme/..%2Fcrm_person.json", "x/acme/crm_person.html"])
+def test_no_url_leads_out_of_the_folder(as_member_of: Client, path: str) -> None:
+    answer = as_member_of("acme").get(f"/validations/{path}")
+    assert answer.status_code == 404 or "No table was validated" in answer.text
+
+
+def test_a_table_shows_sizes_of_the_own_tenant_and_no_row(as_member_of: Client) -> None:
+    page = as_member_of("globex").get("/tables?name=crm_person&name=unknown").text
+    assert "globex" in page
+    assert "acme" not in page
+    assert "&lt;b&gt;" not in page
+
+
+def test_without_a_name_all_tables_are_listed(as_member_of: Client) -> None:
+    assert "crm_person" in as_member_of("acme").get("/tables").text
+
+
+def test_pages_load_nothing_from_elsewhere(as_member_of: Client) -> None:
+    answer = as_member_of("acme").get("/tables")
+    assert "default-src 'none'" in answer.headers["content-security-policy"]
+    assert "http" not in answer.text
+
+
+def test_without_a_login_there_is_no_page(lake: str, home: Path) -> None:
+    client = TestClient(create_app())
+    for path in ("/tables", "/validations/x", "/validations/x/acme/y.html"):
+        assert client.get(path).status_code == 401
+
+
+@pytest.mark.parametrize(
+    ("listed", "seen"),
+    [
+        (None, {"default"}),
+        ('{"acme": ["ana"]}', {"acme", "default"}),
+        ('{"acme": ["bob"], "default": ["bob"]}', set()),
+        ("nonsense", set()),
+        ("[1]", set()),
+    ],
+)
+def test_a_variable_says_who_belongs_to_a_tenant(listed: str | None, seen: set[str]) -> None:
+    rule = tenants_rule("ana", listed)
+    assert {tenant for tenant in ("acme", "default", "globex") if rule(tenant)} == seen
