@@ -17,6 +17,7 @@ SpineError
 ├── IdentityConflict         IDENTITY_CONFLICT        409  two strong, mutually exclusive candidates
 ├── PublishFailed            PUBLISH_FAILED                Gold could not be published to PostgreSQL
 ├── JobFailed                JOB_FAILED                    a Spark job died without saying why
+├── StackFailed              STACK_FAILED                  a part of the embedded stack did not start or answer
 └── ControlPlaneUnavailable  CONTROL_UNAVAILABLE      503  PostgreSQL cannot be reached
 
 An error takes facts (where it happened) and ends with what to do next. It never holds a secret or a whole record.
@@ -180,6 +181,14 @@ class JobFailed(SpineError):
 
     code = "JOB_FAILED"
     retryable = True
+
+
+class StackFailed(SpineError):
+    """A part of the embedded stack (PostgreSQL, Spark, the sandbox, Airflow) did not start, or died, or does not answer."""
+
+    code = "STACK_FAILED"
+    retryable = True
+    http_status = 503
 
 
 class ControlPlaneUnavailable(SpineError):
