@@ -122,11 +122,13 @@ def tenants(source: str, variables: Variables) -> list[str]:
         return [DEFAULT_TENANT]
     try:
         listed = orjson.loads(raw).get(source, [DEFAULT_TENANT])
-        return [require_tenant(name) for name in listed]
-    except (orjson.JSONDecodeError, AttributeError, TypeError) as error:
+    except (orjson.JSONDecodeError, AttributeError):
+        listed = None
+    if not isinstance(listed, list) or not all(isinstance(name, str) for name in listed):
         raise ConfigError(
             f"Variable {TENANTS_VARIABLE} is not a JSON object of lists", hint='Write {"salesforce": ["default"]}', source=source
-        ) from error
+        )
+    return [require_tenant(name) for name in listed]
 
 
 def postgres_url() -> str:

@@ -72,7 +72,11 @@ class Cursors:
     def set(self, stream: str, value: str, *, by: str, kind: Kind = "time") -> Cursor:
         """Put the cursor anywhere up to now, by hand. Raises ConfigError if `value` does not parse or lies in the future."""
         self._position(stream, value, kind)
-        return self._by_hand(stream, value, by, "cursor_set", self.show(stream))
+        try:
+            old = self.show(stream)
+        except ConfigError:  # setting it is the way to mend a spoilt one
+            old = None
+        return self._by_hand(stream, value, by, "cursor_set", old)
 
     def rewind(self, stream: str, value: str, *, by: str, kind: Kind = "time") -> Cursor:
         """Put the cursor back so that the next sync reads from `value` again. Raises ConfigError if that is no step back."""
