@@ -1,0 +1,240 @@
+"""From attribute kinds to comparisons, and from pairs of records to one small integer pattern each.
+
+Works on Arrow columns and numpy arrays and knows no engine: the same functions run over all pairs of a small table and over one batch of a large one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from spine.core.entities import Kind, Matching
+from spine.core.errors import ConfigError
+from spine.identity import levels, standardize
+from spine.identity.standardize import SEP
+
+Array = np.ndarray[Any, Any]
+
+
+@dataclass(frozen=True)
+class Feature:
+    """One standardised column: how it comes from the raw attributes."""
+
+    name: str
+    kind: str
+    attributes: tuple[str, ...]
+    function: Callable[..., str | None] = field(compare=False)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Levels of one feature, from agreement to disagreement.
+
+    `m` and `u` are what is believed of matches and of strangers before any data is seen; `related` what relatives or neighbours share
+    (None: they share it as a match does; otherwise a floor per level over `u`). `terms` gives per level the text whose rarity counts.
+    """
+
+    name: str
+    feature: str
+    labels: tuple[str, ...]
+    kernel: levels.Kernel = field(compare=False)
+    m: tuple[float, ...]
+    u: tuple[float, ...]
+    related: tuple[float, ...] | None = ()
+    terms: Mapping[int, Callable[[str], str]] = field(default_factory=dict, compare=False)
+    exclusive: bool = False
+
+    @property
+    def size(self) -> int:
+        """Number of digits of this comparison in a pattern: its levels and `not comparable`."""
+        return len(self.labels) + 1
+
+
+def _first(value: str) -> str:
+    return value.split(SEP)[0]
+
+
+def _last(value: str) -> str:
+    return value.split(SEP)[1]
+
+
+def _house(value: str) -> str:
+    number, road, *_ = value.split(SEP)
+    return f"{number} {max(road.split(' '), key=len)}"
+
+
+def _part(place: int) -> Callable[[str], str]:
+    return lambda value: value.split(SEP)[place]
+
+
+def _whole(value: str) -> str:
+    return value
+
+
+_FORENAME = Comparison(
+    "forename", "person name", levels.FORENAME_LEVELS, levels.forename, (0.7, 0.14, 0.03, 0.04, 0.05, 0.04), (0.008, 0.012, 0.0005, 0.01, 0.06, 0.9095),
+    (0.02, 0.02, 0.0, 0.02, 0.0, 0.0), {1: _first},
+)  # fmt: skip
+_SURNAME = Comparison(
+    "surname", "person name", levels.SURNAME_LEVELS, levels.surname, (0.82, 0.08, 0.05, 0.05), (0.003, 0.003, 0.03, 0.964), None, {1: _last}
+)
+_ADDRESS = Comparison(
+    "address", "postal address", levels.ADDRESS_LEVELS, levels.address, (0.5, 0.05, 0.05, 0.1, 0.05, 0.13, 0.12),
+    (0.0005, 0.001, 0.001, 0.002, 0.002, 0.04, 0.9535), None, {1: _house, 3: _part(1), 4: _part(2), 6: _part(3)},
+)  # fmt: skip
+_BY_KIND: dict[Kind, Comparison] = {
+    "date": Comparison(
+        "", "", levels.DATE_LEVELS, levels.date, (0.86, 0.08, 0.025, 0.015, 0.02), (0.00006, 0.0015, 0.02, 0.015, 0.96344),
+        (0.03, 0.0, 0.0, 0.0, 0.0), {1: _whole}, exclusive=True,
+    ),
+    "email": Comparison(
+        "", "", levels.EMAIL_LEVELS, levels.email, (0.5, 0.06, 0.05, 0.02, 0.08, 0.29), (0.00002, 0.0002, 0.0001, 0.0005, 0.006, 0.99318),
+        (0.04, 0.0, 0.02, 0.02, 0.0, 0.0), {1: _whole, 4: _whole, 5: lambda value: value.split("@")[1]},
+    ),
+    "phone": Comparison(
+        "", "", levels.PHONE_LEVELS, levels.phone, (0.6, 0.01, 0.05, 0.34), (0.0001, 0.00002, 0.0001, 0.99978), None, {1: _whole}
+    ),
+    "organization": Comparison(
+        "", "", levels.ORGANIZATION_LEVELS, levels.organization, (0.5, 0.2, 0.12, 0.1, 0.05, 0.03), (0.0005, 0.001, 0.002, 0.008, 0.06, 0.9285),
+        (0.02, 0.02, 0.02, 0.03, 0.05, 0.0), {1: _whole},
+    ),
+    "url": Comparison("", "", levels.URL_LEVELS, levels.url, (0.8, 0.05, 0.15), (0.0003, 0.0003, 0.9994), None, {1: _whole}),
+    "national_id": Comparison(
+        "", "", levels.IDENTIFIER_LEVELS, levels.identifier, (0.95, 0.03, 0.02), (0.00001, 0.00005, 0.99994), (0.0, 0.0, 0.0), {1: _whole}, True
+    ),
+    "title": Comparison(
+        "", "", levels.ORGANIZATION_LEVELS, levels.organization, (0.5, 0.2, 0.1, 0.1, 0.05, 0.05), (0.001, 0.002, 0.003, 0.01, 0.07, 0.914), (),
+    ),
+    "category": Comparison("", "", levels.CATEGORY_LEVELS, levels.category, (0.85, 0.15), (0.3, 0.7), (0.0, 0.0), {1: _whole}),
+}  # fmt: skip
+_BY_KIND["text"] = _BY_KIND["title"]
+_BY_KIND["number"] = _BY_KIND["category"]
+_BY_KIND["country"] = _BY_KIND["category"]
+
+_FUNCTIONS: dict[Kind, Callable[..., str | None]] = {
+    "date": standardize.date, "email": standardize.email, "phone": standardize.phone, "organization": standardize.organization,
+    "url": standardize.host, "national_id": standardize.identifier, "title": standardize.plain, "text": standardize.plain,
+    "category": standardize.plain, "number": standardize.plain, "country": standardize.plain,
+}  # fmt: skip
+_NAME_KINDS = ("forename", "surname", "full_name")
+_ADDRESS_KINDS = ("street", "house_number", "postcode", "city", "region")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything that follows from the attribute kinds: features, comparisons, threshold, link mode."""
+
+    matching: Matching
+    features: tuple[Feature, ...]
+    comparisons: tuple[Comparison, ...]
+
+    def feature(self, name: str) -> Feature | None:
+        """A feature by name, None if the entity has none such."""
+        return next((feature for feature in self.features if feature.name == name), None)
+
+    def of_kind(self, kind: str) -> list[Feature]:
+        """All features of a kind."""
+        return [feature for feature in self.features if feature.kind == kind]
+
+    @property
+    def radix(self) -> Array:
+        """Place value of each comparison in a pattern."""
+        return np.cumprod([1, *(comparison.size for comparison in self.comparisons[:-1])]).astype(np.int64)
+
+    def digits(self, patterns: Array) -> Array:
+        """Levels of each pattern: one row per pattern, one column per comparison."""
+        return (patterns[:, None] // self.radix) % np.asarray([comparison.size for comparison in self.comparisons])
+
+
+def make_plan(matching: Matching) -> Plan:
+    """The plan of an entity's `matching` block. Raises ConfigError if no attribute can be compared."""
+    kinds = {attribute: kind for attribute, kind in matching.attributes.items() if kind != "ignore"}
+    by_kind = {kind: attribute for attribute, kind in reversed(list(kinds.items()))}
+    features: list[Feature] = []
+    comparisons: list[Comparison] = []
+    if named := [by_kind.get(kind) for kind in _NAME_KINDS]:
+        features += _composite("person name", named, standardize.person_name)
+    if features:
+        comparisons += [_FORENAME, _SURNAME]
+    if found := _composite("postal address", [by_kind.get(kind) for kind in _ADDRESS_KINDS], standardize.address):
+        features += found
+        comparisons.append(_ADDRESS)
+    for attribute, kind in kinds.items():
+        if kind in _BY_KIND:
+            base = _BY_KIND[kind]
+            features.append(Feature(attribute, kind, (attribute,), _FUNCTIONS[kind]))
+            comparisons.append(Comparison(
+                attribute, attribute, base.labels, base.kernel, base.m, base.u, base.related, base.terms, base.exclusive
+            ))  # fmt: skip
+    if not comparisons:
+        raise ConfigError("no attribute to match on", hint="Give matching.attributes at least one kind that can be compared")
+    return Plan(matching, tuple(features), tuple(comparisons))
+
+
+def _composite(name: str, attributes: Sequence[str | None], function: Callable[..., str | None]) -> list[Feature]:
+    present = tuple(attribute for attribute in attributes if attribute)
+    if not present:
+        return []
+    places = [index for index, attribute in enumerate(attributes) if attribute]
+
+    def spread(*values: str | None) -> str | None:
+        padded: list[str | None] = [None] * len(attributes)
+        for place, value in zip(places, values, strict=True):
+            padded[place] = value
+        return function(*padded)
+
+    return [Feature(name, name, present, spread)]
+
+
+def standardized(table: pa.Table, plan: Plan) -> pa.Table:
+    """The plan's features of a table of raw attributes, dictionary-encoded, row by row in the same order."""
+    if table.num_rows == 0:
+        return pa.table({feature.name: pa.array([], pa.string()).dictionary_encode() for feature in plan.features})
+    return pa.table({
+        feature.name: standardize.column([table.column(attribute) for attribute in feature.attributes], feature.function)
+        for feature in plan.features
+    })  # fmt: skip
+
+
+def coded(features: pa.Table) -> dict[str, tuple[Array, list[str]]]:
+    """Integer codes (-1 for null) and distinct values of every feature, independent of the order of rows."""
+    found = {}
+    for name in features.column_names:
+        whole = features.column(name).combine_chunks()
+        encoded = whole if pa.types.is_dictionary(whole.type) else whole.dictionary_encode()
+        order = np.asarray(pc.sort_indices(encoded.dictionary))
+        rank = np.empty(len(order), dtype=np.int64)
+        rank[order] = np.arange(len(order))
+        codes = np.asarray(pc.fill_null(encoded.indices, -1), dtype=np.int64)
+        renumbered = np.where(codes >= 0, rank[codes], -1) if len(order) else codes
+        found[name] = (renumbered, encoded.dictionary.take(pa.array(order)).to_pylist())
+    return found
+
+
+def pattern(
+    plan: Plan, columns: Mapping[str, tuple[Array, list[str]]], left: Array, right: Array, rarity: Mapping[str, Mapping[str, float]]
+) -> Array:
+    """The pattern of each pair of row numbers; every distinct pair of values is compared once, in either order alike."""
+    result = np.zeros(len(left), dtype=np.int64)
+    seen: dict[str, tuple[Array, Array, Array, Array]] = {}
+    for comparison, place in zip(plan.comparisons, plan.radix, strict=True):
+        codes, values = columns[comparison.feature]
+        if comparison.feature not in seen:
+            seen[comparison.feature] = _distinct(codes[left], codes[right], len(values))
+        known, low, high, inverse = seen[comparison.feature]
+        if len(low):
+            found = comparison.kernel(values, low, high, rarity.get(comparison.feature, {}))
+            result[known] += found.astype(np.int64)[inverse] * place
+    return result
+
+
+def _distinct(one: Array, other: Array, size: int) -> tuple[Array, Array, Array, Array]:
+    known = np.flatnonzero((one >= 0) & (other >= 0))
+    low, high = np.minimum(one[known], other[known]), np.maximum(one[known], other[known])
+    keys, inverse = np.unique(low * size + high, return_inverse=True)
+    return known, keys // max(1, size), keys % max(1, size), inverse

@@ -1,0 +1,89 @@
+"""Standardise, block, compare, learn and score one tenant's records in this process; the Spark way runs the same kernels over joins.
+
+Reads an Arrow table of raw attributes, gives scored pairs of row numbers. No I/O.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from spine.identity import blocking, learn
+from spine.identity.comparisons import Plan, coded, make_plan, pattern, standardized
+from spine.identity.model import Model
+from spine.identity.score import Scored, score
+
+__all__ = ["Candidates", "Records", "candidates", "fit", "make_plan", "prepare"]
+
+Array = np.ndarray[Any, Any]
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Records:
+    """Standardised records: coded features and the source of each (for `across_sources`)."""
+
+    plan: Plan
+    features: Mapping[str, tuple[Array, list[str]]]
+    source: Array
+    rows: int
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """Compared pairs: row numbers with left < right, pattern, owning rule and all yielding rules."""
+
+    left: Array
+    right: Array
+    pattern: Array
+    rule: Array
+    mask: Array
+
+
+def prepare(table: pa.Table, plan: Plan, source: str | None = None) -> Records:
+    """Standardised records of a table of raw attributes, in its order. `source` names the column that tells where a record is from."""
+    features = coded(standardized(table, plan))
+    if source is None:
+        return Records(plan, features, np.zeros(table.num_rows, dtype=np.int64), table.num_rows)
+    _, codes = np.unique(np.asarray(table.column(source).to_pylist(), dtype=object), return_inverse=True)
+    return Records(plan, features, codes, table.num_rows)
+
+
+def candidates(records: Records, model: Model, changed: Array | None = None) -> Candidates:
+    """Candidate pairs of the records with their patterns; with `changed` (a flag per row) only pairs of which one record changed."""
+    rules = blocking.make_rules(records.plan)
+    keys = blocking.rule_keys(rules, records.features, model.heavy)
+    across = records.plan.matching.link == "across_sources"
+    parts = []
+    for found in blocking.pairs(keys, changed):
+        keep = records.source[found.left] != records.source[found.right] if across else np.ones(len(found.left), dtype=bool)
+        parts.append((found.left[keep], found.right[keep], found.rule[keep], found.mask[keep]))
+    none = np.zeros(0, dtype=np.int64)
+    left, right, rule, mask = (np.concatenate([none, *(part[place] for part in parts)]) for place in range(4))
+    return Candidates(left, right, pattern(records.plan, records.features, left, right, model.rarity), rule, mask)
+
+
+def fit(records: Records, version: int = 1) -> tuple[Model, Candidates]:
+    """Learns a model from the records; also gives the candidate pairs that it was learned from."""
+    plan = records.plan
+    rules = blocking.make_rules(plan)
+    start = learn.beliefs(plan, records.rows)
+    start.rarity, start.terms = learn.rarities(plan, records.features), learn.term_tables(plan, records.features)
+    start.heavy = blocking.find_heavy(rules, records.features)
+    for name in (name for heavy in start.heavy for name in heavy.names):
+        log.warning("blocking key dropped or split, too many records: %s", name)
+    found = candidates(records, start)
+    strangers = learn.random_patterns(plan, records.features, records.rows, start.rarity)
+    model = learn.learn(plan, rules, records.rows, learn.count_patterns(found.mask, found.pattern), strangers)
+    model.rarity, model.terms, model.heavy, model.version = start.rarity, start.terms, start.heavy, version
+    return model, found
+
+
+def scored(records: Records, model: Model, found: Candidates) -> Scored:
+    """Scores of candidate pairs under a model."""
+    return score(records.plan, model, records.features, found.left, found.right, found.pattern)

@@ -1,0 +1,223 @@
+"""Learns a model without labels: u from random pairs, m by expectation maximisation over pattern counts, all on a few thousand rows.
+
+Fellegi and Sunter 1969 with a third class besides matches and strangers: relatives and neighbours, who share surname, address and
+telephone as a match does but neither forename, birth date nor e-mail. Without it a family becomes one person.
+Each blocking rule trains the comparisons it does not itself use (its pairs agree on the others by construction).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from spine.identity.blocking import Rule
+from spine.identity.comparisons import Plan, pattern
+from spine.identity.model import Model, Terms
+
+Array = np.ndarray[Any, Any]
+Coded = Mapping[str, tuple[Array, list[str]]]
+RANDOM_PAIRS = 300_000
+M_STRENGTH = 30.0
+U_STRENGTH = 1_000.0
+MOST_TERMS = 50_000
+ROUNDS = 60
+
+
+@dataclass(frozen=True)
+class Counts:
+    """How many candidate pairs have each (set of rules, pattern)."""
+
+    mask: Array
+    pattern: Array
+    count: Array
+
+
+def count_patterns(mask: Array, patterns: Array) -> Counts:
+    """Counts of the distinct combinations."""
+    table, count = np.unique(np.stack([mask, patterns], axis=1), axis=0, return_counts=True)
+    return Counts(table[:, 0], table[:, 1], count.astype(float))
+
+
+def add_counts(parts: Sequence[Counts]) -> Counts:
+    """The sum of several counts."""
+    stacked = np.stack([np.concatenate([part.mask for part in parts]), np.concatenate([part.pattern for part in parts])], axis=1)
+    table, inverse = np.unique(stacked, axis=0, return_inverse=True)
+    count = np.bincount(inverse.ravel(), weights=np.concatenate([part.count for part in parts]), minlength=len(table))
+    return Counts(table[:, 0], table[:, 1], count)
+
+
+def rarities(plan: Plan, coded: Coded) -> dict[str, dict[str, float]]:
+    """Per word-wise feature the weight of each word: log of how few records carry it; unlisted words weigh as the rarest."""
+    found = {}
+    for feature in plan.features:
+        if feature.kind in ("organization", "title", "text"):
+            codes, values = coded[feature.name]
+            repeats = np.bincount(codes[codes >= 0], minlength=len(values)).tolist()
+            counts: dict[str, int] = {}
+            for value, repeat in zip(values, repeats, strict=True):
+                for word in set(value.split()):
+                    counts[word] = counts.get(word, 0) + repeat
+            total = sum(repeats) + 2
+            common = {word: count for word, count in counts.items() if count > 1}
+            found[feature.name] = {word: float(np.log(total / count)) for word, count in sorted(common.items())} | {"": float(np.log(total))}
+    return found
+
+
+def term_tables(plan: Plan, coded: Coded) -> dict[str, dict[str, Terms]]:
+    """Frequencies of the texts whose rarity a comparison's levels take into account."""
+    tables: dict[str, dict[str, Terms]] = {}
+    for comparison in plan.comparisons:
+        codes, values = coded[comparison.feature]
+        repeats = np.bincount(codes[codes >= 0], minlength=len(values)).tolist()
+        for level, cut in comparison.terms.items():
+            counts: dict[str, int] = {}
+            for value, repeat in zip(values, repeats, strict=True):
+                if text := cut(value):
+                    counts[text] = counts.get(text, 0) + repeat
+            kept = dict(sorted(((text, count) for text, count in counts.items() if count > 1), key=lambda item: (-item[1], item[0]))[:MOST_TERMS])
+            tables.setdefault(comparison.name, {})[str(level)] = Terms(sum(counts.values()), kept)
+    return tables
+
+
+def random_patterns(plan: Plan, coded: Coded, rows: int, rarity: Mapping[str, Mapping[str, float]], seed: int = 1) -> Counts:
+    """Patterns of random pairs, or of all pairs if there are few records."""
+    if rows * (rows - 1) // 2 <= RANDOM_PAIRS:
+        left, right = np.triu_indices(rows, 1)
+    else:
+        generator = np.random.default_rng(seed)
+        left, right = generator.integers(0, rows, RANDOM_PAIRS), generator.integers(0, rows, RANDOM_PAIRS)
+        left, right = left[left != right], right[left != right]
+    found = pattern(plan, coded, left, right, rarity)
+    return count_patterns(np.zeros(len(found), dtype=np.int64), found)
+
+
+def learn(plan: Plan, rules: Sequence[Rule], rows: int, candidates: Counts, strangers: Counts) -> Model:
+    """The model of `rows` records from the pattern counts of candidate pairs and of random pairs."""
+    model = beliefs(plan, rows)
+    digits, random_digits = plan.digits(candidates.pattern), plan.digits(strangers.pattern)
+    for _ in range(3):
+        matched = _posterior(plan, model, random_digits)[0]
+        _learn_u(plan, model, random_digits, strangers.count * (1 - matched))
+        _learn_m(plan, rules, model, digits, candidates)
+        _monotone(plan, model)
+        _learn_shares(plan, model, digits, candidates.count, rows)
+    return model
+
+
+def beliefs(plan: Plan, rows: int) -> Model:
+    """The model before any data is seen: what the comparisons believe, and one partner per record."""
+    model = Model(rows, 0.0, 0.0, {}, {}, {})
+    for comparison in plan.comparisons:
+        m, u = np.asarray(comparison.m), np.asarray(comparison.u)
+        model.m[comparison.name], model.u[comparison.name] = (m / m.sum()).tolist(), (u / u.sum()).tolist()
+    _relate(plan, model)
+    model.prior = _odds(1 / max(100.0, rows))
+    model.related = _odds(1 / max(200.0, rows))
+    return model
+
+
+def _odds(share: float) -> float:
+    return float(np.log2(share / (1 - share)))
+
+
+def _relate(plan: Plan, model: Model) -> None:
+    """Sets h: shared comparisons as among matches, the others as among strangers but for a floor (twins, a father's namesake)."""
+    for comparison in plan.comparisons:
+        m, u = np.asarray(model.m[comparison.name]), np.asarray(model.u[comparison.name])
+        if comparison.related is None:
+            model.h[comparison.name] = m.tolist()
+        else:
+            floors = np.asarray(comparison.related) if comparison.related else np.zeros(len(u))
+            h = np.maximum(u, floors)
+            h[-1] = max(1e-6, 1 - h[:-1].sum())
+            model.h[comparison.name] = (h / h.sum()).tolist()
+
+
+def log_ratios(model: Model, which: str, name: str) -> Array:
+    """log2(m/u) or log2(h/u) of a comparison by level, with 0 for `not comparable` in front."""
+    upper = np.asarray((model.m if which == "m" else model.h)[name])
+    return np.r_[0.0, np.log2(np.maximum(upper, 1e-9) / np.maximum(model.u[name], 1e-9))]
+
+
+def _posterior(plan: Plan, model: Model, digits: Array, skip: frozenset[str] = frozenset(), shares: Array | None = None) -> tuple[Array, Array]:
+    """Probability of being a match and of being related, of each pattern; `shares` replaces the model's prior (match, related, stranger)."""
+    prior = np.log2(shares) if shares is not None else np.asarray([model.prior, model.related, 0.0])
+    match, related = np.full(len(digits), prior[0] - prior[2]), np.full(len(digits), prior[1] - prior[2])
+    for place, comparison in enumerate(plan.comparisons):
+        if comparison.feature not in skip:
+            match += log_ratios(model, "m", comparison.name)[digits[:, place]]
+            related += log_ratios(model, "h", comparison.name)[digits[:, place]]
+    match, related = np.exp2(np.clip(match, -200, 200)), np.exp2(np.clip(related, -200, 200))
+    total = match + related + 1.0
+    return match / total, related / total
+
+
+def _histogram(digits: Array, weights: Array, size: int) -> Array:
+    return np.bincount(digits, weights=weights, minlength=size)[1:size]
+
+
+def _learn_u(plan: Plan, model: Model, digits: Array, weights: Array) -> None:
+    for place, comparison in enumerate(plan.comparisons):
+        belief = np.asarray(comparison.u) / sum(comparison.u)
+        seen = _histogram(digits[:, place], weights, comparison.size) + U_STRENGTH * belief
+        model.u[comparison.name] = (seen / seen.sum()).tolist()
+
+
+def _learn_m(plan: Plan, rules: Sequence[Rule], model: Model, digits: Array, candidates: Counts) -> None:
+    training = [
+        (np.flatnonzero((candidates.mask >> number) & 1), rule.features)
+        for number, rule in enumerate(rules)
+        if sum(comparison.feature not in rule.features for comparison in plan.comparisons) >= 2
+    ]
+    training = [(rows, features) for rows, features in training if len(rows)]
+    shares = [np.asarray([0.3, 0.1, 0.6]) for _ in training]
+    for _ in range(ROUNDS):
+        seen = {comparison.name: M_STRENGTH * np.asarray(comparison.m) / sum(comparison.m) for comparison in plan.comparisons}
+        for number, (rows, features) in enumerate(training):
+            match, related = _posterior(plan, model, digits[rows], features, shares[number])
+            weights = candidates.count[rows]
+            total = weights.sum()
+            sums = np.asarray([(match * weights).sum() + 1, (related * weights).sum() + 1])
+            shares[number] = np.r_[sums, max(total - sums.sum(), 0) + 1] / (max(total, sums.sum()) + 1)
+            for place, comparison in enumerate(plan.comparisons):
+                if comparison.feature not in features:
+                    seen[comparison.name] += _histogram(digits[rows, place], match * weights, comparison.size)
+        change = 0.0
+        for name, counts in seen.items():
+            new = counts / counts.sum()
+            change = max(change, float(np.abs(new - model.m[name]).max()))
+            model.m[name] = new.tolist()
+        _relate(plan, model)
+        if change < 1e-4:
+            break
+
+
+def _monotone(plan: Plan, model: Model) -> None:
+    """Makes every comparison's weight fall from agreement to disagreement by pooling neighbours that do not."""
+    for comparison in plan.comparisons:
+        m, u = np.asarray(model.m[comparison.name]), np.asarray(model.u[comparison.name])
+        groups: list[list[int]] = []
+        for level in range(len(m)):
+            groups.append([level])
+            while len(groups) > 1 and m[groups[-1]].sum() / u[groups[-1]].sum() > m[groups[-2]].sum() / u[groups[-2]].sum():
+                groups[-2:] = [groups[-2] + groups[-1]]
+        for group in groups:
+            m[group] = u[group] * m[group].sum() / u[group].sum()
+        model.m[comparison.name] = m.tolist()
+    _relate(plan, model)
+
+
+def _learn_shares(plan: Plan, model: Model, digits: Array, count: Array, rows: int) -> None:
+    """Prior odds of a match and of a relation between two random records, so that they agree with the posteriors they lead to."""
+    total = rows * (rows - 1) / 2
+    for _ in range(ROUNDS):
+        match, related = _posterior(plan, model, digits)
+        before = model.prior
+        # One match in a hundred pairs is believed of a handful of records; thousands of records speak for themselves.
+        model.prior = _odds(min(0.5, ((match * count).sum() + 1) / (total + 100)))
+        model.related = _odds(min(0.5, ((related * count).sum() + 0.5) / (total + 100)))
+        if abs(model.prior - before) < 1e-4:
+            break

@@ -1,0 +1,123 @@
+"""Patterns -> probabilities, with the weight of every comparison kept apart (the waterfall). Symmetric; knows no engine.
+
+The weight of a pair is log2 of its odds: prior + sum of log2(m/u) + rarity of the shared values - log2(1 + odds of being merely related).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import orjson
+
+from spine.identity.comparisons import Comparison, Plan
+from spine.identity.learn import log_ratios
+from spine.identity.model import Model
+from spine.identity.standardize import SEP
+
+Array = np.ndarray[Any, Any]
+Coded = Mapping[str, tuple[Array, list[str]]]
+SMOOTHING = 100.0
+SAME_MAIL = float(np.log2(0.95 / 0.05))
+MAIL_READERS = 25
+
+
+@dataclass(frozen=True)
+class Scored:
+    """Weights (log2 odds) and probabilities of pairs, and what they are made of: one row per pair, one column per comparison."""
+
+    weight: Array
+    probability: Array
+    levels: Array
+    parts: Array
+    rarity: Array
+    related: Array
+    lifted: Array
+
+
+def probability(weight: Array) -> Array:
+    """The probability whose log2 odds are `weight`."""
+    return 1.0 / (1.0 + np.exp2(-np.clip(weight, -500, 500)))
+
+
+def score(plan: Plan, model: Model, coded: Coded, left: Array, right: Array, patterns: Array) -> Scored:
+    """Scores of the pairs (row numbers `left`, `right`) whose patterns are known."""
+    digits = plan.digits(patterns)
+    parts, rarity = np.zeros(digits.shape), np.zeros(digits.shape)
+    related = np.full(len(digits), model.related)
+    for place, comparison in enumerate(plan.comparisons):
+        level = digits[:, place]
+        parts[:, place] = log_ratios(model, "m", comparison.name)[level]
+        rarity[:, place] = _rarity(comparison, model, coded, left, right, level)
+        related += log_ratios(model, "h", comparison.name)[level]
+        if comparison.related is None:
+            related += rarity[:, place]
+    household = -np.logaddexp2(0.0, np.clip(related, -200, 200))
+    weight = model.prior + parts.sum(axis=1) + rarity.sum(axis=1) + household
+    lifted = _lift(plan, model, coded, left, digits, weight)
+    weight = weight + lifted
+    return Scored(weight, probability(weight), digits, parts, rarity, household, lifted)
+
+
+def _rarity(comparison: Comparison, model: Model, coded: Coded, left: Array, right: Array, level: Array) -> Array:
+    """log2(u / chance of this very value) for levels on which the pair shares a value; the pair itself is not counted."""
+    codes, values = coded[comparison.feature]
+    result = np.zeros(len(level))
+    for at, cut in comparison.terms.items():
+        rows = np.flatnonzero(level == at)
+        terms = model.terms.get(comparison.name, {}).get(str(at))
+        if not len(rows) or terms is None:
+            continue
+        used, inverse = np.unique(np.concatenate([codes[left[rows]], codes[right[rows]]]), return_inverse=True)
+        counts = terms.frequency([cut(values[code]) for code in used.tolist()])[inverse] * max(1, terms.total)
+        count = np.maximum(counts[: len(rows)], counts[len(rows) :])
+        usual = model.u[comparison.name][at - 1]
+        chance = (np.maximum(count - 2, 0) + SMOOTHING * usual) / (terms.total + SMOOTHING)
+        result[rows] = np.log2(usual / np.maximum(chance, 0.5 / (terms.total + SMOOTHING)))
+    return result
+
+
+def _lift(plan: Plan, model: Model, coded: Coded, left: Array, digits: Array, weight: Array) -> Array:
+    """What the belief `the same personal e-mail of few people is one person` adds, unless name or birth date speak against it."""
+    result = np.zeros(len(weight))
+    against = np.zeros(len(weight), dtype=bool)
+    for place, comparison in enumerate(plan.comparisons):
+        if comparison.name == "forename" or comparison.exclusive:
+            against |= digits[:, place] == len(comparison.labels)
+    for feature in plan.of_kind("email"):
+        place = next(number for number, comparison in enumerate(plan.comparisons) if comparison.name == feature.name)
+        codes, values = coded[feature.name]
+        rows = np.flatnonzero((digits[:, place] == 1) & ~against & (weight < SAME_MAIL))
+        if len(rows):
+            terms = model.terms[feature.name]["1"]
+            used, inverse = np.unique(codes[left[rows]], return_inverse=True)
+            few = np.asarray([terms.counts.get(values[code], 1) <= MAIL_READERS for code in used.tolist()])[inverse]
+            result[rows] = np.where(few, np.maximum(result[rows], SAME_MAIL - weight[rows]), result[rows])
+    return result
+
+
+def waterfall(plan: Plan, model: Model, coded: Coded, scored: Scored, row: int, left: int, right: int) -> str:
+    """How the weight of one pair comes about, as JSON: one entry per comparison, plus prior, relatives and certain rules."""
+    steps = [_step("prior", "two records at random", model.prior)]
+    for place, comparison in enumerate(plan.comparisons):
+        level = int(scored.levels[row, place])
+        codes, values = coded[comparison.feature]
+        shown = [values[codes[side]].replace(SEP, " ").strip() if codes[side] >= 0 else None for side in (left, right)]
+        label = comparison.labels[level - 1] if level else "not comparable"
+        steps.append(_step(comparison.name, label, scored.parts[row, place], level, scored.rarity[row, place], *shown))
+    if abs(scored.related[row]) > 0.005:
+        steps.append(_step("relation", "could be relatives or neighbours", scored.related[row]))
+    if scored.lifted[row] > 0:
+        steps.append(_step("certain rule", "same personal e-mail address", scored.lifted[row]))
+    return orjson.dumps(steps).decode()
+
+
+def _step(
+    attribute: str, label: str, weight: float, level: int = 0, adjustment: float = 0.0, left: str | None = None, right: str | None = None
+) -> dict[str, Any]:
+    return {
+        "attribute": attribute, "level": level, "label": label, "weight": round(float(weight), 3),
+        "tf_adjustment": round(float(adjustment), 3), "left": left, "right": right,
+    }  # fmt: skip

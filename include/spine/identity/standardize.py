@@ -1,0 +1,203 @@
+"""Raw attribute texts -> comparable texts. Pure functions of one value; placeholders and values without content become None.
+
+A composite (name, address) is one text whose parts are separated by `SEP`, so that a pair of values is compared once as a whole.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from spine.identity import vocabulary as words
+
+SEP = "\x1f"
+MAX_LENGTH = 400
+_WORD = re.compile(r"[^\W_]+", re.UNICODE)
+_APOSTROPHE = re.compile(r"['’`´]")
+_BRACKETS = re.compile(r"\([^)]*\)")
+_ISO_DATE = re.compile(r"^([0-9a-z]{4})-([0-9a-z]{1,2})(?:-([0-9a-z]{1,2}))?(?:[t ].*)?$")
+_EURO_DATE = re.compile(r"^(\d{1,2})[./](\d{1,2})[./](\d{4})$")
+_ZIP_IN_STREET = re.compile(r"\b\d{5}(?:-\d{4})?$")
+_NUMBER = re.compile(r"^\d+[a-z]?$")
+
+
+def fold(text: str) -> str:
+    """`text` in lower case without accents, at most MAX_LENGTH characters."""
+    text = text[:MAX_LENGTH]
+    if text.isascii():
+        return text.lower()
+    decomposed = unicodedata.normalize("NFKD", text.replace("ß", "ss"))
+    return "".join(char for char in decomposed if not unicodedata.combining(char)).lower()
+
+
+def tokens(text: str | None) -> list[str]:
+    """The words of `text`, folded; apostrophes join (`o'neil` -> `oneil`), everything else separates."""
+    return _WORD.findall(_APOSTROPHE.sub("", fold(text))) if text else []
+
+
+def _is_placeholder(text: str) -> bool:
+    folded = fold(text).strip()
+    return folded in words.PLACEHOLDERS or not any(char.isalnum() for char in folded) or (len(folded) > 2 and len(set(folded)) == 1)
+
+
+def name_words(text: str | None) -> list[str]:
+    """Words of a person's name without titles; a hyphenated name gives its parts."""
+    if not text or _is_placeholder(text):
+        return []
+    found = tokens(_BRACKETS.sub(" ", text))
+    kept = [word for word in found if word not in words.TITLES]
+    return kept or found
+
+
+def person_name(forename: str | None, surname: str | None, full_name: str | None = None) -> str | None:
+    """`<forename words>SEP<surname words>`; a full name fills what is missing, a surname kept in the forename moves to its place."""
+    first, last = name_words(forename), name_words(surname)
+    if full_name and not first and not last:
+        before, comma, after = full_name.partition(",")
+        first, last = (name_words(after), name_words(before)) if comma else (name_words(full_name), [])
+    if first and last and len(first) > len(last) and first[-len(last) :] == last:
+        first = first[: -len(last)]
+    if len(first) > 1 and not last:
+        cut = len(first) - 1
+        while cut > 1 and first[cut - 1] in words.PARTICLES:
+            cut -= 1
+        first, last = first[:cut], first[cut:]
+    return f"{' '.join(first)}{SEP}{' '.join(last)}" if first or last else None
+
+
+def date(text: str | None) -> str | None:
+    """`YYYYMMDD` with `00` for an unknown month or day; misread digits stay, so that they can be compared. Placeholders give None."""
+    folded = fold(text).strip() if text else ""
+    if found := _ISO_DATE.match(folded):
+        digits = found[1] + found[2].zfill(2) + (found[3] or "00").zfill(2)
+    elif found := _EURO_DATE.match(folded):
+        digits = found[3] + found[2].zfill(2) + found[1].zfill(2)
+    elif re.fullmatch(r"\d{4}", folded):
+        digits = folded + "0000"
+    elif re.fullmatch(r"\d{8}", folded):
+        digits = folded
+    else:
+        return None
+    return None if digits in words.PLACEHOLDER_DATES or digits.startswith("0000") else digits
+
+
+def email(text: str | None) -> str | None:
+    """The address in lower case without `+tag`; Gmail's dots are dropped, since it ignores them."""
+    folded = fold(text).strip() if text else ""
+    local, at, domain = folded.rpartition("@")
+    local = local.split("+")[0]
+    if not at or not local or "." not in domain or folded in words.PLACEHOLDER_MAILS or domain in words.PLACEHOLDER_HOSTS - {"example.com"}:
+        return None
+    if domain in {"gmail.com", "googlemail.com"}:
+        local, domain = local.replace(".", ""), "gmail.com"
+    if local in words.PLACEHOLDERS:
+        return None
+    return f"{local}@{domain}"
+
+
+def is_role_mail(address: str) -> bool:
+    """Whether a standardised address belongs to a function rather than a person (`info@`, `sales.uk@`)."""
+    return any(part in words.ROLE_MAILBOXES for part in re.split(r"[._-]", address.split("@")[0])[:1])
+
+
+def phone(text: str | None) -> str | None:
+    """The last ten digits at most, so that international and national spellings agree; fewer than six, or one digit repeated, is none."""
+    digits = re.sub(r"\D", "", re.split(r"(?i)\s*(?:ext|x|#)\.?\s*\d+\s*$", text)[0]) if text else ""
+    digits = digits.removeprefix("00")
+    if len(digits) < 6 or len(set(digits[-7:])) <= 2 or digits.endswith(("1234567", "12345678", "123456789", "0000000")):
+        return None
+    return digits[-10:]
+
+
+def street(text: str | None) -> tuple[str, list[str], str]:
+    """House number, street words and a postcode found at the end, of an address line."""
+    if not text or _is_placeholder(text):
+        return "", [], ""
+    folded = fold(text).strip()
+    zipped = _ZIP_IN_STREET.search(folded)
+    found = [words.STREET_WORDS.get(word, word) for word in tokens(folded[: zipped.start()] if zipped and zipped.start() > 0 else folded)]
+    number = next((word for word in found if _NUMBER.match(word)), "")
+    kept = [word for word in found if word != number and word not in words.STREET_FILLERS]
+    return number, kept or [word for word in found if word != number], zipped.group(0)[:5] if zipped else ""
+
+
+def postcode(text: str | None) -> str:
+    """The code without separators, `` if there is none; the `+4` of US codes is dropped."""
+    if not text or _is_placeholder(text):
+        return ""
+    folded = fold(text).strip()
+    if re.fullmatch(r"\d{5}-\d{4}", folded):
+        folded = folded[:5]
+    return "".join(char for char in folded if char.isalnum())
+
+
+def postcode_district(code: str) -> str:
+    """The coarser part: the outward code of a British code, the first three characters of others."""
+    return code[:-3] if re.fullmatch(r"[a-z]{1,2}\w{1,2}\d[a-z0-9]{2}", code) and len(code) >= 5 else code[:3]
+
+
+def address(line: str | None, number: str | None, code: str | None, town: str | None, region: str | None) -> str | None:
+    """`<house number>SEP<street words>SEP<postcode>SEP<town>`, parts may be empty; None if all are."""
+    found_number, street_words, found_code = street(line)
+    digits = " ".join(tokens(number)) or found_number
+    place = "" if not town or _is_placeholder(town) else " ".join(tokens(town))
+    place = place or ("" if not region or _is_placeholder(region) else " ".join(tokens(region)))
+    parts = [digits, " ".join(street_words), postcode(code) or found_code, place]
+    return SEP.join(parts) if any(parts) else None
+
+
+def organization(text: str | None) -> str | None:
+    """Words of an organisation's name in order, abbreviations written out, legal forms and fillers dropped (unless nothing is left)."""
+    if not text or _is_placeholder(text):
+        return None
+    found = tokens(text.replace("&", " and ").replace(".", ""))
+    spelled = [words.ORGANIZATION_WORDS.get(word, word) for word in found]
+    kept = [word for word in spelled if word not in words.COMPANY_FORMS]
+    return " ".join(kept or spelled) or None
+
+
+def host(text: str | None) -> str | None:
+    """The host name of a URL without `www.`; hosts that many share are none."""
+    folded = fold(text).strip() if text else ""
+    name = re.sub(r"^[a-z]+://", "", folded).split("/")[0].split("?")[0].split(":")[0].removeprefix("www.")
+    return None if "." not in name or name in words.PLACEHOLDER_HOSTS or name in words.FREE_MAIL else name
+
+
+def plain(text: str | None) -> str | None:
+    """Words of any text, folded."""
+    return None if not text or _is_placeholder(text) else " ".join(tokens(text)) or None
+
+
+def identifier(text: str | None) -> str | None:
+    """A national or other id: letters and digits only."""
+    return None if not text or _is_placeholder(text) else "".join(tokens(text)) or None
+
+
+def column(inputs: Sequence[pa.ChunkedArray | pa.Array], function: Callable[..., str | None]) -> pa.DictionaryArray:
+    """`function` over aligned columns, called once per distinct combination of values; the result is dictionary-encoded."""
+    length = len(inputs[0])
+    codes = np.zeros(length, dtype=np.int64)
+    for values in inputs:
+        own, _ = encode(values)
+        _, codes = np.unique(codes * (own.max(initial=-1) + 2) + own + 1, return_inverse=True)
+    _, first, inverse = np.unique(codes, return_index=True, return_inverse=True)
+    picked = [pc.take(_text(values), pa.array(first)).to_pylist() for values in inputs]
+    results = [function(*values) for values in zip(*picked, strict=True)]
+    encoded = pa.array(results, pa.string()).dictionary_encode()
+    return pa.DictionaryArray.from_arrays(pc.take(encoded.indices, pa.array(inverse)), encoded.dictionary)
+
+
+def _text(values: pa.ChunkedArray | pa.Array) -> pa.Array:
+    whole = values.combine_chunks() if isinstance(values, pa.ChunkedArray) else values
+    return whole if pa.types.is_string(whole.type) else pc.cast(whole, pa.string())
+
+
+def encode(values: pa.ChunkedArray | pa.Array) -> tuple[np.ndarray, pa.Array]:
+    """Integer codes (-1 for null) and the distinct values behind them."""
+    encoded = _text(values).dictionary_encode()
+    return np.asarray(pc.fill_null(encoded.indices, -1), dtype=np.int64), encoded.dictionary
