@@ -246,3 +246,16 @@ def test_a_server_that_is_not_there_is_said_plainly_and_without_the_password() -
     assert "hunter2" not in str(refused.value)
     with pytest.raises(ControlPlaneUnavailable):
         bootstrap(nowhere)
+
+
+def test_an_administrator_without_superuser_rights_is_enough(postgres_server: EmbeddedPostgres, control_url: str) -> None:
+    admin, name = f"a_{uuid4().hex[:8]}", f"t_{uuid4().hex[:12]}"
+    with psycopg.connect(postgres_server.uri("postgres"), autocommit=True) as superuser:
+        superuser.execute(f"CREATE ROLE {admin} LOGIN CREATEROLE")
+        superuser.execute(f"CREATE DATABASE {name} OWNER {admin}")
+        for role in ("spine_owner", "spine_publisher", "analyst", "spine_app"):  # as if this administrator had made them
+            superuser.execute(f"GRANT {role} TO {admin} WITH ADMIN TRUE")
+        with Database(bootstrap(postgres_server.uri(name, user=admin))).tenant("default") as connection:
+            assert connection.execute(text("SELECT count(*) FROM spine.leases")).scalar_one() == 0
+        assert ensure_analyst(postgres_server.uri(name, user=admin), "managed") == "analyst_managed"
+        superuser.execute(f"DROP DATABASE {name} WITH (FORCE)")
