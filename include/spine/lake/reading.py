@@ -1,0 +1,146 @@
+"""Reading Delta tables without a JVM: what tables there are, their rows as Arrow batches, their rows per tenant. Never writes."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pyarrow.dataset as pads
+import pyarrow.fs as pafs
+from deltalake import DeltaTable
+from deltalake._internal import DeltaFileSystemHandler
+from deltalake.exceptions import DeltaError, TableNotFoundError
+from deltalake.fs import DeltaStorageHandler
+
+from spine.core.errors import LakeError
+from spine.core.settings import settings
+from spine.lake.paths import storage_options, table_uri
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+ARCHIVE = "_archive"
+BATCH_ROWS = 8192
+Filter = tuple[str, str, Any]
+
+
+class _BytesSink:
+    """delta-rs takes bytes only, while pyarrow hands over its own buffers."""
+
+    def __init__(self, sink: Any) -> None:
+        self._sink = sink
+        self.closed = False
+
+    def write(self, data: Any) -> int:
+        self._sink.write(bytes(data))
+        return len(data)
+
+    def flush(self) -> None:
+        self._sink.flush()
+
+    def tell(self) -> int:
+        return int(self._sink.tell())
+
+    def close(self) -> None:
+        if not self.closed:
+            self.closed = True
+            self._sink.close()
+
+
+class _Storage(DeltaStorageHandler):
+    """The lake's storage, writable."""
+
+    def open_output_stream(self, path: str, metadata: dict[str, str] | None = None) -> Any:
+        return pa.PythonFile(_BytesSink(DeltaFileSystemHandler.open_output_stream(self, path, metadata)), mode="w")
+
+
+@contextmanager
+def reading(table: str) -> Iterator[None]:
+    """Turn failures of delta-rs, Arrow and storage into LakeError that names the table."""
+    try:
+        yield
+    except (DeltaError, pa.ArrowException, OSError) as error:
+        first = (str(error).splitlines() or [type(error).__name__])[0][:300]
+        raise LakeError(f"Table {table} did not open or read: {first}", hint="Check SPINE_LAKE and its storage; a retry is safe") from error
+
+
+def filesystem() -> pafs.FileSystem:
+    """The lake's folder or bucket as one file system, whose paths are relative to it."""
+    return pafs.PyFileSystem(_Storage(settings().lake, storage_options()))
+
+
+def open_table(table: str, version: int | None = None) -> DeltaTable | None:
+    """The Delta table of that name at a version (default: newest), None if there is none. Raises LakeError."""
+    with reading(table):
+        try:
+            return DeltaTable(table_uri(table), version=version, storage_options=storage_options())
+        except TableNotFoundError:
+            return None
+
+
+def table_names() -> list[str]:
+    """Names of all Delta tables in the lake, sorted. Raises LakeError."""
+    with reading("(all)"):
+        if "://" not in settings().lake and not _exists(settings().lake):
+            return []
+        found = filesystem().get_file_info(pafs.FileSelector("", recursive=False))
+        folders = sorted(info.base_name for info in found if info.type == pafs.FileType.Directory and not info.base_name.startswith("_"))
+        return [name for name in folders if DeltaTable.is_deltatable(table_uri(name), storage_options())]
+
+
+def _exists(folder: str) -> bool:
+    return bool(pafs.LocalFileSystem().get_file_info(folder).type == pafs.FileType.Directory)
+
+
+def dataset(table: DeltaTable, where: Sequence[Filter] = ()) -> pads.Dataset:
+    """Files of the partitions that `where` (column, operator, value) names, as an Arrow dataset; other files are not in it."""
+    return table.to_pyarrow_dataset(file_pruning_predicate=list(where) or None)
+
+
+def batches(source: pads.Dataset, schema: pa.Schema, where: pads.Expression | None = None) -> pa.RecordBatchReader:
+    """Rows of a dataset as `schema`, a few thousand at a time with little read ahead, so that memory stays flat.
+
+    Columns that the dataset lacks are null. Raises LakeError when a value does not fit its type.
+    """
+    present = [name for name in schema.names if name in source.schema.names]
+    scanner = source.scanner(columns=present, filter=where, batch_size=BATCH_ROWS, batch_readahead=2, fragment_readahead=1)
+
+    def rows() -> Iterator[pa.RecordBatch]:
+        for batch in scanner.to_batches():
+            arrays = [batch.column(f.name).cast(f.type) if f.name in present else pa.nulls(batch.num_rows, f.type) for f in schema]
+            yield pa.RecordBatch.from_arrays(arrays, schema=schema)
+
+    return pa.RecordBatchReader.from_batches(schema, rows())
+
+
+def rows_by(table: DeltaTable, column: str) -> dict[str, int]:
+    """Rows per value of a partition column, from the log alone."""
+    actions = pa.table(table.get_add_actions(flatten=True))
+    counted: Counter[str] = Counter()
+    if actions.num_rows == 0:
+        return {}
+    for value, rows in zip(actions[f"partition.{column}"].to_pylist(), actions["num_records"].to_pylist(), strict=True):
+        counted[str(value)] += rows or 0
+    return dict(counted)
+
+
+def query_engine(tenant: str, tables: Sequence[str] | None = None) -> DuckDBPyConnection:
+    """A DuckDB in memory with each Delta table as a view that holds one tenant's rows and nothing else.
+
+    It cannot reach files, networks, extensions or Python's variables, and that cannot be switched on again. Raises LakeError.
+    """
+    import duckdb
+
+    engine = duckdb.connect(":memory:", config={"enable_external_access": "false", "python_enable_replacements": "false"})
+    engine.execute("SET TimeZone = 'UTC'")
+    for name in table_names() if tables is None else tables:
+        table = open_table(name)
+        if table is None or "tenant_id" not in table.metadata().partition_columns:
+            continue  # without the partition nothing would keep tenants apart
+        with reading(name):
+            engine.register(name, dataset(table, [("tenant_id", "=", tenant)]))
+    engine.execute("SET lock_configuration = true")
+    return engine
