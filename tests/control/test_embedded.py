@@ -56,6 +56,7 @@ def test_it_starts_in_a_folder_whose_path_no_socket_could_have(folder: Path, dee
     assert len(os.fsencode(server.socket_dir / embedded.SOCKET_NAME)) <= 107
     assert stat.S_IMODE(server.socket_dir.stat().st_mode) == 0o700
     embedded.stop(folder / deep)
+    assert not server.socket_dir.exists()
 
 
 def test_processes_that_start_it_at_once_share_one(folder: Path) -> None:

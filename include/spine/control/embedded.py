@@ -69,6 +69,9 @@ def stop(home: Path) -> None:
     with _home_lock(home):
         if _postmaster(home) is not None:
             _pg_ctl(home, "-m", "fast", "-t", "60", "stop")
+        folder = _socket_dir(home)
+        if folder != home / "postgres":
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def running(home: Path) -> EmbeddedPostgres | None:
