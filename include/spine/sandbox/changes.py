@@ -83,7 +83,8 @@ def _newcomers(world: World, table: Table, rng: np.random.Generator, count: int)
 
 def commit_late(world: World, stream: Stream, rows: int = 1, lag: float = 60.0) -> Change:
     """Add rows whose times lie `lag` seconds before the newest row, as a long transaction does when it commits at last."""
-    newest = int(world.tables[stream].modified.max(initial=to_millis(world.now)))
+    table = world.tables[stream]
+    newest = int(table.modified.max()) if len(table) else to_millis(world.now)
     return advance(world, stream, datetime.fromtimestamp(newest / 1000 - lag, tz=world.now.tzinfo), created=rows)
 
 

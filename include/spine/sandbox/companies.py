@@ -14,8 +14,10 @@ _STEP = 1_000_003
 _TLD = {"US": "com", "GB": "co.uk", "DE": "de", "FR": "fr", "ES": "es"}
 _ACTIVITY = tuple(ACTIVITIES)
 _SURNAMES = pool("US").surnames.words
-_CITIES = pool("US").cities.words
 _BRANDS = tuple(f"{adjective} {noun}" for adjective in ADJECTIVES for noun in NOUNS)
+_TAKEN = {slug(name) for name in (*_SURNAMES, *_BRANDS)}
+# A town that is also a surname or a brand would give two companies one name.
+_CITIES = tuple(city for city in pool("US").cities.words if slug(city) not in _TAKEN)
 
 
 @dataclass(frozen=True)

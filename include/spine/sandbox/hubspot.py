@@ -151,7 +151,7 @@ class HubSpot:
         self.sandbox = sandbox
         self._found: tuple[Any, Rows] = (None, np.empty(0, np.int64))
 
-    def list(self, request: Request, tenant: str, faults: list[Fault]) -> Response:
+    def listing(self, request: Request, tenant: str, faults: list[Fault]) -> Response:
         """`GET /crm/v3/objects/{type}`: by id, `after` is the id of the last row seen."""
         world, table = self._table(request, tenant)
         params = request.query_params
@@ -163,7 +163,7 @@ class HubSpot:
         asked = [name for text in params.getlist("properties") for name in text.split(",") if name]
         start = min(len(table), slots_before(after))
         archived = params.get("archived", "false").lower() == "true"
-        rows = start + np.flatnonzero(table.deleted[start:] == archived)[: limit + 1]
+        rows: Rows = start + np.flatnonzero(table.deleted[start:] == archived)[: limit + 1]
         results = [self._row(world, table, slot, asked, faults) for slot in rows[:limit].tolist()]
         answer: dict[str, Any] = {"results": results}
         if len(rows) > limit:

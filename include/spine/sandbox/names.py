@@ -45,8 +45,16 @@ _COMMON_GIVEN = {
 }
 FREE_MAIL = ("gmail.com", "yahoo.com", "hotmail.com", "outlook.com", "icloud.com", "gmx.de", "web.de", "orange.fr")
 FREE_MAIL_WEIGHTS = (50, 14, 10, 10, 6, 5, 3, 2)
-ADJECTIVES = ["Blue", "Silver", "Northern", "Bright", "Golden", "Grand", "Prime", "Summit", "United", "Pacific", "Atlantic", "Royal", "Iron", "Clear", "Red", "Green", "Swift", "Western", "Eastern", "Global", "Noble", "Stone", "Crystal", "First", "Liberty", "Union", "Central", "Modern", "Alpine", "Coastal", "Delta", "Evergreen"]
-NOUNS = ["Harbor", "River", "Field", "Oak", "Ridge", "Valley", "Bridge", "Star", "Lake", "Hill", "Forest", "Point", "Bay", "Crest", "Stream", "Mountain", "Anchor", "Falcon", "Bear", "Eagle", "Lion", "Gate", "Tower", "Garden", "Spring", "Cedar", "Maple", "Arrow", "Compass", "Beacon", "Horizon", "Meadow", "Orchard", "Mill", "Canyon", "Island", "Peak", "Shore", "Grove", "Haven"]
+ADJECTIVES = (
+    "Blue", "Silver", "Northern", "Bright", "Golden", "Grand", "Prime", "Summit", "United", "Pacific", "Atlantic", "Royal",
+    "Iron", "Clear", "Red", "Green", "Swift", "Western", "Eastern", "Global", "Noble", "Stone", "Crystal", "First", "Liberty",
+    "Union", "Central", "Modern", "Alpine", "Coastal", "Delta", "Evergreen",
+)  # fmt: skip
+NOUNS = (
+    "Harbor", "River", "Field", "Oak", "Ridge", "Valley", "Bridge", "Star", "Lake", "Hill", "Forest", "Point", "Bay", "Crest",
+    "Stream", "Mountain", "Anchor", "Falcon", "Bear", "Eagle", "Lion", "Gate", "Tower", "Garden", "Spring", "Cedar", "Maple",
+    "Arrow", "Compass", "Beacon", "Horizon", "Meadow", "Orchard", "Mill", "Canyon", "Island", "Peak", "Shore", "Grove", "Haven",
+)  # fmt: skip
 ACTIVITIES = {
     "Logistics": "Transportation", "Foods": "Food & Beverage", "Consulting": "Consulting", "Software": "Technology",
     "Construction": "Construction", "Insurance": "Insurance", "Dental": "Healthcare", "Motors": "Manufacturing",

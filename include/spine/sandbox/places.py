@@ -76,6 +76,7 @@ def write_phone(phone: Phone, rng: Random) -> str:
     style = rng.random()
     if style < 0.3:
         return e164
+    forms: tuple[str, ...]
     if phone.country == "US":
         forms = (f"({area}) {local[:3]}-{local[3:]}", f"{area}-{local[:3]}-{local[3:]}", f"{area}.{local[:3]}.{local[3:]}",
                  f"+1 {area} {local[:3]} {local[3:]}", f"{area}{local}", f"1-{area}-{local[:3]}-{local[3:]}")  # fmt: skip

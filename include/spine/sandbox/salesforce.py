@@ -26,7 +26,7 @@ from spine.sandbox.world import World
 
 VERSION = "v61.0"
 _BATCH = 2000
-_LOCATORS = 200
+_LOCATORS = 50
 _SYSTEM = "Id IsDeleted CreatedDate LastModifiedDate SystemModstamp"
 _FIELDS = {
     "Contact": f"{_SYSTEM} AccountId LastName FirstName Name Email Phone Title Birthdate "
@@ -136,7 +136,7 @@ def _opportunity(world: World, table: Table, slot: int) -> dict[str, Any]:
 
 def columns(world: World, table: Table) -> Columns:
     """The stream's fields as a query compares them."""
-    everything = np.arange(len(table), dtype=np.int64)
+    everything: Rows = np.arange(len(table), dtype=np.int64)
     times = {name: table.created if name == "CreatedDate" else table.modified for name in _TIMES}
 
     def encode(name: str, value: Any) -> Any:
@@ -207,7 +207,7 @@ class Salesforce:
         if query.order:
             rows = view.order(rows, query.order)
         rows = rows[query.offset :][: query.limit]
-        return _Cursor(tenant, table, tuple(query.fields), rows, len(rows))
+        return _Cursor(tenant, table, tuple(query.fields), rows.astype(np.int32), len(rows))
 
     def _page(self, request: Request, tenant: str, locator: str, batch: int, faults: list[Fault]) -> Response:
         key, _, start = locator.rpartition("-")

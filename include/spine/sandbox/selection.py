@@ -5,14 +5,14 @@ from __future__ import annotations
 import operator
 from collections.abc import Callable
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from spine.sandbox.soql import Compare, Condition, Logic
 
-Rows = NDArray[np.int64]
+Rows: TypeAlias = NDArray[np.int64]
 _OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
     "=": operator.eq, "!=": operator.ne, "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge,
 }  # fmt: skip
@@ -76,12 +76,12 @@ class Columns:
 
 
 def _holds(seen: Any, op: str, values: tuple[Any, ...]) -> bool:
-    seen = seen or None
+    seen = None if seen == "" else seen
     if op in ("IN", "NOTIN"):
         return (_same(seen) in {_same(value) for value in values}) == (op == "IN")
     wanted = values[0]
     if op in ("=", "!="):
-        return (_same(seen) == _same(wanted)) == (op == "=")
+        return bool(_same(seen) == _same(wanted)) == (op == "=")
     if seen is None or wanted is None:
         return False
     try:

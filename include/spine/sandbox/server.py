@@ -114,14 +114,14 @@ class _Vendors:
         response.headers["Sforce-Limit-Info"] = f"api-usage={used}/{self.sandbox.daily_limit}"
         return response
 
-    async def list(self, request: Request) -> Response:
+    async def listing(self, request: Request) -> Response:
         """`GET /crm/v3/objects/{object}`."""
         tenant = self.sandbox.tokens.portal_of(request.headers.get("Authorization", ""))
         call = self._call(request, "hubspot", tenant, _object(request))
         return await self._serve(
             call,
             hubspot.fault_answer,
-            lambda faults: self.hubspot.list(request, tenant, faults) if tenant else hubspot.unauthorized(),
+            lambda faults: self.hubspot.listing(request, tenant, faults) if tenant else hubspot.unauthorized(),
         )
 
     async def search(self, request: Request) -> Response:
@@ -147,7 +147,8 @@ class _Vendors:
             *(Route(f"{data}/{word}/{{locator}}", self.query) for word in ("query", "queryAll")),
         ]
         for name in hubspot.OBJECTS:
-            found += [Route(f"/crm/v3/objects/{name}", self.list), Route(f"/crm/v3/objects/{name}/search", self.search, methods=["POST"])]
+            path = f"/crm/v3/objects/{name}"
+            found += [Route(path, self.listing), Route(f"{path}/search", self.search, methods=["POST"])]
         return found
 
 

@@ -6,6 +6,7 @@ same mutations. Without it every start is new.
 
 from __future__ import annotations
 
+import os
 from collections import deque
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -49,24 +50,31 @@ class Sandbox:
         self.lock, self.drop, self.state_file, self.daily_limit = RLock(), drop, state_file, daily_limit
         events = self._events()
         start = next((event for event in events if event["event"] == "start"), None)
-        self.now = now or (clock.parse(start["now"]) if start else _this_hour())
+        self.now = clock.parse(start["now"]) if start else now or _this_hour()
         self.worlds = {require_tenant(tenant): World(tenant, seed, scale, self.now) for tenant, scale in tenants.items()}
         self.tokens = Tokens(tuple(self.worlds), token_lifetime, rotate)
         self.faults, self.calls, self.numbers = Faults(), deque[Call](maxlen=_REMEMBERED), count(1)
         self.counted: dict[str, int] = {}
+        shape = {"seed": seed, "tenants": dict(tenants)}
         if start is None:
-            self._write({"event": "start", "now": clock.to_text(self.now)})
-        for world in self.worlds.values() if drop else ():
-            files.drop_all(world, drop)
+            self._write({"event": "start", "now": clock.to_text(self.now), **shape})
+        elif any(start[key] != value for key, value in shape.items()):
+            raise ConfigError(f"{state_file} is the journal of another world", hint="Remove it, or start with its seed and tenants")
+        if drop:
+            for world in self.worlds.values():
+                files.drop_all(world, drop)
         for event in events:
             self._replay(event)
 
     def _events(self) -> list[dict[str, Any]]:
         if not self.state_file or not self.state_file.exists():
             return []
-        # A line cut short by a crash is the last one and was never answered.
-        lines = self.state_file.read_bytes().split(b"\n")[:-1]
-        return [orjson.loads(line) for line in lines]
+        content = self.state_file.read_bytes()
+        whole = content[: content.rfind(b"\n") + 1]
+        if len(whole) < len(content):
+            # The last line was cut short by a crash, so it was never answered: forget it, or the next would be glued to it.
+            os.truncate(self.state_file, len(whole))
+        return [orjson.loads(line) for line in whole.splitlines()]
 
     def _write(self, event: dict[str, Any]) -> None:
         if self.state_file:

@@ -74,7 +74,7 @@ class World:
             parent, share = _DEALS[name]
             count = max(1, int(self.scale * share))
             subject = rng.integers(0, len(self.table(stream.source, parent)), count)
-            kind = np.zeros(count, np.int8)
+            kind: NDArray[np.int8] = np.zeros(count, np.int8)
         else:
             subject, kind = self._members(stream, rng, *_SHARES[name])
         start = to_millis(self.now - timedelta(days=DAYS))
@@ -117,7 +117,7 @@ class World:
     @cached_property
     def account_of(self) -> NDArray[np.int32]:
         """Company number → slot of its first Salesforce account, -1 where it has none."""
-        found = np.full(self.companies, -1, np.int32)
+        found: NDArray[np.int32] = np.full(self.companies, -1, np.int32)
         subject = self.table("salesforce", "accounts").subject
         known = np.flatnonzero((subject >= 0) & (subject < self.companies))[::-1]
         found[subject[known]] = known
