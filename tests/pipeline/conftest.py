@@ -1,67 +1,90 @@
-"""Gold as the identity job leaves it, small enough to read; written by delta-rs."""
+"""A sandbox of vendors, two tenants' connections to it, and the services that extraction needs."""
 
 from __future__ import annotations
 
-import datetime as dt
-from collections.abc import Callable
-from decimal import Decimal
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
-import orjson
-import pyarrow as pa
 import pytest
-from deltalake import write_deltalake
+from deltalake import DeltaTable
 
-from spine.core.entities import load_entity
-from spine.lake.paths import table_uri
-from spine.pipeline.gold_schema import shape_of
+from spine.control.airflow_state import ConnectionInfo
+from spine.control.database import Database
+from spine.control.variables import MemoryVariables
+from spine.core.names import bronze_table, connection_id
+from spine.pipeline import extract
+from spine.pipeline.services import Services
+from spine.sandbox.accounts import credentials
+from spine.sandbox.server import SandboxServer
 
-WHEN = dt.datetime(2026, 1, 31, 8, 15, tzinfo=dt.UTC)
-SAMPLES: dict[str, Any] = {
-    "string": "text",
-    "integer": 1,
-    "decimal": Decimal("1250.50"),
-    "boolean": True,
-    "date": dt.date(1980, 2, 29),
-    "timestamp": WHEN,
-    "double": 0.97,
-    "json": orjson.dumps({"family_name": {"record_ref": "salesforce:contacts:1"}}).decode(),
-}
-WATERFALL = orjson.dumps(
-    [
-        {"attribute": "city", "level": 0, "label": "differs", "weight": -1.5, "tf_adjustment": 0.0, "left": "Ulm", "right": "Bonn"},
-        {"attribute": "email", "level": 2, "label": "same", "weight": 9.25, "tf_adjustment": 3.0, "left": "a@b.c", "right": "a@b.c"},
-    ]
-).decode()
+
+def sandbox_connections(url: str, drop: Path, tenants: list[str]) -> dict[str, ConnectionInfo]:
+    """The Connections of all three sources for these tenants; a tenant's name is also the sandbox's."""
+    found = {}
+    for tenant in tenants:
+        secret, private = credentials(tenant), {"allow_private": True}
+        name = connection_id("salesforce", tenant)
+        found[name] = ConnectionInfo(
+            name, "http", url, login=secret.client_id, password=secret.client_secret, extra={**private, "refresh_token": secret.refresh_token}
+        )
+        name = connection_id("hubspot", tenant)
+        found[name] = ConnectionInfo(name, "http", url, password=secret.hubspot_token, extra=private)
+        name = connection_id("people_files", tenant)
+        found[name] = ConnectionInfo(name, "fs", str(drop / tenant))
+    return found
+
+
+@dataclass
+class Spine:
+    """Everything a test drives: the sandbox, the services, and short words for plan, extract and finish."""
+
+    server: SandboxServer
+    services: Services
+    lake: str
+    tenants: list[str]
+    slept: list[float] = field(default_factory=list)
+
+    def sync(self, source: str, run_id: str, *, streams: list[str] | None = None, **options: Any) -> list[dict[str, Any]]:
+        """Plan, extract each work, finish; the results of the works."""
+        tenants = options.pop("tenants", self.tenants[:1])
+        works = extract.plan(source, tenants=tenants, streams=streams, run_id=run_id, services=self.services, **options)
+        try:
+            return [extract.extract(work, self.services) for work in works]
+        finally:
+            extract.finish(source, run_id, tenants, self.services)
+
+    def bronze(self, source: str, stream: str, columns: tuple[str, ...] = ("record_id", "op", "cursor", "payload")) -> list[tuple[Any, ...]]:
+        """Rows of a Bronze table as sorted tuples; empty if there is no table."""
+        uri = f"{self.lake}/{bronze_table(source, stream)}"
+        if not DeltaTable.is_deltatable(uri):
+            return []
+        table = DeltaTable(uri).to_pyarrow_table(columns=list(columns))
+        return sorted(zip(*(table.column(name).to_pylist() for name in columns), strict=True), key=repr)
+
+    def cursor(self, source: str, stream: str, tenant: str | None = None) -> str | None:
+        """The cursor Variable's value."""
+        return self.services.variables.get(f"spine.cursor.{connection_id(source, tenant or self.tenants[0])}.{stream}")
 
 
 @pytest.fixture
-def gold(lake: str) -> Callable[..., None]:
-    """Write `people` golden records of an entity per tenant, two source records each."""
+def make_spine(database: Database, lake: str, home: Path, tmp_path: Path) -> Iterator[Callable[..., Spine]]:
+    """Makes a Spine; arguments are those of the sandbox. Each has tenants of its own, so that tests do not meet in the control plane."""
+    from uuid import uuid4
 
-    def write(entity: str = "person", tenants: dict[str, int] | None = None, **changed: Any) -> None:
-        rows = tenants or {"default": 3}
-        golden, links, matches, changes, redirects = shape_of(load_entity(entity)).tables
-        ids = [(tenant, f"{entity[:3]}_{tenant}_{n}") for tenant, count in rows.items() for n in range(count)]
-        refs = [(tenant, key, f"salesforce:s:{key}-{half}") for tenant, key in ids for half in "ab"]
-        _write(golden, [{"tenant_id": t, "entity_id": key, **changed} for t, key in ids], ["tenant_id"])
-        _write(links, [{"tenant_id": t, "entity": entity, "entity_id": key, "record_ref": ref} for t, key, ref in refs])
-        pairs = [{"entity_id": key, "left_ref": f"{key}-a", "right_ref": f"{key}-b", "waterfall": WATERFALL} for _, key in ids]
-        _write(matches, [{"tenant_id": t, "entity": entity, **pair} for (t, _), pair in zip(ids, pairs, strict=True)])
-        _write(changes, [{"tenant_id": t, "entity": entity, "change_id": f"c_{key}", "entity_id": key} for t, key in ids])
-        _write(redirects, [{"tenant_id": t, "entity": entity, "from_id": f"old_{key}", "to_id": key} for t, key in ids])
+    servers: list[SandboxServer] = []
 
-    return write
+    def make(scale: int = 60, count: int = 1, **settings: Any) -> Spine:
+        tenants = [f"t{uuid4().hex[:10]}" for _ in range(count)]
+        drop = tmp_path / "drop"
+        server = SandboxServer(dict.fromkeys(tenants, scale), drop=drop, **settings).__enter__()
+        servers.append(server)
+        connections = sandbox_connections(server.url, drop, tenants)
+        slept: list[float] = []
+        services = Services(database, MemoryVariables(), connections.__getitem__, slept.append)
+        return Spine(server, services, lake, tenants, slept)
 
-
-def _write(table: Any, rows: list[dict[str, Any]], partitions: list[str] | None = None) -> None:
-    full = [{**{c.name: SAMPLES[c.type] for c in table.columns}, **row} for row in rows]
-    overwrite = {} if partitions else {"predicate": f"entity = '{rows[0]['entity']}'"}
-    write_deltalake(
-        table_uri(table.delta),
-        pa.Table.from_pylist(full, schema=table.schema),
-        partition_by=partitions or ["tenant_id", "entity"],
-        mode="overwrite",
-        schema_mode="overwrite" if partitions else None,
-        **overwrite,
-    )
+    yield make
+    for server in servers:
+        server.__exit__(None, None, None)

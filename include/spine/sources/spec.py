@@ -31,10 +31,14 @@ TIER_SCHEDULE: dict[str, str] = {"critical": "0 * * * *", "standard": "0 2 * * *
 
 
 class Auth(Strict):
-    """How requests are signed; the secrets are in the Connection. `rotates`: each refresh token works once."""
+    """How requests are signed; the secrets are in the Connection. `rotates`: each refresh token works once.
+
+    An API key goes in `header`, or in the query parameter `param` where one is given.
+    """
 
     type: Literal["none", "bearer", "basic", "api_key", "oauth2"] = "none"
     header: str = "X-API-Key"
+    param: str | None = None
     grant: Literal["refresh_token", "client_credentials"] = "refresh_token"
     token_path: str = "/oauth2/token"
     rotates: bool = False
@@ -116,13 +120,17 @@ class Stream(Strict):
 
 
 class Source(Strict):
-    """A whole source. `kind`: generic needs YAML only; hybrid and custom have a module in `spine.sources.custom`."""
+    """A whole source. `kind`: generic needs YAML only; hybrid and custom have a module in `spine.sources.custom`.
+
+    That module has the source's name unless `reader` names another.
+    """
 
     source: str
     label: str
     description: str = ""
     domain: Literal["revops", "finops", "supportops", "marketingops", "hr"]
     kind: Literal["generic", "hybrid", "custom", "files"] = "generic"
+    reader: str | None = None
     auth: Auth = Auth()
     tier: Tier = "standard"
     schedule: str | None = None

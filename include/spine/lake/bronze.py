@@ -1,0 +1,275 @@
+"""Appends pages to Bronze with delta-rs: data, page token and cursor in one atomic commit, so that a retry goes on from there.
+
+Each commit carries Transaction(app_id, sequence). Delta refuses a commit whose app_id another writer has used since this one
+opened the table, so two processes of one run can never write the same page.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from typing import Any, Protocol
+
+import orjson
+import pyarrow as pa
+from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
+from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
+
+from spine.core import clock
+from spine.core.errors import LakeError, SyncInProgress
+from spine.core.failpoints import failpoint
+from spine.core.settings import settings
+from spine.lake.paths import storage_options
+
+SCHEMA = pa.schema(
+    [
+        ("tenant_id", pa.string()),
+        ("source", pa.string()),
+        ("stream", pa.string()),
+        ("record_id", pa.string()),
+        ("emitted_at", pa.timestamp("us", tz="UTC")),
+        ("cursor", pa.string()),
+        ("op", pa.string()),
+        ("payload", pa.string()),
+        ("schema_fingerprint", pa.string()),
+        ("connection_id", pa.string()),
+        ("run_id", pa.string()),
+        ("emitted_date", pa.date32()),
+    ]
+)
+PARTITIONS = ["tenant_id", "emitted_date"]
+# One transaction id per run and stream would pile up for ever; a retry comes within days.
+_CONFIGURATION: dict[str, str | None] = {"delta.setTransactionRetentionDuration": "interval 30 days"}
+_KEY = "spine.bronze"
+_SEARCH_STEPS = (16, 256, 4096, 65536)
+_ATTEMPTS = 8
+
+
+class BronzeRecord(Protocol):
+    """One record as a reader yields it."""
+
+    @property
+    def record_id(self) -> str: ...  # noqa: D102
+    @property
+    def op(self) -> str: ...  # noqa: D102
+    @property
+    def cursor(self) -> str | None: ...  # noqa: D102
+    @property
+    def payload(self) -> str: ...  # noqa: D102
+    @property
+    def fingerprint(self) -> str: ...  # noqa: D102
+
+
+@dataclass(frozen=True)
+class Envelope:
+    """What all records of one stream in one run share."""
+
+    tenant_id: str
+    source: str
+    stream: str
+    connection_id: str
+    run_id: str
+
+    @property
+    def app_id(self) -> str:
+        """The writer's name in Delta's log."""
+        return f"{self.connection_id}.{self.stream}.{self.run_id}"
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What has been committed: counts, the token of the next page (None: the end), the cursor so far, the window's bound."""
+
+    sequence: int = 0
+    token: str | None = None
+    high_water: str | None = None
+    rows: int = 0
+    deletes: int = 0
+    pages: int = 0
+    bytes: int = 0
+    window_end: str | None = None
+    version: int | None = None
+
+
+class BronzeWriter:
+    """Buffers pages and appends them in commits of about `flush_bytes`, at the latest every `flush_seconds`.
+
+    Both default to the settings. Use one writer per stream and run; it is not for several threads.
+    """
+
+    def __init__(
+        self, uri: str, envelope: Envelope, *, window_end: str | None = None,
+        flush_bytes: int | None = None, flush_seconds: float | None = None,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:  # fmt: skip
+        self._uri, self._envelope, self._monotonic = uri, envelope, monotonic
+        self._flush_bytes = settings().flush_bytes if flush_bytes is None else flush_bytes
+        self._flush_seconds = settings().flush_seconds if flush_seconds is None else flush_seconds
+        self._options = storage_options()
+        self._table: DeltaTable | None = None
+        self._batches: list[pa.RecordBatch] = []
+        self._buffered = 0
+        self._last_flush = monotonic()
+        self.committed: Progress | None = self._find_progress()
+        self._pending = self.committed or Progress(window_end=window_end)
+
+    def _find_progress(self) -> Progress | None:
+        """What this run has committed before, found by its app_id; None if nothing."""
+        with _lake_errors(self._uri):
+            try:
+                self._table = DeltaTable(self._uri, storage_options=self._options)
+            except TableNotFoundError:
+                return None
+            sequence = self._table.transaction_version(self._envelope.app_id)
+            if sequence is None:
+                return None
+            for limit in _SEARCH_STEPS:
+                history = self._table.history(limit)
+                for commit in history:
+                    found = orjson.loads(commit.get(_KEY) or "{}")
+                    if found.pop("app_id", None) == self._envelope.app_id:
+                        return Progress(**{**found, "version": commit["version"]})
+                if len(history) < limit:
+                    break
+        raise LakeError("the last commit of this run is no longer in the table's log", hint="Start a new run", run=self._envelope.run_id)
+
+    def add(self, records: Sequence[BronzeRecord], next_token: str | None, high_water: str | None) -> bool:
+        """Take one page; True if it led to a commit. Raises LakeError, SyncInProgress."""
+        size = 0
+        if records:
+            batch = self._batch(records)
+            size = batch.nbytes
+            self._batches.append(batch)
+        before = self._pending
+        self._pending = replace(
+            before,
+            token=next_token,
+            high_water=high_water,
+            rows=before.rows + len(records),
+            deletes=before.deletes + sum(record.op == "delete" for record in records),
+            pages=before.pages + 1,
+            bytes=before.bytes + sum(len(record.payload) for record in records),
+        )
+        self._buffered += size
+        if self._buffered >= self._flush_bytes or self._monotonic() - self._last_flush >= self._flush_seconds:
+            return self.flush()
+        return False
+
+    def flush(self) -> bool:
+        """Commit what is buffered; False if there was nothing, in which case nothing is written. Raises LakeError, SyncInProgress."""
+        self._last_flush = self._monotonic()
+        if not self._batches:
+            return False
+        progress = replace(self._pending, sequence=self._pending.sequence + 1, version=None)
+        self.committed = self._pending = replace(progress, version=self._commit(progress))
+        self._batches, self._buffered = [], 0
+        failpoint("extract.after_page_commit")
+        return True
+
+    @property
+    def pending(self) -> Progress:
+        """What was committed and what is buffered."""
+        return self._pending
+
+    def _commit(self, progress: Progress) -> int:
+        envelope = self._envelope
+        properties = CommitProperties(
+            custom_metadata={_KEY: orjson.dumps({"app_id": envelope.app_id, **asdict(progress)}).decode()},
+            app_transactions=[Transaction(envelope.app_id, progress.sequence, int(time.time() * 1000))],
+        )
+        with _lake_errors(self._uri):
+            table = self._table or _create(self._uri, self._options)
+            self._table = table
+            for attempt in range(_ATTEMPTS):
+                try:
+                    data = pa.RecordBatchReader.from_batches(SCHEMA, self._batches)
+                    write_deltalake(table, data, mode="append", commit_properties=properties)
+                    return int(table.version())
+                except CommitFailedError as error:
+                    table.update_incremental()
+                    self._refuse_rival(table, progress, error)
+                    time.sleep(0.05 * 2**attempt)
+        raise LakeError("the table is too busy to append to", hint="It is tried again", table=self._uri)
+
+    def _refuse_rival(self, table: DeltaTable, progress: Progress, error: CommitFailedError) -> None:
+        written = table.transaction_version(self._envelope.app_id)
+        if written is not None and written >= progress.sequence:
+            raise SyncInProgress(
+                "another process of this run has written the same pages",
+                hint="Leave it to that process; nothing is written twice",
+                run=self._envelope.run_id,
+                stream=self._envelope.stream,
+            ) from error
+
+    def _batch(self, records: Sequence[BronzeRecord]) -> pa.RecordBatch:
+        count, now, shared = len(records), clock.now(), self._envelope
+        columns: dict[str, Any] = {
+            "tenant_id": pa.repeat(shared.tenant_id, count),
+            "source": pa.repeat(shared.source, count),
+            "stream": pa.repeat(shared.stream, count),
+            "record_id": pa.array([record.record_id for record in records], pa.string()),
+            "emitted_at": pa.repeat(pa.scalar(now, SCHEMA.field("emitted_at").type), count),
+            "cursor": pa.array([record.cursor for record in records], pa.string()),
+            "op": pa.array([record.op for record in records], pa.string()),
+            "payload": pa.array([record.payload for record in records], pa.string()),
+            "schema_fingerprint": pa.array([record.fingerprint for record in records], pa.string()),
+            "connection_id": pa.repeat(shared.connection_id, count),
+            "run_id": pa.repeat(shared.run_id, count),
+            "emitted_date": pa.repeat(pa.scalar(now.date(), pa.date32()), count),
+        }
+        return pa.RecordBatch.from_arrays([columns[name] for name in SCHEMA.names], schema=SCHEMA)
+
+
+def living_unseen(uri: str, envelope: Envelope, *, older_than: datetime | None = None) -> tuple[list[str], int]:
+    """Ids that are alive in Bronze but were not seen by this run, and how many were alive before the run's own deletes.
+
+    `older_than` leaves out what was emitted later. Bronze keeps 30 days: what was last read before that is not known here.
+    """
+    import duckdb
+
+    options = storage_options()
+    with _lake_errors(uri):
+        try:
+            table = DeltaTable(uri, storage_options=options)
+        except TableNotFoundError:
+            return [], 0
+        # The connection's rows only: tenants are told apart by partition, accounts of a tenant by connection.
+        bronze = table.to_pyarrow_dataset(partitions=[("tenant_id", "=", envelope.tenant_id)])
+        rows = bronze.scanner(columns=["record_id", "op", "emitted_at", "connection_id", "run_id"]).to_reader()
+    with duckdb.connect() as database:
+        database.register("bronze", rows)
+        found = database.execute(
+            """
+            SELECT record_id, coalesce(max_by(op, emitted_at) FILTER (run_id <> $run), 'delete') AS before,
+                   bool_or(run_id = $run AND op = 'upsert') AS seen, max_by(op, emitted_at) AS now
+            FROM bronze WHERE connection_id = $connection AND emitted_at <= $moment GROUP BY record_id
+            """,
+            {"run": envelope.run_id, "connection": envelope.connection_id, "moment": older_than or datetime(9999, 1, 1, tzinfo=UTC)},
+        ).fetchall()
+    alive = sum(before == "upsert" for _, before, _, _ in found)
+    return sorted(record for record, before, seen, now in found if before == now == "upsert" and not seen), alive
+
+
+def _create(uri: str, options: dict[str, str]) -> DeltaTable:
+    """The table, made if need be; of several that make it at once, one wins and the others take its table."""
+    for _ in range(_ATTEMPTS):
+        try:
+            return DeltaTable.create(
+                uri, SCHEMA, mode="ignore", partition_by=PARTITIONS, configuration=_CONFIGURATION, storage_options=options
+            )
+        except DeltaError:
+            if DeltaTable.is_deltatable(uri, storage_options=options):
+                return DeltaTable(uri, storage_options=options)
+            time.sleep(0.05)
+    raise LakeError("the table cannot be created", hint="Look at the lake's storage", table=uri)
+
+
+@contextmanager
+def _lake_errors(uri: str) -> Iterator[None]:
+    try:
+        yield
+    except (DeltaError, OSError) as error:
+        raise LakeError(f"Bronze failed: {str(error).splitlines()[0][:300]}", hint="Look at the lake's storage", table=uri) from error

@@ -1,0 +1,351 @@
+"""Extraction: plan what to read, read each stream into Bronze exactly once, then close the run.
+
+Order within a stream: pages are committed with their resume token, then the cursor Variable moves, then the run log says so.
+Whatever dies in between is done again by the same call: what is committed is found in the table's log and not read twice.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from spine.control import connectors, locks, runs
+from spine.control.cursors import Cursors
+from spine.core import clock
+from spine.core.errors import AuthFailed, ConfigError, DeleteSweepRefused, JobFailed, SpineError, error_from_dict
+from spine.core.failpoints import failpoint
+from spine.core.names import bronze_table, connection_id, job_name
+from spine.lake.bronze import BronzeWriter, Envelope, Progress, living_unseen
+from spine.lake.paths import table_uri
+from spine.pipeline.services import Services, open_reader
+from spine.sources.reading import Page, Record, State, Window
+from spine.sources.spec import Source, Stream, load_source
+
+_log = logging.getLogger(__name__)
+MODES = ("incremental", "full", "renormalize")
+_QUEUE = 3600.0  # seconds for which a planned run keeps its connection while its streams wait for a slot
+_LEASE = 900.0
+_RENEW = 30.0
+_SWEEP_PAGE = 1000
+
+
+def plan(
+    source: str, *, tenants: Sequence[str] | None = None, streams: Sequence[str] | None = None, mode: str = "incremental", run_id: str,
+    interval_start: datetime | None = None, interval_end: datetime | None = None, dry_run: bool = False, triggered_by: str = "",
+    services: Services,
+) -> list[dict[str, Any]]:  # fmt: skip
+    """What to read: one work item per tenant and stream, JSON-ready. Takes the connections' locks and opens the run rows.
+
+    An interval makes it a backfill. A tenant whose connection is paused or busy is left out if others remain; otherwise its error
+    (AuthFailed, SyncInProgress, …) is raised. Raises ConfigError for unknown names.
+    """
+    spec = load_source(source)
+    if mode not in MODES:
+        raise ConfigError(f"there is no mode {mode!r}", hint=f"Use one of {', '.join(MODES)}")
+    if (interval_start is None) != (interval_end is None):
+        raise ConfigError("a backfill needs both ends of its interval", source=source)
+    wanted = [spec.stream(name) for name in streams] if streams else list(spec.streams)
+    if mode == "renormalize":
+        return []
+    frame = _Frame(spec, mode, run_id, interval_start, interval_end, clock.now(), dry_run, triggered_by)
+    works: list[dict[str, Any]] = []
+    refusal: SpineError | None = None
+    for tenant in tenants or services.tenants(source):
+        try:
+            works += _plan_tenant(frame, tenant, wanted, services)
+        except SpineError as error:
+            refusal = refusal or error
+            _log.warning("%s: tenant %s is left out: %s", source, tenant, error)
+    if refusal is not None and not works:
+        raise refusal
+    return works
+
+
+@dataclass(frozen=True)
+class _Frame:
+    """What all works of one plan share."""
+
+    source: Source
+    mode: str
+    run_id: str
+    interval_start: datetime | None
+    interval_end: datetime | None
+    now: datetime
+    dry_run: bool
+    triggered_by: str
+
+    @property
+    def backfill(self) -> bool:
+        return self.interval_start is not None
+
+    def run(self, tenant: str) -> runs.Run:
+        name = self.source.source
+        connection = connection_id(name, tenant)
+        return runs.Run(tenant, name, self.run_id, connection, self.mode, self.triggered_by, self.interval_start, self.interval_end)
+
+
+def _plan_tenant(frame: _Frame, tenant: str, streams: Sequence[Stream], services: Services) -> list[dict[str, Any]]:
+    run = frame.run(tenant)
+    connectors.require_active(services.database, tenant, run.connection_id)
+    locks.acquire(services.database, tenant, run.connection_id, run.run_id, ttl=_QUEUE)
+    try:
+        works = [_work(frame, run, stream, services) for stream in streams]
+        runs.start(services.database, run)
+        for stream in streams:
+            runs.start_stream(services.database, run, stream.name)
+    except SpineError:
+        locks.release(services.database, tenant, run.connection_id, run.run_id)
+        raise
+    return works
+
+
+def _work(frame: _Frame, run: runs.Run, stream: Stream, services: Services) -> dict[str, Any]:
+    start, end = frame.interval_start, frame.interval_end or frame.now
+    full = not frame.backfill and (frame.mode == "full" or stream.cursor is None)
+    if not full and not frame.backfill and frame.source.kind != "files":
+        start = _window_start(Cursors(services.variables, services.database, run.tenant, run.connection_id), stream)
+        full = start is None
+    return {
+        "source": run.source,
+        "stream": stream.name,
+        "tenant": run.tenant,
+        "connection_id": run.connection_id,
+        "mode": frame.mode,
+        "run_id": frame.run_id,
+        "window_start": clock.to_text(start) if start else None,
+        "window_end": clock.to_text(end),
+        "full": full,
+        "backfill": frame.backfill,
+        "dry_run": frame.dry_run,
+        "label": f"{run.tenant} · {stream.name}",
+        "job": job_name(run.source, stream.name, frame.mode),
+        "triggered_by": frame.triggered_by,
+    }
+
+
+def _window_start(cursors: Cursors, stream: Stream) -> datetime | None:
+    saved = cursors.show(stream.name)
+    lookback = stream.cursor.lookback if stream.cursor else timedelta()
+    return clock.parse(saved.value) - lookback if saved else None
+
+
+def extract(work: Mapping[str, Any], services: Services) -> dict[str, Any]:
+    """Read one stream into Bronze and move its cursor; call it again with the same work after any failure.
+
+    Returns rows, deletes, pages, bytes, bronze_version, cursor_from, cursor_to and status, counted from what was committed.
+    Raises the SpineError that stopped it; the pages before it stay committed.
+    """
+    return _Extraction(work, services).run()
+
+
+class _Extraction:
+    """One stream of one connection in one run."""
+
+    def __init__(self, work: Mapping[str, Any], services: Services) -> None:
+        self.work, self.services = work, services
+        self.source = load_source(work["source"])
+        self.stream = self.source.stream(work["stream"])
+        self.tenant, self.connection, self.run_id = str(work["tenant"]), str(work["connection_id"]), str(work["run_id"])
+        self.row = runs.Run(self.tenant, self.source.source, self.run_id, self.connection, str(work["mode"]))
+        self.cursors = Cursors(services.variables, services.database, self.tenant, self.connection)
+        self.progress = Progress(window_end=work["window_end"])
+        self.cursor_from: str | None = None
+        self._renewed = 0.0
+
+    def run(self) -> dict[str, Any]:
+        try:
+            self._renew(take=True)
+            runs.start_stream(self.services.database, self.row, self.stream.name)
+            saved = self.cursors.show(self.stream.name)
+            self.cursor_from = saved.value if saved else None
+            cursor_to = self._dry_run() if self.work["dry_run"] else self._read()
+        except SpineError as error:
+            self._locate(error)
+            runs.finish_stream(self.services.database, self.row, self.stream.name, "failed", self._counts(None), error=error)
+            raise
+        counts = self._counts(cursor_to)
+        runs.finish_stream(self.services.database, self.row, self.stream.name, "success", counts)
+        return {
+            **vars(counts),
+            "deletes": self.progress.deletes,
+            "bronze_version": self.progress.version,
+            "status": "success",
+            **{key: self.work[key] for key in ("source", "stream", "tenant", "run_id", "dry_run", "job")},
+        }
+
+    def _read(self) -> str | None:
+        uri = table_uri(bronze_table(self.source.source, self.stream.name))
+        envelope = Envelope(self.tenant, self.source.source, self.stream.name, self.connection, self.run_id)
+        writer = BronzeWriter(uri, envelope, window_end=self.work["window_end"])
+        done = writer.committed
+        self.progress = done or self.progress
+        window = self._window(self.progress.window_end)
+        if done is None or done.token is not None:
+            self._read_pages(writer, window)
+        if self.stream.deletes.detect == "sweep" and window.full:
+            self._sweep(writer, uri, envelope)
+        failpoint("extract.before_cursor")
+        return self._move_cursor(writer.pending.high_water)
+
+    def _read_pages(self, writer: BronzeWriter, window: Window) -> None:
+        done = writer.committed
+        try:
+            for page in self._pages(window, done):
+                if writer.add(page.records, page.next_token, page.high_water):
+                    self.progress = writer.committed or self.progress
+                self._renew()
+        except SpineError:
+            writer.flush()  # whole pages with their token: the retry need not ask for them again
+            self.progress = writer.committed or self.progress
+            raise
+        writer.flush()
+        self.progress = writer.committed or self.progress
+
+    def _pages(self, window: Window, done: Progress | None) -> Iterator[Page]:
+        info = self.services.connections(self.connection)
+        reader = open_reader(self.source, self.tenant, info, self.run_id, self.services, self._sleep)
+        state = State(self.cursor_from, done.token if done else None, done.high_water if done else None)
+        return reader.read(self.stream, state, window)
+
+    def _window(self, window_end: str | None) -> Window:
+        """The window of this run's first attempt, also if a later plan had another end."""
+        start = self.work["window_start"]
+        return Window(
+            start=clock.parse(start) if start else None,
+            end=clock.parse(window_end) if window_end else None,
+            full=bool(self.work["full"]),
+            backfill=bool(self.work["backfill"]),
+        )
+
+    def _dry_run(self) -> str | None:
+        """Read and count, commit nothing."""
+        for page in self._pages(self._window(self.work["window_end"]), None):
+            self.progress = replace(
+                self.progress,
+                rows=self.progress.rows + len(page.records),
+                deletes=self.progress.deletes + sum(record.op == "delete" for record in page.records),
+                pages=self.progress.pages + 1,
+                bytes=self.progress.bytes + sum(len(record.payload) for record in page.records),
+            )
+            self._renew()
+        return self.cursor_from
+
+    def _sweep(self, writer: BronzeWriter, uri: str, envelope: Envelope) -> None:
+        """Mark as deleted what a full read did not see. Raises DeleteSweepRefused if that is too much to be believed."""
+        missing, alive = living_unseen(uri, envelope)
+        share = self.stream.deletes.max_share
+        if alive and len(missing) / alive > share:
+            raise DeleteSweepRefused(
+                f"{len(missing)} of {alive} records were not seen, more than {share:.0%}",
+                hint="Check the source; raise `deletes.max_share` in its file if they are really gone",
+            )
+        for start in range(0, len(missing), _SWEEP_PAGE):
+            records = [
+                Record(name, "delete", self.progress.window_end, "{}", "") for name in missing[start : start + _SWEEP_PAGE]
+            ]  # fmt: skip
+            writer.add(records, None, writer.pending.high_water)
+        writer.flush()
+        self.progress = writer.committed or self.progress
+
+    def _move_cursor(self, high_water: str | None) -> str | None:
+        """The cursor after this run; it never passes the window's end, since what changed later may not have been read."""
+        if self.work["backfill"] or high_water is None or self.stream.cursor is None:
+            return self.cursor_from
+        value = high_water
+        if self.source.kind != "files":
+            value = min(value, self.progress.window_end or value)
+            if self.cursor_from and not self.work["full"]:
+                value = max(value, self.cursor_from)
+        if value != self.cursor_from:
+            self.cursors.move(self.stream.name, value, self.run_id)
+        return value
+
+    def _sleep(self, seconds: float) -> None:
+        """Sleep, and keep the lock meanwhile."""
+        while seconds > 0:
+            step = min(seconds, _RENEW)
+            self.services.sleep(step)
+            seconds -= step
+            self._renew()
+
+    def _renew(self, *, take: bool = False) -> None:
+        """Keep the connection's lock; from time to time is enough. Raises SyncInProgress if another run has it."""
+        now = time.monotonic()
+        if take:
+            locks.acquire(self.services.database, self.tenant, self.connection, self.run_id, ttl=_LEASE)
+        elif now - self._renewed >= _RENEW:
+            locks.renew(self.services.database, self.tenant, self.connection, self.run_id, ttl=_LEASE)
+        else:
+            return
+        self._renewed = now
+
+    def _counts(self, cursor_to: str | None) -> runs.StreamResult:
+        done = self.progress
+        return runs.StreamResult(done.rows, done.bytes, done.pages, self.cursor_from, cursor_to)
+
+    def _locate(self, error: SpineError) -> None:
+        facts = {"connection": self.connection, "stream": self.stream.name, "page": self.progress.pages + 1}
+        error.where = {**facts, **error.where}
+        error.args = (error.describe(),)
+
+
+def finish(
+    source: str, run_id: str, tenants: Sequence[str] | None, services: Services, errors: Sequence[SpineError | Mapping[str, Any]] = ()
+) -> dict[str, Any]:
+    """Close the run of each tenant, release its lock, and pause a connection whose credentials were refused. Safe to call again.
+
+    `errors` are failures after extraction, as SpineErrors or their `as_dict`; one that names a tenant concerns that tenant only.
+    """
+    faults = [error if isinstance(error, SpineError) else error_from_dict(dict(error)) for error in errors]
+    closed = {}
+    for tenant in tenants or services.tenants(source):
+        mine = [error for error in faults if error.where.get("tenant", tenant) == tenant]
+        closed[tenant] = _finish_tenant(runs.Run(tenant, source, run_id, connection_id(source, tenant), "incremental"), mine, services)
+    states = {str(item["status"]) for item in closed.values()} - {"skipped"}
+    return {
+        "source": source,
+        "run_id": run_id,
+        "status": states.pop() if len(states) == 1 else ("partial" if states else "skipped"),
+        "rows": sum(item["rows"] for item in closed.values()),
+        "bytes": sum(item["bytes"] for item in closed.values()),
+        "tenants": closed,
+    }
+
+
+def _finish_tenant(run: runs.Run, errors: list[SpineError], services: Services) -> dict[str, Any]:
+    database = services.database
+    rows = runs.stream_runs(database, run.tenant, run.source, run.run_id)
+    failures = [_stream_failure(row) for row in rows if row["status"] != "success"] + errors
+    for row in rows:
+        if row["status"] == "running":
+            result = runs.StreamResult(row["rows"], row["bytes"], row["pages"], row["cursor_from"], row["cursor_to"])  # type: ignore[arg-type]
+            runs.finish_stream(database, run, str(row["stream"]), "failed", result, error=_stream_failure(row))
+    succeeded = sum(row["status"] == "success" for row in rows)
+    status: runs.Status = "success" if not failures else ("partial" if succeeded else "failed")
+    worst = next((error for error in failures if isinstance(error, AuthFailed)), failures[0] if failures else None)
+    if not rows and not failures:
+        status = "skipped"
+    else:
+        runs.finish(database, run, status, error=worst)
+        if worst is None:
+            connectors.succeeded(database, run.tenant, run.connection_id)
+        else:
+            connectors.failed(database, run.tenant, run.connection_id, worst)
+    locks.release(database, run.tenant, run.connection_id, run.run_id)
+    return {
+        "status": status,
+        "rows": sum(int(str(row["rows"])) for row in rows),
+        "bytes": sum(int(str(row["bytes"])) for row in rows),
+        "streams": {str(row["stream"]): str(row["status"]) for row in rows},
+        "errors": [error.as_dict() for error in failures],
+    }
+
+
+def _stream_failure(row: Mapping[str, Any]) -> SpineError:
+    if row["status"] == "running":
+        return JobFailed("the stream's extraction ended without a word", hint="It was killed; the next run goes on", stream=row["stream"])
+    return error_from_dict({"code": row["error_code"], "message": row["error_message"], "where": {"stream": row["stream"]}})

@@ -1,0 +1,180 @@
+"""HubSpot CRM v3: the list endpoint for full reads and archived records, the search endpoint for changes.
+
+Search returns at most 10,000 results per query and sorts by one property only. So a query is never paged by offset: each page
+starts at the last page's greatest time, whose records were held back, and a time that fills a whole page is read by record id.
+Facts: developers.hubspot.com, "CRM API | Search" (limits, filters, sorts), "CRM API | Contacts", "API usage guidelines".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import orjson
+
+from spine.core import clock
+from spine.core.errors import RateLimited, SchemaMismatch
+from spine.http.client import Client
+from spine.http.transport import Response
+from spine.sources.reading import Op, Page, Record, State, Window, cursor_text, later, lookup, make_record, require_fields
+from spine.sources.rest import records_of
+from spine.sources.spec import Source, Stream
+
+_DAILY_PAUSE = 3600.0  # seconds; the daily limit is reset at midnight of the account's time zone
+_ROLLING_PAUSE = 10.0
+
+
+@dataclass(frozen=True)
+class Place:
+    """The next request: `live` and `archived` lists by `after`, `changes` from a time on, `ties` of one time by record id."""
+
+    phase: str
+    after: str | None = None
+    time: int | None = None
+    inclusive: bool = False
+
+    def dump(self) -> str:
+        """The place as a page token."""
+        return orjson.dumps([self.phase, self.after, self.time, self.inclusive]).decode()
+
+    @staticmethod
+    def load(token: str) -> Place:
+        """The place that a token names."""
+        return Place(*orjson.loads(token))
+
+
+@dataclass
+class Reader:
+    """Reads CRM objects. Streams name the property that tells a record's last change as their cursor."""
+
+    source: Source
+    client: Client
+
+    def __post_init__(self) -> None:
+        self.client.inspect = _inspect
+
+    def read(self, stream: Stream, state: State, window: Window) -> Iterator[Page]:
+        """Pages of the stream, each record at most once unless it changes meanwhile; archived records last, as deletes."""
+        start = None if window.start is None else _ms(window.start)
+        changes = Place("changes", time=start, inclusive=window.backfill)
+        place: Place | None = Place("live") if window.full else changes
+        if state.token is not None:
+            place = Place.load(state.token)
+        high_water = state.high_water
+        while place is not None:
+            records, place = self._page(stream, window, place)
+            for record in records:
+                high_water = later(high_water, record.cursor)
+            yield Page(records, place.dump() if place else None, high_water)
+
+    def _page(self, stream: Stream, window: Window, place: Place) -> tuple[list[Record], Place | None]:
+        if place.phase in ("live", "archived"):
+            return self._list(stream, window, place)
+        return self._ties(stream, place) if place.phase == "ties" else self._changes(stream, window, place)
+
+    def _list(self, stream: Stream, window: Window, place: Place) -> tuple[list[Record], Place | None]:
+        archived = place.phase == "archived"
+        params = {"limit": str(stream.paging.size), "archived": str(archived).lower(), "properties": ",".join(stream.fields)}
+        if place.after:
+            params["after"] = place.after
+        answer = self.client.get(stream.path, {**stream.params, **params}).json()
+        rows = _rows(stream, answer)
+        after = lookup(answer, "paging.next.after")
+        following = Place(place.phase, str(after)) if after else (None if archived else _then_archived(stream))
+        if not archived:
+            require_fields(stream, rows)
+            return [_record(stream, row, _cursor(stream, row)) for row in rows], following
+        gone = [(row, cursor_text(row.get("archivedAt") or row.get("updatedAt"))) for row in rows]
+        wanted = [(row, at) for row, at in gone if window.full or window.holds(clock.parse(at) if at else None)]
+        return [_record(stream, row, at, "delete") for row, at in wanted], following
+
+    def _changes(self, stream: Stream, window: Window, place: Place) -> tuple[list[Record], Place | None]:
+        cursor = _cursor_property(stream)
+        filters = []
+        if place.time is not None:
+            filters.append(_filter(cursor, "GTE" if place.inclusive else "GT", place.time))
+        if window.end is not None:
+            filters.append(_filter(cursor, "LT" if window.backfill else "LTE", _ms(window.end)))
+        rows, more = self._search(stream, filters, sort=cursor)
+        if not more:
+            return [_record(stream, row, _cursor(stream, row)) for row in rows], _then_archived(stream)
+        last = _time(stream, rows[-1])
+        complete = [row for row in rows if _time(stream, row) != last]
+        if not complete:
+            return [], Place("ties", time=last)
+        return [_record(stream, row, _cursor(stream, row)) for row in complete], Place("changes", time=last, inclusive=True)
+
+    def _ties(self, stream: Stream, place: Place) -> tuple[list[Record], Place | None]:
+        assert place.time is not None
+        filters = [_filter(_cursor_property(stream), "EQ", place.time)]
+        if place.after:
+            filters.append(_filter("hs_object_id", "GT", place.after))
+        rows, more = self._search(stream, filters, sort="hs_object_id")
+        following = Place("ties", str(rows[-1]["id"]), place.time) if more else Place("changes", time=place.time)
+        return [_record(stream, row, _cursor(stream, row)) for row in rows], following
+
+    def _search(self, stream: Stream, filters: list[dict[str, str]], sort: str) -> tuple[list[dict[str, Any]], bool]:
+        """One page of results, and whether there are more."""
+        body = {
+            "filterGroups": [{"filters": filters}] if filters else [],
+            "sorts": [{"propertyName": sort, "direction": "ASCENDING"}],
+            "properties": list(stream.fields),
+            "limit": stream.paging.size,
+        }
+        answer = self.client.search(f"{stream.path}/search", body).json()
+        rows = _rows(stream, answer)
+        require_fields(stream, rows)
+        return rows, bool(rows) and lookup(answer, "paging.next.after") is not None
+
+
+def _then_archived(stream: Stream) -> Place | None:
+    return Place("archived") if stream.deletes.detect == "archived" else None
+
+
+def _rows(stream: Stream, answer: Any) -> list[dict[str, Any]]:
+    if not isinstance(answer, dict):
+        raise SchemaMismatch("the answer is no page of records", stream=stream.name)
+    return records_of(stream, answer.get("results"))
+
+
+def _record(stream: Stream, row: dict[str, Any], cursor: str | None, op: Op = "upsert") -> Record:
+    return make_record(stream, row, cursor=cursor, op=op)
+
+
+def _cursor_property(stream: Stream) -> str:
+    if stream.cursor is None:
+        raise SchemaMismatch("the stream has no cursor", hint="Name the property of the last change", stream=stream.name)
+    return stream.cursor.field
+
+
+def _cursor(stream: Stream, row: dict[str, Any]) -> str | None:
+    return cursor_text(lookup(row, f"properties.{_cursor_property(stream)}") or row.get("updatedAt"))
+
+
+def _time(stream: Stream, row: dict[str, Any]) -> int:
+    cursor = _cursor(stream, row)
+    if cursor is None:
+        raise SchemaMismatch(f"a record has no {_cursor_property(stream)}", stream=stream.name, record=row.get("id"))
+    return _ms(clock.parse(cursor))
+
+
+def _ms(moment: datetime) -> int:
+    return round(moment.timestamp() * 1000)
+
+
+def _filter(name: str, operator: str, value: int | str) -> dict[str, str]:
+    return {"propertyName": name, "operator": operator, "value": str(value)}
+
+
+def _inspect(response: Response) -> None:
+    """Wait as long as the limit that was hit asks for, where the answer has no Retry-After."""
+    if response.status != 429 or response.headers.get("retry-after"):
+        return
+    daily = b'"DAILY"' in response.body
+    raise RateLimited(
+        f"HubSpot's {'daily' if daily else 'short-term'} limit is used up",
+        hint="It is tried again later",
+        retry_after=_DAILY_PAUSE if daily else _ROLLING_PAUSE,
+    )

@@ -1,0 +1,31 @@
+"""Finds the reader of a source by its kind: generic sources need YAML only, others have a module in `spine.sources.custom`."""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+from spine.core.errors import ConfigError
+from spine.http.client import Client
+from spine.sources import files, rest
+from spine.sources.reading import Reader
+from spine.sources.spec import Source
+
+
+def reader_for(source: Source, *, client: Client | None = None, folder: files.Folder | None = None) -> Reader:
+    """The reader of a source on an account (`client`) or a folder. Raises ConfigError if the source needs code that is not there."""
+    if source.kind == "files":
+        if folder is None:
+            raise ConfigError("a source of files needs a folder", hint="Put its path in the host of the Connection", source=source.source)
+        return files.Reader(source, folder)
+    if client is None:
+        raise ConfigError("the source needs a client", source=source.source)
+    if source.kind == "generic":
+        return rest.Reader(source, client)
+    module = f"spine.sources.custom.{source.reader or source.source}"
+    try:
+        reader: Reader = import_module(module).Reader(source, client)
+    except ModuleNotFoundError as error:
+        if error.name != module:
+            raise
+        raise ConfigError(f"there is no module {module}", hint="Write it, or use kind generic", source=source.source) from error
+    return reader
