@@ -1,0 +1,224 @@
+"""Each kind of authentication against a real server; OAuth 2.0 with expiry, rotation, races and refusals."""
+
+from __future__ import annotations
+
+import base64
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from datetime import timedelta
+from urllib.parse import parse_qsl
+
+import pytest
+
+from spine.core import clock
+from spine.core.errors import AuthFailed, ConnectorError, RateLimited, SourceUnavailable
+from spine.http.auth import ApiKey, Auth, Basic, Bearer, Credentials, OAuth2, Token
+from spine.http.client import Client, RetryRule
+from spine.http.transport import Transport
+
+
+class Store:
+    """A token store in memory with a real lock."""
+
+    def __init__(self, token: Token | None = None) -> None:
+        self.token, self.saves, self._lock = token, 0, threading.Lock()
+
+    def load(self) -> Token | None:
+        return self.token
+
+    def save(self, token: Token) -> None:
+        self.token, self.saves = token, self.saves + 1
+
+    @contextmanager
+    def locked(self):
+        with self._lock:
+            yield self
+
+
+class Issuer:
+    """A vendor with a token endpoint: single-use refresh tokens, and a resource that takes the newest access token only."""
+
+    def __init__(self, make_vendor, answer) -> None:
+        self.answer, self.number, self.lifetime, self.fault = answer, 0, 3600, None
+        self.forms: list[dict[str, str]] = []
+        self.vendor = make_vendor(self.serve)
+        self.lock = threading.Lock()
+
+    def serve(self, seen, number):
+        with self.lock:
+            if seen.path != "/oauth2/token":
+                good = seen.headers.get("authorization") == f"Bearer access-{self.number}"
+                return self.answer(200 if good else 401, {"ok": good})
+            form = dict(parse_qsl(seen.body.decode()))
+            self.forms.append(form)
+            if self.fault:
+                return self.answer(*self.fault)
+            if form["grant_type"] == "refresh_token" and form["refresh_token"] != f"refresh-{self.number}":
+                return self.answer(400, {"error": "invalid_grant"})
+            self.number += 1
+            token = {"access_token": f"access-{self.number}", "refresh_token": f"refresh-{self.number}", "expires_in": self.lifetime}
+            return self.answer(200, token)
+
+    def client(self, store: Store, grant: str = "refresh_token", **extra) -> Client:
+        extra = {"refresh_token": "refresh-0", **extra}
+        credentials = Credentials(self.vendor.url, "client-1", "client-secret", extra, "ipai_connector_x")
+        transport = Transport(allow_private=True)
+        auth = OAuth2(credentials, grant, f"{self.vendor.url}/oauth2/token", store, transport.send)
+        return Client(self.vendor.url, transport, auth, sleep=lambda seconds: None, retry=RetryRule(2))
+
+
+@pytest.fixture
+def issuer(make_vendor, answer) -> Issuer:
+    return Issuer(make_vendor, answer)
+
+
+@pytest.mark.parametrize(
+    ("make", "header", "value"),
+    [
+        (lambda given: Auth(), "authorization", None),
+        (Bearer, "authorization", "Bearer key"),
+        (Basic, "authorization", "Basic " + base64.b64encode(b"me:key").decode()),
+        (lambda given: ApiKey(given, "X-Key"), "x-key", "key"),
+    ],
+    ids=["none", "bearer", "basic", "api_key"],
+)
+def test_simple_kinds_sign_each_request(make_vendor, make, header, value):
+    vendor = make_vendor()
+    auth = make(Credentials(vendor.url, "me", "key"))
+    Client(vendor.url, Transport(allow_private=True), auth).get("/x")
+    assert vendor.seen[0].headers.get(header) == value
+
+
+def test_an_api_key_may_go_in_the_query(make_vendor):
+    vendor = make_vendor()
+    Client(vendor.url, Transport(allow_private=True), ApiKey(Credentials(vendor.url, "", "key"), "X", "api_key")).get("/x", {"a": "b"})
+    assert vendor.seen[0].query == {"a": "b", "api_key": "key"}
+    assert "x" not in vendor.seen[0].headers
+
+
+@pytest.mark.parametrize("make", [Bearer, Basic, lambda given: ApiKey(given, "X")])
+def test_a_connection_without_secret_is_an_auth_failure(make):
+    with pytest.raises(AuthFailed, match="Connection has no"):
+        make(Credentials("http://x"))
+
+
+def test_the_first_token_comes_from_the_connections_grant_and_is_kept_rotated(issuer):
+    store = Store()
+    assert issuer.client(store).get("/x").json() == {"ok": True}
+    assert (store.token.access_token, store.token.refresh_token) == ("access-1", "refresh-1")
+    assert issuer.forms[0]["client_id"] == "client-1"
+    assert store.token.expires_at > clock.now()
+
+
+def test_a_stored_token_is_used_without_asking(issuer):
+    store = Store(Token("access-0", "refresh-0"))
+    assert issuer.client(store).get("/x").json() == {"ok": True}
+    assert issuer.forms == []
+
+
+def test_a_token_about_to_end_is_refreshed_before_it_is_used(issuer):
+    store = Store(Token("access-0", "refresh-0", clock.now() + timedelta(seconds=5)))
+    issuer.client(store).get("/x")
+    assert [seen.path for seen in issuer.vendor.seen] == ["/oauth2/token", "/x"]
+
+
+def test_a_401_refreshes_once_with_the_rotated_token(issuer):
+    store = Store()
+    client = issuer.client(store)
+    client.get("/x")
+    issuer.number += 0
+    issuer.vendor.answer, serve = (lambda seen, number: issuer.answer(401)), issuer.vendor.answer
+    with pytest.raises(AuthFailed):
+        client.get("/x")  # the token endpoint says 401 too
+    issuer.vendor.answer = serve
+    client.auth._token = Token("stale", "x")
+    assert client.get("/x").json() == {"ok": True}
+
+
+def test_a_resource_that_goes_on_refusing_is_an_auth_failure_after_one_refresh(issuer, answer):
+    serve = issuer.vendor.answer
+    issuer.vendor.answer = lambda seen, number: serve(seen, number) if seen.path == "/oauth2/token" else answer(401)
+    with pytest.raises(AuthFailed, match="refused our credentials"):
+        issuer.client(Store(Token("access-0", "refresh-0"))).get("/x")
+    assert [seen.path for seen in issuer.vendor.seen] == ["/x", "/oauth2/token", "/x"]
+
+
+def test_workers_that_need_a_token_at_once_refresh_it_once(issuer):
+    store = Store(Token("stale", "refresh-0"))
+    clients = [issuer.client(store) for _ in range(8)]
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(lambda client: client.get("/x").json(), clients))
+    assert answers == [{"ok": True}] * 8
+    assert len(issuer.forms) == 1
+
+
+def test_an_operator_who_authorised_again_is_believed(issuer):
+    store = Store(Token("stale", "used-up"))
+    assert issuer.client(store).get("/x").json() == {"ok": True}
+    assert [form["refresh_token"] for form in issuer.forms] == ["used-up", "refresh-0"]
+
+
+@pytest.mark.parametrize(
+    ("fault", "error", "calls"),
+    [
+        ((400, {"error": "invalid_grant"}), AuthFailed, 1),
+        ((401, {"error": "invalid_client"}), AuthFailed, 1),
+        ((400, "rubbish"), AuthFailed, 1),
+        ((503, None), SourceUnavailable, 3),
+        ((429, None), RateLimited, 3),
+        ((200, {"nothing": 1}), SourceUnavailable, 3),
+    ],
+)
+def test_token_endpoint_failures(issuer, fault, error, calls):
+    issuer.fault = fault
+    store = Store()
+    with pytest.raises(error) as caught:
+        issuer.client(store).get("/x")
+    assert len(issuer.forms) == calls
+    assert store.saves == 0
+    for secret in ("client-secret", "refresh-0"):
+        assert secret not in str(caught.value) + repr(caught.value.as_dict())
+
+
+def test_a_token_endpoint_that_recovers(issuer):
+    issuer.fault = (500, None)
+    client = issuer.client(Store())
+
+    def sleep(seconds):
+        issuer.fault = None
+
+    client.sleep = sleep
+    assert client.get("/x").json() == {"ok": True}
+
+
+def test_client_credentials_need_no_refresh_token(issuer):
+    store = Store()
+    client = issuer.client(store, "client_credentials", scope="read")
+    assert client.get("/x").json() == {"ok": True}
+    assert issuer.forms[0] == {
+        "grant_type": "client_credentials",
+        "scope": "read",
+        "client_id": "client-1",
+        "client_secret": "client-secret",
+    }
+
+
+def test_no_refresh_token_anywhere_is_an_auth_failure(issuer):
+    client = issuer.client(Store(), refresh_token="")
+    with pytest.raises(AuthFailed, match="no refresh token"):
+        client.get("/x")
+
+
+def test_nothing_shows_a_secret(issuer, caplog):
+    caplog.set_level("DEBUG")
+    store = Store()
+    client = issuer.client(store)
+    client.get("/x")
+    issuer.fault = (400, {"error": "invalid_grant", "error_description": "refresh-1 is used up"})
+    client.auth._token = Token("stale", "y")
+    issuer.number = 99
+    with pytest.raises(ConnectorError) as caught:
+        client.get("/x")
+    shown = caplog.text + str(caught.value) + repr(store.token) + repr(client.auth._credentials)
+    assert not any(secret in shown for secret in ("client-secret", "refresh-1", "refresh-0", "access-1"))
