@@ -9,8 +9,10 @@ from pathlib import Path
 import orjson
 import pyarrow.parquet as pq
 import pytest
+import requests
 
 from spine.sandbox import files
+from spine.sandbox.server import SandboxServer
 from spine.sandbox.world import World
 
 NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
@@ -79,6 +81,14 @@ def test_a_file_never_changes_once_it_is_there(world: World, tmp_path: Path) -> 
     path.write_text("kept")
     assert files.drop_files(world, tmp_path, 0) == path
     assert path.read_text() == "kept"
+
+
+def test_days_can_be_held_back_and_arrive_later(tmp_path: Path) -> None:
+    with SandboxServer({"default": 1500}, now=NOW, drop=tmp_path, held_back=3) as server:
+        before = set((tmp_path / "default").iterdir())
+        answer = requests.post(f"{server.url}/_sandbox/drop", json={"day": 29}, timeout=10).json()
+        assert set((tmp_path / "default").iterdir()) - before == {Path(answer["file"])}
+        assert requests.post(f"{server.url}/_sandbox/drop", json={"day": 31}, timeout=10).status_code == 400
 
 
 def test_changes_arrive_in_a_file_of_their_own(server, client) -> None:

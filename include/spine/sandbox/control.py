@@ -28,6 +28,7 @@ def routes(sandbox: Sandbox) -> list[Route]:
         Route("/_sandbox/requests", status.requests, methods=["GET", "DELETE"]),
         Route("/_sandbox/advance", status.advance, methods=["POST"]),
         Route("/_sandbox/load", status.load, methods=["POST"]),
+        Route("/_sandbox/drop", status.drop, methods=["POST"]),
         Route("/_sandbox/truth", status.truth),
         Route("/_sandbox/expire", status.expire, methods=["POST"]),
     ]
@@ -79,6 +80,10 @@ class _Control:
     async def load(self, request: Request) -> Response:
         """Given records; see `Sandbox.load`."""
         return await self._change(request, lambda body: self.sandbox.load(**body))
+
+    async def drop(self, request: Request) -> Response:
+        """The people file of one day arrives: `{"day": 30, "tenant": "default"}`."""
+        return await self._change(request, lambda body: {"file": str(self.sandbox.deliver(**body) or "")})
 
     async def expire(self, request: Request) -> Response:
         """End all access tokens at once, or those of `?tenant=`."""

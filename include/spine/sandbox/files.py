@@ -138,9 +138,9 @@ def _changed(row: dict[str, Any], number: int) -> dict[str, Any]:
     return renamed | {"cost_centre": f"CC{number % 7}"}
 
 
-def drop_all(world: World, folder: Path) -> list[Path]:
-    """Write the files of all days; those that are there stay."""
-    paths = [drop_files(world, folder, day) for day in range(DAYS + 1)]
+def drop_all(world: World, folder: Path, held_back: int = 0) -> list[Path]:
+    """Write the files of all days but the last `held_back`; those that are there stay."""
+    paths = [drop_files(world, folder, day) for day in range(DAYS + 1 - held_back)]
     return [path for path in paths if path]
 
 

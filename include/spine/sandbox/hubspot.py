@@ -133,7 +133,7 @@ def _company(world: World, table: Table, slot: int) -> dict[str, str | None]:
 def _deal(world: World, table: Table, slot: int) -> dict[str, str | None]:
     rng = dice(world.key, table.stream.tag, slot, int(table.revision[slot]))
     companies, number = world.table("hubspot", "companies"), int(table.subject[slot])
-    name = properties(world, companies, number)["name"] if number < len(companies) else "Unknown"
+    name = properties(world, companies, number).get("name") if number < len(companies) else "Unknown"
     closes = from_millis(table.created[slot]) + timedelta(days=rng.randrange(10, 120))
     return {
         "dealname": f"{name} - {rng.choice(('New business', 'Renewal', 'Expansion', 'Pilot'))}",

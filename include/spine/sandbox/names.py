@@ -10,7 +10,7 @@ import unicodedata
 from bisect import bisect
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from itertools import accumulate
 from random import Random
 
@@ -93,6 +93,7 @@ def dice(*parts: int) -> Random:
     return Random(mix(*parts))
 
 
+@lru_cache(maxsize=50_000)
 def slug(text: str) -> str:
     """Lower-case ASCII letters and digits of a text, as in a domain or mailbox name."""
     folded = text.replace("ß", "ss").replace("ø", "o").replace("&", "and")

@@ -42,11 +42,11 @@ def given_name(name: str, rng: Random, rate: float) -> str:
     roll = rng.random()
     if roll < 0.10 * rate and name in NICKNAMES:
         name = NICKNAMES[name]
-    elif roll < 0.12 * rate:
+    elif roll < 0.11 * rate:
         name = f"{name[0]}."
-    elif roll < 0.17 * rate:
+    elif roll < 0.145 * rate:
         name = f"{name} {rng.choice('ABCDEFGHJKLMPRSTW')}."
-    elif roll < 0.20 * rate:
+    elif roll < 0.165 * rate:
         name = typo(name, rng)
     return name
 

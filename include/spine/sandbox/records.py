@@ -32,12 +32,13 @@ class CompanyRecord:
 
 
 def _email(person: Person, company: Company | None, rng: Random, rate: float) -> str:
-    roll = rng.random()
-    if roll < 0.10 * min(rate, 2):
+    """Most people give the same one of their two mailboxes everywhere; some give none, or their company's info@."""
+    roll, usual = rng.random(), rng.random() < 0.8
+    if roll < 0.08 * min(rate, 2):
         return ""
-    if company is not None and roll < 0.62:
-        return f"info@{company.domain}" if roll > 0.585 else _slip(work_mail(person, company), rng, rate)
-    return person.family_mail or _slip(person.private_mail, rng, rate)
+    if company is None or (person.number % 2 == 0) != usual:
+        return person.family_mail or _slip(person.private_mail, rng, rate)
+    return f"info@{company.domain}" if roll > 0.95 else _slip(work_mail(person, company), rng, rate)
 
 
 def _slip(mail: str, rng: Random, rate: float) -> str:
@@ -48,28 +49,31 @@ def _slip(mail: str, rng: Random, rate: float) -> str:
 
 
 def _phone(person: Person, company: Company | None, rng: Random) -> str:
+    """Nothing, the mobile (mostly), the family's landline, or the switchboard that all colleagues share."""
     roll = rng.random()
-    if roll < 0.18:
+    if roll < 0.15:
         return ""
-    if company is not None and roll < 0.40:
+    if roll < 0.68:
+        return write_phone(person.mobile, rng)
+    if company is not None and roll < 0.88:
         return write_phone(company.switchboard, rng)
-    return write_phone(person.landline if roll < 0.52 else person.mobile, rng)
+    return write_phone(person.landline, rng)
 
 
 def person_record(seed: int, person: Person, kind: int, rng: Random, rate: float = 1.0) -> PersonRecord:
     """The person as entered into a system; `kind` FORMER shows the old job, `rate` scales the slips."""
     company = employer_of(seed, person, kind == FORMER)
     given, family = noise.given_name(person.given, rng, rate), person.family
-    if rng.random() < 0.03 * rate:
+    if rng.random() < 0.02 * rate:
         family = noise.typo(family, rng)
     if rng.random() < 0.15:
         given, family = noise.plain(given), noise.plain(family)
     if rng.random() < 0.012 * rate:
         given, family = family, given
     given, family = (noise.letter_case(part, rng) for part in (given, family))
-    if rng.random() < 0.02:
+    if rng.random() < 0.015:
         given = ""
-    home, has_home = person.home, rng.random() < 0.75
+    home, has_home = person.home, rng.random() < 0.8
     return PersonRecord(
         given=given,
         family=family,

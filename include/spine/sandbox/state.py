@@ -24,7 +24,7 @@ from spine.sandbox import changes, files
 from spine.sandbox.accounts import Tokens
 from spine.sandbox.faults import Call, Faults
 from spine.sandbox.tables import stream_of
-from spine.sandbox.world import World
+from spine.sandbox.world import DAYS, World
 
 _REMEMBERED = 50_000
 
@@ -32,7 +32,8 @@ _REMEMBERED = 50_000
 class Sandbox:
     """The state behind the HTTP routes; tests may use it directly.
 
-    `tenants` maps each tenant to its scale (number of real persons).
+    `tenants` maps each tenant to its scale (number of real persons). `held_back` is the number of last days whose people
+    files are not there yet; `deliver` brings them.
     """
 
     def __init__(
@@ -46,6 +47,7 @@ class Sandbox:
         rotate: bool = True,
         state_file: Path | None = None,
         daily_limit: int = 100_000,
+        held_back: int = 0,
     ) -> None:
         self.lock, self.drop, self.state_file, self.daily_limit = RLock(), drop, state_file, daily_limit
         events = self._events()
@@ -62,7 +64,7 @@ class Sandbox:
             raise ConfigError(f"{state_file} is the journal of another world", hint="Remove it, or start with its seed and tenants")
         if drop:
             for world in self.worlds.values():
-                files.drop_all(world, drop)
+                files.drop_all(world, drop, held_back)
         for event in events:
             self._replay(event)
 
@@ -134,6 +136,12 @@ class Sandbox:
         if stream.source == "people_files" and self.drop:
             answer["file"] = str(files.drop_rows(world, self.drop, [*change.changed, *change.created], at))
         return answer
+
+    def deliver(self, day: int, tenant: str = "default") -> Path | None:
+        """Write the people file of day 0 … 30, None if nobody changed then. Raises ConfigError without a drop folder."""
+        if not self.drop or not 0 <= day <= DAYS:
+            raise ConfigError(f"no people file for day {day}", hint=f"Start with a drop folder and use day 0 to {DAYS}")
+        return files.drop_files(self.world(tenant), self.drop, day)
 
     def load(self, **request: Any) -> dict[str, Any]:
         """Put given records into a stream: source, stream, tenant, records, truth, replace, at, file (people_files).
