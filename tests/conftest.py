@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from decimal import Decimal
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
+import orjson
 import psycopg
+import pyarrow as pa
 import pytest
+from deltalake import write_deltalake
 
 from spine.control import embedded
 from spine.control.bootstrap import bootstrap
 from spine.control.database import Database
+from spine.core.entities import load_entity
+from spine.lake.paths import table_uri
+from spine.pipeline.gold_schema import shape_of
 
 
 @pytest.fixture(scope="session")
@@ -73,3 +82,54 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder.mkdir()
     monkeypatch.setenv("SPINE_HOME", str(folder))
     return folder
+
+
+WHEN = dt.datetime(2026, 1, 31, 8, 15, tzinfo=dt.UTC)
+SAMPLES: dict[str, Any] = {
+    "string": "text",
+    "integer": 1,
+    "decimal": Decimal("1250.50"),
+    "boolean": True,
+    "date": dt.date(1980, 2, 29),
+    "timestamp": WHEN,
+    "double": 0.97,
+    "json": orjson.dumps({"family_name": {"record_ref": "salesforce:contacts:1"}}).decode(),
+}
+WATERFALL = orjson.dumps(
+    [
+        {"attribute": "city", "level": 0, "label": "differs", "weight": -1.5, "tf_adjustment": 0.0, "left": "Ulm", "right": "Bonn"},
+        {"attribute": "email", "level": 2, "label": "same", "weight": 9.25, "tf_adjustment": 3.0, "left": "a@b.c", "right": "a@b.c"},
+    ]
+).decode()
+
+
+@pytest.fixture
+def gold(lake: str) -> Callable[..., None]:
+    """Writes Gold as the identity job leaves it: some golden records of an entity per tenant, each of two source records."""
+
+    def write(entity: str = "person", tenants: dict[str, int] | None = None, **changed: Any) -> None:
+        rows = tenants or {"default": 3}
+        golden, links, matches, changes, redirects = shape_of(load_entity(entity)).tables
+        ids = [(tenant, f"{entity[:3]}_{tenant}_{n}") for tenant, count in rows.items() for n in range(count)]
+        refs = [(tenant, key, f"salesforce:s:{key}-{half}") for tenant, key in ids for half in "ab"]
+        _write(golden, [{"tenant_id": t, "entity_id": key, **changed} for t, key in ids], ["tenant_id"])
+        _write(links, [{"tenant_id": t, "entity": entity, "entity_id": key, "record_ref": ref} for t, key, ref in refs])
+        pairs = [{"entity_id": key, "left_ref": f"{key}-a", "right_ref": f"{key}-b", "waterfall": WATERFALL} for _, key in ids]
+        _write(matches, [{"tenant_id": t, "entity": entity, **pair} for (t, _), pair in zip(ids, pairs, strict=True)])
+        _write(changes, [{"tenant_id": t, "entity": entity, "change_id": f"c_{key}", "entity_id": key} for t, key in ids])
+        _write(redirects, [{"tenant_id": t, "entity": entity, "from_id": f"old_{key}", "to_id": key} for t, key in ids])
+
+    return write
+
+
+def _write(table: Any, rows: list[dict[str, Any]], partitions: list[str] | None = None) -> None:
+    full = [{**{c.name: SAMPLES[c.type] for c in table.columns}, **row} for row in rows]
+    overwrite = {} if partitions else {"predicate": f"entity = '{rows[0]['entity']}'"}
+    write_deltalake(
+        table_uri(table.delta),
+        pa.Table.from_pylist(full, schema=table.schema),
+        partition_by=partitions or ["tenant_id", "entity"],
+        mode="overwrite",
+        schema_mode="overwrite" if partitions else None,
+        **overwrite,
+    )

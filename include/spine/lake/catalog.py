@@ -4,27 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
-import fsspec
 import pyarrow as pa
 from deltalake import DeltaTable
 
 from spine.core import clock
-from spine.core.settings import settings
 from spine.lake.paths import storage_options, table_uri
+from spine.lake.reading import table_names
+
+__all__ = ["describe", "table_exists", "table_names"]
 
 _HISTORY = 20
-
-
-def table_names() -> list[str]:
-    """Names of all Delta tables of the lake, sorted."""
-    lake = settings().lake
-    if "://" not in lake:
-        return sorted(path.parent.name for path in Path(lake).glob("*/_delta_log"))
-    system, root = fsspec.core.url_to_fs(lake)
-    return sorted(path.rstrip("/").split("/")[-2] for path in system.glob(f"{root}/*/_delta_log"))
 
 
 def table_exists(table: str) -> bool:

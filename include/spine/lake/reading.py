@@ -11,7 +11,6 @@ import pyarrow as pa
 import pyarrow.dataset as pads
 import pyarrow.fs as pafs
 from deltalake import DeltaTable
-from deltalake._internal import DeltaFileSystemHandler
 from deltalake.exceptions import DeltaError, TableNotFoundError
 from deltalake.fs import DeltaStorageHandler
 
@@ -54,7 +53,7 @@ class _Storage(DeltaStorageHandler):
     """The lake's storage, writable."""
 
     def open_output_stream(self, path: str, metadata: dict[str, str] | None = None) -> Any:
-        return pa.PythonFile(_BytesSink(DeltaFileSystemHandler.open_output_stream(self, path, metadata)), mode="w")
+        return pa.PythonFile(_BytesSink(self._handler.open_output_stream(path, metadata)), mode="w")
 
 
 @contextmanager

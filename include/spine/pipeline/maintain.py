@@ -1,0 +1,123 @@
+"""Nightly care of the lake: compaction, retention by layer with archive (LAY-07), vacuum, old validation pages and logs.
+
+Bronze: 30 days, then archived as Parquet. Silver: rows that the source deleted more than a year ago go, current ones never. Gold is never
+deleted. One table's failure does not stop the others; every step may be repeated. No Spark.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from spine.core import clock
+from spine.core.errors import LakeError, SpineError
+from spine.core.names import bronze_table, silver_table
+from spine.core.settings import settings
+from spine.lake import care
+from spine.lake.reading import open_table, table_names
+from spine.lake.silver import Position, position_of
+from spine.pipeline.gold_schema import LINKS
+from spine.sources.spec import Source, load_source, source_names
+
+
+@dataclass(frozen=True)
+class Retention:
+    """Days that things are kept. `files` is for files that Bronze and quarantine no longer use, `history` for those of Silver and Gold."""
+
+    bronze: int = 30
+    silver: int = 365
+    files: int = 7
+    history: int = 365
+    pages: int = 90
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """What the declarations say about the lake's tables: Bronze table -> its stream's name and Silver table; and all Silver tables."""
+
+    bronze: dict[str, tuple[str, str]]
+    silver: frozenset[str]
+
+
+def maintain(*, dry_run: bool = False, retention: Retention | None = None, moment: datetime | None = None) -> dict[str, Any]:
+    """Care for every table of the lake; a dry run says what would be done and does nothing.
+
+    Returns totals of `tables`, `archived_rows`, `held_rows` (old, but still needed), `pruned_rows`, `files_compacted`, `files_vacuumed`,
+    `pages_removed`, and `by_table`. Raises LakeError at the end, naming the tables that failed.
+    """
+    keep, current = retention or Retention(), moment or clock.now()
+    plan = _plan()
+    by_table: dict[str, dict[str, Any]] = {}
+    failed: dict[str, SpineError] = {}
+    for name in table_names():
+        try:
+            by_table[name] = _care(name, plan, keep, current, dry_run)
+        except SpineError as error:
+            failed[name] = error
+    pages = sum(_prune_files(folder, current - timedelta(days=keep.pages), dry_run) for folder in _folders())
+    if failed:
+        first = next(iter(failed.values()))
+        raise LakeError(
+            f"{len(failed)} of {len(failed) + len(by_table)} tables were not maintained, first: {first.message}",
+            hint="The others were; a retry is safe",
+            tables=", ".join(failed),
+        )
+    totals = {
+        word: sum(int(done.get(word, 0)) for done in by_table.values())
+        for word in ("archived_rows", "held_rows", "pruned_rows", "files_compacted", "files_vacuumed")
+    }
+    return {"dry_run": dry_run, "tables": len(by_table), **totals, "pages_removed": pages, "by_table": by_table}
+
+
+def _plan() -> _Plan:
+    bronze, silver = {}, set()
+    for name in source_names():
+        source = _load(name)
+        for stream in source.streams if source else ():
+            bronze[bronze_table(name, stream.name)] = (stream.name, silver_table(name, stream.entity))
+            silver.add(silver_table(name, stream.entity))
+    return _Plan(bronze, frozenset(silver))
+
+
+def _load(name: str) -> Source | None:
+    """A source whose declaration is broken breaks its own DAG; its tables keep all their rows meanwhile."""
+    try:
+        return load_source(name)
+    except SpineError:
+        return None
+
+
+def _care(name: str, plan: _Plan, keep: Retention, moment: datetime, dry_run: bool) -> dict[str, Any]:
+    """Retention first, then compaction, then vacuum, so that nothing is rewritten that goes anyway."""
+    done: dict[str, Any] = {}
+    if name in plan.bronze:
+        before = (moment - timedelta(days=keep.bronze)).date()
+        done |= care.retire_bronze(name, before, _read_by_silver(*plan.bronze[name]), dry_run=dry_run)
+    elif name in plan.silver:
+        done |= care.prune_tombstones(name, moment - timedelta(days=keep.silver), LINKS.delta, dry_run=dry_run)
+    compacted = care.compact(name, dry_run=dry_run)
+    days = keep.history if name in plan.silver or name.startswith("gold_") else keep.files
+    removed = care.vacuum(name, days * 24, dry_run=dry_run)
+    return {**done, "files_compacted": compacted["files_removed"], "files_vacuumed": removed}
+
+
+def _read_by_silver(stream: str, silver: str) -> Position | None:
+    """Up to where Silver has read a stream's Bronze table; None if it never has."""
+    positions, _ = position_of(open_table(silver))
+    return positions.get(stream)
+
+
+def _folders() -> list[Path]:
+    return [settings().validations, settings().home / "logs"]
+
+
+def _prune_files(folder: Path, before: datetime, dry_run: bool) -> int:
+    """Remove files that nobody has written to since `before`; returns their number."""
+    files = [path for path in folder.rglob("*") if path.is_file()] if folder.is_dir() else []
+    found = [path for path in files if path.stat().st_mtime < before.timestamp()]
+    if not dry_run:
+        for path in found:
+            path.unlink(missing_ok=True)
+    return len(found)
