@@ -13,7 +13,7 @@ from spine.core.errors import ConfigError
 from spine.core.settings import settings
 
 FieldType = Literal["string", "integer", "decimal", "boolean", "date", "timestamp"]
-RuleCheck = Literal["required", "matches", "one_of", "between", "length", "not_in_future", "any_present", "unique_key"]
+RuleCheck = Literal["required", "matches", "one_of", "between", "length", "not_in_future", "any_present"]
 Kind = Literal[
     "forename", "surname", "full_name", "organization", "date", "email", "phone", "street", "house_number", "city",
     "postcode", "region", "country", "national_id", "url", "text", "title", "category", "number", "ignore",
@@ -58,7 +58,8 @@ class TableRule(Strict):
     """A rule on the whole staged frame, judged by Great Expectations on its profile; a failure stops the run.
 
     Metrics: `row_count_ratio` (rows against the median of past runs), `null_share` and `distinct_share` of a field, `quarantined_share`,
-    `duplicate_keys`, `freshness_hours` (age of the newest record). `fails` is a profile value that must fail it.
+    `duplicate_keys`, `freshness_hours` (age of the newest record). A run with less than `min_rows` rows is too small to be judged by the
+    rule. `fails` is a profile value that must fail it.
     """
 
     name: str
@@ -66,6 +67,7 @@ class TableRule(Strict):
     field: str | None = None
     min: float | None = None
     max: float | None = None
+    min_rows: int = Field(default=0, ge=0)
     severity: Literal["error", "warning"] = "error"
     fails: float
 

@@ -10,7 +10,7 @@ from spine.core.entities import Strict
 
 Transform = Literal[
     "none", "trim", "lower", "upper", "title", "digits", "email", "phone", "date", "timestamp", "epoch_ms", "cents", "boolean",
-    "url_domain",
+    "url_domain", "country",
 ]  # fmt: skip
 
 

@@ -41,8 +41,8 @@ SCHEMA = pa.schema(
     ]
 )
 PARTITIONS = ["tenant_id", "emitted_date"]
-# One transaction id per run and stream would pile up for ever; a retry comes within days.
-_CONFIGURATION: dict[str, str | None] = {"delta.setTransactionRetentionDuration": "interval 30 days"}
+# One transaction id per run and stream would pile up for ever; a retry comes within days. Silver reads the change feed.
+_CONFIGURATION: dict[str, str | None] = {"delta.setTransactionRetentionDuration": "interval 30 days", "delta.enableChangeDataFeed": "true"}
 _KEY = "spine.bronze"
 _SEARCH_STEPS = (16, 256, 4096, 65536)
 _ATTEMPTS = 8

@@ -8,6 +8,7 @@ Settings: https://spark.apache.org/docs/latest/configuration.html and https://do
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -108,4 +109,6 @@ def spark_session(app_name: str) -> SparkSession:
     builder = SparkSession.builder.appName(app_name)
     if "PYSPARK_GATEWAY_PORT" in os.environ:  # set by spark-submit alone: its JVM is up and configured
         return builder.config(map=dict(SESSION_CONF)).getOrCreate()
+    if settings().spark_master.startswith("local"):
+        os.environ.setdefault("PYSPARK_PYTHON", sys.executable)  # workers find our packages, whatever is first on PATH
     return builder.master(settings().spark_master).config(map=dict(spark_conf())).getOrCreate()

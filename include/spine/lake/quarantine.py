@@ -1,0 +1,71 @@
+"""Quarantine tables: rows that failed, each once, with every reason and the payload to replay. Reads by delta-rs, writes by Spark."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from spine.lake.delta_sql import insert_columns, merge, open_table, set_columns
+from spine.lake.paths import storage_options
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from pyspark.sql import DataFrame, SparkSession
+
+COLUMNS = (
+    "tenant_id", "record_ref", "source", "stream", "record_id", "connection_id", "payload", "op", "source_cursor", "emitted_at", "reasons",
+    "mapping_version", "run_id", "quarantined_at", "status", "replayed_at", "quarantine_id",
+)  # fmt: skip
+OPEN, REPLAYED = "open", "replayed"
+
+
+def quarantine_schema() -> pa.Schema:
+    """Columns of `quarantine_<source>_<entity>`; `quarantine_id` is a hash of tenant, record, cursor, operation and payload."""
+    import pyarrow as pa
+
+    moment = pa.timestamp("us", "UTC")
+    reasons = pa.list_(pa.struct([("rule", pa.string()), ("field", pa.string()), ("reason", pa.string())]))
+    kinds = {"emitted_at": moment, "quarantined_at": moment, "replayed_at": moment, "reasons": reasons, "mapping_version": pa.int32()}
+    return pa.schema([(name, kinds.get(name, pa.string())) for name in COLUMNS])
+
+
+def _ensure(uri: str) -> None:
+    from deltalake import DeltaTable
+
+    if open_table(uri) is None:
+        properties = {"delta.enableDeletionVectors": "false"}
+        DeltaTable.create(
+            uri, quarantine_schema(), mode="ignore", partition_by=["tenant_id"], configuration=properties, storage_options=storage_options()
+        )
+
+
+def settle(spark: SparkSession, uri: str, judged: DataFrame, run_id: str, moment: datetime, tenants: Iterable[str]) -> None:
+    """Bring the table up to date with judged rows; writes nothing where it says so already.
+
+    A failing row is added once; one that is there gets its present reasons and is open again; a row that passes now is marked replayed.
+    Raises LakeError on a conflicting writer.
+    """
+    from pyspark.sql import functions as F
+
+    _ensure(uri)
+    known = spark.read.format("delta").load(uri).select(
+        "tenant_id", "quarantine_id", F.col("status").alias("known_status"), F.col("reasons").alias("known_reasons")
+    )  # fmt: skip
+    once = judged.where("NOT bad OR outcome = 'quarantined'").dropDuplicates(["tenant_id", "quarantine_id"])
+    rows = once.join(known, ["tenant_id", "quarantine_id"], "left")
+    reopened = F.col("known_status").isNull() | (F.col("known_status") != OPEN) | (F.col("known_reasons") != F.col("reasons"))
+    pending = rows.where((F.col("bad") & reopened) | (~F.col("bad") & (F.col("known_status") == OPEN)))
+    own = {
+        "run_id": F.lit(run_id),
+        "quarantined_at": F.lit(moment),
+        "status": F.when(F.col("bad"), OPEN).otherwise(REPLAYED),
+        "replayed_at": F.when(~F.col("bad"), F.lit(moment)),
+    }
+    source = pending.select(*[own.get(name, F.col(name)).alias(name) for name in COLUMNS])
+    if source.isEmpty():
+        return
+    kept = ("reasons", "mapping_version", "run_id", "status", "replayed_at")
+    passed = {"reasons": f"CASE WHEN s.status = '{REPLAYED}' THEN t.reasons ELSE s.reasons END"}
+    clauses = [f"WHEN MATCHED THEN {set_columns(kept, passed)}", f"WHEN NOT MATCHED THEN {insert_columns(COLUMNS)}"]
+    merge(spark, uri, source, keys=("tenant_id", "quarantine_id"), clauses=clauses, pruned={"tenant_id": tenants})

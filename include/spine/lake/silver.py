@@ -1,0 +1,197 @@
+"""Silver and quarantine tables: their schemas, the read position kept in Silver's own commits, new Bronze rows, the MERGE.
+
+Silver's commits say up to which version of each Bronze table they have read, so position and data are one atomic commit. A lost
+position (expired log) only means that Bronze is read again from its start: every step is idempotent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from spine.core.entities import Entity, FieldType
+from spine.lake.delta_sql import insert_columns, literal, merge, notes, open_table, quoted, row_hash, run, set_columns, table_path
+from spine.lake.paths import storage_options
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from deltalake import DeltaTable
+    from pyspark.sql import Column, DataFrame, SparkSession
+
+NOTE = "spine_normalize"
+KEY = ("tenant_id", "record_ref", "source", "stream", "record_id", "connection_id")
+VERSION = ("source_cursor", "emitted_at", "payload_hash")
+TAIL = ("custom_fields", "is_deleted", *VERSION, "row_hash", "schema_version", "mapping_version", "run_id", "updated_at")
+SCHEMA_VERSION = "spine.schemaVersion"
+PROPERTIES = {"delta.enableChangeDataFeed": "true", "delta.enableDeletionVectors": "false"}
+# Files that compaction replaced may be vacuumed after a week; older changes are read from the table as it is.
+_CHANGES_KEPT = timedelta(days=6)
+_RECENT_COMMITS = 30
+_SQL_TYPES = {"integer": "bigint", "decimal": "decimal(28,6)"}
+
+
+@dataclass(frozen=True)
+class Position:
+    """A version of one Bronze table; `table_id` tells a table that was made anew."""
+
+    table_id: str
+    version: int
+
+
+def silver_schema(entity: Entity) -> pa.Schema:
+    """Columns of `<source>_<entity>`: key, the entity's fields in their order, then what is known about the record's version."""
+    import pyarrow as pa
+
+    tail = {
+        "is_deleted": pa.bool_(), "emitted_at": pa.timestamp("us", "UTC"), "payload_hash": pa.int64(), "row_hash": pa.int64(),
+        "schema_version": pa.int32(), "mapping_version": pa.int32(), "updated_at": pa.timestamp("us", "UTC"),
+    }  # fmt: skip
+    columns = [(name, pa.string()) for name in KEY]
+    columns += [(name, arrow_type(field.type)) for name, field in entity.fields.items()]
+    columns += [(name, tail.get(name, pa.string())) for name in TAIL]
+    return pa.schema(columns)
+
+
+def arrow_type(kind: FieldType) -> pa.DataType:
+    """The Arrow type of a canonical field; decimals have 28 digits, 6 of them behind the point."""
+    import pyarrow as pa
+
+    kinds = {
+        "string": pa.string(), "integer": pa.int64(), "decimal": pa.decimal128(28, 6), "boolean": pa.bool_(), "date": pa.date32(),
+        "timestamp": pa.timestamp("us", "UTC"),
+    }  # fmt: skip
+    return kinds[kind]
+
+
+def ensure_silver(spark: SparkSession, uri: str, entity: Entity) -> DeltaTable:
+    """The Silver table, made if it is absent; a table of an older entity version gets the new columns and their defaults."""
+    table = open_table(uri)
+    if table is None:
+        return _create(uri, entity)
+    present = {field.name for field in table.schema().fields}
+    missing = [name for name in entity.fields if name not in present]
+    if missing:
+        from deltalake.schema import Schema
+
+        wanted = Schema.from_arrow(silver_schema(entity))
+        table.alter.add_columns([field for field in wanted.fields if field.name in missing])
+    return _upgraded(spark, uri, entity, table)
+
+
+def _create(uri: str, entity: Entity) -> DeltaTable:
+    from deltalake import DeltaTable
+
+    return DeltaTable.create(
+        uri,
+        silver_schema(entity),
+        mode="ignore",
+        partition_by=["tenant_id"],
+        configuration=PROPERTIES | {SCHEMA_VERSION: str(entity.version)},
+        raise_if_key_not_exists=False,
+        storage_options=storage_options(),
+    )
+
+
+def _upgraded(spark: SparkSession, uri: str, entity: Entity, table: DeltaTable) -> DeltaTable:
+    """Older rows with the defaults of the fields that came after them. Runs once per version; after a crash the next run does it."""
+    if (table.metadata().configuration or {}).get(SCHEMA_VERSION) == str(entity.version):
+        return table
+    for version in range(1, entity.version):
+        _upgrade_rows(spark, uri, entity, version)
+    table.update_incremental()
+    table.alter.set_table_properties({SCHEMA_VERSION: str(entity.version)}, raise_if_not_exists=False)
+    return table
+
+
+def _upgrade_rows(spark: SparkSession, uri: str, entity: Entity, version: int) -> None:
+    defaults = {
+        name: _default(entity.fields[name].type, default) for name, default in entity.upgrade({}, version).items() if default is not None
+    }
+    hashed = [defaults.get(name, quoted(name)) for name in entity.fields] + ["custom_fields", "is_deleted"]
+    changes = defaults | {"schema_version": str(entity.version), "row_hash": row_hash(hashed)}
+    assignments = ", ".join(f"{quoted(name)} = {value}" for name, value in changes.items())
+    run(spark, uri, " ".join(["UPDATE", table_path(uri), "SET", assignments, f"WHERE schema_version = {version}"]))
+
+
+def _default(kind: FieldType, value: Any) -> str:
+    word = str(value).lower() if isinstance(value, bool) else str(value)
+    return f"CAST({literal(word)} AS {_SQL_TYPES.get(kind, kind)})"
+
+
+def position_of(table: DeltaTable | None) -> tuple[dict[str, Position], list[dict[str, int]]]:
+    """(Bronze position by stream, rows by tenant of the past runs, newest first) as the table's commits say."""
+    if table is None:
+        return {}, []
+    found = [note[NOTE] for note in notes(table, _RECENT_COMMITS) if NOTE in note]
+    if not found:
+        found = [note[NOTE] for note in notes(table) if NOTE in note]
+    positions = found[0]["positions"] if found else {}
+    return {stream: Position(**entry) for stream, entry in positions.items()}, [note["rows"] for note in found]
+
+
+def note_of(positions: Mapping[str, Position], rows: Mapping[str, int], run_id: str) -> dict[str, Any]:
+    """What a Silver commit says about itself."""
+    return {NOTE: {"positions": {stream: asdict(position) for stream, position in positions.items()}, "rows": dict(rows), "run_id": run_id}}
+
+
+def bronze_position(uri: str) -> Position | None:
+    """The newest version of a Bronze table, None if it does not exist yet."""
+    table = open_table(uri)
+    return None if table is None else Position(str(table.metadata().id), table.version())
+
+
+def read_bronze(spark: SparkSession, uri: str, since: Position | None, until: Position) -> DataFrame:
+    """Bronze rows appended after `since` up to `until`; all rows where the changes are not known any more, or `since` is None."""
+    if since is not None and since.table_id == until.table_id and _changes_known(uri, since, until):
+        changes = spark.read.format("delta").option("readChangeFeed", "true").option("startingVersion", since.version + 1)
+        return changes.option("endingVersion", until.version).load(uri).where("_change_type = 'insert'")
+    return spark.read.format("delta").option("versionAsOf", until.version).load(uri)
+
+
+def _changes_known(uri: str, since: Position, until: Position) -> bool:
+    table = open_table(uri)
+    wanted = until.version - since.version
+    if table is None or wanted < 1 or (table.metadata().configuration or {}).get("delta.enableChangeDataFeed") != "true":
+        return False
+    commits = [commit for commit in table.history(table.version() - since.version) if commit["version"] <= until.version]
+    oldest = min((commit.get("timestamp", 0) for commit in commits), default=0)
+    return len(commits) == wanted and datetime.fromtimestamp(oldest / 1000, UTC) > datetime.now(UTC) - _CHANGES_KEPT
+
+
+def silver_rows(rows: DataFrame, entity: Entity, run_id: str, moment: datetime) -> DataFrame:
+    """Judged rows as Silver rows, with `bare` (keep the values that are there) and `removed` (delete the row)."""
+    from pyspark.sql import functions as F
+
+    own: dict[str, Column] = {"schema_version": F.lit(entity.version), "run_id": F.lit(run_id), "updated_at": F.lit(moment)}
+    columns = [F.col(name) for name in KEY] + [F.col(f"fields.{name}").alias(name) for name in entity.fields]
+    columns += [own.get(name, F.col(name)).alias(name) for name in TAIL]
+    return rows.select(*columns, "bare", (F.col("outcome") == "removed").alias("removed"))
+
+
+def merge_silver(
+    spark: SparkSession, uri: str, rows: DataFrame, entity: Entity, *, tenants: Iterable[str], note: Mapping[str, Any]
+) -> None:
+    """MERGE Silver rows on tenant and record in one commit; a row that is older than the one there loses, whatever happened between.
+
+    Raises LakeError on a conflicting writer.
+    """
+    columns = [*KEY, *entity.fields, *TAIL]
+    kept = {name: f"CASE WHEN s.bare THEN t.{quoted(name)} ELSE s.{quoted(name)} END" for name in [*entity.fields, "custom_fields"]}
+    newer = f"{_version('s')} >= {_version('t')}"
+    clauses = [
+        f"WHEN MATCHED AND s.removed AND {newer} THEN DELETE",
+        f"WHEN MATCHED AND {newer} THEN {set_columns(columns, kept)}",
+        f"WHEN NOT MATCHED AND NOT s.removed THEN {insert_columns(columns)}",
+    ]
+    merge(spark, uri, rows, keys=("tenant_id", "record_ref"), clauses=clauses, pruned={"tenant_id": tenants}, note=note)
+
+
+def _version(alias: str) -> str:
+    return f"struct(coalesce({alias}.source_cursor, ''), {alias}.emitted_at, {alias}.payload_hash)"
+
+
+def read_silver(spark: SparkSession, uri: str, version: int, columns: Sequence[str]) -> DataFrame:
+    """Columns of a Silver table at a version."""
+    return spark.read.format("delta").option("versionAsOf", version).load(uri).select(*columns)

@@ -1,0 +1,75 @@
+"""Reads a payload (raw JSON, parsed once to a variant): one value by its path, and everything that no mapping names.
+
+A path is dotted (`properties.email`); a blank text counts as missing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from spine.core.errors import ConfigError
+
+if TYPE_CHECKING:
+    from pyspark.sql import Column
+
+ENTRIES = "map<string,variant>"
+Tree = dict[str, Any]
+
+
+def variant_path(path: str) -> str:
+    """The JSON path of a dotted path. Raises ConfigError for a name with both kinds of quotes."""
+    return "$" + "".join(_step(part) for part in path.split("."))
+
+
+def _step(name: str) -> str:
+    for quote in ("'", '"'):
+        if quote not in name:
+            return f"[{quote}{name}{quote}]"
+    raise ConfigError(f"field name {name!r} has both kinds of quotes", hint="Rename the field at the source")
+
+
+def text_at(document: Column, path: str) -> Column:
+    """The value at `path` as text, nested values as JSON; null if it is absent, null or blank."""
+    from pyspark.sql import functions as F
+
+    text = F.try_variant_get(document, variant_path(path), "string")
+    return F.when(F.trim(text) != "", text)
+
+
+def unmapped(document: Column, mapped: Iterable[str]) -> Column:
+    """JSON object of all that the paths in `mapped` do not name, at its own place; `{}` if nothing is left."""
+    from pyspark.sql import functions as F
+
+    return F.to_json(_rest(document, _tree(mapped)))
+
+
+def _tree(paths: Iterable[str]) -> Tree:
+    """The paths as nested maps; an empty one is a leaf: a path that ends here names the whole branch."""
+    below: dict[str, list[str]] = {}
+    for path in paths:
+        head, _, rest = path.partition(".")
+        below.setdefault(head, []).append(rest)
+    return {head: {} if "" in rests else _tree(rests) for head, rests in below.items()}
+
+
+def _rest(document: Column, tree: Tree) -> Column:
+    from pyspark.sql import functions as F
+
+    entries = F.try_variant_get(document, "$", ENTRIES)
+    rest = F.map_filter(entries, lambda key, _: ~key.isin(*tree))
+    for name, branch in tree.items():
+        if branch:
+            rest = F.map_concat(rest, _branch_rest(document, name, branch))
+    return rest
+
+
+def _branch_rest(document: Column, name: str, branch: Tree) -> Column:
+    """What is left below `name`, as a map of one entry or none; kept whole where it is no object at all."""
+    from pyspark.sql import functions as F
+
+    value = F.try_variant_get(document, "$" + _step(name), "variant")
+    inner = _rest(value, branch)
+    entry = F.create_map(F.lit(name), F.when(inner.isNull(), value).otherwise(F.try_parse_json(F.to_json(inner))))
+    nothing_left = value.isNull() | F.coalesce(F.size(inner) == 0, F.lit(False))
+    return F.map_filter(entry, lambda _, __: ~nothing_left)

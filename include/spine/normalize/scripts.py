@@ -1,0 +1,52 @@
+"""Registered Python functions for mappings (`script: <name>`): one text in, one text or None out. Never `eval`.
+
+They run in Spark's Python workers, so they are plain functions of this package or of a module in `spine.sources.custom`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+from spine.core.errors import ConfigError
+
+if TYPE_CHECKING:
+    from pyspark.sql import Column
+
+Script = Callable[[str], str | None]
+SCRIPTS: dict[str, Script] = {}
+
+
+def script(name: str) -> Callable[[Script], Script]:
+    """Register a function under the name that mappings use."""
+
+    def register(function: Script) -> Script:
+        SCRIPTS[name] = function
+        return function
+
+    return register
+
+
+def apply_script(name: str, value: Column) -> Column:
+    """`value` through the registered function, each distinct text of a batch once. Raises ConfigError if nobody registered it."""
+    function = SCRIPTS.get(name)
+    if function is None:
+        raise ConfigError(f"no script {name!r} is registered", hint=f"Known scripts: {sorted(SCRIPTS)}")
+
+    from pyspark.sql.functions import arrow_udf
+
+    def run(texts: pa.Array) -> pa.Array:
+        distinct = texts.dictionary_encode()
+        results = [None if text is None else function(text) for text in distinct.dictionary.to_pylist()]
+        return pa.array(results, pa.string()).take(distinct.indices)
+
+    return arrow_udf(run, "string")(value)
+
+
+@script("without_markup")
+def without_markup(text: str) -> str | None:
+    """Plain text of a value with HTML tags, as CRM note and address fields have them."""
+    return re.sub(r"\s+", " ", re.sub(r"<[^>]*>", " ", text)).strip() or None

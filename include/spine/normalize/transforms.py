@@ -1,0 +1,176 @@
+"""The registered transforms of mappings: text column in, text column out, one function each.
+
+A value that a transform does not understand passes unchanged, so that the cast after it or a rule names it in quarantine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+from spine.core.errors import ConfigError
+from spine.normalize.regions import e164, region_of
+
+if TYPE_CHECKING:
+    from pyspark.sql import Column
+
+TransformFunction = Callable[["Column", "Column"], "Column"]
+TRANSFORMS: dict[str, TransformFunction] = {}
+
+
+def transform(name: str) -> Callable[[TransformFunction], TransformFunction]:
+    """Register a function of (value, country of the same row) under the word that mappings use."""
+
+    def register(function: TransformFunction) -> TransformFunction:
+        TRANSFORMS[name] = function
+        return function
+
+    return register
+
+
+def apply_transform(name: str, value: Column, country: Column) -> Column:
+    """`value` through a registered transform; a blank result becomes null. Raises ConfigError for an unknown name."""
+    from pyspark.sql import functions as F
+
+    if name not in TRANSFORMS:
+        raise ConfigError(f"no transform {name!r}", hint=f"Known transforms: {sorted(TRANSFORMS)}")
+    result = TRANSFORMS[name](value, country)
+    return F.when(F.trim(result) != "", result)
+
+
+@transform("none")
+def none(value: Column, _: Column) -> Column:
+    """The value as it is."""
+    return value
+
+
+@transform("trim")
+def trim(value: Column, _: Column) -> Column:
+    """Without spaces at the ends, and with single ones inside."""
+    from pyspark.sql import functions as F
+
+    return F.trim(F.regexp_replace(value, r"[\s\u00a0]+", " "))
+
+
+@transform("lower")
+def lower(value: Column, _: Column) -> Column:
+    """In lower case, trimmed."""
+    from pyspark.sql import functions as F
+
+    return F.lower(F.trim(value))
+
+
+@transform("upper")
+def upper(value: Column, _: Column) -> Column:
+    """In upper case, trimmed."""
+    from pyspark.sql import functions as F
+
+    return F.upper(F.trim(value))
+
+
+@transform("title")
+def title(value: Column, _: Column) -> Column:
+    """Each word with a capital, trimmed."""
+    from pyspark.sql import functions as F
+
+    return F.initcap(F.trim(value))
+
+
+@transform("digits")
+def digits(value: Column, _: Column) -> Column:
+    """Digits only."""
+    from pyspark.sql import functions as F
+
+    return F.regexp_replace(value, r"[^0-9]", "")
+
+
+@transform("email")
+def email(value: Column, _: Column) -> Column:
+    """In lower case, without `mailto:` and spaces around; whether it is an address is a rule's question."""
+    from pyspark.sql import functions as F
+
+    return F.regexp_replace(F.lower(F.trim(value)), "^mailto:", "")
+
+
+@transform("url_domain")
+def url_domain(value: Column, _: Column) -> Column:
+    """The host of a web address, without `www.`."""
+    from pyspark.sql import functions as F
+
+    host = F.regexp_extract(F.lower(F.trim(value)), r"^(?:[a-z][a-z0-9+.-]*://)?(?:[^/@]*@)?(?:www\.)?([^/:?#\s]+)", 1)
+    return F.when(host != "", host).otherwise(F.lower(F.trim(value)))
+
+
+@transform("date")
+def date(value: Column, _: Column) -> Column:
+    """ISO date of `2026-01-31` (any time behind it is cut), `20260131`, `2026/01/31` and `31.01.2026`.
+
+    `01/02/2026` is not read: it means two different days.
+    """
+    from pyspark.sql import functions as F
+
+    text = F.regexp_replace(F.trim(value), r"^(\d{1,2})\.(\d{1,2})\.(\d{4})$", "$3-$2-$1")
+    text = F.regexp_replace(text, r"^(\d{4})/(\d{1,2})/(\d{1,2})$", "$1-$2-$3")
+    return F.regexp_replace(text, r"^(\d{4})(\d{2})(\d{2})$", "$1-$2-$3")
+
+
+@transform("timestamp")
+def timestamp(value: Column, _: Column) -> Column:
+    """ISO time, trimmed; one without a zone is UTC."""
+    from pyspark.sql import functions as F
+
+    return F.trim(value)
+
+
+@transform("epoch_ms")
+def epoch_ms(value: Column, _: Column) -> Column:
+    """ISO time of milliseconds since 1970 (UTC)."""
+    from pyspark.sql import functions as F
+
+    moment = F.timestamp_millis(F.trim(value).try_cast("bigint"))
+    return F.coalesce(F.date_format(moment, "yyyy-MM-dd'T'HH:mm:ss.SSSXXX"), value)
+
+
+@transform("cents")
+def cents(value: Column, _: Column) -> Column:
+    """A sum in cents as units."""
+    from pyspark.sql import functions as F
+
+    return F.coalesce((F.trim(value).try_cast("decimal(26,4)") / 100).cast("decimal(28,6)").cast("string"), value)
+
+
+@transform("boolean")
+def boolean(value: Column, _: Column) -> Column:
+    """`true` or `false` of the usual words (yes/no, on/off, 1/0, y/n, t/f)."""
+    from pyspark.sql import functions as F
+
+    word = F.lower(F.trim(value))
+    known = F.when(word.isin("true", "yes", "on", "1", "y", "t"), "true").when(word.isin("false", "no", "off", "0", "n", "f"), "false")
+    return F.coalesce(known, value)
+
+
+@transform("country")
+def country_code(value: Column, _: Column) -> Column:
+    """ISO 3166 alpha-2 code of a country's name or code, the trimmed text where it is not known."""
+    from pyspark.sql.functions import arrow_udf
+
+    def codes(names: pa.Array) -> pa.Array:
+        distinct = names.dictionary_encode()
+        found = [None if name is None else region_of(name) or name.strip() for name in distinct.dictionary.to_pylist()]
+        return pa.array(found, pa.string()).take(distinct.indices)
+
+    return arrow_udf(codes, "string")(value)
+
+
+@transform("phone")
+def phone(value: Column, country: Column) -> Column:
+    """E.164 where it can be told by a `+` or by the row's country, else the digits."""
+    from pyspark.sql.functions import arrow_udf
+
+    def numbers(texts: pa.Array, countries: pa.Array) -> pa.Array:
+        pairs = zip(texts.to_pylist(), countries.to_pylist(), strict=True)
+        return pa.array([None if text is None else e164(text, where) for text, where in pairs], pa.string())
+
+    return arrow_udf(numbers, "string")(value, country)

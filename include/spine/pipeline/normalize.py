@@ -1,0 +1,261 @@
+"""Bronze to Silver for one source: map, judge every row, let the gate judge the whole, then write quarantine and MERGE once per table.
+
+Safe to kill anywhere and to run again: a Silver commit holds its read position, quarantine rows are known by their hash, and a row that
+is there already is not written again. Counts: rows_in = published + unchanged + quarantined + superseded + filtered; an array that a mapping
+splits counts once per element.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from spine.control import ledger
+from spine.control.ledger import Line
+from spine.core.clock import now
+from spine.core.entities import Entity, load_entity
+from spine.core.errors import ConservationFailed, QualityFailed, SpineError
+from spine.core.failpoints import failpoint
+from spine.core.names import bronze_table, quarantine_table, silver_table
+from spine.lake import quarantine, silver
+from spine.lake.delta_sql import open_table
+from spine.lake.paths import table_uri
+from spine.lake.silver import Position
+from spine.normalize.staging import Plan, canonical, judged, newest, parts
+from spine.quality import gate
+from spine.quality.profile import STAGED, Profile, profiles, reason_counts
+from spine.quality.report import Subject, Verdict, write_report
+from spine.quality.rules import reasons
+from spine.sources.spec import Source, load_source
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, Observation, SparkSession
+
+    from spine.control.database import Database
+
+WRITTEN = ("new", "changed", "removed")
+
+
+@dataclass(frozen=True)
+class Job:
+    """One Silver table in one run; `renormalize` reads everything again."""
+
+    spark: SparkSession
+    source: Source
+    entity: Entity
+    run_id: str
+    moment: datetime
+    tenants: tuple[str, ...] | None = None
+    renormalize: bool = False
+    database: Database | None = None
+
+    @property
+    def silver(self) -> str:
+        """URI of the Silver table."""
+        return table_uri(silver_table(self.source.source, self.entity.entity))
+
+    @property
+    def quarantine(self) -> str:
+        """URI of the quarantine table."""
+        return table_uri(quarantine_table(self.source.source, self.entity.entity))
+
+    def plans(self) -> list[Plan]:
+        """What each of the source's streams of this entity becomes."""
+        streams = [stream for stream in self.source.streams if stream.entity == self.entity.entity]
+        return [Plan(self.source.source, stream.name, self.entity, stream.mapping, stream.deletes.mode) for stream in streams]
+
+
+def normalize(
+    spark: SparkSession,
+    source: str,
+    run_id: str,
+    *,
+    tenants: Sequence[str] | None = None,
+    renormalize: bool = False,
+    database: Database | None = None,
+) -> dict[str, Any]:
+    """Bring every Silver table of a source up to date with Bronze; returns `{"entities": {entity: counts, version, validation}}`.
+
+    A run for some `tenants` leaves the read position where it is. One entity's failure does not stop the others; it is raised at the end.
+    Raises QualityFailed, ConservationFailed, LakeError, ConfigError.
+    """
+    spec = load_source(source)
+    chosen = tuple(tenants) if tenants is not None else None
+    results: dict[str, Any] = {}
+    failures: dict[str, SpineError] = {}
+    for name in spec.entities:
+        job = Job(spark, spec, load_entity(name), run_id, now(), chosen, renormalize, database)
+        try:
+            results[name] = normalize_entity(job)
+        except (QualityFailed, ConservationFailed) as error:
+            failures[name] = error
+    if failures:
+        raise _together(failures)
+    return {"entities": results}
+
+
+def _together(failures: dict[str, SpineError]) -> SpineError:
+    first = next(iter(failures.values()))
+    if len(failures) == 1:
+        return first
+    message = "; ".join(f"{entity}: {error.message}" for entity, error in failures.items())
+    return type(first)(message, hint=first.hint, **first.where)
+
+
+def normalize_entity(job: Job) -> dict[str, Any]:
+    """Bring one Silver table up to date. Raises as `normalize` does."""
+    table = open_table(job.silver)
+    known, past = silver.position_of(table)
+    heads = {plan.stream: silver.bronze_position(table_uri(bronze_table(plan.source, plan.stream))) for plan in job.plans()}
+    due = {stream: head for stream, head in heads.items() if head is not None and (job.renormalize or known.get(stream) != head)}
+    if not due:
+        return _nothing(job, table.version() if table else None)
+    gate.warm_up()
+    bronze = {}
+    for stream, head in due.items():
+        rows = silver.read_bronze(
+            job.spark, table_uri(bronze_table(job.source.source, stream)), None if job.renormalize else known.get(stream), head
+        )
+        bronze[stream] = rows if job.tenants is None else rows.where(rows.tenant_id.isin(*job.tenants))
+    staged = stage(job, bronze)
+    try:
+        positions = known if job.tenants is not None else known | due
+        return _publish(job, staged, positions, past)
+    finally:
+        staged.rows.unpersist()
+
+
+@dataclass(frozen=True)
+class Staged:
+    """Judged rows, cached, and the counters that saw them come in."""
+
+    rows: DataFrame
+    counters: list[Observation]
+
+    def rows_in(self) -> int:
+        """Rows that came in, counted where they were read; known after the first action."""
+        return sum(int(counter.get["rows"]) for counter in self.counters)
+
+
+def stage(job: Job, bronze: dict[str, DataFrame], only: DataFrame | None = None) -> Staged:
+    """Bronze rows by stream as judged rows of one entity, cached; `only` names rows by tenant and quarantine id.
+
+    Makes the Silver table if it is absent.
+    """
+    from pyspark.sql import Observation
+    from pyspark.sql import functions as F
+
+    table = silver.ensure_silver(job.spark, job.silver, job.entity)
+    count = F.count(F.lit(1)).alias("rows")
+    counters, streams = [], []
+    for plan in job.plans():
+        if plan.stream not in bronze:
+            continue
+        counter = Observation()
+        rows = parts(bronze[plan.stream], plan.mapping)
+        rows = canonical(rows if only is not None else rows.observe(counter, count), plan, lambda fields: reasons(job.entity, fields))
+        streams.append(rows if only is None else rows.join(only, ["tenant_id", "quarantine_id"], "left_semi").observe(counter, count))
+        counters.append(counter)
+    union = streams[0]
+    for other in streams[1:]:
+        union = union.unionByName(other)
+    columns = ("tenant_id", "record_ref", *silver.VERSION, "row_hash")
+    seen = silver.read_silver(job.spark, job.silver, table.version(), columns)
+    return Staged(judged(newest(union, job.entity), seen).persist(), counters)
+
+
+def _publish(job: Job, staged: Staged, positions: dict[str, Position], past: list[dict[str, int]]) -> dict[str, Any]:
+    found = profiles(staged.rows, job.entity, past)
+    if not found:
+        return _nothing(job, None)
+    check_conservation(job, found, staged.rows_in())
+    counts = reason_counts(staged.rows) if any(profile.outcomes["quarantined"] for profile in found) else {}
+    validation = _pass_gate(job, found, counts)
+    tenants = [profile.tenant_id for profile in found]
+    settled = bool(counts) or (job.renormalize and open_table(job.quarantine) is not None)
+    if settled:
+        quarantine.settle(job.spark, job.quarantine, staged.rows, job.run_id, job.moment, tenants)
+    failpoint("normalize.after_quarantine")
+    publish_rows(job, staged.rows, found, silver.note_of(positions, {profile.tenant_id: profile.staged for profile in found}, job.run_id))
+    if job.database is not None:
+        for profile in found:
+            ledger.record(job.database, profile.tenant_id, job.run_id, ledger_line(job, profile))
+    return result(job, found) | {"validation": validation}
+
+
+def publish_rows(job: Job, rows: DataFrame, found: Iterable[Profile], note: dict[str, Any]) -> None:
+    """MERGE what is new, changed or removed, in one commit with `note`; no commit where nothing is."""
+    if not any(profile.outcomes[outcome] for profile in found for outcome in WRITTEN):
+        return
+    failpoint("normalize.before_merge")
+    source = silver.silver_rows(rows.where(rows.outcome.isin(*WRITTEN)), job.entity, job.run_id, job.moment)
+    silver.merge_silver(job.spark, job.silver, source, job.entity, tenants=[profile.tenant_id for profile in found], note=note)
+    failpoint("normalize.after_merge")
+
+
+def _pass_gate(job: Job, found: list[Profile], counts: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:
+    """Judge the profiles and keep the report. Raises QualityFailed if a rule of severity error fails for any tenant."""
+    judgements = gate.judge(job.entity, found, job.moment)
+    verdicts = [Verdict(profile, judgements[profile.tenant_id], counts.get(profile.tenant_id, [])) for profile in found]
+    report = write_report(Subject(job.run_id, job.source.source, job.entity, job.moment), verdicts)
+    failed = sorted({judgement.sentence() for verdict in verdicts for judgement in verdict.errors})
+    if failed:
+        raise QualityFailed(
+            f"{silver_table(job.source.source, job.entity.entity)} failed {'; '.join(failed)}",
+            hint="Nothing was written; the validation page shows why. Correct the source, the mapping or the rule, then run again",
+            run=job.run_id,
+            source=job.source.source,
+            entity=job.entity.entity,
+            tenants=",".join(verdict.profile.tenant_id for verdict in verdicts if verdict.errors),
+            page=report["page"],
+        )
+    return report
+
+
+def ledger_line(job: Job, profile: Profile) -> Line:
+    """A tenant's rows in the ledger; published are all that stand in Silver after the run, changed or not."""
+    outcomes = profile.outcomes
+    return Line(
+        layer="silver",
+        table_name=silver_table(job.source.source, job.entity.entity),
+        rows_in=profile.rows_in,
+        published=sum(outcomes[name] for name in (*STAGED, "removed")),
+        quarantined=outcomes["quarantined"],
+        superseded=outcomes["superseded"],
+        filtered=outcomes["filtered"],
+    )
+
+
+def check_conservation(job: Job, found: Iterable[Profile], rows_in: int) -> None:
+    """Compare the rows that were read with those that have an outcome. Raises ConservationFailed with layer and numbers."""
+    lines = [ledger_line(job, profile) for profile in found]
+    Line(
+        layer="silver",
+        table_name=silver_table(job.source.source, job.entity.entity),
+        rows_in=rows_in,
+        published=sum(line.published for line in lines),
+        quarantined=sum(line.quarantined for line in lines),
+        superseded=sum(line.superseded for line in lines),
+        filtered=sum(line.filtered for line in lines),
+    ).require_balance(job.run_id)
+
+
+def result(job: Job, found: Sequence[Profile]) -> dict[str, Any]:
+    """The counts of a run over all tenants, and the version that readers see now."""
+    total = {name: sum(profile.outcomes[name] for profile in found) for name in found[0].outcomes} if found else {}
+    table = open_table(job.silver)
+    return {
+        "rows_in": sum(total.values()),
+        "published": sum(total.get(name, 0) for name in WRITTEN),
+        **{name: total.get(name, 0) for name in ("unchanged", "quarantined", "superseded", "filtered")},
+        "deleted": sum(profile.deleted for profile in found),
+        "version": None if table is None else table.version(),
+        "silver_table": silver_table(job.source.source, job.entity.entity),
+    }
+
+
+def _nothing(job: Job, version: int | None) -> dict[str, Any]:
+    empty = result(job, [])
+    return empty | {"version": empty["version"] if version is None else version, "validation": None}

@@ -1,0 +1,103 @@
+"""Quarantined rows: list them, look at one, and replay them through the present mapping."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from spine.core.clock import now
+from spine.core.entities import load_entity
+from spine.core.errors import ConfigError
+from spine.core.names import quarantine_table
+from spine.lake import quarantine, silver
+from spine.lake.delta_sql import open_table
+from spine.lake.paths import table_uri
+from spine.normalize.staging import Plan
+from spine.pipeline.normalize import Job, check_conservation, publish_rows, result, stage
+from spine.quality.profile import profiles
+from spine.sources.spec import load_source
+
+if TYPE_CHECKING:
+    from deltalake import DeltaTable
+    from pyspark.sql import DataFrame, SparkSession
+
+SUMMARY = ("quarantine_id", "tenant_id", "record_ref", "status", "quarantined_at", "reasons", "run_id")
+
+
+def list_rows(
+    source: str, entity: str, *, tenant: str | None = None, status: str | None = "open", limit: int = 100
+) -> list[dict[str, Any]]:
+    """Quarantined rows without their payload, newest first. Needs no Spark. Raises ConfigError for an unknown source or entity."""
+    table = _table(source, entity)
+    if table is None:
+        return []
+    wanted = {"tenant_id": tenant, "status": status}
+    filters = [(name, "=", value) for name, value in wanted.items() if value is not None]
+    rows = table.to_pyarrow_table(columns=list(SUMMARY), filters=filters or None).sort_by([("quarantined_at", "descending")])
+    found: list[dict[str, Any]] = rows.slice(0, limit).to_pylist()
+    return found
+
+
+def show(source: str, entity: str, quarantine_id: str) -> dict[str, Any]:
+    """One quarantined row with its payload; the first letters of its id are enough. Raises ConfigError unless it is the only one."""
+    table = _table(source, entity)
+    ids = [] if table is None else table.to_pyarrow_table(columns=["quarantine_id"]).column(0).to_pylist()
+    found = [known for known in ids if known.startswith(quarantine_id)]
+    if table is None or len(found) != 1:
+        raise ConfigError(
+            f"{len(found)} quarantined rows have an id that starts with {quarantine_id!r}",
+            hint=f"`spine quarantine list {source} {entity}` shows the ids",
+        )
+    row: dict[str, Any] = table.to_pyarrow_table(filters=[("quarantine_id", "=", found[0])]).to_pylist()[0]
+    return row
+
+
+def _table(source: str, entity: str) -> DeltaTable | None:
+    if entity not in load_source(source).entities:
+        raise ConfigError(f"source {source!r} does not feed {entity!r}", hint=f"It feeds {list(load_source(source).entities)}")
+    return open_table(table_uri(quarantine_table(source, entity)))
+
+
+def replay(spark: SparkSession, source: str, entity: str, ids: Sequence[str] | None, run_id: str) -> dict[str, Any]:
+    """Put open rows (all, or those of `ids`) through the present mapping once more; doing it twice changes nothing more.
+
+    A row that passes is MERGEd if it is the newest version of its record, and marked replayed; one that fails stays open with its present
+    reasons. Returns `replayed`, `still_open` and the counts of the MERGE. The rules for whole tables are not asked. Raises as `normalize` does.
+    """
+    table = _table(source, entity)
+    job = Job(spark, load_source(source), load_entity(entity), run_id, now())
+    if table is None:
+        return {"replayed": 0, "still_open": 0, **result(job, [])}
+    rows = spark.read.format("delta").load(job.quarantine).where(f"status = '{quarantine.OPEN}'")
+    if ids is not None:
+        rows = rows.where(rows.quarantine_id.isin(*ids))
+    only = rows.select("tenant_id", "quarantine_id")
+    staged = stage(job, {plan.stream: _as_bronze(rows, plan) for plan in job.plans()}, only)
+    try:
+        found = profiles(staged.rows, job.entity, [])
+        check_conservation(job, found, staged.rows_in())
+        tenants = [profile.tenant_id for profile in found]
+        if tenants:
+            publish_rows(job, staged.rows, found, silver.note_of(*_carried(job), run_id))
+            quarantine.settle(spark, job.quarantine, staged.rows, run_id, job.moment, tenants)
+        counts = result(job, found)
+        return {"replayed": counts["rows_in"] - counts["quarantined"], "still_open": counts["quarantined"], **counts}
+    finally:
+        staged.rows.unpersist()
+
+
+def _carried(job: Job) -> tuple[dict[str, silver.Position], dict[str, int]]:
+    """The read position as it is: a replay reads no Bronze."""
+    positions, _ = silver.position_of(open_table(job.silver))
+    return positions, {}
+
+
+def _as_bronze(rows: DataFrame, plan: Plan) -> DataFrame:
+    """Quarantined rows of a stream in Bronze's columns; elements of a split array become their whole record again, once."""
+    from pyspark.sql import functions as F
+
+    own = rows.where(rows.stream == plan.stream).withColumnRenamed("source_cursor", "cursor")
+    if plan.mapping.split is None:
+        return own
+    whole = own.withColumn("record_id", F.regexp_replace("record_id", r"#\d+$", ""))
+    return whole.dropDuplicates(["tenant_id", "record_id", "cursor", "op", "payload"])

@@ -1,0 +1,36 @@
+"""Spark job: Bronze to Silver for one source. Arguments in, `spine` called, exit code out."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from spine.control.database import Database
+from spine.core.settings import settings
+from spine.lake.session import spark_session
+from spine.pipeline.job import run_job
+from spine.pipeline.normalize import normalize
+
+
+def main() -> int:
+    """Run the job; 0 if every table of the source is up to date."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--source", required=True, help="name of the source, as its file in include/sources")
+    parser.add_argument("--run-id", required=True, help="run that the written rows carry")
+    parser.add_argument("--tenants", default="", help="comma-separated tenants; all if empty")
+    parser.add_argument("--renormalize", action="store_true", help="read all of Bronze again through the present mapping")
+    parser.add_argument("--result", type=Path, help="file for the result or the error, as JSON")
+    given = parser.parse_args()
+
+    def work() -> dict[str, Any]:
+        tenants = [name for name in given.tenants.split(",") if name] or None
+        database = Database(settings().postgres) if settings().postgres else None
+        spark = spark_session(f"normalize {given.source}")
+        return normalize(spark, given.source, given.run_id, tenants=tenants, renormalize=given.renormalize, database=database)
+
+    return run_job(work, given.result)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
