@@ -9,6 +9,7 @@ from pathlib import Path
 
 os.environ.setdefault("AIRFLOW_HOME", tempfile.mkdtemp(prefix="spine-airflow-"))
 
+import orjson
 import pyarrow as pa
 import pytest
 from deltalake import write_deltalake
@@ -18,16 +19,19 @@ from spine.ui.access import Viewer, require_viewer, tenants_rule
 from spine.ui.app import create_app
 
 Client = Callable[[str], TestClient]
+RUN = "scheduled__2026-01-01T00:00:00%2B00:00"
 
 
 @pytest.fixture
 def as_member_of(lake: str, home: Path) -> Client:
     """A client of a user who sees one tenant; the lake and the validations hold two."""
-    for tenant, passed in (("acme", "true"), ("globex", "false")):
-        folder = home / "validations" / tenant / "scheduled__2026-01-01"
-        folder.mkdir(parents=True)
-        (folder / "crm_person.html").write_text(f"<p>{tenant}'s page</p>")
-        (folder / "crm_person.json").write_text(f'{{"passed": {passed}}}')
+    folder = home / "validations" / "scheduled__2026-01-01T00:00:00+00:00"
+    folder.mkdir(parents=True)
+    for tenant, passed in (("acme", True), ("globex", False), (None, False)):
+        stem = folder / f"crm_person__{tenant}"
+        stem.with_suffix(".html").write_text(f"<p>page of {tenant}</p>")
+        facts = {"tenant_id": tenant, "passed": passed, "source": "crm", "entity": "person"}
+        stem.with_suffix(".json").write_bytes(orjson.dumps(facts))
     rows = pa.table({"tenant_id": ["acme", "globex", "globex"], "name": ["<b>a</b>", "b", "c"]})
     write_deltalake(f"{lake}/crm_person", rows, partition_by=["tenant_id"])
 
@@ -40,7 +44,7 @@ def as_member_of(lake: str, home: Path) -> Client:
 
 
 def test_a_member_sees_the_pages_of_the_own_tenant_only(as_member_of: Client) -> None:
-    listed = as_member_of("acme").get("/validations/scheduled__2026-01-01").text
+    listed = as_member_of("acme").get(f"/validations/{RUN}").text
     assert "acme" in listed
     assert "passed" in listed
     assert "globex" not in listed
@@ -48,11 +52,12 @@ def test_a_member_sees_the_pages_of_the_own_tenant_only(as_member_of: Client) ->
 
 def test_a_page_of_another_tenant_does_not_exist(as_member_of: Client) -> None:
     client = as_member_of("acme")
-    assert client.get("/validations/scheduled__2026-01-01/acme/crm_person.html").text == "<p>acme's page</p>"
-    assert client.get("/validations/scheduled__2026-01-01/globex/crm_person.html").status_code == 404
+    assert client.get(f"/validations/{RUN}/crm_person__acme").text == "<p>page of acme</p>"
+    assert client.get(f"/validations/{RUN}/crm_person__globex").status_code == 404
+    assert client.get(f"/validations/{RUN}/crm_person__None").status_code == 404, "a page over all tenants is the administrator's"
 
 
-@pytest.mark.parametrize("path", ["..%2F..%2Facme", "%2e%2e", "scheduled__2026-01-01/acme/..%2Fcrm_person.json", "x/acme/crm_person.html"])
+@pytest.mark.parametrize("path", ["..%2F..%2Facme", "%2e%2e", "x/..%2Fcrm_person__acme", "x/crm_person__acme"])
 def test_no_url_leads_out_of_the_folder(as_member_of: Client, path: str) -> None:
     answer = as_member_of("acme").get(f"/validations/{path}")
     assert answer.status_code == 404 or "No table was validated" in answer.text
@@ -77,7 +82,7 @@ def test_pages_load_nothing_from_elsewhere(as_member_of: Client) -> None:
 
 def test_without_a_login_there_is_no_page(lake: str, home: Path) -> None:
     client = TestClient(create_app())
-    for path in ("/tables", "/validations/x", "/validations/x/acme/y.html"):
+    for path in ("/tables", "/validations/x", "/validations/x/y"):
         assert client.get(path).status_code == 401
 
 

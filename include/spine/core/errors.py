@@ -16,6 +16,7 @@ SpineError
 ├── DeleteSweepRefused       DELETE_SWEEP_REFUSED          a full read would delete more than its share
 ├── IdentityConflict         IDENTITY_CONFLICT        409  two strong, mutually exclusive candidates
 ├── PublishFailed            PUBLISH_FAILED                Gold could not be published to PostgreSQL
+├── RunFailed                RUN_FAILED                    a run ended with failed tasks; what could go on did
 ├── JobFailed                JOB_FAILED                    a Spark job died without saying why
 ├── StackFailed              STACK_FAILED                  a part of the embedded stack did not start or answer
 └── ControlPlaneUnavailable  CONTROL_UNAVAILABLE      503  PostgreSQL cannot be reached
@@ -189,6 +190,12 @@ class StackFailed(SpineError):
     code = "STACK_FAILED"
     retryable = True
     http_status = 503
+
+
+class RunFailed(SpineError):
+    """A run ended with failed tasks; everything that could go on did."""
+
+    code = "RUN_FAILED"
 
 
 class ControlPlaneUnavailable(SpineError):

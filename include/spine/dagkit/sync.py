@@ -7,7 +7,7 @@ from typing import Any
 
 from airflow.sdk import DAG, Asset, CronDataIntervalTimetable, Param, TriggerRule, get_current_context, task
 
-from spine.core.errors import SpineError
+from spine.core.errors import RunFailed
 from spine.core.names import silver_asset
 from spine.dagkit.docs import sync_doc
 from spine.dagkit.policies import POOL, deadline, default_args
@@ -146,15 +146,8 @@ def _close(source: str) -> dict[str, Any]:
         task_ids=["plan", "extract", "normalize", "report"],
         states=["failed", "upstream_failed"],
     )
-    summary = finish(source, context["run_id"], services=services_from_environment(), failed_tasks=failed)
+    error = RunFailed(f"{failed} task(s) of this run failed", hint="Open their logs; clear them to go on", run=context["run_id"])
+    summary = finish(source, context["run_id"], None, services_from_environment(), errors=[error] if failed else [])
     if failed:
-        raise RunFailed(
-            f"{failed} task(s) of this run failed", hint="Open the failed tasks' logs; clear them to go on", run=context["run_id"]
-        )
+        raise error
     return summary
-
-
-class RunFailed(SpineError):
-    """A run ended with failed tasks; everything that could go on did."""
-
-    code = "RUN_FAILED"

@@ -27,6 +27,7 @@ class Viewer:
 
     name: str
     sees: Callable[[str], bool]
+    admin: bool = False
 
 
 def require_viewer(user: Annotated[Any, Depends(get_user)]) -> Viewer:
@@ -35,7 +36,7 @@ def require_viewer(user: Annotated[Any, Depends(get_user)]) -> Viewer:
     if not manager.is_authorized_dag(method="GET", user=user):
         raise HTTPException(403, "Reading DAGs is not allowed for this user")
     if manager.is_authorized_connection(method="PUT", user=user):
-        return Viewer(user.get_name(), lambda _tenant: True)
+        return Viewer(user.get_name(), lambda _tenant: True, admin=True)
     return Viewer(user.get_name(), tenants_rule(user.get_name(), AirflowVariables().get(TENANT_USERS)))
 
 
