@@ -87,3 +87,8 @@ def fit(records: Records, version: int = 1) -> tuple[Model, Candidates]:
 def scored(records: Records, model: Model, found: Candidates) -> Scored:
     """Scores of candidate pairs under a model."""
     return score(records.plan, model, records.features, found.left, found.right, found.pattern)
+
+
+def rule_names(plan: Plan) -> list[str]:
+    """Names of the blocking rules, by their number."""
+    return [rule.name for rule in blocking.make_rules(plan)]

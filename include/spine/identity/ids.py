@@ -1,0 +1,96 @@
+"""Entity ids that outlive runs: an entity keeps its id while most of its records stay, merges leave a redirect, splits are recorded.
+
+A new id is a hash of tenant, entity, first record and the number of the run, so it is the same on a retry and never comes again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+_ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
+
+
+def make_id(tenant: str, entity: str, first_ref: str, run: int) -> str:
+    """A new id, such as `per_` and 26 characters."""
+    number = int.from_bytes(hashlib.sha256("\x1f".join([tenant, entity, first_ref, str(run)]).encode()).digest()[:17], "big") >> 6
+    return f"{entity[:3]}_" + "".join(_ALPHABET[(number >> (5 * place)) & 31] for place in range(25, -1, -1))
+
+
+@dataclass(frozen=True)
+class Change:
+    """One row of `gold_identity_changes` before it gets its tenant, time and run."""
+
+    kind: str
+    entity_id: str
+    other_entity_id: str | None = None
+    record_ref: str | None = None
+    reason: str = ""
+
+    def change_id(self, tenant: str, entity: str, run: int) -> str:
+        """The change's own id, the same on every retry of the run."""
+        parts = [tenant, entity, str(run), self.kind, self.entity_id, self.other_entity_id or "", self.record_ref or ""]
+        return hashlib.sha256("\x1f".join(parts).encode()).hexdigest()[:32]
+
+
+@dataclass
+class Assignment:
+    """The id of every record, what changed, and which ids now lead to another one."""
+
+    ids: dict[str, str] = field(default_factory=dict)
+    changes: list[Change] = field(default_factory=list)
+    redirects: dict[str, str] = field(default_factory=dict)
+
+
+def assign(
+    tenant: str, entity: str, run: int, clusters: Sequence[Sequence[str]], before: Mapping[str, str], born: Mapping[str, str]
+) -> Assignment:
+    """Ids for `clusters` of record references, given the ids that records had `before` and a sort key of each id's age in `born`.
+
+    An id goes to the cluster that holds most of its records (then to the larger one); a cluster that several ids claim keeps the one with
+    most records (then the oldest).
+    """
+    result = Assignment()
+    members = [sorted(cluster) for cluster in clusters]
+    claims: dict[str, Counter[int]] = defaultdict(Counter)
+    for number, refs in enumerate(members):
+        for ref in refs:
+            if ref in before:
+                claims[before[ref]][number] += 1
+    home = {old: min(counts, key=lambda number: (-counts[number], -len(members[number]), members[number][0])) for old, counts in claims.items()}
+    holders: dict[int, list[str]] = defaultdict(list)
+    for old, number in home.items():
+        holders[number].append(old)
+    for number, refs in enumerate(members):
+        rivals = sorted(holders.get(number, ()), key=lambda old: (-claims[old][number], born.get(old, "~"), old))
+        own = rivals[0] if rivals else make_id(tenant, entity, refs[0], run)
+        _settle(result, own, rivals, refs, before, claims)
+    _leavers(result, before, set(home))
+    return result
+
+
+def _settle(
+    result: Assignment, own: str, rivals: Sequence[str], refs: Sequence[str], before: Mapping[str, str], claims: Mapping[str, Counter[int]]
+) -> None:
+    result.ids.update(dict.fromkeys(refs, own))
+    if not rivals:
+        result.changes.append(Change("created", own, record_ref=refs[0], reason=f"{len(refs)} records"))
+    for gone in rivals[1:]:
+        result.redirects[gone] = own
+        result.changes.append(Change("merged", own, gone, reason=f"{sum(claims[gone].values())} records came from it"))
+    for old in sorted({before[ref] for ref in refs if ref in before} - set(rivals)):
+        moved = sum(before.get(ref) == old for ref in refs)
+        result.changes.append(Change("split", old, own, reason=f"{moved} records left it"))
+    if rivals:
+        newcomers = [ref for ref in refs if ref not in before]
+        result.changes += [Change("joined", own, record_ref=ref) for ref in newcomers]
+
+
+def _leavers(result: Assignment, before: Mapping[str, str], alive: set[str]) -> None:
+    for ref, old in sorted(before.items()):
+        if ref not in result.ids:
+            result.changes.append(Change("left", old, record_ref=ref, reason="the record was deleted"))
+    for old in sorted(set(before.values()) - alive):
+        result.changes.append(Change("retired", old, reason="its last record was deleted"))

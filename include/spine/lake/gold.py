@@ -1,0 +1,254 @@
+"""Gold tables: their schemas, a tenant's state as it is, and writing a run so that a kill between two tables does no harm.
+
+A run is first staged whole; then one commit to the journal says what is staged and which Silver versions it consumed. From there on it
+only rolls forward: the tables are written by idempotent MERGEs, again after a crash, before any new run begins.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import orjson
+import pyarrow as pa
+import pyarrow.dataset as pads
+
+from spine.core import clock
+from spine.core.entities import Entity
+from spine.core.errors import LakeError
+from spine.core.failpoints import failpoint
+from spine.core.names import gold_table
+from spine.lake import delta_sql
+from spine.lake.paths import storage_options, table_uri
+from spine.lake.reading import open_table
+from spine.lake.silver import arrow_type
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+_MOMENT = pa.timestamp("us", "UTC")
+_IDENTITY = [("tenant_id", pa.string()), ("entity", pa.string())]
+LINKS, MATCHES, CHANGES = "gold_identity_links", "gold_identity_matches", "gold_identity_changes"
+REDIRECTS, MODELS, JOURNAL = "gold_identity_redirects", "gold_identity_models", "_identity_journal"
+SCHEMAS: dict[str, pa.Schema] = {
+    LINKS: pa.schema([
+        *_IDENTITY, ("entity_id", pa.string()), ("record_ref", pa.string()), ("source", pa.string()), ("stream", pa.string()),
+        ("record_id", pa.string()), ("connection_id", pa.string()), ("confidence", pa.float64()), ("method", pa.string()),
+        ("linked_at", _MOMENT), ("run_id", pa.string()),
+    ]),
+    MATCHES: pa.schema([
+        *_IDENTITY, ("left_ref", pa.string()), ("right_ref", pa.string()), ("entity_id", pa.string()), ("probability", pa.float64()),
+        ("weight", pa.float64()), ("decision", pa.string()), ("waterfall", pa.string()), ("blocking_rule", pa.string()),
+        ("model_version", pa.int32()), ("matched_at", _MOMENT), ("run_id", pa.string()),
+    ]),
+    CHANGES: pa.schema([
+        *_IDENTITY, ("change_id", pa.string()), ("kind", pa.string()), ("entity_id", pa.string()), ("other_entity_id", pa.string()),
+        ("record_ref", pa.string()), ("actor", pa.string()), ("reason", pa.string()), ("changed_at", _MOMENT), ("run_id", pa.string()),
+    ]),
+    REDIRECTS: pa.schema([
+        *_IDENTITY, ("from_id", pa.string()), ("to_id", pa.string()), ("run_id", pa.string()), ("created_at", _MOMENT),
+    ]),
+    MODELS: pa.schema([
+        *_IDENTITY, ("model_version", pa.int32()), ("learned_at", _MOMENT), ("parameters", pa.string()), ("run_id", pa.string()),
+    ]),
+}  # fmt: skip
+_KEYS = {LINKS: ("record_ref",), MATCHES: ("left_ref", "right_ref")}
+_JOURNAL_SCHEMA = pa.schema([
+    ("entity", pa.string()), ("run", pa.int64()), ("run_id", pa.string()), ("status", pa.string()), ("inputs", pa.string()),
+    ("rules", pa.string()), ("staged", pa.string()), ("counts", pa.string()), ("written_at", _MOMENT),
+])  # fmt: skip
+_PROPERTIES = {"delta.enableDeletionVectors": "false"}
+
+
+def golden_table(entity: Entity) -> str:
+    """Name of an entity's table of golden records."""
+    return gold_table(entity.domain, entity.entity)
+
+
+def golden_schema(entity: Entity) -> pa.Schema:
+    """Columns of the golden records: ids, the entity's fields in their order, then what is known about the record."""
+    return pa.schema([
+        ("tenant_id", pa.string()), ("entity_id", pa.string()), *[(name, arrow_type(field.type)) for name, field in entity.fields.items()],
+        ("record_count", pa.int32()), ("source_count", pa.int32()), ("confidence", pa.float64()), ("provenance", pa.string()),
+        ("schema_version", pa.int32()), ("first_seen_at", _MOMENT), ("updated_at", _MOMENT), ("run_id", pa.string()),
+    ])  # fmt: skip
+
+
+def ensure_tables(entity: Entity) -> None:
+    """Makes the Gold tables that are missing; a table of golden records gets the fields of a newer entity version."""
+    from deltalake import DeltaTable
+    from deltalake.schema import Schema
+
+    wanted = {name: (schema, ["tenant_id", "entity"]) for name, schema in SCHEMAS.items()}
+    wanted[golden_table(entity)] = (golden_schema(entity), ["tenant_id"])
+    wanted[JOURNAL] = (_JOURNAL_SCHEMA, ["entity"])
+    for name, (schema, partitions) in wanted.items():
+        table = open_table(name)
+        if table is None:
+            DeltaTable.create(
+                table_uri(name), schema, mode="ignore", partition_by=partitions, configuration=_PROPERTIES, storage_options=storage_options()
+            )
+            continue
+        present = {field.name for field in table.schema().fields}
+        if missing := [field for field in Schema.from_arrow(schema).fields if field.name not in present]:
+            table.alter.add_columns(missing)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """The newest run in the journal: `status` is `staged` (may be partly written) or `applied`."""
+
+    number: int
+    run_id: str
+    status: str
+    inputs: dict[str, Any]
+    rules: str
+    staged: dict[str, int]
+    counts: dict[str, Any]
+
+
+def last_entry(entity: str) -> Entry | None:
+    """The newest journal entry of an entity, None before its first run."""
+    rows = read_rows(JOURNAL, [("entity", "=", entity)])
+    if not rows:
+        return None
+    last = max(rows, key=lambda row: (row["run"], row["status"] == "applied"))
+    newest = [row for row in rows if row["run"] == last["run"]]
+    status = "applied" if any(row["status"] == "applied" for row in newest) else "staged"
+    parsed = {name: orjson.loads(last[name]) for name in ("inputs", "staged", "counts")}
+    return Entry(last["run"], last["run_id"], status, rules=last["rules"], **parsed)
+
+
+def read_rows(name: str, where: Sequence[tuple[str, str, Any]], without: Sequence[str] = ()) -> list[dict[str, Any]]:
+    """Rows of the partitions that `where` names, as dicts; empty if there is no table."""
+    table = open_table(name)
+    if table is None:
+        return []
+    data = table.to_pyarrow_dataset(partitions=list(where))
+    condition: pads.Expression | None = None
+    for column, _, value in where:
+        term = pads.field(column) == value
+        condition = term if condition is None else condition & term
+    columns = [column for column in data.schema.names if column not in without]
+    rows: list[dict[str, Any]] = data.to_table(columns=columns, filter=condition).to_pylist()
+    return rows
+
+
+def stage(entity: Entity, rows: Mapping[str, Sequence[dict[str, Any]]]) -> dict[str, int]:
+    """Writes what a run wants to change beside Gold; the version of each staged table that has rows."""
+    from deltalake import DeltaTable, write_deltalake
+
+    versions = {}
+    for name, changes in rows.items():
+        if not changes:
+            continue
+        schema = golden_schema(entity) if name == golden_table(entity) else SCHEMAS[name]
+        if name in _KEYS or name == golden_table(entity):
+            schema = schema.append(pa.field("op", pa.string()))
+        uri = _staging(entity.entity, name)
+        table = pa.Table.from_pylist([{field: row.get(field) for field in schema.names} for row in changes], schema)
+        write_deltalake(uri, table, mode="overwrite", schema_mode="overwrite", storage_options=storage_options())
+        versions[name] = DeltaTable(uri, storage_options=storage_options()).version()
+    return versions
+
+
+def _staging(entity: str, name: str) -> str:
+    return table_uri(f"_staging/{entity}/{name}")
+
+
+def write_entry(entity: str, entry: Entry) -> None:
+    """One atomic journal commit; refused with a retryable LakeError if another run of the entity got in first."""
+    from deltalake import CommitProperties, Transaction, write_deltalake
+    from deltalake.exceptions import CommitFailedError
+
+    table = open_table(JOURNAL)
+    assert table is not None
+    app, version = f"resolve.{entity}", entry.number * 2 + (entry.status == "applied")
+    if (table.transaction_version(app) or -1) >= version:
+        raise LakeError("another run of this entity was quicker", hint="Run it again; nothing was written", entity=entity)
+    row = {
+        "entity": entity, "run": entry.number, "run_id": entry.run_id, "status": entry.status, "inputs": orjson.dumps(entry.inputs).decode(),
+        "rules": entry.rules, "staged": orjson.dumps(entry.staged).decode(), "counts": orjson.dumps(entry.counts, default=str).decode(),
+        "written_at": clock.now(),
+    }  # fmt: skip
+    try:
+        write_deltalake(
+            table, pa.Table.from_pylist([row], _JOURNAL_SCHEMA), mode="append",
+            commit_properties=CommitProperties(app_transactions=[Transaction(app, version)], max_commit_retries=0),
+        )  # fmt: skip
+    except CommitFailedError as error:
+        raise LakeError("another run wrote its journal at the same moment", hint="Run it again", entity=entity) from error
+
+
+def apply(spark: SparkSession, entity: Entity, entry: Entry) -> None:
+    """Writes what `entry` staged into Gold and marks it applied; any number of times with the same result."""
+    golden = golden_table(entity)
+    for name in (MODELS, MATCHES, LINKS, golden, CHANGES, REDIRECTS):
+        if name in entry.staged:
+            with _points(name, golden):
+                if name in _KEYS or name == golden:
+                    _merge(spark, entity, name, entry.staged[name])
+                else:
+                    _append(entity, name, entry)
+    failpoint("resolve.before_applied")
+    write_entry(entity.entity, Entry(**{**entry.__dict__, "status": "applied"}))
+    _sweep(entity.entity, entry.staged)
+
+
+@contextmanager
+def _points(name: str, golden: str) -> Iterator[None]:
+    word = "golden" if name == golden else name.removeprefix("gold_identity_")
+    failpoint(f"resolve.before_{word}")
+    yield
+    failpoint(f"resolve.after_{word}")
+
+
+def _merge(spark: SparkSession, entity: Entity, name: str, version: int) -> None:
+    source = spark.read.format("delta").option("versionAsOf", version).load(_staging(entity.entity, name))
+    schema = golden_schema(entity) if name not in _KEYS else SCHEMAS[name]
+    keys = ("tenant_id", "entity", *_KEYS[name]) if name in _KEYS else ("tenant_id", "entity_id")
+    own = {"waterfall": "coalesce(s.`waterfall`, t.`waterfall`)"} if name == MATCHES else None
+    clauses = [
+        "WHEN MATCHED AND s.op = 'delete' THEN DELETE",
+        f"WHEN MATCHED THEN {delta_sql.set_columns([column for column in schema.names if column not in keys], own)}",
+        f"WHEN NOT MATCHED AND s.op = 'upsert' THEN {delta_sql.insert_columns(schema.names)}",
+    ]
+    pruned = {"entity": [entity.entity]} if name in _KEYS else {}
+    delta_sql.merge(spark, table_uri(name), source, keys=keys, clauses=clauses, pruned=pruned)
+
+
+def _append(entity: Entity, name: str, entry: Entry) -> None:
+    """Rows that are only ever added: the run's number is the transaction, so a second time writes nothing."""
+    from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
+
+    target = open_table(name)
+    app = f"resolve.{entity.entity}"
+    if target is None or (target.transaction_version(app) or -1) >= entry.number:
+        return
+    staged = DeltaTable(_staging(entity.entity, name), version=entry.staged[name], storage_options=storage_options())
+    write_deltalake(
+        target, staged.to_pyarrow_table(), mode="append",
+        commit_properties=CommitProperties(app_transactions=[Transaction(app, entry.number)]),
+    )  # fmt: skip
+
+
+def _sweep(entity: str, staged: Mapping[str, int]) -> None:
+    """Removes staged files of former runs."""
+    from deltalake import DeltaTable
+
+    for name in staged:
+        table = DeltaTable(_staging(entity, name), storage_options=storage_options())
+        table.vacuum(retention_hours=0, dry_run=False, enforce_retention_duration=False)
+
+
+def versions(entity: Entity) -> dict[str, int]:
+    """The version of each Gold table that exists."""
+    names = [golden_table(entity), *SCHEMAS]
+    return {name: table.version() for name in names if (table := open_table(name)) is not None}
+
+
+def frame(spark: SparkSession, name: str) -> DataFrame:
+    """A Gold table as a Spark frame."""
+    return spark.read.format("delta").load(table_uri(name))
