@@ -13,7 +13,6 @@ from collections.abc import Mapping
 
 import orjson
 import psycopg
-import requests
 from cryptography.fernet import Fernet
 
 from spine.control.embedded import EmbeddedPostgres
@@ -22,6 +21,7 @@ from spine.core.settings import PROJECT, settings
 from spine.stack import connect, processes
 from spine.stack.files import secret, secret_path
 from spine.stack.processes import LOOPBACK
+from spine.stack.rest import AirflowApi, health
 
 # The scheduler takes its workers along, so it is asked to stop first; the api-server is what the others report to, so it goes last.
 COMPONENTS = ("scheduler", "dag-processor", "triggerer", "api-server")
@@ -157,21 +157,14 @@ def start(env: Mapping[str, str]) -> None:
         processes.spawn(name, [airflow, component, *extra], env, port=api_port)
 
 
-def health() -> dict[str, str]:
-    """State of each part as Airflow says it (`healthy`, `unhealthy`); empty while the api-server does not answer."""
-    if not url():
-        return {}
-    try:
-        answer = requests.get(f"{url()}/api/v2/monitor/health", timeout=5)
-        parts: dict[str, dict[str, str | None]] = answer.json() if answer.ok else {}
-    except requests.RequestException:
-        return {}
-    return {part: str(facts.get("status")) for part, facts in parts.items()}
+def api(user: str = "admin") -> AirflowApi:
+    """The REST API of the running Airflow as one of its users."""
+    return AirflowApi(url(), user, password(user))
 
 
 def healthy() -> bool:
     """True if all parts of Airflow say so and all four processes live."""
-    states = health()
+    states = health(url()) if url() else {}
     wanted = ("metadatabase", "scheduler", "triggerer", "dag_processor")
     return all(processes.alive(name_of(component)) for component in COMPONENTS) and all(states.get(part) == "healthy" for part in wanted)
 
@@ -182,9 +175,9 @@ def wait(timeout: float = 180) -> None:
 
 
 def stop() -> None:
-    """End the four components and every task they run, within seconds."""
+    """End the four components and every task they run, within seconds: a killed task is safe to run again."""
     for component in COMPONENTS[:-1]:
         processes.ask_to_stop(name_of(component))
     for component in COMPONENTS[:-1]:
-        processes.finish(name_of(component), timeout=12)
-    processes.stop(name_of(COMPONENTS[-1]), timeout=12)
+        processes.finish(name_of(component), timeout=6)
+    processes.stop(name_of(COMPONENTS[-1]), timeout=8)

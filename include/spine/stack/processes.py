@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import orjson
-import psutil
+import psutil  # type: ignore[import-untyped]
 
 from spine.core.errors import ConfigError, StackFailed
 from spine.core.settings import settings
@@ -83,7 +83,7 @@ def alive(name: str) -> Running | None:
 def _is(running: Running) -> bool:
     try:
         process = psutil.Process(running.pid)
-        return abs(process.create_time() - running.born) < 1 and process.status() != psutil.STATUS_ZOMBIE
+        return bool(abs(process.create_time() - running.born) < 1 and process.status() != psutil.STATUS_ZOMBIE)
     except psutil.Error:
         return False
 
@@ -102,7 +102,7 @@ def members(running: Running) -> list[psutil.Process]:
 
 def _zombie(pid: int) -> bool:
     try:
-        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+        return bool(psutil.Process(pid).status() == psutil.STATUS_ZOMBIE)
     except psutil.Error:
         return True
 

@@ -1,0 +1,5 @@
+"""`python -m spine.stack`."""
+
+from spine.stack.cli import main
+
+main()

@@ -1,0 +1,65 @@
+"""`python -m spine.stack up|down|status|airflow`: what `make up` and `make down` call."""
+
+from __future__ import annotations
+
+import os
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from spine.core.errors import SpineError
+from spine.core.settings import settings
+from spine.stack import airflow, connect, supervisor
+
+app = typer.Typer(add_completion=False, no_args_is_help=True, help="The embedded stack: PostgreSQL, Spark Connect, sandbox, Airflow.")
+_out = Console(highlight=False)
+
+
+def _say(line: str) -> None:
+    _out.print(f"  [green]✓[/] {line}")
+
+
+@app.command()
+def up(
+    scale: Annotated[int, typer.Option(help="real persons in each tenant's sandbox world")] = 1000,
+    sandbox: Annotated[bool, typer.Option(help="start the sandbox vendors as well")] = True,
+) -> None:
+    """Start everything that does not run yet and leave it running."""
+    stack = supervisor.up(_say, sandbox=sandbox, scale=scale)
+    _out.print(f"\nAirflow   {stack.airflow_url}   user admin, password {airflow.password()}")
+    _out.print(f"Sandbox   {stack.sandbox_url or '(not started)'}")
+    _out.print(f"Spark     {stack.spark_url}")
+    _out.print(f"Gold      {stack.spine_postgres}", soft_wrap=True)
+    _out.print(f"Logs      {settings().home / 'logs'}\n\nStop it with `make down`.")
+
+
+@app.command()
+def down() -> None:
+    """Stop everything that `up` or the demo started."""
+    supervisor.down(_say)
+
+
+@app.command()
+def status() -> None:
+    """Say what runs; exit code 1 unless everything does."""
+    states = supervisor.status()
+    for name, state in states.items():
+        _out.print(f"{name:24} {state}")
+    raise typer.Exit(int(set(states.values()) != {"running"}))
+
+
+@app.command("airflow", context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []})
+def airflow_command(context: typer.Context) -> None:
+    """Run an `airflow` command against the running stack, for example `airflow backfill create --help`."""
+    program = str(connect.bin_folder() / "airflow")
+    os.execve(program, [program, *context.args], supervisor.running_environment())
+
+
+def main() -> None:
+    """Run the command line; our own errors are one line and exit code 1."""
+    try:
+        app()
+    except SpineError as error:
+        Console(stderr=True, highlight=False).print(f"[red]{error.describe()}[/]", soft_wrap=True)
+        raise SystemExit(1) from error
