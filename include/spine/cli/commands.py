@@ -1,0 +1,65 @@
+"""The tree of commands, and what a failure looks like: one line on stderr and an exit code a script can use."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import typer
+from typer.core import TyperGroup
+
+from spine.cli import cursor, look, quarantine, run
+from spine.core.errors import AuthFailed, ConfigError, SpineError, SyncInProgress
+
+EXIT_CODES: tuple[tuple[type[SpineError], int], ...] = ((ConfigError, 2), (AuthFailed, 3), (SyncInProgress, 4))
+WORK, LOOK, CARE = "Move data", "Look", "Take care"
+
+
+class SpineGroup(TyperGroup):
+    """Turns our errors into one line and an exit code; everything else is a bug and keeps its traceback."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command. Raises typer.Exit on a SpineError."""
+        try:
+            return super().invoke(ctx)
+        except SpineError as error:
+            typer.echo(" ".join(error.describe().split()), err=True)
+            raise typer.Exit(exit_code(error)) from None
+
+
+def exit_code(error: SpineError) -> int:
+    """2 a mistake in specs or arguments, 3 refused credentials, 4 busy, 1 anything else."""
+    return next((code for kind, code in EXIT_CODES if isinstance(error, kind)), 1)
+
+
+app = typer.Typer(
+    cls=SpineGroup,
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,  # its tracebacks show local variables, which may be secrets
+    add_completion=False,
+    help="""Connected Data Spine: from vendor APIs to golden records.
+
+    The same functions that the DAGs call, without the scheduler. Cursors and credentials are Airflow's own (Variables and Connections),
+    so a sync from here and a DAG run go on from each other. The embedded PostgreSQL is started when it is needed.
+
+    [bold]A first tour[/bold]
+
+      spine validate
+      spine sync people_files
+      spine resolve person && spine publish person
+      spine status
+      spine query "SELECT given_name, family_name, record_count FROM gold_party_person LIMIT 5"
+
+    Exit codes: 0 done, 1 failed, 2 a mistake in arguments or declarations, 3 credentials refused, 4 another run is busy.
+    """,
+)
+app.command(rich_help_panel=WORK)(run.sync)
+app.command(rich_help_panel=WORK)(run.normalize)
+app.command(rich_help_panel=WORK)(run.resolve)
+app.command(rich_help_panel=WORK)(run.publish)
+app.command(rich_help_panel=LOOK)(look.status)
+app.command(rich_help_panel=LOOK)(look.query)
+app.command(rich_help_panel=LOOK)(look.validate)
+app.add_typer(cursor.app, name="cursor", rich_help_panel=CARE)
+app.add_typer(quarantine.app, name="quarantine", rich_help_panel=CARE)
+app.command(rich_help_panel=CARE)(run.maintain)

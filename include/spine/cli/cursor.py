@@ -1,0 +1,74 @@
+"""Commands on cursors: how far each stream has been read."""
+
+from __future__ import annotations
+
+import getpass
+from typing import Annotated, Any
+
+import typer
+
+from spine.cli import show, world
+from spine.cli.options import DEFAULT_TENANT, Json, Source, Tenant
+
+app = typer.Typer(no_args_is_help=True, help="Look at cursors and move them, checked and audited.")
+StreamName = Annotated[str, typer.Argument(help="Stream of the source.", show_default=False)]
+Value = Annotated[str, typer.Argument(help="A time such as 2026-01-31T08:15:00Z; for file drops a file name.", show_default=False)]
+
+
+@app.command("show")
+def show_cursors(source: Source, tenant: Tenant = DEFAULT_TENANT, json: Json = False) -> None:
+    """Each stream's cursor; empty before its first sync.
+
+    spine cursor show salesforce
+    """
+    from spine.sources.spec import load_source
+
+    spec, cursors = load_source(source), _cursors(source, tenant)
+    rows = []
+    for stream in spec.streams:
+        cursor = cursors.show(stream.name)
+        rows.append({"stream": stream.name, **(vars(cursor) if cursor else {"value": None, "updated_at": None, "run_id": None})})
+    show.as_json(rows) if json else show.as_table(cursors.connection_id, rows, ("stream", "value", "updated_at", "run_id"))
+
+
+@app.command("set")
+def set_cursor(source: Source, stream: StreamName, value: Value, tenant: Tenant = DEFAULT_TENANT, json: Json = False) -> None:
+    """Put a cursor anywhere up to now; what lies before it is not read any more.
+
+    spine cursor set salesforce contacts 2026-01-31T00:00:00Z
+    """
+    _move("set", source, stream, value, tenant, json)
+
+
+@app.command("rewind")
+def rewind_cursor(source: Source, stream: StreamName, value: Value, tenant: Tenant = DEFAULT_TENANT, json: Json = False) -> None:
+    """Put a cursor back, so that the next sync reads from there again. Nothing is doubled: Silver keeps one version of a record.
+
+    spine cursor rewind salesforce contacts 2026-01-01T00:00:00Z
+    """
+    _move("rewind", source, stream, value, tenant, json)
+
+
+def _move(how: str, source: str, stream: str, value: str, tenant: str, json: bool) -> None:
+    from spine.control import locks
+    from spine.core.errors import SyncInProgress
+    from spine.sources.spec import load_source
+
+    spec = load_source(source)
+    spec.stream(stream)
+    cursors = _cursors(source, tenant)
+    lease = locks.held(cursors.database, tenant, cursors.connection_id)
+    if lease is not None:  # it would write its own cursor over this one at its end
+        raise SyncInProgress(f"Run {lease.holder} is reading this connection", hint="Wait for its end", connection=cursors.connection_id)
+    kind = "text" if spec.kind == "files" else "time"
+    moved = getattr(cursors, how)(stream, value, by=getpass.getuser(), kind=kind)
+    show.as_json(vars(moved)) if json else typer.echo(f"{stream}: cursor is {moved.value}")
+
+
+def _cursors(source: str, tenant: str) -> Any:
+    from spine.control.cursors import Cursors
+    from spine.core.names import connection_id
+
+    connection = connection_id(source, tenant)
+    services = world.services()
+    return Cursors(services.variables, services.database, tenant, connection)

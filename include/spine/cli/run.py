@@ -1,0 +1,191 @@
+"""Commands that move data: sync, normalize, resolve, publish, maintain."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated, Any
+
+import typer
+
+from spine.cli import show, world
+from spine.cli.options import Entity, Json, Source, Tenants
+from spine.core import clock
+from spine.core.errors import SpineError
+
+
+class Mode(StrEnum):
+    """What a sync reads."""
+
+    incremental = "incremental"
+    full = "full"
+    renormalize = "renormalize"
+
+
+def run_id() -> str:
+    """An id for a run from the command line."""
+    return f"cli__{clock.to_text(clock.now())}"
+
+
+def sync(
+    source: Source,
+    tenant: Tenants = None,
+    stream: Annotated[list[str] | None, typer.Option("--stream", "-s", help="Only this stream; may be given again.")] = None,
+    mode: Annotated[Mode, typer.Option(help="full reads everything again; renormalize reads no source, only Bronze.")] = Mode.incremental,
+    since: Annotated[str | None, typer.Option(help="Backfill from this time (needs --until); the cursor stays where it is.")] = None,
+    until: Annotated[str | None, typer.Option(help="Backfill up to this time.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Read and count, write nothing, move nothing.")] = False,
+    json: Json = False,
+) -> None:
+    """Read a source into Bronze, then bring its Silver tables up to date.
+
+    Goes on from the saved cursor. One failing stream does not stop the others; what failed decides the exit code.
+
+      spine sync salesforce
+      spine sync hubspot --stream contacts --mode full
+      spine sync salesforce --since 2026-01-01 --until 2026-01-02
+      spine sync people_files --dry-run --json
+    """
+    from spine.pipeline.extract import finish, plan
+
+    services, run = world.services(), run_id()
+    interval = _interval(since, until)
+    works = plan(
+        source, tenants=tenant, streams=stream, mode=mode.value, run_id=run, interval_start=interval[0], interval_end=interval[1],
+        dry_run=dry_run, triggered_by="cli", services=services,
+    )  # fmt: skip
+    rows: list[dict[str, Any]] = []
+    failures: list[SpineError] = []
+    try:
+        rows, failures = _extract_all(works, services)
+        normalized = {} if dry_run or (works and not rows) else _normalize(source, run, tenant, mode is Mode.renormalize, services)
+    except SpineError as error:
+        failures.append(error)
+        raise
+    except BaseException:
+        failures.append(SpineError("The sync was stopped", hint="Start it again; it goes on from the last committed page"))
+        raise
+    finally:
+        tenants = sorted({work["tenant"] for work in works})
+        closed = finish(source, run, tenants, services, errors=failures) if tenants else {"status": "success"}
+    _print_sync({"run_id": run, "status": closed["status"], "streams": rows, **normalized}, json)
+    if failures:
+        raise failures[0]
+
+
+def _interval(since: str | None, until: str | None) -> tuple[datetime | None, datetime | None]:
+    return clock.parse(since) if since else None, clock.parse(until) if until else None
+
+
+def _extract_all(works: Sequence[dict[str, Any]], services: Any) -> tuple[list[dict[str, Any]], list[SpineError]]:
+    from spine.pipeline.extract import extract
+
+    rows, failures = [], []
+    for number, work in enumerate(works, 1):
+        with show.working(f"[{number}/{len(works)}] {work['label']}"):
+            try:
+                done = extract(work, services)
+                rows.append({"tenant": work["tenant"], "stream": work["stream"], **done})
+            except SpineError as error:
+                typer.echo(f"{work['label']}: {error.describe()}", err=True)
+                failures.append(error)
+    return rows, failures
+
+
+def _normalize(source: str, run: str, tenants: Sequence[str] | None, again: bool, services: Any) -> dict[str, Any]:
+    from spine.pipeline.normalize import normalize as job
+
+    with show.working(f"Silver of {source}"):
+        return job(world.spark(f"normalize {source}"), source, run, tenants=tenants, renormalize=again, database=services.database)
+
+
+def _print_sync(result: dict[str, Any], json: bool) -> None:
+    if json:
+        show.as_json(result)
+        return
+    columns = ("tenant", "stream", "status", "rows", "deletes", "pages", "cursor_to")
+    show.as_table(f"Bronze, run {result['run_id']}", result["streams"], columns)
+    if "entities" in result:
+        _print_silver(result["entities"])
+
+
+def _print_silver(entities: dict[str, dict[str, Any]]) -> None:
+    columns = ("entity", "rows_in", "published", "unchanged", "quarantined", "superseded", "filtered", "deleted")
+    show.as_table("Silver", [{"entity": entity, **counts} for entity, counts in entities.items()], columns)
+
+
+def normalize(
+    source: Source,
+    tenant: Tenants = None,
+    renormalize: Annotated[bool, typer.Option("--renormalize", help="Read all of Bronze again, through the present mapping.")] = False,
+    json: Json = False,
+) -> None:
+    """Bring a source's Silver tables up to date with Bronze. Reads no source.
+
+    spine normalize hubspot
+    spine normalize hubspot --renormalize     after its mapping changed
+    """
+    result = _normalize(source, run_id(), tenant, renormalize, world.services())
+    show.as_json(result) if json else _print_silver(result["entities"])
+
+
+def resolve(
+    entity: Entity,
+    relearn: Annotated[bool, typer.Option("--relearn", help="Learn the weights anew and match everything again.")] = False,
+    json: Json = False,
+) -> None:
+    """Find out which source records are one, and write golden records. Without changes in Silver it does nothing.
+
+    spine resolve person
+    spine resolve organization --relearn
+    """
+    from spine.pipeline.resolve import resolve as job
+
+    world.control_url()
+    with show.working(f"Resolve {entity}"):
+        result = job(world.spark(f"resolve {entity}"), entity, run_id(), relearn=relearn)
+    numbers = [{"what": key.replace("_", " "), "number": value} for key, value in result.items() if isinstance(value, int | float)]
+    show.as_json(result) if json else show.as_table(f"Golden {entity} records", numbers)
+
+
+def publish(
+    entity: Annotated[str | None, typer.Argument(help="Only this entity. [dim]Default: all that are matched.[/dim]")] = None,
+    json: Json = False,
+) -> None:
+    """Copy Gold to PostgreSQL, schema gold, in one transaction. Writes only rows that differ.
+
+    spine publish
+    spine publish person --json
+    """
+    from spine.pipeline.publish import publish as job
+    from spine.sources.check import matched_entities
+
+    world.lake()
+    url, run, results = world.control_url(), run_id(), []
+    for name in [entity] if entity else [declared.entity for declared in matched_entities()]:
+        with show.working(f"Publish {name}"):
+            results.append(job(name, run, url=url))
+    if json:
+        show.as_json(results)
+    else:
+        show.as_table("Published to PostgreSQL, schema gold", results, ("entity", "published", "inserted", "updated", "deleted"))
+
+
+def maintain(
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done and do nothing.")] = False, json: Json = False
+) -> None:
+    """Care for the lake: compact, archive Bronze older than 30 days, prune, vacuum. The DAG maintain_lake does it every night.
+
+    spine maintain --dry-run
+    """
+    from spine.pipeline.maintain import maintain as job
+
+    world.lake()
+    with show.working("Maintain the lake"):
+        result = job(dry_run=dry_run)
+    if json:
+        show.as_json(result)
+    else:
+        totals = [{"what": key.replace("_", " "), "number": value} for key, value in result.items() if isinstance(value, int)]
+        show.as_table("Would be done" if dry_run else "Done", totals)

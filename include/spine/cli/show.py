@@ -1,0 +1,64 @@
+"""Printing: tables for people, JSON for scripts, progress on stderr so that output can be piped."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Any
+
+import typer
+
+
+def as_json(value: Any) -> None:
+    """Print JSON; times as ISO 8601, numbers of any precision as text."""
+    import orjson
+
+    typer.echo(orjson.dumps(value, default=str, option=orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS | orjson.OPT_UTC_Z).decode())
+
+
+def as_table(title: str, rows: Sequence[Mapping[str, Any]], columns: Sequence[str] | None = None) -> None:
+    """Print rows under their columns' names; wide when piped, so that nothing is cut."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=240)
+    table = Table(title=title or None, title_justify="left", box=box.SIMPLE_HEAD)
+    names = list(columns if columns is not None else (rows[0] if rows else []))
+    for name in names:
+        numbers = bool(rows) and isinstance(rows[0].get(name), int | float)
+        table.add_column(name, justify="right" if numbers else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(text(row.get(name))) for name in names))
+    console.print(table)
+
+
+def text(value: Any) -> str:
+    """A value as people read it."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return f"{value:,}"
+    if isinstance(value, datetime):
+        return value.strftime("%Y-%m-%d %H:%M:%S")
+    return str(value)
+
+
+@contextmanager
+def working(what: str) -> Iterator[None]:
+    """Say on stderr what is being done, with a spinner on a terminal."""
+    from rich.console import Console
+
+    console = Console(stderr=True)
+    if console.is_terminal:
+        with console.status(what):
+            yield
+    else:
+        typer.echo(f"{what} …", err=True)
+        yield

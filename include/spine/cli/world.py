@@ -1,0 +1,64 @@
+"""What commands need around them: control plane, Airflow's Variables and Connections, a Spark session. Starts the embedded PostgreSQL."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+from spine.core.settings import settings
+
+if TYPE_CHECKING:
+    from spine.pipeline.services import Services
+
+
+def control_url() -> str:
+    """URL of the control plane; the embedded server is started and its schema made where no other is named.
+
+    Raises ControlPlaneUnavailable, ConfigError.
+    """
+    if settings().postgres:
+        return settings().postgres
+    from spine.control import embedded
+    from spine.control.bootstrap import bootstrap
+
+    url = bootstrap(embedded.start(settings().home).uri_admin)
+    os.environ["SPINE_POSTGRES"] = url
+    return url
+
+
+def services() -> Services:
+    """The pipeline's services outside a task. Raises ControlPlaneUnavailable, ConfigError."""
+    url = control_url()
+    if "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN" not in os.environ:
+        _use_embedded_airflow(url)
+    from spine.pipeline.services import services_from_environment
+
+    return services_from_environment()
+
+
+def _use_embedded_airflow(url: str) -> None:
+    """Airflow's metadata database of this home, made if this is its first use, so that Variables and Connections are those of its UI."""
+    from spine.control import embedded
+    from spine.stack import airflow
+
+    server = embedded.start(settings().home)
+    environment = airflow.environment(server, url, airflow.port() or airflow.PREFERRED_PORT)
+    os.environ.update({key: value for key, value in environment.items() if key.startswith(("AIRFLOW", "SPINE_"))})
+    airflow.migrate(server, environment)
+
+
+def lake() -> None:
+    """Make the lake readable: storage options of an object store come from Airflow's Connection, a folder needs nothing."""
+    if "://" in settings().lake and "SPINE_LAKE_OPTIONS" not in os.environ:
+        services()
+
+
+def spark(name: str) -> Any:
+    """A Spark session: on the warm server if it runs, otherwise in a JVM of its own, which takes some ten seconds."""
+    from spine.lake.session import spark_session
+    from spine.stack import connect
+
+    if not settings().spark_remote and connect.accepts():
+        os.environ.update(connect.client_environment())
+        os.environ["SPARK_REMOTE"] = connect.url()
+    return spark_session(name)

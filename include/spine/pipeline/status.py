@@ -1,0 +1,111 @@
+"""Where everything stands for one tenant: runs, cursors, rows per layer, quarantine, golden records, publications. Reads only."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pyarrow.dataset as pads
+from sqlalchemy import text
+from sqlalchemy.exc import DataError, ProgrammingError
+
+from spine.control import connectors, runs
+from spine.control.cursors import Cursors
+from spine.control.database import Database
+from spine.core.names import bronze_table, connection_id, gold_table, quarantine_table, silver_table
+from spine.lake.reading import dataset, open_table, rows_by
+from spine.pipeline.gold_schema import LINKS
+from spine.pipeline.services import Services
+from spine.sources.check import matched_entities
+from spine.sources.spec import Source, load_source, source_names
+
+
+def status(services: Services, tenant: str, source: str | None = None) -> dict[str, Any]:
+    """`{"tenant", "sources": […], "gold": […]}`, JSON-ready but for times. Raises ConfigError, LakeError, ControlPlaneUnavailable."""
+    names = [source] if source else source_names()
+    return {
+        "tenant": tenant,
+        "sources": [_source(load_source(name), tenant, services) for name in names],
+        "gold": [_gold(entity.domain, entity.entity, tenant, services.database) for entity in matched_entities()],
+    }
+
+
+def _source(spec: Source, tenant: str, services: Services) -> dict[str, Any]:
+    connection = connection_id(spec.source, tenant)
+    state = connectors.state(services.database, tenant, connection)
+    latest = runs.recent_runs(services.database, tenant, source=spec.source, limit=1)
+    return {
+        "source": spec.source,
+        "connection": connection,
+        "paused": not state.active,
+        "last_run": _run(latest[0]) if latest else None,
+        "streams": _streams(spec, tenant, Cursors(services.variables, services.database, tenant, connection)),
+        "entities": [_silver(spec.source, entity, tenant) for entity in spec.entities],
+    }
+
+
+def _run(run: runs.RunSummary) -> dict[str, Any]:
+    return {
+        "run_id": run.run_id,
+        "mode": run.mode,
+        "status": run.status,
+        "started_at": run.started_at,
+        "ended_at": run.ended_at,
+        "rows": run.rows_processed,
+        "error": run.error_summary,
+    }
+
+
+def _streams(spec: Source, tenant: str, cursors: Cursors) -> list[dict[str, Any]]:
+    found = []
+    for stream in spec.streams:
+        cursor = cursors.show(stream.name)
+        found.append(
+            {
+                "stream": stream.name,
+                "rows": _rows(bronze_table(spec.source, stream.name), tenant),
+                "cursor": cursor.value if cursor else None,
+                "cursor_moved_at": cursor.updated_at if cursor else None,
+            }
+        )
+    return found
+
+
+def _silver(source: str, entity: str, tenant: str) -> dict[str, Any]:
+    table = open_table(quarantine_table(source, entity))
+    waiting = dataset(table, [("tenant_id", "=", tenant)]).count_rows(filter=pads.field("status") == "open") if table else 0
+    return {"entity": entity, "rows": _rows(silver_table(source, entity), tenant), "quarantined": waiting}
+
+
+def _gold(domain: str, entity: str, tenant: str, database: Database) -> dict[str, Any]:
+    links = open_table(LINKS.delta)
+    where = [("tenant_id", "=", tenant), ("entity", "=", entity)]
+    return {
+        "entity": entity,
+        "rows": _rows(gold_table(domain, entity), tenant),
+        "linked_records": dataset(links, where).count_rows() if links else 0,
+        **_publication(entity, gold_table(domain, entity).removeprefix("gold_"), tenant, database),
+    }
+
+
+def _rows(name: str, tenant: str) -> int:
+    table = open_table(name)
+    return rows_by(table, "tenant_id").get(tenant, 0) if table else 0
+
+
+def _publication(entity: str, table: str, tenant: str, database: Database) -> dict[str, Any]:
+    """The latest publication as this tenant's analysts see it; empty before the first, or where the tenant has no analysts."""
+    nothing = {"published_rows": None, "published_at": None, "run_id": None}
+    try:
+        with database.reading_gold(tenant) as connection:
+            if not connection.execute(text("SELECT to_regclass('gold.publications')")).scalar():
+                return nothing
+            row = connection.execute(
+                text(
+                    "SELECT (rows ->> :table)::bigint AS published_rows, published_at, run_id FROM gold.publications "
+                    "WHERE entity = :entity AND tenant_id = :tenant ORDER BY published_at DESC LIMIT 1"
+                ),
+                {"table": table, "entity": entity, "tenant": tenant},
+            ).mappings()
+            return dict(row.first() or nothing)
+    except (ProgrammingError, DataError):  # no such role
+        return nothing

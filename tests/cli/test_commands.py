@@ -1,0 +1,285 @@
+"""The command line: what people see, what scripts get, and which exit code a failure has."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from typer.testing import CliRunner, Result
+
+from spine.cli import world
+from spine.cli.commands import app, exit_code
+from spine.control import locks
+from spine.control.airflow_state import ConnectionInfo
+from spine.control.bootstrap import bootstrap
+from spine.control.database import Database
+from spine.control.variables import MemoryVariables
+from spine.core import errors
+from spine.core.names import connection_id
+from spine.pipeline.services import Services
+
+Spine = Callable[..., Result]
+PEOPLE = """employee_id,first_name,last_name,email,updated_at
+1,Ada,Lovelace,ada@example.org,2026-01-05T00:00:00Z
+2,Alan,Turing,,2026-01-06T00:00:00Z
+"""
+
+
+@pytest.fixture
+def spine() -> Spine:
+    """Run a command in this process."""
+
+    def run(*words: str) -> Result:
+        return CliRunner().invoke(app, list(words), prog_name="spine")
+
+    return run
+
+
+@pytest.fixture
+def services(database: Database, lake: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Services:
+    """A control plane, Variables in memory, and a folder of people files as the only connection."""
+    drop = tmp_path / "drop"
+    drop.mkdir()
+    (drop / "people-1.csv").write_text(PEOPLE)
+
+    def connection(conn_id: str) -> ConnectionInfo:
+        if conn_id.startswith(connection_id("people_files")):
+            return ConnectionInfo(conn_id, "fs", str(drop))
+        raise errors.ConfigError(f"There is no Airflow Connection {conn_id}")
+
+    made = Services(database, MemoryVariables(), connection)
+    monkeypatch.setattr(world, "services", lambda: made)
+    return made
+
+
+@pytest.fixture
+def gold_url(admin_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """A control plane in SPINE_POSTGRES whose Gold is empty."""
+    url = bootstrap(admin_url)
+    monkeypatch.setenv("SPINE_POSTGRES", url)
+    yield url
+    with psycopg.connect(admin_url, autocommit=True) as connection:
+        connection.execute("DROP SCHEMA gold CASCADE")
+
+
+def test_help_is_quick_and_imports_nothing_heavy() -> None:
+    code = (
+        "import sys; sys.argv = ['spine', '--help']\ntry:\n    from spine.cli import main; main()\nfinally:\n    print(sorted(sys.modules))"
+    )
+    subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    started = time.perf_counter()
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert time.perf_counter() - started < 3  # 0.3 s on a quiet machine
+    heavy = {"airflow", "pyspark", "pyarrow", "deltalake", "duckdb", "pandas", "sqlalchemy", "great_expectations", "psycopg"}
+    assert not heavy & set(json.loads(done.stdout.splitlines()[-1].replace("'", '"')))
+    assert "spine validate" in done.stdout
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        (), ("sync",), ("normalize",), ("resolve",), ("publish",), ("status",), ("query",), ("validate",), ("maintain",), ("cursor",),
+        ("cursor", "show"), ("cursor", "set"), ("cursor", "rewind"), ("quarantine",), ("quarantine", "list"), ("quarantine", "show"),
+        ("quarantine", "replay"),
+    ],
+    ids=" ".join,
+)  # fmt: skip
+def test_every_command_has_help(spine: Spine, words: tuple[str, ...]) -> None:
+    shown = spine(*words, "--help")
+    assert shown.exit_code == 0
+    if words and words not in {("cursor",), ("quarantine",)}:
+        assert f"spine {' '.join(words)}" in shown.output.split("Usage:")[1].split("\n", 1)[1], "an example is missing"
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (errors.ConfigError("x"), 2), (errors.AuthFailed("x"), 3), (errors.SyncInProgress("x"), 4), (errors.LakeError("x"), 1),
+        (errors.ControlPlaneUnavailable("x"), 1),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, Exception) else "",
+)  # fmt: skip
+def test_exit_codes_tell_the_kind_of_failure(error: errors.SpineError, code: int) -> None:
+    assert exit_code(error) == code
+
+
+def test_a_failure_is_one_line_without_a_traceback(spine: Spine, lake: str) -> None:
+    failed = spine("quarantine", "list", "salesforce", "cat")
+    assert failed.exit_code == 2
+    assert failed.stderr.startswith("[CONFIG_INVALID]")
+    assert len(failed.stderr.splitlines()) == 1
+    assert failed.stdout == ""
+
+
+def test_valid_declarations(spine: Spine) -> None:
+    assert spine("validate").stdout == "3 sources and 3 entities are valid\n"
+    assert json.loads(spine("validate", "--json").stdout) == {"ok": True, "mistakes": []}
+
+
+def test_broken_declarations_name_file_and_line(spine: Spine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "bad.yaml").write_text("source: bad\nlabel: Bad\ndomain: nowhere\nstreams: []\n")
+    monkeypatch.setenv("SPINE_SOURCES", str(tmp_path))
+    failed = spine("validate")
+    assert failed.exit_code == 2
+    assert "bad.yaml:3: domain" in failed.stdout
+    assert json.loads(spine("validate", "--json").stdout)["ok"] is False
+
+
+class TestQuery:
+    """SQL over the lake: one tenant's rows, and nothing that is not a row of the lake."""
+
+    @pytest.fixture(autouse=True)
+    def _gold(self, gold: Callable[..., None]) -> None:
+        gold("person", {"default": 2, "acme": 3})
+
+    def test_every_table_is_a_view_of_one_tenant(self, spine: Spine) -> None:
+        sql = "SELECT tenant_id, count(*) AS n FROM gold_party_person GROUP BY ALL"
+        assert json.loads(spine("query", sql, "--json").stdout) == [{"tenant_id": "default", "n": 2}]
+        assert json.loads(spine("query", sql, "--json", "--tenant", "acme").stdout) == [{"tenant_id": "acme", "n": 3}]
+        assert json.loads(spine("query", sql, "--json", "--tenant", "nobody").stdout) == []
+        assert "gold_identity_links" in spine("query", "SHOW TABLES").stdout
+
+    def test_values_of_every_type_are_json(self, spine: Spine) -> None:
+        row = json.loads(spine("query", "FROM gold_party_person ORDER BY entity_id LIMIT 1", "--json").stdout)[0]
+        assert (row["birth_date"], row["first_seen_at"], row["do_not_contact"]) == ("1980-02-29", "2026-01-31T08:15:00Z", True)
+        assert json.loads(spine("query", "SELECT 1.5::decimal(9,2) AS a, 2 AS a", "--json").stdout) == [{"a": "1.50", "a_2": 2}]
+
+    def test_long_answers_say_that_they_are_cut(self, spine: Spine) -> None:
+        cut = spine("query", "SELECT * FROM range(5)", "--limit", "3")
+        assert "first 3 rows" in cut.stderr
+        assert spine("query", "SELECT * FROM range(5)", "--limit", "0", "--json").stdout.count("range") == 5
+
+    @pytest.mark.parametrize(
+        "sql",
+        [
+            "SELECT * FROM read_csv('/etc/passwd')",
+            "SELECT * FROM '/etc/passwd'",
+            "SELECT * FROM read_parquet('{lake}/gold_party_person/tenant_id=acme/*.parquet')",
+            "SELECT * FROM delta_scan('{lake}/gold_party_person')",
+            "SELECT * FROM glob('{lake}/*')",
+            "SELECT content FROM read_text('/etc/passwd')",
+            "ATTACH '{lake}/x.db'",
+            "COPY (SELECT 1) TO '{lake}/out.csv'",
+            "EXPORT DATABASE '{lake}/out'",
+            "INSTALL httpfs",
+            "LOAD '/tmp/evil.so'",
+            "SET enable_external_access = true",
+            "RESET enable_external_access",
+            "SET lock_configuration = false",
+            "SET python_enable_replacements = true",
+            "SELECT * FROM tables",
+            "SELECT getenv('HOME')",
+            "INSERT INTO gold_party_person SELECT * FROM gold_party_person",
+            "DELETE FROM gold_party_person",
+        ],
+    )
+    def test_sql_reaches_nothing_else(self, spine: Spine, lake: str, sql: str) -> None:
+        refused = spine("query", sql.format(lake=lake))
+        assert refused.exit_code == 2, refused.stdout
+        assert refused.stdout == ""
+        assert not list(Path(lake).glob("out*"))
+
+    def test_a_table_without_tenants_is_not_shown(self, spine: Spine, lake: str) -> None:
+        import pyarrow as pa
+        from deltalake import write_deltalake
+
+        write_deltalake(f"{lake}/loose", pa.table({"tenant_id": ["acme"]}))
+        assert spine("query", "FROM loose").exit_code == 2
+
+    def test_a_tenant_that_is_no_slug_is_refused(self, spine: Spine) -> None:
+        assert spine("query", "SELECT 1", "--tenant", "a' OR true").exit_code == 2
+
+
+@pytest.mark.postgres
+class TestPublish:
+    """`spine publish`."""
+
+    def test_all_entities_or_one(self, spine: Spine, gold: Callable[..., None], gold_url: str) -> None:
+        gold("person")
+        gold("organization")
+        both = json.loads(spine("publish", "--json").stdout)
+        assert [(item["entity"], item["published"]) for item in both] == [("organization", True), ("person", True)]
+        again = spine("publish", "person")
+        assert again.exit_code == 0
+        assert "no" in again.stdout
+
+    def test_before_the_first_resolution_it_says_what_to_do(self, spine: Spine, lake: str, gold_url: str) -> None:
+        failed = spine("publish", "person")
+        assert failed.exit_code == 2
+        assert "spine resolve person" in failed.stderr
+
+
+@pytest.mark.postgres
+class TestSync:
+    """`spine sync`, as far as it needs no Spark, and the cursors it leaves."""
+
+    def test_a_dry_run_counts_and_leaves_no_trace(self, spine: Spine, services: Services, lake: str) -> None:
+        done = spine("sync", "people_files", "--dry-run", "--json")
+        assert done.exit_code == 0, done.stderr
+        assert [(row["stream"], row["rows"]) for row in json.loads(done.stdout)["streams"]] == [("people", 2)]
+        assert list(Path(lake).iterdir()) == []
+        assert json.loads(spine("cursor", "show", "people_files", "--json").stdout)[0]["value"] is None
+
+    def test_a_busy_connection_has_its_own_exit_code(self, spine: Spine, services: Services) -> None:
+        name = connection_id("people_files")
+        locks.acquire(services.database, "default", name, "another")
+        try:
+            refused = spine("sync", "people_files", "--dry-run")
+            assert (refused.exit_code, refused.stdout) == (4, "")
+            assert "another" in refused.stderr
+            services.variables.set(f"spine.cursor.{name}.people", '{"value": "b.csv", "updated_at": "", "run_id": ""}')
+            assert spine("cursor", "rewind", "people_files", "people", "a.csv").exit_code == 4
+        finally:
+            locks.release(services.database, "default", name, "another")
+
+    def test_a_failed_sync_gives_the_connection_back(self, spine: Spine, services: Services) -> None:
+        failed = spine("sync", "hubspot", "--dry-run")
+        assert failed.exit_code == 2
+        assert "ipai_connector_hubspot" in failed.stderr
+        assert locks.held(services.database, "default", connection_id("hubspot")) is None
+
+    @pytest.mark.parametrize(
+        "words", [("--mode", "sideways"), ("--stream", "nothing"), ("--since", "yesterday"), ("--since", "2026-01-01")]
+    )
+    def test_wrong_arguments_are_refused(self, spine: Spine, services: Services, words: tuple[str, ...]) -> None:
+        assert spine("sync", "people_files", *words).exit_code == 2
+
+    def test_cursors_are_shown_set_and_rewound(self, spine: Spine, services: Services) -> None:
+        assert spine("cursor", "rewind", "salesforce", "contacts", "2026-01-01T00:00:00Z").exit_code == 2
+        assert spine("cursor", "set", "salesforce", "contacts", "2026-02-01T00:00:00Z").exit_code == 0
+        assert "2026-01-01" in spine("cursor", "rewind", "salesforce", "contacts", "2026-01-01T00:00:00Z").stdout
+        rows = json.loads(spine("cursor", "show", "salesforce", "--json").stdout)
+        assert [row["value"] for row in rows] == ["2026-01-01T00:00:00Z", None, None]
+        assert spine("cursor", "set", "salesforce", "contacts", "2999-01-01T00:00:00Z").exit_code == 2
+        assert spine("cursor", "set", "salesforce", "nothing", "2026-01-01T00:00:00Z").exit_code == 2
+        assert "contacts" in spine("cursor", "show", "salesforce").stdout
+
+    def test_status_of_an_empty_spine(self, spine: Spine, services: Services) -> None:
+        found = json.loads(spine("status", "--json").stdout)
+        assert [source["source"] for source in found["sources"]] == ["hubspot", "people_files", "salesforce"]
+        assert {entity["published_at"] for entity in found["gold"]} == {None}
+        assert spine("status", "salesforce", "--tenant", "nobody").exit_code == 0
+
+    def test_status_says_what_is_published(
+        self, spine: Spine, services: Services, gold: Callable[..., None], control_url: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("SPINE_POSTGRES", control_url)
+        gold("person", {"default": 2})
+        spine("publish", "person")
+        people: dict[str, Any] = next(item for item in json.loads(spine("status", "--json").stdout)["gold"] if item["entity"] == "person")
+        assert (people["rows"], people["linked_records"], people["published_rows"]) == (2, 4, 2)
+        assert people["run_id"].startswith("cli__")
+
+
+def test_maintain_from_the_command_line(spine: Spine, gold: Callable[..., None], home: Path) -> None:
+    gold("person")
+    result = json.loads(spine("maintain", "--dry-run", "--json").stdout)
+    assert (result["dry_run"], result["tables"]) == (True, 5)
+    assert "files vacuumed" in spine("maintain").stdout
