@@ -27,7 +27,12 @@ def sandbox_connections(url: str, drop: Path, tenants: list[str]) -> dict[str, C
         secret, private = credentials(tenant), {"allow_private": True}
         name = connection_id("salesforce", tenant)
         found[name] = ConnectionInfo(
-            name, "http", url, login=secret.client_id, password=secret.client_secret, extra={**private, "refresh_token": secret.refresh_token}
+            name,
+            "http",
+            url,
+            login=secret.client_id,
+            password=secret.client_secret,
+            extra={**private, "refresh_token": secret.refresh_token},
         )
         name = connection_id("hubspot", tenant)
         found[name] = ConnectionInfo(name, "http", url, password=secret.hubspot_token, extra=private)
@@ -55,7 +60,9 @@ class Spine:
         finally:
             extract.finish(source, run_id, tenants, self.services)
 
-    def bronze(self, source: str, stream: str, columns: tuple[str, ...] = ("record_id", "op", "cursor", "payload")) -> list[tuple[Any, ...]]:
+    def bronze(
+        self, source: str, stream: str, columns: tuple[str, ...] = ("record_id", "op", "cursor", "payload")
+    ) -> list[tuple[Any, ...]]:
         """Rows of a Bronze table as sorted tuples; empty if there is no table."""
         uri = f"{self.lake}/{bronze_table(source, stream)}"
         if not DeltaTable.is_deltatable(uri):
@@ -88,3 +95,18 @@ def make_spine(database: Database, lake: str, home: Path, tmp_path: Path) -> Ite
     yield make
     for server in servers:
         server.__exit__(None, None, None)
+
+
+@pytest.fixture
+def small_pages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The declared sources with pages of 200 rows (100 for HubSpot) and short time-outs, so that small worlds have several pages."""
+    from spine.core.settings import PROJECT
+
+    folder = tmp_path / "sources"
+    folder.mkdir()
+    for path in (PROJECT / "include" / "sources").glob("*.yaml"):
+        text = path.read_text().replace("size: 2000}", "size: 200}").replace("Title, HasOptedOutOfEmail,", "Title,")
+        text = text.replace("tier: critical", "tier: critical\ntimeouts: {connect: 5, read: 1}")
+        (folder / path.name).write_text(text)
+    monkeypatch.setenv("SPINE_SOURCES", str(folder))
+    return folder

@@ -237,7 +237,7 @@ def living_unseen(uri: str, envelope: Envelope, *, older_than: datetime | None =
         except TableNotFoundError:
             return [], 0
         # The connection's rows only: tenants are told apart by partition, accounts of a tenant by connection.
-        bronze = table.to_pyarrow_dataset(partitions=[("tenant_id", "=", envelope.tenant_id)])
+        bronze = table.to_pyarrow_dataset(file_pruning_predicate=[("tenant_id", "=", envelope.tenant_id)])
         rows = bronze.scanner(columns=["record_id", "op", "emitted_at", "connection_id", "run_id"]).to_reader()
     with duckdb.connect() as database:
         database.register("bronze", rows)
