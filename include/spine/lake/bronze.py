@@ -181,20 +181,22 @@ class BronzeWriter:
             app_transactions=[Transaction(envelope.app_id, progress.sequence, int(time.time() * 1000))],
         )
         with _lake_errors(self._uri):
-            table = self._table or _create(self._uri, self._options)
-            self._table = table
+            if self._table is None:
+                self._table = _create(self._uri, self._options)
+                self._refuse_rival(self._table, progress)  # it may have made the table meanwhile
+            table = self._table
             for attempt in range(_ATTEMPTS):
                 try:
                     data = pa.RecordBatchReader.from_batches(SCHEMA, self._batches)
                     write_deltalake(table, data, mode="append", commit_properties=properties)
                     return int(table.version())
-                except CommitFailedError as error:
+                except CommitFailedError:
                     table.update_incremental()
-                    self._refuse_rival(table, progress, error)
+                    self._refuse_rival(table, progress)
                     time.sleep(0.05 * 2**attempt)
         raise LakeError("the table is too busy to append to", hint="It is tried again", table=self._uri)
 
-    def _refuse_rival(self, table: DeltaTable, progress: Progress, error: CommitFailedError) -> None:
+    def _refuse_rival(self, table: DeltaTable, progress: Progress) -> None:
         written = table.transaction_version(self._envelope.app_id)
         if written is not None and written >= progress.sequence:
             raise SyncInProgress(
@@ -202,7 +204,7 @@ class BronzeWriter:
                 hint="Leave it to that process; nothing is written twice",
                 run=self._envelope.run_id,
                 stream=self._envelope.stream,
-            ) from error
+            )
 
     def _batch(self, records: Sequence[BronzeRecord]) -> pa.RecordBatch:
         count, now, shared = len(records), clock.now(), self._envelope
