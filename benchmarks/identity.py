@@ -1,7 +1,7 @@
 """Precision and recall of identity resolution, without a label and with default settings, on real labelled records and on generated worlds.
 
-`python benchmarks/identity.py [--data FOLDER] [--scale N] [--check]` prints pairwise precision, recall and F1, the recall that blocking lost,
-and seconds; with `--check` the exit code says whether precision stays above 0.90.
+`python benchmarks/identity.py [--data FOLDER] [--scale N] [--check]` prints pairwise precision, recall, F1, the recall that blocking
+reaches, and seconds; with `--check` the exit code says whether precision stays above 0.90.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.csv as csv
+
 from spine.core.entities import Entity, Matching, load_entity
 from spine.identity import engine
 from spine.identity.resolution import Before, Run, resolve_tenant
@@ -56,7 +57,12 @@ def from_csv(folder: Path, name: str) -> Case:
         "matching": Matching(attributes=attributes, link="across_sources" if name in ACROSS else "within_and_across"),
     })  # fmt: skip
     truth = np.unique(np.asarray(table.column("cluster").to_pylist(), dtype=object), return_inverse=True)[1]
-    return Case(name, entity, _with_keys(table.select(list(attributes)), table.column("source").to_pylist(), table.column("unique_id").to_pylist()), truth)
+    return Case(
+        name,
+        entity,
+        _with_keys(table.select(list(attributes)), table.column("source").to_pylist(), table.column("unique_id").to_pylist()),
+        truth,
+    )
 
 
 def _with_keys(table: pa.Table, sources: list[str], ids: list[str]) -> pa.Table:
@@ -91,8 +97,8 @@ def from_world(kind: str, scale: int) -> Case:
 def _person(row: Any, source: str) -> dict[str, str]:
     born = row.born if source == "people_files" else ""
     return {
-        "given_name": row.given, "family_name": row.family, "email": row.email, "phone": row.phone, "birth_date": born, "street": row.street,
-        "city": row.city, "postcode": row.postcode, "employer": row.employer,
+        "given_name": row.given, "family_name": row.family, "email": row.email, "phone": row.phone, "birth_date": born,
+        "street": row.street, "city": row.city, "postcode": row.postcode, "employer": row.employer,
     }  # fmt: skip
 
 

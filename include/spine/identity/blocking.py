@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
 import jellyfish
 import numpy as np
@@ -18,7 +18,7 @@ from spine.identity import standardize, vocabulary
 from spine.identity.comparisons import Plan
 from spine.identity.standardize import SEP
 
-Array = np.ndarray[Any, Any]
+Array: TypeAlias = Any  # numpy arrays of many element types
 Coded = Mapping[str, tuple[Array, list[str]]]
 PAIRS_PER_RECORD = 6
 SMALL_BLOCK = 12
@@ -119,7 +119,9 @@ def make_rules(plan: Plan) -> tuple[Rule, ...]:
         rules.append(Rule(f"same {feature.name}", (Part(feature.name, feature.name, _personal_mail),), words))
     for feature in plan.of_kind("phone"):
         rules.append(Rule(f"same {feature.name}", (Part(feature.name, feature.name, _tail),), words or _organization_part(plan)))
-    rules += [Rule(f"same {feature.name}", (Part(feature.name, feature.name, _one),), _organization_part(plan)) for feature in plan.of_kind("url")]
+    rules += [
+        Rule(f"same {feature.name}", (Part(feature.name, feature.name, _one),), _organization_part(plan)) for feature in plan.of_kind("url")
+    ]
     if words:
         rules += _person_rules(plan, words)
     if organization := _organization_part(plan):
@@ -195,8 +197,8 @@ def _hashes(texts: Sequence[str]) -> Array:
 def _part_keys(part: Part, coded: Coded) -> Array:
     codes, values = coded[part.feature]
     cuts = [part.function(value)[: part.most] for value in values]
-    table = np.zeros((len(values) + 1, part.most), dtype=np.int64)
-    rows = np.repeat(np.arange(len(values)), [len(cut) for cut in cuts]) if cuts else np.zeros(0, dtype=np.int64)
+    table: Array = np.zeros((len(values) + 1, part.most), dtype=np.int64)
+    rows: Array = np.repeat(np.arange(len(values)), [len(cut) for cut in cuts]) if cuts else np.zeros(0, dtype=np.int64)
     columns = np.asarray([place for cut in cuts for place in range(len(cut))], dtype=np.int64)
     flat = [text for cut in cuts for text in cut]
     if flat:
@@ -219,7 +221,8 @@ def rule_keys(rules: Sequence[Rule], coded: Coded, heavy: Sequence[Heavy] | None
     for number, rule in enumerate(rules):
         keys = None
         for part in (*rule.parts, *([rule.split] if rule.split else [])):
-            parts.setdefault(part, np.empty(0)) if part in parts else parts.update({part: _part_keys(part, coded)})
+            if part not in parts:
+                parts[part] = _part_keys(part, coded)
         for part in rule.parts:
             keys = parts[part] if keys is None else _combined(keys, parts[part])
         assert keys is not None
@@ -286,13 +289,13 @@ def pairs(keys: Sequence[Array], changed: Array | None = None) -> Iterator[Pairs
     """Candidate pairs in chunks, each pair once; with `changed`, only pairs of which one record changed."""
     for number, matrix in enumerate(keys):
         for left, right, key in _rule_pairs(matrix, changed):
-            owned = np.ones(len(left), dtype=bool)
+            owned: Array = np.ones(len(left), dtype=bool)
             for earlier in keys[:number]:
                 owned &= ~_common(earlier, left, right)
             if matrix.shape[1] > 1:
                 owned &= _smallest_common(matrix, left, right) == key
             left, right = left[owned], right[owned]
-            mask = np.zeros(len(left), dtype=np.int64)
+            mask: Array = np.zeros(len(left), dtype=np.int64)
             for bit in range(number, len(keys)):
                 mask |= _common(keys[bit], left, right).astype(np.int64) << bit
             yield Pairs(left, right, np.full(len(left), number), mask)
@@ -307,13 +310,13 @@ def _rule_pairs(matrix: Array, changed: Array | None) -> Iterator[tuple[Array, A
     wanted = sizes > 1
     if changed is not None and len(keys):
         wanted &= np.add.reduceat(changed[rows].astype(np.int64), starts) > 0
-    position = np.repeat(np.where(wanted, starts + sizes, 0), sizes)
+    position: Array = np.repeat(np.where(wanted, starts + sizes, 0), sizes)
     partners = np.maximum(position - np.arange(len(keys)) - 1, 0)
-    bounds = np.searchsorted(np.cumsum(partners), np.arange(CHUNK, partners.sum() + CHUNK, CHUNK)) + 1
+    bounds: Array = np.searchsorted(np.cumsum(partners), np.arange(CHUNK, partners.sum() + CHUNK, CHUNK)) + 1
     at = 0
-    for bound in bounds:
+    for bound in bounds.tolist():
         count = partners[at:bound]
-        one = np.repeat(np.arange(at, at + len(count)), count)
+        one: Array = np.repeat(np.arange(at, at + len(count)), count)
         other = one + 1 + np.arange(len(one)) - np.repeat(np.cumsum(count) - count, count)
         at = bound
         left, right, key = rows[one], rows[other], keys[one]
@@ -324,7 +327,7 @@ def _rule_pairs(matrix: Array, changed: Array | None) -> Iterator[tuple[Array, A
 
 
 def _common(matrix: Array, left: Array, right: Array) -> Array:
-    found = np.zeros(len(left), dtype=bool)
+    found: Array = np.zeros(len(left), dtype=bool)
     for one in range(matrix.shape[1]):
         mine = matrix[left, one]
         for other in range(matrix.shape[1]):

@@ -10,14 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from scipy.cluster.hierarchy import fcluster, linkage
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
-Array = np.ndarray[Any, Any]
+Array: TypeAlias = Any  # numpy arrays of many element types
 Evidence = Callable[[Array, Array], tuple[Array, Array]]
 CLIP = 12.0
 NEVER = -1e6

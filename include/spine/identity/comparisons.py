@@ -1,13 +1,14 @@
 """From attribute kinds to comparisons, and from pairs of records to one small integer pattern each.
 
-Works on Arrow columns and numpy arrays and knows no engine: the same functions run over all pairs of a small table and over one batch of a large one.
+Works on Arrow columns and numpy arrays and knows no engine: the same functions run over all pairs of a small table
+and over one batch of a large one.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -18,7 +19,7 @@ from spine.core.errors import ConfigError
 from spine.identity import levels, standardize
 from spine.identity.standardize import SEP
 
-Array = np.ndarray[Any, Any]
+Array: TypeAlias = Any  # numpy arrays of many element types
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,8 @@ def _whole(value: str) -> str:
 
 
 _FORENAME = Comparison(
-    "forename", "person name", levels.FORENAME_LEVELS, levels.forename, (0.7, 0.14, 0.03, 0.04, 0.05, 0.04), (0.008, 0.012, 0.0005, 0.01, 0.06, 0.9095),
+    "forename", "person name", levels.FORENAME_LEVELS, levels.forename, (0.7, 0.14, 0.03, 0.04, 0.05, 0.04),
+    (0.008, 0.012, 0.0005, 0.01, 0.06, 0.9095),
     (0.02, 0.02, 0.0, 0.02, 0.0, 0.0), {1: _first},
 )  # fmt: skip
 _SURNAME = Comparison(
@@ -100,15 +102,18 @@ _BY_KIND: dict[Kind, Comparison] = {
         "", "", levels.PHONE_LEVELS, levels.phone, (0.6, 0.01, 0.05, 0.34), (0.0001, 0.00002, 0.0001, 0.99978), None, {1: _whole}
     ),
     "organization": Comparison(
-        "", "", levels.ORGANIZATION_LEVELS, levels.organization, (0.5, 0.2, 0.12, 0.1, 0.05, 0.03), (0.0005, 0.001, 0.002, 0.008, 0.06, 0.9285),
+        "", "", levels.ORGANIZATION_LEVELS, levels.organization, (0.5, 0.2, 0.12, 0.1, 0.05, 0.03),
+        (0.0005, 0.001, 0.002, 0.008, 0.06, 0.9285),
         (0.02, 0.02, 0.02, 0.03, 0.05, 0.0), {1: _whole},
     ),
     "url": Comparison("", "", levels.URL_LEVELS, levels.url, (0.8, 0.05, 0.15), (0.0003, 0.0003, 0.9994), None, {1: _whole}),
     "national_id": Comparison(
-        "", "", levels.IDENTIFIER_LEVELS, levels.identifier, (0.95, 0.03, 0.02), (0.00001, 0.00005, 0.99994), (0.0, 0.0, 0.0), {1: _whole}, True
+        "", "", levels.IDENTIFIER_LEVELS, levels.identifier, (0.95, 0.03, 0.02), (0.00001, 0.00005, 0.99994),
+        (0.0, 0.0, 0.0), {1: _whole}, True
     ),
     "title": Comparison(
-        "", "", levels.ORGANIZATION_LEVELS, levels.organization, (0.5, 0.2, 0.1, 0.1, 0.05, 0.05), (0.001, 0.002, 0.003, 0.01, 0.07, 0.914), (),
+        "", "", levels.ORGANIZATION_LEVELS, levels.organization, (0.5, 0.2, 0.1, 0.1, 0.05, 0.05),
+        (0.001, 0.002, 0.003, 0.01, 0.07, 0.914), (),
     ),
     "category": Comparison("", "", levels.CATEGORY_LEVELS, levels.category, (0.85, 0.15), (0.3, 0.7), (0.0, 0.0), {1: _whole}),
 }  # fmt: skip
@@ -154,7 +159,7 @@ class Plan:
 def make_plan(matching: Matching) -> Plan:
     """The plan of an entity's `matching` block. Raises ConfigError if no attribute can be compared."""
     kinds = {attribute: kind for attribute, kind in matching.attributes.items() if kind != "ignore"}
-    by_kind = {kind: attribute for attribute, kind in reversed(list(kinds.items()))}
+    by_kind: dict[str, str] = {kind: attribute for attribute, kind in reversed(list(kinds.items()))}
     features: list[Feature] = []
     comparisons: list[Comparison] = []
     if named := [by_kind.get(kind) for kind in _NAME_KINDS]:
@@ -208,7 +213,7 @@ def coded(features: pa.Table) -> dict[str, tuple[Array, list[str]]]:
         whole = features.column(name).combine_chunks()
         encoded = whole if pa.types.is_dictionary(whole.type) else whole.dictionary_encode()
         order = np.asarray(pc.sort_indices(encoded.dictionary))
-        rank = np.empty(len(order), dtype=np.int64)
+        rank: Array = np.empty(len(order), dtype=np.int64)
         rank[order] = np.arange(len(order))
         codes = np.asarray(pc.fill_null(encoded.indices, -1), dtype=np.int64)
         renumbered = np.where(codes >= 0, rank[codes], -1) if len(order) else codes
@@ -220,7 +225,7 @@ def pattern(
     plan: Plan, columns: Mapping[str, tuple[Array, list[str]]], left: Array, right: Array, rarity: Mapping[str, Mapping[str, float]]
 ) -> Array:
     """The pattern of each pair of row numbers; every distinct pair of values is compared once, in either order alike."""
-    result = np.zeros(len(left), dtype=np.int64)
+    result: Array = np.zeros(len(left), dtype=np.int64)
     seen: dict[str, tuple[Array, Array, Array, Array]] = {}
     for comparison, place in zip(plan.comparisons, plan.radix, strict=True):
         codes, values = columns[comparison.feature]

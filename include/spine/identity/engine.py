@@ -5,10 +5,9 @@ Reads an Arrow table of raw attributes, gives scored pairs of row numbers. No I/
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -18,10 +17,9 @@ from spine.identity.comparisons import Plan, coded, make_plan, pattern, standard
 from spine.identity.model import Model
 from spine.identity.score import Scored, score
 
-__all__ = ["Candidates", "Records", "candidates", "fit", "make_plan", "prepare"]
+__all__ = ["Candidates", "LocalPairing", "Pairing", "Records", "candidates", "fit", "make_plan", "prepare", "rule_names", "scored"]
 
-Array = np.ndarray[Any, Any]
-log = logging.getLogger(__name__)
+Array: TypeAlias = Any  # numpy arrays of many element types
 
 
 @dataclass(frozen=True)
@@ -63,25 +61,41 @@ def candidates(records: Records, model: Model, changed: Array | None = None) -> 
     for found in blocking.pairs(keys, changed):
         keep = records.source[found.left] != records.source[found.right] if across else np.ones(len(found.left), dtype=bool)
         parts.append((found.left[keep], found.right[keep], found.rule[keep], found.mask[keep]))
-    none = np.zeros(0, dtype=np.int64)
+    none: Array = np.zeros(0, dtype=np.int64)
     left, right, rule, mask = (np.concatenate([none, *(part[place] for part in parts)]) for place in range(4))
     return Candidates(left, right, pattern(records.plan, records.features, left, right, model.rarity), rule, mask)
 
 
 def fit(records: Records, version: int = 1) -> tuple[Model, Candidates]:
     """Learns a model from the records; also gives the candidate pairs that it was learned from."""
-    plan = records.plan
-    rules = blocking.make_rules(plan)
-    start = learn.beliefs(plan, records.rows)
-    start.rarity, start.terms = learn.rarities(plan, records.features), learn.term_tables(plan, records.features)
-    start.heavy = blocking.find_heavy(rules, records.features)
-    for name in (name for heavy in start.heavy for name in heavy.names):
-        log.warning("blocking key dropped or split, too many records: %s", name)
+    start = learn.start(records.plan, records.features, records.rows)
     found = candidates(records, start)
-    strangers = learn.random_patterns(plan, records.features, records.rows, start.rarity)
-    model = learn.learn(plan, rules, records.rows, learn.count_patterns(found.mask, found.pattern), strangers)
-    model.rarity, model.terms, model.heavy, model.version = start.rarity, start.terms, start.heavy, version
-    return model, found
+    counts = learn.count_patterns(found.mask, found.pattern)
+    return learn.finish(records.plan, records.features, records.rows, start, counts, version), found
+
+
+class Pairing(Protocol):
+    """Finds and compares pairs; `likely` is the least probability of pairs that must be given (others may be, too)."""
+
+    def fit(self, records: Records, version: int, likely: float) -> tuple[Model, Candidates]:
+        """Learns a model; also gives the likely pairs."""
+        ...
+
+    def candidates(self, records: Records, model: Model, changed: Array | None, likely: float) -> Candidates:
+        """The likely pairs, of which one record changed if `changed` flags are given."""
+        ...
+
+
+class LocalPairing:
+    """Finds and compares pairs in this process."""
+
+    def fit(self, records: Records, version: int, likely: float) -> tuple[Model, Candidates]:
+        """Learns a model; also gives all candidate pairs."""
+        return fit(records, version)
+
+    def candidates(self, records: Records, model: Model, changed: Array | None, likely: float) -> Candidates:
+        """All candidate pairs."""
+        return candidates(records, model, changed)
 
 
 def scored(records: Records, model: Model, found: Candidates) -> Scored:

@@ -15,7 +15,13 @@ FEW = 50
 
 
 def check(
-    tenant: str, entity: str, sizes: Sequence[int], weakest: Sequence[float], former_largest: int, former_ids: int, changes: Mapping[str, int]
+    tenant: str,
+    entity: str,
+    sizes: Sequence[int],
+    weakest: Sequence[float],
+    former_largest: int,
+    former_ids: int,
+    changes: Mapping[str, int],
 ) -> None:
     """Raises QualityFailed that names the rule, what was found and the limit.
 
@@ -36,6 +42,6 @@ def check(
 def _refuse(what: str, tenant: str, entity: str, rule: str, found: float, limit: float) -> None:
     raise QualityFailed(
         f"Gold was not written: {what}",
-        hint="Look at the newest records of this entity for placeholder values or a broken mapping; if the data is right, resolve with relearn",
+        hint="Look at the newest records for placeholder values or a broken mapping; if the data is right, resolve with relearn",
         tenant=tenant, entity=entity, rule=rule, found=round(found, 3), limit=round(limit, 3),
     )  # fmt: skip

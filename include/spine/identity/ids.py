@@ -59,7 +59,9 @@ def assign(
         for ref in refs:
             if ref in before:
                 claims[before[ref]][number] += 1
-    home = {old: min(counts, key=lambda number: (-counts[number], -len(members[number]), members[number][0])) for old, counts in claims.items()}
+    home = {
+        old: min(counts, key=lambda number: (-counts[number], -len(members[number]), members[number][0])) for old, counts in claims.items()
+    }
     holders: dict[int, list[str]] = defaultdict(list)
     for old, number in home.items():
         holders[number].append(old)

@@ -7,18 +7,21 @@ Each blocking rule trains the comparisons it does not itself use (its pairs agre
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
+from spine.identity import blocking
 from spine.identity.blocking import Rule
 from spine.identity.comparisons import Plan, pattern
 from spine.identity.model import Model, Terms
 
-Array = np.ndarray[Any, Any]
+Array: TypeAlias = Any  # numpy arrays of many element types
 Coded = Mapping[str, tuple[Array, list[str]]]
+log = logging.getLogger(__name__)
 RANDOM_PAIRS = 300_000
 M_STRENGTH = 30.0
 U_STRENGTH = 1_000.0
@@ -41,14 +44,6 @@ def count_patterns(mask: Array, patterns: Array) -> Counts:
     return Counts(table[:, 0], table[:, 1], count.astype(float))
 
 
-def add_counts(parts: Sequence[Counts]) -> Counts:
-    """The sum of several counts."""
-    stacked = np.stack([np.concatenate([part.mask for part in parts]), np.concatenate([part.pattern for part in parts])], axis=1)
-    table, inverse = np.unique(stacked, axis=0, return_inverse=True)
-    count = np.bincount(inverse.ravel(), weights=np.concatenate([part.count for part in parts]), minlength=len(table))
-    return Counts(table[:, 0], table[:, 1], count)
-
-
 def rarities(plan: Plan, coded: Coded) -> dict[str, dict[str, float]]:
     """Per word-wise feature the weight of each word: log of how few records carry it; unlisted words weigh as the rarest."""
     found = {}
@@ -62,7 +57,9 @@ def rarities(plan: Plan, coded: Coded) -> dict[str, dict[str, float]]:
                     counts[word] = counts.get(word, 0) + repeat
             total = sum(repeats) + 2
             common = {word: count for word, count in counts.items() if count > 1}
-            found[feature.name] = {word: float(np.log(total / count)) for word, count in sorted(common.items())} | {"": float(np.log(total))}
+            found[feature.name] = {word: float(np.log(total / count)) for word, count in sorted(common.items())} | {
+                "": float(np.log(total))
+            }
     return found
 
 
@@ -77,7 +74,9 @@ def term_tables(plan: Plan, coded: Coded) -> dict[str, dict[str, Terms]]:
             for value, repeat in zip(values, repeats, strict=True):
                 if text := cut(value):
                     counts[text] = counts.get(text, 0) + repeat
-            kept = dict(sorted(((text, count) for text, count in counts.items() if count > 1), key=lambda item: (-item[1], item[0]))[:MOST_TERMS])
+            kept = dict(
+                sorted(((text, count) for text, count in counts.items() if count > 1), key=lambda item: (-item[1], item[0]))[:MOST_TERMS]
+            )
             tables.setdefault(comparison.name, {})[str(level)] = Terms(sum(counts.values()), kept)
     return tables
 
@@ -92,6 +91,24 @@ def random_patterns(plan: Plan, coded: Coded, rows: int, rarity: Mapping[str, Ma
         left, right = left[left != right], right[left != right]
     found = pattern(plan, coded, left, right, rarity)
     return count_patterns(np.zeros(len(found), dtype=np.int64), found)
+
+
+def start(plan: Plan, coded: Coded, rows: int) -> Model:
+    """Everything but the weights: what is believed, rarity of words and values, and the blocking keys that are too common (logged)."""
+    model = beliefs(plan, rows)
+    model.rarity, model.terms = rarities(plan, coded), term_tables(plan, coded)
+    model.heavy = blocking.find_heavy(blocking.make_rules(plan), coded)
+    for name in (name for heavy in model.heavy for name in heavy.names):
+        log.warning("blocking key split or dropped, too many records: %s", name)
+    return model
+
+
+def finish(plan: Plan, coded: Coded, rows: int, begun: Model, candidates: Counts, version: int) -> Model:
+    """The model that `start` began, with the weights learned from the pattern counts of candidate pairs and of random pairs."""
+    strangers = random_patterns(plan, coded, rows, begun.rarity)
+    model = learn(plan, blocking.make_rules(plan), rows, candidates, strangers)
+    model.rarity, model.terms, model.heavy, model.version = begun.rarity, begun.terms, begun.heavy, version
+    return model
 
 
 def learn(plan: Plan, rules: Sequence[Rule], rows: int, candidates: Counts, strangers: Counts) -> Model:
@@ -142,8 +159,10 @@ def log_ratios(model: Model, which: str, name: str) -> Array:
     return np.r_[0.0, np.log2(np.maximum(upper, 1e-9) / np.maximum(model.u[name], 1e-9))]
 
 
-def _posterior(plan: Plan, model: Model, digits: Array, skip: frozenset[str] = frozenset(), shares: Array | None = None) -> tuple[Array, Array]:
-    """Probability of being a match and of being related, of each pattern; `shares` replaces the model's prior (match, related, stranger)."""
+def _posterior(
+    plan: Plan, model: Model, digits: Array, skip: frozenset[str] = frozenset(), shares: Array | None = None
+) -> tuple[Array, Array]:
+    """Probability of being a match and of being related, of each pattern; `shares` (match, related, stranger) replaces the prior."""
     prior = np.log2(shares) if shares is not None else np.asarray([model.prior, model.related, 0.0])
     match, related = np.full(len(digits), prior[0] - prior[2]), np.full(len(digits), prior[1] - prior[2])
     for place, comparison in enumerate(plan.comparisons):

@@ -7,7 +7,7 @@ depends on one value alone is done once per value. Similarities: Winkler 1990 (J
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import scipy.sparse as sp
@@ -17,7 +17,7 @@ from rapidfuzz.distance import OSA, JaroWinkler
 from spine.identity import standardize, vocabulary
 from spine.identity.standardize import SEP
 
-Codes = np.ndarray[Any, Any]
+Codes: TypeAlias = Any  # numpy arrays of many element types
 Kernel = Callable[[Sequence[str], Codes, Codes, Mapping[str, float]], Codes]
 
 
@@ -35,7 +35,7 @@ class Texts:
 
 def _measured(scorer: Any, a: Texts, left: Codes, b: Texts, right: Codes, where: Codes, missing: float) -> Codes:
     """`scorer` for the pairs in `where`, once per distinct pair of texts; `missing` for the others."""
-    result = np.full(len(left), missing, dtype=np.float32)
+    result: Codes = np.full(len(left), missing, dtype=np.float32)
     chosen = np.flatnonzero(where)
     if len(chosen):
         keys = a.codes[left[chosen]].astype(np.int64) * len(b.values) + b.codes[right[chosen]]
@@ -103,7 +103,14 @@ def _orientation(names: Names, left: Codes, right: Codes) -> tuple[Codes, Codes,
     return forename, surname, np.where((crossed >= 0.88) & (crossed > straight), crossed, 0.0)
 
 
-FORENAME_LEVELS = ("same forename", "nickname or close spelling", "forename and surname swapped", "initial", "similar forename", "different forename")
+FORENAME_LEVELS = (
+    "same forename",
+    "nickname or close spelling",
+    "forename and surname swapped",
+    "initial",
+    "similar forename",
+    "different forename",
+)
 SURNAME_LEVELS = ("same surname", "close spelling", "similar surname", "different surname")
 
 
@@ -116,7 +123,14 @@ def forename(values: Sequence[str], left: Codes, right: Codes, _: Mapping[str, f
     same = (names.first.codes[left] == names.first.codes[right]) | (names.head.codes[left] == names.head.codes[right])
     initial = names.initials(left, right)
     level = np.select(
-        [~comparable | (lone & (swapped > 0)), same & ~initial, swapped > 0, initial, names.nicknames(left, right) | (alike >= 0.9), alike >= 0.78],
+        [
+            ~comparable | (lone & (swapped > 0)),
+            same & ~initial,
+            swapped > 0,
+            initial,
+            names.nicknames(left, right) | (alike >= 0.9),
+            alike >= 0.78,
+        ],
         [0, 1, 3, 4, 2, 5],
         default=6,
     )
@@ -127,8 +141,8 @@ def surname(values: Sequence[str], left: Codes, right: Codes, _: Mapping[str, fl
     """Levels of SURNAME_LEVELS, in the orientation in which the two names fit better."""
     names = Names(values)
     _forename, straight, swapped = _orientation(names, left, right)
-    comparable = (names.last.present(left) & names.last.present(right)) | (swapped > 0)
-    alike = np.where(swapped > 0, swapped, straight)
+    comparable: Codes = (names.last.present(left) & names.last.present(right)) | (swapped > 0)
+    alike: Codes = np.where(swapped > 0, swapped, straight)
     return np.select([~comparable, alike >= 0.999, alike >= 0.9, alike >= 0.78], [0, 1, 2, 3], default=4)
 
 
@@ -143,7 +157,9 @@ def date(values: Sequence[str], left: Codes, right: Codes, _: Mapping[str, float
     month = Texts([value[4:6] for value in values])
     same_year = year.codes[left] == year.codes[right]
     partial = ~known[left] | ~known[right]
-    same_month = (month.codes[left] == month.codes[right]) | (month.values[month.codes[left]] == "00") | (month.values[month.codes[right]] == "00")
+    same_month = (
+        (month.codes[left] == month.codes[right]) | (month.values[month.codes[left]] == "00") | (month.values[month.codes[right]] == "00")
+    )
     distance = _edits(whole, left, right, np.ones(len(left), dtype=bool))
     turned = whole.values[whole.codes[left]] == swapped.values[swapped.codes[right]]
     level = np.select([distance == 0, (distance == 1) | turned, distance == 2, same_year], [1, 2, 3, 4], default=5)
@@ -220,7 +236,14 @@ def address(values: Sequence[str], left: Codes, right: Codes, _: Mapping[str, fl
     )
 
 
-ORGANIZATION_LEVELS = ("same name", "nearly the same words", "one name within the other", "several words in common", "few words in common", "different name")
+ORGANIZATION_LEVELS = (
+    "same name",
+    "nearly the same words",
+    "one name within the other",
+    "several words in common",
+    "few words in common",
+    "different name",
+)
 
 
 def _weighted(values: Sequence[str], cut: Callable[[str], list[str]], weights: Mapping[str, float], unknown: float) -> sp.csr_matrix:
@@ -244,7 +267,8 @@ def _overlap(matrix: sp.csr_matrix, left: Codes, right: Codes) -> tuple[Codes, C
     """Shared weight and the weight of either side, in chunks so that memory stays flat."""
     own = np.asarray(matrix.multiply(matrix).sum(axis=1)).ravel()
     shared = [
-        np.asarray(matrix[left[at : at + 100_000]].multiply(matrix[right[at : at + 100_000]]).sum(axis=1)).ravel() for at in range(0, len(left), 100_000)
+        np.asarray(matrix[left[at : at + 100_000]].multiply(matrix[right[at : at + 100_000]]).sum(axis=1)).ravel()
+        for at in range(0, len(left), 100_000)
     ]
     return (np.concatenate(shared) if shared else np.zeros(0)), own[left], own[right]
 
@@ -259,7 +283,13 @@ def organization(values: Sequence[str], left: Codes, right: Codes, rarity: Mappi
     spelling = pieces / np.maximum(np.sqrt(left_pieces * right_pieces), 1e-9)
     strong = shared >= unknown * 0.7
     return np.select(
-        [cosine >= 0.97, (cosine >= 0.72) | (spelling >= 0.78), (within >= 0.85) & strong, (cosine >= 0.42) | (spelling >= 0.6), cosine >= 0.15],
+        [
+            cosine >= 0.97,
+            (cosine >= 0.72) | (spelling >= 0.78),
+            (within >= 0.85) & strong,
+            (cosine >= 0.42) | (spelling >= 0.6),
+            cosine >= 0.15,
+        ],
         [1, 2, 3, 4, 5],
         default=6,
     )

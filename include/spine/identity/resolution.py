@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -22,7 +22,7 @@ from spine.identity.comparisons import make_plan, pattern
 from spine.identity.model import Model
 from spine.identity.score import Scored, score, waterfall
 
-Array = np.ndarray[Any, Any]
+Array: TypeAlias = Any  # numpy arrays of many element types
 REVIEW = 0.5
 UNTOUCHED = ("entity_id", "confidence", "method", "connection_id")
 
@@ -60,7 +60,14 @@ class Outcome:
 
 
 def resolve_tenant(
-    tenant: str, entity: Entity, records: pa.Table, before: Before, changed: Collection[str] | None, run: Run, relearn: bool = False
+    tenant: str,
+    entity: Entity,
+    records: pa.Table,
+    before: Before,
+    changed: Collection[str] | None,
+    run: Run,
+    relearn: bool = False,
+    pairing: engine.Pairing | None = None,
 ) -> Outcome:
     """What a tenant's Gold must become, given its live `records` and which references `changed` (None: all may have).
 
@@ -68,17 +75,28 @@ def resolve_tenant(
     """
     if entity.matching is None:
         raise ConfigError(f"entity {entity.entity} has no matching rules", hint="Add a matching block with attribute kinds")
-    return _Resolution(tenant, entity, records.sort_by("record_ref"), before, changed, run, relearn).outcome()
+    return _Resolution(
+        tenant, entity, records.sort_by("record_ref"), before, changed, run, relearn, pairing or engine.LocalPairing()
+    ).outcome()
 
 
 class _Resolution:
     """The steps of one tenant's resolution, in order; each leaves its result in a field of its own."""
 
     def __init__(
-        self, tenant: str, entity: Entity, records: pa.Table, before: Before, changed: Collection[str] | None, run: Run, relearn: bool
+        self,
+        tenant: str,
+        entity: Entity,
+        records: pa.Table,
+        before: Before,
+        changed: Collection[str] | None,
+        run: Run,
+        relearn: bool,
+        pairing: engine.Pairing,
     ) -> None:
         assert entity.matching is not None
         self.tenant, self.entity, self.table, self.before, self.run = tenant, entity, records, before, run
+        self.pairing = pairing
         self.plan = make_plan(entity.matching)
         self.threshold = float(np.log2(entity.matching.threshold / max(1e-12, 1 - entity.matching.threshold)))
         self.refs: list[str] = records.column("record_ref").to_pylist()
@@ -109,14 +127,14 @@ class _Resolution:
     def _model(self) -> None:
         if self.relearn or self.before.model is None:
             version = 1 if self.before.model is None else self.before.model.version + 1
-            self.model, self.found = engine.fit(self.records, version)
+            self.model, self.found = self.pairing.fit(self.records, version, REVIEW)
             self.result.models = [{
                 "tenant_id": self.tenant, "entity": self.entity.entity, "model_version": version, "learned_at": self.run.moment,
                 "parameters": self.model.to_json(), "run_id": self.run.run_id,
             }]  # fmt: skip
         else:
             self.model = self.before.model
-            self.found = engine.candidates(self.records, self.model, None if self.all else self.changed)
+            self.found = self.pairing.candidates(self.records, self.model, None if self.all else self.changed, REVIEW)
 
     def _pairs(self) -> None:
         """New scores worth keeping, stored matches that still hold, and the edges of both."""
@@ -150,7 +168,7 @@ class _Resolution:
                     touched_rows[self.row[one]] = True
         bereft = {self.linked[ref]["entity_id"] for ref in self.gone}
         touched_rows |= np.asarray([ref in self.linked and self.linked[ref]["entity_id"] in bereft for ref in self.refs], dtype=bool)
-        touched = np.zeros(len(self.refs), dtype=bool)
+        touched: Array = np.zeros(len(self.refs), dtype=bool)
         touched[found[touched_rows]] = True
         self.touched = touched[found]
         edges = self.touched[self.left] if len(self.left) else np.zeros(0, dtype=bool)
@@ -168,7 +186,7 @@ class _Resolution:
         return found.weight, excluded
 
     def _excluded(self, found: Scored, left: Array, right: Array) -> Array:
-        excluded = np.zeros(len(left), dtype=bool)
+        excluded: Array = np.zeros(len(left), dtype=bool)
         for place, comparison in enumerate(self.plan.comparisons):
             if comparison.exclusive:
                 excluded |= found.levels[:, place] == len(comparison.labels)
@@ -185,7 +203,9 @@ class _Resolution:
         born = {entity_id: str(row["first_seen_at"]) for entity_id, row in self.before.golden.items()}
         links = {ref: link["entity_id"] for ref, link in self.linked.items()}
         self.ids = ids.assign(self.tenant, self.entity.entity, self.run.number, self.groups, links, born)
-        disputed = {ref for match in self.before.matches if match["decision"] == "conflict" for ref in (match["left_ref"], match["right_ref"])}
+        disputed = {
+            ref for match in self.before.matches if match["decision"] == "conflict" for ref in (match["left_ref"], match["right_ref"])
+        }
         for number in sorted(self.clusters.ambiguous):
             ref = self.refs[number]
             if ref not in disputed:

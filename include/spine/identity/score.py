@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import orjson
@@ -17,7 +17,7 @@ from spine.identity.learn import log_ratios
 from spine.identity.model import Model
 from spine.identity.standardize import SEP
 
-Array = np.ndarray[Any, Any]
+Array: TypeAlias = Any  # numpy arrays of many element types
 Coded = Mapping[str, tuple[Array, list[str]]]
 SMOOTHING = 100.0
 SAME_MAIL = float(np.log2(0.95 / 0.05))
@@ -82,7 +82,7 @@ def _rarity(comparison: Comparison, model: Model, coded: Coded, left: Array, rig
 def _lift(plan: Plan, model: Model, coded: Coded, left: Array, digits: Array, weight: Array) -> Array:
     """What the belief `the same personal e-mail of few people is one person` adds, unless name or birth date speak against it."""
     result = np.zeros(len(weight))
-    against = np.zeros(len(weight), dtype=bool)
+    against: Array = np.zeros(len(weight), dtype=bool)
     for place, comparison in enumerate(plan.comparisons):
         if comparison.name == "forename" or comparison.exclusive:
             against |= digits[:, place] == len(comparison.labels)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -18,7 +19,7 @@ from spine.identity import vocabulary as words
 SEP = "\x1f"
 MAX_LENGTH = 400
 _WORD = re.compile(r"[^\W_]+", re.UNICODE)
-_APOSTROPHE = re.compile(r"['’`´]")
+_APOSTROPHE = re.compile("['\u2019`\u00b4]")
 _BRACKETS = re.compile(r"\([^)]*\)")
 _ISO_DATE = re.compile(r"^([0-9a-z]{4})-([0-9a-z]{1,2})(?:-([0-9a-z]{1,2}))?(?:[t ].*)?$")
 _EURO_DATE = re.compile(r"^(\d{1,2})[./](\d{1,2})[./](\d{4})$")
@@ -181,7 +182,7 @@ def identifier(text: str | None) -> str | None:
 def column(inputs: Sequence[pa.ChunkedArray | pa.Array], function: Callable[..., str | None]) -> pa.DictionaryArray:
     """`function` over aligned columns, called once per distinct combination of values; the result is dictionary-encoded."""
     length = len(inputs[0])
-    codes = np.zeros(length, dtype=np.int64)
+    codes: Any = np.zeros(length, dtype=np.int64)
     for values in inputs:
         own, _ = encode(values)
         _, codes = np.unique(codes * (own.max(initial=-1) + 2) + own + 1, return_inverse=True)

@@ -6,7 +6,7 @@ The field's strategy decides first, then the most trusted source, then the most 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import orjson
@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 from spine.core import clock
 from spine.core.entities import Entity, Survivorship
 
-Array = np.ndarray[Any, Any]
+Array: TypeAlias = Any  # numpy arrays of many element types
 
 
 def golden(table: pa.Table, entity: Entity) -> pa.Table:
@@ -46,7 +46,10 @@ def _recency(table: pa.Table) -> Array:
     """When the source changed the record: its cursor where that is a time, otherwise when it was extracted. Ascending ranks."""
     emitted = [clock.to_text(moment) if moment else "" for moment in table.column("emitted_at").to_pylist()]
     cursors = table.column("source_cursor").to_pylist() if "source_cursor" in table.column_names else [None] * len(emitted)
-    texts = [cursor if cursor and cursor[:2] in ("19", "20") and "T" in cursor else moment for cursor, moment in zip(cursors, emitted, strict=True)]
+    texts = [
+        cursor if cursor and cursor[:2] in ("19", "20") and "T" in cursor else moment
+        for cursor, moment in zip(cursors, emitted, strict=True)
+    ]
     return np.unique(np.asarray(texts, dtype=object), return_inverse=True)[1] if texts else np.zeros(0, dtype=np.int64)
 
 
@@ -88,7 +91,7 @@ def _winner(values: pa.Array, code: Array, entities: int, ranks: Sequence[Array]
     """The winning row of each entity, -1 where none has a value."""
     valid = np.flatnonzero(np.asarray(pc.is_valid(values)))
     order = valid[np.lexsort([rank[valid] for rank in reversed(ranks)] + [code[valid]])]
-    chosen = np.full(entities, -1, dtype=np.int64)
+    chosen: Array = np.full(entities, -1, dtype=np.int64)
     codes, first = np.unique(code[order], return_index=True)
     chosen[codes] = order[first]
     return chosen
@@ -100,7 +103,12 @@ def _provenance(table: pa.Table, entities: int, winners: dict[str, tuple[Array, 
     texts = []
     for number in range(entities):
         found = {
-            name: {"record_ref": refs[row[number]], "source": sources[row[number]], "strategy": rule.strategy, "emitted_at": moments[row[number]]}
+            name: {
+                "record_ref": refs[row[number]],
+                "source": sources[row[number]],
+                "strategy": rule.strategy,
+                "emitted_at": moments[row[number]],
+            }
             for name, (row, rule) in winners.items()
             if row[number] >= 0
         }

@@ -88,7 +88,12 @@ def ensure_tables(entity: Entity) -> None:
         table = open_table(name)
         if table is None:
             DeltaTable.create(
-                table_uri(name), schema, mode="ignore", partition_by=partitions, configuration=_PROPERTIES, storage_options=storage_options()
+                table_uri(name),
+                schema,
+                mode="ignore",
+                partition_by=partitions,
+                configuration=_PROPERTIES,
+                storage_options=storage_options(),
             )
             continue
         present = {field.name for field in table.schema().fields}
@@ -169,7 +174,8 @@ def write_entry(entity: str, entry: Entry) -> None:
     if (table.transaction_version(app) or -1) >= version:
         raise LakeError("another run of this entity was quicker", hint="Run it again; nothing was written", entity=entity)
     row = {
-        "entity": entity, "run": entry.number, "run_id": entry.run_id, "status": entry.status, "inputs": orjson.dumps(entry.inputs).decode(),
+        "entity": entity, "run": entry.number, "run_id": entry.run_id, "status": entry.status,
+        "inputs": orjson.dumps(entry.inputs).decode(),
         "rules": entry.rules, "staged": orjson.dumps(entry.staged).decode(), "counts": orjson.dumps(entry.counts, default=str).decode(),
         "written_at": clock.now(),
     }  # fmt: skip

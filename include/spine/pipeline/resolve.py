@@ -21,6 +21,8 @@ from spine.core.errors import ConfigError
 from spine.core.failpoints import failpoint
 from spine.core.names import silver_table
 from spine.identity import model as models
+from spine.identity.distributed import SparkPairing
+from spine.identity.engine import LocalPairing
 from spine.identity.resolution import Before, Outcome, Run, resolve_tenant
 from spine.lake import gold
 from spine.lake.reading import open_table, reading
@@ -30,6 +32,8 @@ if TYPE_CHECKING:
     from deltalake import DeltaTable
     from pyspark.sql import SparkSession
 
+# Above this many records of a tenant, Spark makes and compares the pairs; the clusters are the same either way.
+LOCAL_RECORDS = 300_000
 log = logging.getLogger(__name__)
 _KEY = ("tenant_id", "record_ref", "source", "stream", "record_id", "connection_id", "emitted_at", "source_cursor")
 _COUNTS = ("records", "changed_records", "pairs", "accepted", "review", "conflicts", "entities", "created", "merged", "split", "retired")
@@ -57,7 +61,7 @@ def resolve(spark: SparkSession, entity: str, run_id: str, *, relearn: bool = Fa
         return _result(declared, recovered or {}, no_op=recovered is None)
     changed = _changed(tables, {} if last is None or fresh else last.inputs)
     run = Run(1 if last is None else last.number + 1, run_id, clock.now())
-    outcomes = _resolve_tenants(declared, tables, changed, run, relearn)
+    outcomes = _resolve_tenants(spark, declared, tables, changed, run, relearn)
     counts = _sum(outcomes)
     if not any(_rows(declared, outcomes).values()):
         return _result(declared, counts, no_op=recovered is None)
@@ -100,9 +104,12 @@ def _changed(tables: dict[str, DeltaTable], before: dict[str, Any]) -> dict[str,
         if known["version"] == table.version():
             continue
         try:
-            feed = pa.table(table.load_cdf(starting_version=known["version"] + 1, ending_version=table.version(), columns=["tenant_id", "record_ref"]))
+            since = known["version"] + 1
+            feed = pa.table(table.load_cdf(starting_version=since, ending_version=table.version(), columns=["tenant_id", "record_ref"]))
         except Exception as error:  # an expired or absent change feed comes as one of several kinds of error
-            log.warning("the change feed of %s cannot be read from version %d (%s): all records count as changed", name, known["version"], type(error).__name__)
+            log.warning(
+                "change feed of %s unreadable from version %d (%s): all records count as changed", name, since, type(error).__name__
+            )
             return None
         for tenant, ref in zip(feed.column("tenant_id").to_pylist(), feed.column("record_ref").to_pylist(), strict=True):
             changed.setdefault(tenant, set()).add(ref)
@@ -110,21 +117,20 @@ def _changed(tables: dict[str, DeltaTable], before: dict[str, Any]) -> dict[str,
 
 
 def _resolve_tenants(
-    entity: Entity, tables: dict[str, DeltaTable], changed: dict[str, set[str]] | None, run: Run, relearn: bool
+    spark: SparkSession, entity: Entity, tables: dict[str, DeltaTable], changed: dict[str, set[str]] | None, run: Run, relearn: bool
 ) -> list[Outcome]:
     tenants = {tenant for table in tables.values() for tenant in _tenants(table)}
     tenants |= {row["tenant_id"] for row in gold.read_rows(gold.LINKS, [("entity", "=", entity.entity)], without=_ALL_BUT_TENANT)}
-    return [
-        resolve_tenant(tenant, entity, _records(entity, tables, tenant), _before(entity, tenant), _of(changed, tenant), run, relearn)
-        for tenant in sorted(tenants)
-    ]
+    outcomes = []
+    for tenant in sorted(tenants):
+        records = _records(entity, tables, tenant)
+        pairing = LocalPairing() if records.num_rows <= LOCAL_RECORDS else SparkPairing(spark)
+        mine = None if changed is None else changed.get(tenant, set())
+        outcomes.append(resolve_tenant(tenant, entity, records, _before(entity, tenant), mine, run, relearn, pairing))
+    return outcomes
 
 
 _ALL_BUT_TENANT = [name for name in gold.SCHEMAS[gold.LINKS].names if name not in ("tenant_id", "entity")]
-
-
-def _of(changed: dict[str, set[str]] | None, tenant: str) -> set[str] | None:
-    return None if changed is None else changed.get(tenant, set())
 
 
 def _tenants(table: DeltaTable) -> set[str]:
@@ -139,7 +145,9 @@ def _records(entity: Entity, tables: dict[str, DeltaTable], tenant: str) -> pa.T
         data = table.to_pyarrow_dataset(partitions=[("tenant_id", "=", tenant)])
         present = [column for column in (*_KEY, *entity.fields) if column in data.schema.names]
         with reading(name):
-            found = data.to_table(columns=present, filter=(pads.field("tenant_id") == tenant) & ~pc.fill_null(pads.field("is_deleted"), False))
+            # Kleene logic: a null `is_deleted` must not hide a record, so deleted ones are named and all others kept.
+            deleted = pads.field("is_deleted").is_valid() & pads.field("is_deleted")
+            found = data.to_table(columns=present, filter=(pads.field("tenant_id") == tenant) & ~deleted)
         for field in entity.fields:
             if field in present:
                 place = found.schema.get_field_index(field)
