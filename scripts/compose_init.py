@@ -1,0 +1,31 @@
+"""First service of docker-compose: databases, roles, Airflow's tables, the admin's password and the connectors' pool. Safe to run again."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from pathlib import Path
+
+from spine.control.bootstrap import bootstrap
+from spine.core.settings import settings
+
+SERVICES_UID = 50000
+FOLDERS = ("airflow", "validations", "results")
+
+
+def main() -> None:
+    """Everything the other services wait for."""
+    bootstrap(os.environ["SPINE_ADMIN_URL"], app_password=os.environ["SPINE_APP_PASSWORD"])
+    passwords = Path(os.environ["AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE"])
+    passwords.touch(mode=0o600)
+    passwords.write_text(json.dumps({"admin": os.environ["AIRFLOW_ADMIN_PASSWORD"]}))
+    subprocess.run(["airflow", "db", "migrate"], check=True)
+    subprocess.run(["airflow", "pools", "set", "spine_connectors", str(settings().pool_size), "Connector tasks at once"], check=True)
+    for folder in FOLDERS:
+        for path in (settings().home / folder, *(settings().home / folder).rglob("*")):
+            os.chown(path, SERVICES_UID, SERVICES_UID)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,67 @@
+"""One set of Spark settings: what it says, where it differs between one machine and a cluster, and that a session obeys it."""
+
+from pathlib import Path
+
+import pytest
+
+from spine.core.errors import ConfigError
+from spine.lake.session import spark_conf
+
+
+@pytest.fixture
+def jars(home: Path) -> Path:
+    folder = home / "jars"
+    folder.mkdir()
+    for name in ("b.jar", "a.jar"):
+        (folder / name).touch()
+    return folder
+
+
+def test_one_machine_binds_to_the_loopback_and_copies_no_jar(jars: Path) -> None:
+    conf = spark_conf("local[2]")
+    assert conf["spark.driver.host"] == conf["spark.driver.bindAddress"] == "127.0.0.1"
+    assert conf["spark.driver.extraClassPath"] == f"{jars}/a.jar:{jars}/b.jar"
+    assert "spark.jars" not in conf
+
+
+def test_a_cluster_gets_the_jars_and_reaches_the_driver(jars: Path) -> None:
+    conf = spark_conf("spark://master:7077")
+    assert conf["spark.jars"] == f"{jars}/a.jar,{jars}/b.jar"
+    assert "spark.driver.host" not in conf
+
+
+def test_an_s3_lake_has_an_endpoint_and_no_key(jars: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SPINE_LAKE", "s3://lake")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://storage:9000")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "hidden-value")
+    conf = spark_conf()
+    assert conf["spark.hadoop.fs.s3.impl"].endswith("S3AFileSystem")
+    assert conf["spark.hadoop.fs.s3a.endpoint"] == "http://storage:9000"
+    assert conf["spark.hadoop.fs.s3a.connection.ssl.enabled"] == "false"
+    assert "hidden-value" not in "".join(conf.values())
+
+
+def test_a_real_s3_needs_no_endpoint(jars: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SPINE_LAKE", "s3://lake")
+    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
+    assert "spark.hadoop.fs.s3a.endpoint" not in spark_conf()
+
+
+def test_missing_jars_say_what_to_do(home: Path) -> None:
+    with pytest.raises(ConfigError, match="make setup"):
+        spark_conf()
+
+
+@pytest.mark.spark
+@pytest.mark.slow
+def test_tables_can_be_opened_by_other_readers(spark, tmp_path: Path) -> None:
+    from deltalake import DeltaTable
+
+    path = str(tmp_path / "t")
+    spark.range(10).write.format("delta").save(path)
+    spark.sql(f"DELETE FROM delta.`{path}` WHERE id < 3")
+    table = DeltaTable(path)
+    assert table.metadata().configuration.get("delta.enableDeletionVectors") == "false"
+    assert table.to_pyarrow_table().num_rows == 7
+    assert spark.conf.get("spark.sql.session.timeZone") == "UTC"
+    assert spark.conf.get("spark.sql.ansi.enabled") == "true"
