@@ -1,0 +1,20 @@
+"""The exported JSON Schemas are those of the models, and the declared files keep to them."""
+
+from __future__ import annotations
+
+import orjson
+import pytest
+
+from spine.sources import schemas
+
+
+@pytest.mark.parametrize("name", schemas.MODELS)
+def test_the_exported_schema_is_current(name):
+    kept = (schemas.FOLDER / f"{name}.schema.json").read_bytes()
+    assert kept == schemas.schema_text(schemas.MODELS[name]), "run `python -m spine.sources.schemas`"
+
+
+def test_schemas_are_written_where_asked(tmp_path):
+    paths = schemas.write_schemas(tmp_path / "new")
+    assert sorted(path.name for path in paths) == ["entity.schema.json", "source.schema.json"]
+    assert orjson.loads(paths[0].read_bytes())["$schema"].startswith("https://json-schema.org/")
