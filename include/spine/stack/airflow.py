@@ -23,7 +23,6 @@ from spine.stack.files import secret, secret_path
 from spine.stack.processes import LOOPBACK
 from spine.stack.rest import AirflowApi, health
 
-# The scheduler takes its workers along, so it is asked to stop first; the api-server is what the others report to, so it goes last.
 COMPONENTS = ("scheduler", "dag-processor", "triggerer", "api-server")
 USERS = {"admin": "admin", "operator": "op", "analyst": "viewer"}
 PREFERRED_PORT = 8080
@@ -176,8 +175,7 @@ def wait(timeout: float = 180) -> None:
 
 def stop() -> None:
     """End the four components and every task they run, within seconds: a killed task is safe to run again."""
-    for component in COMPONENTS[:-1]:
+    for component in COMPONENTS:
         processes.ask_to_stop(name_of(component))
-    for component in COMPONENTS[:-1]:
-        processes.finish(name_of(component), timeout=6)
-    processes.stop(name_of(COMPONENTS[-1]), timeout=8)
+    for component in COMPONENTS:
+        processes.finish(name_of(component), timeout=8)
