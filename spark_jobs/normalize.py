@@ -19,7 +19,9 @@ def main() -> int:
     parser.add_argument("--source", required=True, help="name of the source, as its file in include/sources")
     parser.add_argument("--run-id", required=True, help="run that the written rows carry")
     parser.add_argument("--tenants", default="", help="comma-separated tenants; all if empty")
-    parser.add_argument("--renormalize", action="store_true", help="read all of Bronze again through the present mapping")
+    mode = parser.add_mutually_exclusive_group()
+    mode.add_argument("--renormalize", action="store_true", help="read all of Bronze again through the present mapping")
+    mode.add_argument("--incremental", action="store_true", help="read what is new in Bronze (the default)")
     parser.add_argument("--result", type=Path, help="file for the result or the error, as JSON")
     given = parser.parse_args()
 

@@ -70,7 +70,8 @@ def build_sync_dag(source: Source) -> DAG:
             job="normalize",
             arguments=[
                 *("--source", source.source, "--run-id", "{{ run_id }}"),
-                *("--tenants", "{{ ','.join(params.tenants or []) }}", "--mode", "{{ params.mode }}"),
+                *("--tenants", "{{ ','.join(params.tenants or []) }}"),
+                "{{ '--renormalize' if params.mode == 'renormalize' else '--incremental' }}",
             ],
             skip_if=_is_dry_run,
             trigger_rule=TriggerRule.ALL_DONE_MIN_ONE_SUCCESS,

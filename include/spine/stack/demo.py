@@ -16,16 +16,28 @@ import requests
 import typer
 from rich.console import Console
 
+from spine.control import embedded
+from spine.control.bootstrap import ensure_analyst
 from spine.core import clock
 from spine.core.errors import SpineError, StackFailed
 from spine.core.names import DEFAULT_TENANT, record_ref
+from spine.core.settings import settings
 from spine.stack import airflow, report, supervisor
 from spine.stack.follow import Follower
 from spine.stack.rest import FINISHED, AirflowApi
+from spine.stack.vendors import introduce
 
 SYNCS = ("sync_salesforce", "sync_hubspot", "sync_people_files")
 RESOLVES = ("resolve_person", "resolve_organization")
 _TIMEOUT = 900.0
+_SCHEDULED_WITHIN = 8.0
+_ASK_FOR_MORE = """
+[bold]Ask for more[/]
+  SELECT * FROM gold.person ORDER BY record_count DESC LIMIT 10;
+  SELECT left_ref, right_ref, why FROM gold.person_matches ORDER BY probability LIMIT 10;
+  SELECT p.email, s.source, s.record_id FROM gold.person p JOIN gold.person_sources s USING (entity_id) LIMIT 20;
+  .venv/bin/spine query "SELECT source, count(*) FROM salesforce_person GROUP BY source"
+"""
 _CHANGES = (
     {"source": "salesforce", "stream": "contacts"},
     {"source": "hubspot", "stream": "companies"},
@@ -52,30 +64,43 @@ def main(scale: Annotated[int, typer.Option(help="real persons in the sandbox's 
 
 def _run(console: Console, say: Any, scale: int) -> list[str]:
     stack = supervisor.up(say, scale=scale)
-    api = AirflowApi(airflow.url(), "admin", airflow.password())
+    api = airflow.api()
+    introduce(api, stack.sandbox_url, settings().home / "sandbox" / "drop", [DEFAULT_TENANT])
+    analyst_url = _analyst_url()
     before = _versions()
     if before:
-        changed = _let_the_world_move(stack.sandbox)
+        changed = _let_the_world_move(stack.sandbox_url)
         say(f"second run: {changed} records changed in the vendors' systems; only those are read")
-    for dag_id in (*SYNCS, *RESOLVES):
-        api.pause(dag_id, paused=False)
-    follower = Follower(api, say)
     since = clock.now()
     deadline = time.monotonic() + _TIMEOUT
-    runs = {dag_id: _run_of(api, dag_id) for dag_id in SYNCS}
+    for dag_id in RESOLVES:
+        api.pause(dag_id, paused=False)
+    runs = {dag_id: _start(api, dag_id) for dag_id in SYNCS}
+    follower = Follower(api, say)
     follower.syncs(runs, deadline)
     follower.resolves(RESOLVES, since, deadline)
-    found = report.collect(stack.analyst_url, _truth(stack.sandbox))
+    found = report.collect(analyst_url, _truth(stack.sandbox_url))
     report.show(found, console)
     _show_reading(api, runs, before, console)
-    _show_addresses(stack, console)
+    _show_addresses(analyst_url, console)
     return found.problems
 
 
-def _run_of(api: AirflowApi, dag_id: str) -> str:
-    """The run to follow: one that an interrupted demo left, otherwise a new one."""
-    unfinished = [run for run in api.runs(dag_id) if run["state"] not in FINISHED]
-    return str(unfinished[0]["dag_run_id"]) if unfinished else api.trigger(dag_id)
+def _start(api: AirflowApi, dag_id: str) -> str:
+    """Unpause a DAG and return the run to follow: one that is under way, or a new one.
+
+    A DAG that was paused gets its last scheduled interval at once, so a triggered run beside it would read everything twice.
+    """
+    was_paused = bool(api.call("GET", f"/dags/{dag_id}")["is_paused"])
+    api.pause(dag_id, paused=False)
+    due = time.monotonic() + (_SCHEDULED_WITHIN if was_paused else 0)
+    while True:
+        unfinished = [run for run in api.runs(dag_id, order_by="-run_after") if run["state"] not in FINISHED]
+        if unfinished:
+            return str(unfinished[0]["dag_run_id"])
+        if time.monotonic() >= due:
+            return api.trigger(dag_id)
+        time.sleep(0.5)
 
 
 def _versions() -> dict[str, int]:
@@ -111,18 +136,19 @@ def _show_reading(api: AirflowApi, runs: dict[str, str], before: dict[str, int],
         console.print(f"{dag_id:<18} {summary.get('rows', 0):>6,} records read ({how})")
 
 
-def _show_addresses(stack: Any, console: Console) -> None:
-    console.print(f"""
-[bold]Ask for more[/]
-  psql "{stack.analyst_url}"
-    SELECT * FROM gold.person ORDER BY record_count DESC LIMIT 10;
-    SELECT left_ref, right_ref, why FROM gold.person_matches ORDER BY probability LIMIT 10;
-    SELECT p.email, s.source, s.record_id FROM gold.person p JOIN gold.person_sources s USING (entity_id) LIMIT 20;
-  .venv/bin/spine query "SELECT source, count(*) FROM salesforce_person GROUP BY source"
+def _analyst_url() -> str:
+    """The URL by which an analyst of the default tenant reads Gold."""
+    server = embedded.start(settings().home)
+    role = ensure_analyst(server.uri_admin, DEFAULT_TENANT)
+    return server.uri("spine", user=role, driver="postgresql")
 
-[bold]Airflow[/]  {airflow.url()}   user admin, password {airflow.password()}
-Stop everything with [bold]make down[/].
-""")
+
+def _show_addresses(analyst_url: str, console: Console) -> None:
+    console.print(_ASK_FOR_MORE)
+    console.print(f"  psql '{analyst_url}'", soft_wrap=True)
+    console.print(
+        f"\n[bold]Airflow[/]  {airflow.url()}   user admin, password {airflow.password()}\nStop everything with [bold]make down[/].\n"
+    )
 
 
 if __name__ == "__main__":
