@@ -234,10 +234,19 @@ class TestSync:
             refused = spine("sync", "people_files", "--dry-run")
             assert (refused.exit_code, refused.stdout) == (4, "")
             assert "another" in refused.stderr
-            services.variables.set(f"spine.cursor.{name}.people", '{"value": "b.csv", "updated_at": "", "run_id": ""}')
-            assert spine("cursor", "rewind", "people_files", "people", "a.csv").exit_code == 4
         finally:
             locks.release(services.database, "default", name, "another")
+
+    def test_a_cursor_is_not_moved_under_a_running_sync(self, spine: Spine, services: Services) -> None:
+        name = connection_id("salesforce")
+        locks.acquire(services.database, "default", name, "another")
+        try:
+            assert spine("cursor", "set", "salesforce", "contacts", "2026-02-01T00:00:00Z").exit_code == 4
+        finally:
+            locks.release(services.database, "default", name, "another")
+
+    def test_the_files_that_were_read_are_no_cursor_to_move(self, spine: Spine, services: Services) -> None:
+        assert "--mode full" in spine("cursor", "set", "people_files", "people", "2026-02-01T00:00:00Z").stderr
 
     def test_a_failed_sync_gives_the_connection_back(self, spine: Spine, services: Services) -> None:
         failed = spine("sync", "hubspot", "--dry-run")

@@ -220,6 +220,20 @@ def test_redirects_are_followed_to_the_end(url: str, gold: Gold, ask: Any) -> No
     assert ask("SELECT gold.current_id('l1') IN ('l1', 'l2')") == [(True,)]
 
 
+def test_a_resolution_that_was_cut_short_is_not_published(url: str, gold: Gold, ask: Any) -> None:
+    from spine.core.entities import load_entity
+    from spine.lake import gold as journal
+
+    gold("person", {"default": 2})
+    journal.ensure_tables(load_entity("person"))
+    entry = journal.Entry(1, "run-1", "staged", {}, "", {}, {})
+    journal.write_entry("person", entry)
+    with pytest.raises(PublishFailed, match="spine resolve person"):
+        publish("person", "run-1", url=url)
+    journal.write_entry("person", journal.Entry(**{**vars(entry), "status": "applied"}))
+    assert publish("person", "run-1", url=url)["published"] is True
+
+
 def test_no_gold_yet_says_what_to_run(url: str, lake: str) -> None:
     with pytest.raises(ConfigError, match="spine resolve person"):
         publish("person", "run", url=url)

@@ -12,7 +12,7 @@ from spine.cli.options import DEFAULT_TENANT, Json, Source, Tenant
 
 app = typer.Typer(no_args_is_help=True, help="Look at cursors and move them, checked and audited.")
 StreamName = Annotated[str, typer.Argument(help="Stream of the source.", show_default=False)]
-Value = Annotated[str, typer.Argument(help="A time such as 2026-01-31T08:15:00Z; for file drops a file name.", show_default=False)]
+Value = Annotated[str, typer.Argument(help="A time such as 2026-01-31T08:15:00Z.", show_default=False)]
 
 
 @app.command("show")
@@ -51,17 +51,18 @@ def rewind_cursor(source: Source, stream: StreamName, value: Value, tenant: Tena
 
 def _move(how: str, source: str, stream: str, value: str, tenant: str, json: bool) -> None:
     from spine.control import locks
-    from spine.core.errors import SyncInProgress
+    from spine.core.errors import ConfigError, SyncInProgress
     from spine.sources.spec import load_source
 
     spec = load_source(source)
     spec.stream(stream)
+    if spec.kind == "files":  # their cursor is the list of files that were read
+        raise ConfigError(f"{source} reads files, which have no order", hint=f"`spine sync {source} --mode full` reads all of them again")
     cursors = _cursors(source, tenant)
     lease = locks.held(cursors.database, tenant, cursors.connection_id)
     if lease is not None:  # it would write its own cursor over this one at its end
         raise SyncInProgress(f"Run {lease.holder} is reading this connection", hint="Wait for its end", connection=cursors.connection_id)
-    kind = "text" if spec.kind == "files" else "time"
-    moved = getattr(cursors, how)(stream, value, by=getpass.getuser(), kind=kind)
+    moved = getattr(cursors, how)(stream, value, by=getpass.getuser())
     show.as_json(vars(moved)) if json else typer.echo(f"{stream}: cursor is {moved.value}")
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from datetime import datetime
 from typing import Any
 
@@ -56,9 +57,10 @@ def working(what: str) -> Iterator[None]:
     from rich.console import Console
 
     console = Console(stderr=True)
-    if console.is_terminal:
-        with console.status(what):
+    with redirect_stdout(sys.stderr):  # libraries that print must not disturb what a script reads
+        if console.is_terminal:
+            with console.status(what):
+                yield
+        else:
+            typer.echo(f"{what} …", err=True)
             yield
-    else:
-        typer.echo(f"{what} …", err=True)
-        yield

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import sys
+from contextlib import redirect_stdout
 from typing import TYPE_CHECKING, Any
 
 from spine.core.settings import settings
@@ -29,11 +31,16 @@ def control_url() -> str:
 def services() -> Services:
     """The pipeline's services outside a task. Raises ControlPlaneUnavailable, ConfigError."""
     url = control_url()
-    if "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN" not in os.environ:
-        _use_embedded_airflow(url)
-    from spine.pipeline.services import services_from_environment
+    os.environ.setdefault("AIRFLOW__LOGGING__LOGGING_LEVEL", "WARNING")
+    with redirect_stdout(sys.stderr):  # Airflow sends its log to what is stdout at its import; ours is for results
+        if "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN" not in os.environ:
+            _use_embedded_airflow(url)
+        from spine.control.airflow_state import TENANTS_VARIABLE
+        from spine.pipeline.services import services_from_environment
 
-    return services_from_environment()
+        made = services_from_environment()
+        made.variables.get(TENANTS_VARIABLE)  # a first question, so that Airflow is imported here and now
+    return made
 
 
 def _use_embedded_airflow(url: str) -> None:

@@ -16,6 +16,7 @@ from spine.core.errors import LakeError, SpineError
 from spine.core.names import bronze_table, silver_table
 from spine.core.settings import settings
 from spine.lake import care
+from spine.lake.gold import JOURNAL
 from spine.lake.reading import open_table, table_names
 from spine.lake.silver import Position, position_of
 from spine.pipeline.gold_schema import LINKS
@@ -51,7 +52,7 @@ def maintain(*, dry_run: bool = False, retention: Retention | None = None, momen
     plan = _plan()
     by_table: dict[str, dict[str, Any]] = {}
     failed: dict[str, SpineError] = {}
-    for name in table_names():
+    for name in [*table_names(), *([JOURNAL] if open_table(JOURNAL) else [])]:
         try:
             by_table[name] = _care(name, plan, keep, current, dry_run)
         except SpineError as error:
@@ -98,7 +99,7 @@ def _care(name: str, plan: _Plan, keep: Retention, moment: datetime, dry_run: bo
     elif name in plan.silver:
         done |= care.prune_tombstones(name, moment - timedelta(days=keep.silver), LINKS.delta, dry_run=dry_run)
     compacted = care.compact(name, dry_run=dry_run)
-    days = keep.history if name in plan.silver or name.startswith("gold_") else keep.files
+    days = keep.history if name in plan.silver or name.startswith(("gold_", JOURNAL)) else keep.files
     removed = care.vacuum(name, days * 24, dry_run=dry_run)
     return {**done, "files_compacted": compacted["files_removed"], "files_vacuumed": removed}
 

@@ -21,6 +21,7 @@ from sqlalchemy.engine import make_url
 from spine.core.entities import load_entity
 from spine.core.errors import ConfigError, ControlPlaneUnavailable, LakeError, PublishFailed
 from spine.core.failpoints import failpoint
+from spine.lake.gold import last_entry
 from spine.lake.reading import batches, dataset, open_table, reading
 from spine.pipeline import gold_ddl
 from spine.pipeline.gold_schema import Shape, Table, shape_of
@@ -41,7 +42,7 @@ def publish(entity: str, run_id: str, *, url: str, versions: dict[str, int] | No
         execute("SET LOCAL ROLE spine_publisher")
         execute(f"SET LOCAL lock_timeout = '{LOCK_WAIT}'")
         execute(f"SELECT pg_advisory_xact_lock({LOCK})")
-        tables = _open(shape, versions or {})  # after the lock: a rival may have published newer ones meanwhile
+        tables = _settled(shape, versions or {})  # after the lock: a rival may have published newer ones meanwhile
         found = {name: [table.metadata().id, table.version()] for name, table in tables.items()}
         result = {"entity": entity, "published": False, "versions": {name: pair[1] for name, pair in found.items()}}
         gold_ddl.ensure_state(execute.query)
@@ -117,6 +118,21 @@ def _reason(error: Any) -> str:
     primary = details.get("PG_DIAG_MESSAGE_PRIMARY") or details.get(b"PG_DIAG_MESSAGE_PRIMARY")
     text = primary.decode() if isinstance(primary, bytes) else primary or str(error)
     return str(text).splitlines()[0][:300]
+
+
+def _settled(shape: Shape, versions: dict[str, int]) -> dict[str, DeltaTable]:
+    """The Delta tables as one finished resolution left them, never between two. Raises ConfigError, PublishFailed.
+
+    A resolution enters its journal before it writes the first table and after it has written the last.
+    """
+    before = last_entry(shape.entity)
+    tables = _open(shape, versions)
+    if last_entry(shape.entity) != before or (before is not None and before.status != "applied" and not versions):
+        raise PublishFailed(
+            f"Gold of {shape.entity} is being written, or its resolution was killed",
+            hint=f"Run `spine resolve {shape.entity}`, then publish",
+        )
+    return tables
 
 
 def _open(shape: Shape, versions: dict[str, int]) -> dict[str, DeltaTable]:
