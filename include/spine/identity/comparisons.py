@@ -78,9 +78,9 @@ def _whole(value: str) -> str:
 
 
 _FORENAME = Comparison(
-    "forename", "person name", levels.FORENAME_LEVELS, levels.forename, (0.7, 0.14, 0.03, 0.04, 0.05, 0.04),
+    "forename", "person name", levels.FORENAME_LEVELS, levels.forename, (0.71, 0.14, 0.03, 0.045, 0.055, 0.02),
     (0.008, 0.012, 0.0005, 0.01, 0.06, 0.9095),
-    (0.02, 0.02, 0.0, 0.02, 0.0, 0.0), {1: _first},
+    (0.02, 0.005, 0.0, 0.02, 0.0, 0.0), {1: _first},
 )  # fmt: skip
 _SURNAME = Comparison(
     "surname", "person name", levels.SURNAME_LEVELS, levels.surname, (0.82, 0.08, 0.05, 0.05), (0.003, 0.003, 0.03, 0.964), None, {1: _last}
@@ -92,7 +92,7 @@ _ADDRESS = Comparison(
 _BY_KIND: dict[Kind, Comparison] = {
     "date": Comparison(
         "", "", levels.DATE_LEVELS, levels.date, (0.86, 0.08, 0.025, 0.015, 0.02), (0.00006, 0.0015, 0.02, 0.015, 0.96344),
-        (0.03, 0.0, 0.0, 0.0, 0.0), {1: _whole}, exclusive=True,
+        (0.05, 0.0, 0.0, 0.0, 0.0), {1: _whole}, exclusive=True,
     ),
     "email": Comparison(
         "", "", levels.EMAIL_LEVELS, levels.email, (0.5, 0.06, 0.05, 0.02, 0.08, 0.29), (0.00002, 0.0002, 0.0001, 0.0005, 0.006, 0.99318),

@@ -75,7 +75,7 @@ def _rarity(comparison: Comparison, model: Model, coded: Coded, left: Array, rig
         count = np.maximum(counts[: len(rows)], counts[len(rows) :])
         usual = model.u[comparison.name][at - 1]
         chance = (np.maximum(count - 2, 0) + SMOOTHING * usual) / (terms.total + SMOOTHING)
-        result[rows] = np.log2(usual / np.maximum(chance, 0.5 / (terms.total + SMOOTHING)))
+        result[rows] = np.log2(usual / np.maximum(chance, min(usual, 0.5 / (terms.total + SMOOTHING))))
     return result
 
 
