@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from fnmatch import fnmatch
 from itertools import islice
@@ -33,7 +33,7 @@ class Folder:
     """Where the files are: a path or `s3://bucket/prefix`, and the options of pyarrow's S3FileSystem."""
 
     uri: str
-    options: dict[str, Any]
+    options: dict[str, Any] = field(repr=False)
     settle: float = 0.0  # seconds for which a file must have stayed unchanged to count as complete
 
     def open(self) -> tuple[arrow_fs.FileSystem, str]:
@@ -124,7 +124,10 @@ class Reader:
                 yield records, len(chunk)
         except OSError as error:
             raise SourceUnavailable(
-                f"{file.name} cannot be read: {type(error).__name__}", hint="It is tried again", stream=stream.name, file=file.name
+                f"{file.name} cannot be read: {type(error).__name__}",
+                hint="It is tried again; replace or remove the file if it stays so",
+                stream=stream.name,
+                file=file.name,
             ) from error
 
 

@@ -24,6 +24,7 @@ from spine.sources.spec import Source, Stream
 
 _DAILY_PAUSE = 3600.0  # seconds; the daily limit is reset at midnight of the account's time zone
 _ROLLING_PAUSE = 10.0
+_LIST_MAX = 100  # records per page of a list; a search may have 200
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,11 @@ class Reader:
 
     def _list(self, stream: Stream, window: Window, place: Place) -> tuple[list[Record], Place | None]:
         archived = place.phase == "archived"
-        params = {"limit": str(stream.paging.size), "archived": str(archived).lower(), "properties": ",".join(stream.fields)}
+        params = {
+            "limit": str(min(stream.paging.size, _LIST_MAX)),
+            "archived": str(archived).lower(),
+            "properties": ",".join(stream.fields),
+        }
         if place.after:
             params["after"] = place.after
         answer = self.client.get(stream.path, {**stream.params, **params}).json()

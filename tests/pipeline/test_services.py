@@ -1,0 +1,105 @@
+"""From a Connection to a reader: addresses, secrets, tokens that survive the process."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from spine.control.airflow_state import ConnectionInfo
+from spine.control.tokens import TokenVault
+from spine.control.variables import MemoryVariables
+from spine.core.errors import AuthFailed, ConfigError
+from spine.http import auth
+from spine.pipeline import services as module
+from spine.pipeline.services import Services, TokenStore, base_url, open_reader
+from spine.sources import files
+from spine.sources.spec import Auth, load_source
+
+
+@pytest.mark.parametrize(
+    ("info", "url"),
+    [
+        ({"host": "example.com"}, "https://example.com"),
+        ({"host": "https://example.com/"}, "https://example.com"),
+        ({"host": "example.com", "port": 8443}, "https://example.com:8443"),
+        ({"host": "https://example.com:8443", "port": 8443}, "https://example.com:8443"),
+    ],
+)
+def test_addresses_are_https_unless_said_otherwise(info, url):
+    assert base_url(ConnectionInfo("c", **info), allow_private=False) == url
+
+
+@pytest.mark.parametrize("info", [{}, {"host": "http://example.com"}, {"host": "example.com", "schema": "http"}])
+def test_addresses_without_encryption_are_refused(info):
+    with pytest.raises(ConfigError):
+        base_url(ConnectionInfo("c", **info), allow_private=False)
+
+
+def test_an_inner_network_may_do_without():
+    assert base_url(ConnectionInfo("c", host="127.0.0.1", schema="http", port=80), allow_private=True) == "http://127.0.0.1:80"
+
+
+@pytest.mark.postgres
+@pytest.mark.parametrize(
+    ("kind", "expected"),
+    [("none", auth.Auth), ("bearer", auth.Bearer), ("basic", auth.Basic), ("api_key", auth.ApiKey), ("oauth2", auth.OAuth2)],
+)
+def test_each_auth_kind_of_a_source_signs_its_client(database, tenant, kind, expected):
+    source = load_source("hubspot").model_copy(update={"auth": Auth(type=kind)})
+    info = ConnectionInfo("c", host="example.com", login="me", password="x", extra={"refresh_token": "r"})
+    services = Services(database, MemoryVariables(), lambda name: info)
+    reader = open_reader(source, tenant, info, "run", services, lambda seconds: None)
+    assert type(reader.client.auth) is expected
+    assert reader.client.bucket.refill_per_second == pytest.approx(9.0)
+    assert reader.client.retry.max_retries == 5
+
+
+@pytest.mark.postgres
+def test_a_connection_without_secret_is_refused_before_anything_is_called(database, tenant):
+    services = Services(database, MemoryVariables(), lambda name: ConnectionInfo(name))
+    with pytest.raises(AuthFailed):
+        open_reader(load_source("hubspot"), tenant, ConnectionInfo("c", host="x.example"), "run", services, lambda seconds: None)
+
+
+def test_folders_come_from_host_or_path():
+    info = ConnectionInfo("c", host="/data", extra={"settle_seconds": 5})
+    services = Services(None, MemoryVariables(), lambda name: info)
+    source = load_source("people_files")
+    made = open_reader(source, "default", info, "run", services, lambda seconds: None)
+    assert made.folder == files.Folder("/data", {}, 5.0)
+    s3 = replace(info, host="", login="key", password="secret", extra={"path": "s3://bucket/in", "s3": {"region": "eu-west-1"}})
+    made = open_reader(source, "default", s3, "run", services, lambda seconds: None)
+    assert made.folder == files.Folder("s3://bucket/in", {"region": "eu-west-1", "access_key": "key", "secret_key": "secret"})
+    assert "secret" not in repr(made)
+    with pytest.raises(ConfigError, match="no folder"):
+        open_reader(source, "default", replace(info, host=""), "run", services, lambda seconds: None)
+
+
+@pytest.mark.postgres
+def test_rotated_tokens_survive_the_process_encrypted(database, tenant, home):
+    store = TokenStore(TokenVault(database, tenant, "run"), "c")
+    assert store.load() is None
+    with store.locked() as held:
+        assert held.load() is None
+        held.save(auth.Token("access", "refresh"))
+        assert held.load() == auth.Token("access", "refresh")
+    assert TokenStore(TokenVault(database, tenant, "later"), "c").load() == auth.Token("access", "refresh")
+
+
+def test_the_environment_names_the_services(monkeypatch, home, lake):
+    monkeypatch.setenv("SPINE_POSTGRES", "postgresql://spine_app@localhost/nowhere")
+    made = module.services_from_environment()
+    assert made.database.url.database == "nowhere"
+    monkeypatch.setattr(module.airflow_state, "lake_options", lambda: '{"AWS_REGION": "x"}')
+    monkeypatch.setenv("SPINE_LAKE_OPTIONS", "")
+    module.services_from_environment()
+    from spine.lake.paths import storage_options
+
+    assert storage_options() == {"AWS_REGION": "x"}
+
+
+def test_tenants_are_listed_in_a_variable():
+    services = Services(None, MemoryVariables({"spine.tenants": '{"hubspot": ["default", "acme"]}'}), lambda name: None)
+    assert services.tenants("hubspot") == ["default", "acme"]
+    assert services.tenants("salesforce") == ["default"]

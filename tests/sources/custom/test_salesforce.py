@@ -1,0 +1,190 @@
+"""SOQL that cannot be broken out of, and places from which a query can start again."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta, timezone
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from spine.core.errors import AuthFailed, ConfigError, RateLimited, SchemaMismatch, SourceRejected
+from spine.http.client import Client, RetryRule
+from spine.http.transport import Response, Transport
+from spine.sandbox import soql as vendor
+from spine.sources.custom.salesforce import Place, Reader, name, soql, text_literal, time_literal
+from spine.sources.reading import State, Window
+from spine.sources.spec import load_source
+
+SOURCE = load_source("salesforce")
+CONTACTS = SOURCE.stream("contacts")
+START, END = datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 1, 2, tzinfo=UTC)
+
+
+@given(st.text(st.characters(codec="utf-8", exclude_categories=["Cs"]), max_size=40))
+def test_any_text_is_one_literal_and_nothing_more(text):
+    query = vendor.parse(f"SELECT Id FROM Contact WHERE Name = {text_literal(text)}")
+    assert isinstance(query.where, vendor.Compare)
+
+
+@given(st.text("ab'\\\" ORn=", max_size=20))
+def test_quotes_and_backslashes_come_back_as_they_were(text):
+    assert vendor.parse(f"SELECT Id FROM Contact WHERE Name = {text_literal(text)}").where.value == text
+
+
+@pytest.mark.parametrize("wrong", ["Id FROM User--", "a b", "a,b", "", "1a", "a'", "a.", "x)"])
+def test_names_that_are_no_names_are_refused(wrong):
+    with pytest.raises(ConfigError):
+        name(wrong)
+    with pytest.raises(ConfigError):
+        soql(CONTACTS.model_copy(update={"object": wrong or " "}), ["Id"], Window(), Place())
+    with pytest.raises(ConfigError):
+        soql(CONTACTS, [wrong], Window(), Place())
+
+
+def test_times_are_utc_milliseconds():
+    assert time_literal(datetime(2026, 1, 1, 2, 0, 0, 123999, timezone(timedelta(hours=2)))) == "2026-01-01T00:00:00.123Z"
+
+
+@pytest.mark.parametrize(
+    ("window", "place", "where"),
+    [
+        (Window(full=True), Place(), ""),
+        (
+            Window(START, END),
+            Place(),
+            " WHERE LastModifiedDate > 2026-01-01T00:00:00.000Z AND LastModifiedDate <= 2026-01-02T00:00:00.000Z",
+        ),
+        (
+            Window(START, END, backfill=True),
+            Place(),
+            " WHERE LastModifiedDate >= 2026-01-01T00:00:00.000Z AND LastModifiedDate < 2026-01-02T00:00:00.000Z",
+        ),
+        (
+            Window(START, END),
+            Place(after=("2026-01-01T12:00:00.000Z", "003x"), ties=True),
+            " WHERE LastModifiedDate = 2026-01-01T12:00:00.000Z AND LastModifiedDate <= 2026-01-02T00:00:00.000Z AND Id > '003x'",
+        ),
+        (
+            Window(START),
+            Place(after=("2026-01-01T12:00:00.000Z", "003x")),
+            " WHERE LastModifiedDate > 2026-01-01T12:00:00.000Z",
+        ),
+    ],
+    ids=["full", "changes", "backfill", "rest of one time", "after that time"],
+)
+def test_the_query_says_the_window_and_the_place(window, place, where):
+    query = soql(CONTACTS, ["Id", "Email"], window, place)
+    assert query == f"SELECT Id, Email FROM Contact{where} ORDER BY LastModifiedDate, Id"
+    vendor.parse(query)
+
+
+def test_objects_without_cursor_are_read_by_id():
+    still = CONTACTS.model_copy(update={"cursor": None})
+    assert soql(still, ["Id"], Window(START, END), Place(after=("", "003x"))) == "SELECT Id FROM Contact WHERE Id > '003x' ORDER BY Id"
+
+
+@given(st.builds(Place, st.none() | st.text(), st.none() | st.tuples(st.text(), st.text()), st.booleans()))
+def test_places_survive_as_tokens(place):
+    assert Place.load(place.dump()) == place
+    assert Place.load(None) == Place()
+
+
+def rows(first, count, moment="2026-01-01T00:00:00.000+0000"):
+    return [
+        {"attributes": {}, "Id": f"{number:03d}", "LastName": "x", "LastModifiedDate": moment} for number in range(first, first + count)
+    ]
+
+
+class Vendor:
+    """Answers in order: an answer per request; remembers what was asked."""
+
+    def __init__(self, make_client, *answers):
+        self.answers, self.asked = list(answers), []
+        self.client: Client = make_client(self.serve)
+
+    def serve(self, path, query):
+        self.asked.append(query.get("q") or path)
+        return self.answers.pop(0)
+
+
+EXPIRED = (400, [{"errorCode": "INVALID_QUERY_LOCATOR", "message": "invalid query locator"}])
+
+
+def page(records, following=None):
+    return {"records": records, "done": following is None, **({"nextRecordsUrl": following} if following else {})}
+
+
+def test_after_an_expired_locator_ties_come_first_and_then_the_rest(make_client):
+    vendor = Vendor(
+        make_client,
+        page(rows(0, 2), "/services/data/v61.0/query/01g-2"),
+        EXPIRED,
+        page(rows(2, 1), "/services/data/v61.0/query/01h-1"),
+        EXPIRED,
+        page(rows(3, 1)),
+        page(rows(4, 2, "2026-01-02T00:00:00.000+0000")),
+    )
+    pages = list(Reader(SOURCE, vendor.client).read(CONTACTS, State(), Window(full=True)))
+    assert [record.record_id for item in pages for record in item.records] == [f"{number:03d}" for number in range(6)]
+    conditions = [text.partition(" WHERE ")[2].partition(" ORDER")[0] for text in vendor.asked]
+    assert conditions == [
+        "", "", "LastModifiedDate = 2026-01-01T00:00:00.000Z AND Id > '001'", "",
+        "LastModifiedDate = 2026-01-01T00:00:00.000Z AND Id > '002'", "LastModifiedDate > 2026-01-01T00:00:00.000Z",
+    ]  # fmt: skip
+
+
+def test_a_run_that_died_between_ties_and_rest_goes_on(make_client):
+    token = Place(None, ("2026-01-01T00:00:00.000Z", "003"), ties=True).dump()
+    vendor = Vendor(make_client, page([]), page(rows(4, 1, "2026-01-02T00:00:00.000+0000")))
+    pages = list(Reader(SOURCE, vendor.client).read(CONTACTS, State(token=token, high_water="h"), Window(full=True)))
+    assert [record.record_id for item in pages for record in item.records] == ["004"]
+
+
+def test_attributes_go_and_deletes_are_told_by_the_flag(make_client):
+    gone = {**rows(0, 1)[0], "IsDeleted": True}
+    vendor = Vendor(make_client, page([gone, *rows(1, 1)]))
+    (only,) = Reader(SOURCE, vendor.client).read(CONTACTS, State(), Window(full=True))
+    assert [record.op for record in only.records] == ["delete", "upsert"]
+    assert "attributes" not in orjson.loads(only.records[0].payload)
+
+
+def refusal(field):
+    return (400, [{"errorCode": "INVALID_FIELD", "message": f"\nSELECT x\n^\nNo such column '{field}' on entity 'Contact'."}])
+
+
+def test_an_optional_field_that_is_gone_is_left_out(make_client):
+    vendor = Vendor(make_client, refusal("Title"), page(rows(0, 1)))
+    list(Reader(SOURCE, vendor.client).read(CONTACTS, State(), Window(full=True)))
+    assert "Title" in vendor.asked[0]
+    assert "Title" not in vendor.asked[1]
+
+
+@pytest.mark.parametrize(
+    ("answer", "error"),
+    [
+        (refusal("LastName"), SchemaMismatch),
+        (refusal("Nothing"), SourceRejected),
+        ((400, [{"errorCode": "INVALID_TYPE", "message": "sObject type 'Contact' is not supported."}]), SchemaMismatch),
+        ((400, [{"errorCode": "MALFORMED_QUERY", "message": "no"}]), SourceRejected),
+        ((400, "rubbish"), SourceRejected),
+        ((403, []), AuthFailed),
+        ((403, [{"errorCode": "REQUEST_LIMIT_EXCEEDED", "message": "TotalRequests Limit exceeded."}]), RateLimited),
+        ([], SchemaMismatch),
+    ],
+    ids=["required field", "unknown field", "object", "query", "rubbish", "forbidden", "limit", "no object"],
+)
+def test_refusals_have_our_codes(make_client, answer, error):
+    with pytest.raises(error):
+        list(Reader(SOURCE, Vendor(make_client, answer).client).read(CONTACTS, State(), Window(full=True)))
+
+
+def test_the_share_of_the_daily_calls_is_respected():
+    limited = SOURCE.model_copy(update={"rate_limit": SOURCE.rate_limit.model_copy(update={"share": 0.3})})
+    client = Client("https://example.com", Transport(), retry=RetryRule(0), where={"connection": "c1"})
+    reader = Reader(limited, client)
+    client.inspect(Response(200, {"sforce-limit-info": "api-usage=31/100"}, b"", "x"))
+    with pytest.raises(RateLimited, match="30%") as caught:
+        list(reader.read(CONTACTS, State(), Window(full=True)))
+    assert caught.value.retry_after > 0
