@@ -33,7 +33,7 @@ class FakeAirflow(BaseHTTPRequestHandler):
         server.seen.append((self.command, url.path, body))
         if url.path == "/auth/token":
             server.logins += 1
-            return self.answer(201 if body["password"] == "right" else 401, {"access_token": f"t{server.logins}"})
+            return self.answer(201 if "right" in body.values() else 401, {"access_token": f"t{server.logins}"})
         if url.path == "/api/v2/monitor/health":
             return self.answer(200, {"scheduler": {"status": "healthy"}, "triggerer": {"status": None}})
         if self.headers["Authorization"] != f"Bearer t{server.valid}":

@@ -27,7 +27,7 @@ COMPONENTS = ("scheduler", "dag-processor", "triggerer", "api-server")
 USERS = {"admin": "admin", "operator": "op", "analyst": "viewer"}
 PREFERRED_PORT = 8080
 PARALLELISM = 4
-_PASSWORDS = "airflow-passwords.json"
+_LOGINS = "airflow-passwords.json"
 
 
 def name_of(component: str) -> str:
@@ -49,7 +49,7 @@ def url() -> str:
 def password(user: str = "admin") -> str:
     """A user's password for the UI; made once for each home, kept with mode 600."""
     made = {name: secrets.token_urlsafe(12) for name in USERS}
-    kept: dict[str, str] = orjson.loads(secret(_PASSWORDS, orjson.dumps(made).decode()))
+    kept: dict[str, str] = orjson.loads(secret(_LOGINS, orjson.dumps(made).decode()))
     return kept[user]
 
 
@@ -91,7 +91,7 @@ def _core(server: EmbeddedPostgres) -> dict[str, str]:
         "AIRFLOW__CORE__HOSTNAME_CALLABLE": "socket.gethostname",
         "AIRFLOW__CORE__FERNET_KEY": secret("airflow-fernet.key", Fernet.generate_key().decode()),
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": ",".join(f"{name}:{role}" for name, role in USERS.items()),
-        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(secret_path(_PASSWORDS)),
+        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(secret_path(_LOGINS)),
         "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "false",
         "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(settings().home / "logs" / "tasks"),
         "AIRFLOW__LOGGING__DAG_PROCESSOR_CHILD_PROCESS_LOG_DIRECTORY": str(settings().home / "logs" / "dag-processor"),
