@@ -26,7 +26,8 @@ lint: setup ## ruff, mypy and the secret scan
 	ruff check .
 	ruff format --check .
 	mypy
-	git ls-files -z | xargs -0 detect-secrets-hook --baseline .secrets.baseline
+	@cp .secrets.baseline .spine/secrets.baseline # a copy, since the scan rewrites line numbers (exit code 3), which is no finding
+	detect-secrets-hook --baseline .spine/secrets.baseline $$(git ls-files) || [ $$? -eq 3 ]
 
 test: lint ## everything: lint, types, secrets, all tests with coverage
 	coverage erase
