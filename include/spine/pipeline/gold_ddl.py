@@ -29,7 +29,7 @@ LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
 AS $$
     SELECT concat_ws(': ', round((probability * 100)::numeric, 1) || ' %', string_agg(
         concat_ws(' ', step ->> 'attribute', coalesce(step ->> 'label', step ->> 'level')) || ' (' || to_char(bits, 'FMSG99990.0') || ')',
-        ', ' ORDER BY abs(bits) DESC, step ->> 'attribute'))
+        ', ' ORDER BY abs(bits) DESC, step ->> 'attribute') FILTER (WHERE abs(bits) >= 0.05))
     FROM (
         SELECT step, coalesce((step ->> 'weight')::numeric, 0) + coalesce((step ->> 'tf_adjustment')::numeric, 0) AS bits
         FROM jsonb_array_elements(CASE jsonb_typeof(waterfall) WHEN 'array' THEN waterfall ELSE '[]' END) AS step
