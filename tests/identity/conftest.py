@@ -8,6 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+
 from spine.core.entities import Entity, load_entity
 from spine.identity.resolution import Before, Outcome, Run, resolve_tenant
 
@@ -42,7 +43,9 @@ class Resolver:
             del self.rows[f"salesforce:contacts:{ref}"]
         self.number += 1
         run = Run(self.number, f"run{self.number}", MOMENT)
-        outcome = resolve_tenant(self.tenant, self.entity, table(list(self.rows.values()), self.entity), self.before, set(fresh), run, **options)
+        outcome = resolve_tenant(
+            self.tenant, self.entity, table(list(self.rows.values()), self.entity), self.before, set(fresh), run, **options
+        )
         self._apply(outcome)
         return outcome
 
@@ -99,15 +102,19 @@ def resolver() -> Callable[..., Resolver]:
 @pytest.fixture
 def crowd() -> list[dict[str, Any]]:
     """Sixty people who have nothing to do with each other, so that rarity means something."""
-    given = "Anna Bruno Chiara Dmitri Elena Farid Greta Hugo Ines Jonas Katia Lars Mona Nils Olga Pavel Quentin Rosa Sven Tara".split()
-    family = "Abel Brandt Costa Dubois Ekman Ferrari Gruber Haas Iversen Jansen Keller Lund Moreau Novak Olsen Petrov Quist Rossi Sato Thoma".split()
+    given = "Anna Bruno Chiara Dmitri Elena Farid Greta Hugo Ines Jonas Katia Lars Mona Nils Olga Pavel Quentin Rosa Sven Tara"
+    family = (
+        "Abel Brandt Costa Dubois Ekman Ferrari Gruber Haas Iversen Jansen Keller Lund Moreau Novak Olsen Petrov Quist Rossi Sato Thoma"
+    )
+    firsts, lasts = given.split(" "), family.split(" ")
     rows = []
     for number in range(60):
-        first, last = given[number % 20], family[(number * 7 + number // 20) % 20]
+        first, last = firsts[number % 20], lasts[(number * 7 + number // 20) % 20]
         rows.append({
-            "ref": f"c{number:02}", "given_name": first, "family_name": last, "email": f"{first}.{last}{number}@firm{number % 9}.com".lower(),
+            "ref": f"c{number:02}", "given_name": first, "family_name": last,
+            "email": f"{first}.{last}{number}@firm{number % 9}.com".lower(),
             "phone": f"+4930{number * 91373 + 1000003}", "birth_date": f"19{50 + number % 45}-0{1 + number % 9}-{10 + number % 18}",
-            "street": f"{number + 3} {family[number % 20]} Street", "city": ["Berlin", "Oslo", "Lyon", "Turin"][number % 4],
+            "street": f"{number + 3} {lasts[number % 20]} Street", "city": ["Berlin", "Oslo", "Lyon", "Turin"][number % 4],
             "postcode": f"{10100 + number * 37}",
         })  # fmt: skip
     return rows

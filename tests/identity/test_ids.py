@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from hypothesis import given
 from hypothesis import strategies as st
+
 from spine.identity.ids import assign, make_id
 
 
@@ -30,12 +31,19 @@ def test_a_merge_keeps_the_id_of_the_majority_then_of_the_oldest():
 def test_a_split_keeps_the_id_with_the_majority_and_is_recorded():
     found = _run(2, [["a", "b"], ["c"]], {"a": "x", "b": "x", "c": "x"})
     assert found.ids["a"] == "x" != found.ids["c"]
-    assert [(change.kind, change.entity_id, change.other_entity_id) for change in found.changes if change.kind == "split"] == [("split", "x", found.ids["c"])]
+    assert [(change.kind, change.entity_id, change.other_entity_id) for change in found.changes if change.kind == "split"] == [
+        ("split", "x", found.ids["c"])
+    ]
 
 
 def test_records_join_and_leave():
     found = _run(3, [["a", "b"]], {"a": "x", "gone": "x", "alone": "z"})
-    assert {(change.kind, change.record_ref) for change in found.changes} == {("joined", "b"), ("left", "gone"), ("left", "alone"), ("retired", None)}
+    assert {(change.kind, change.record_ref) for change in found.changes} == {
+        ("joined", "b"),
+        ("left", "gone"),
+        ("left", "alone"),
+        ("retired", None),
+    }
 
 
 def test_change_ids_are_the_same_on_a_retry():

@@ -8,11 +8,19 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+
 from spine.core.entities import load_entity
 from spine.core.errors import ConfigError
 from spine.identity.resolution import Before
 
-BASE = {"given_name": "Marten", "family_name": "Okonkwo", "birth_date": "1971-03-04", "street": "12 Elm Road", "city": "Leeds", "postcode": "LS1 4AP"}
+BASE = {
+    "given_name": "Marten",
+    "family_name": "Okonkwo",
+    "birth_date": "1971-03-04",
+    "street": "12 Elm Road",
+    "city": "Leeds",
+    "postcode": "LS1 4AP",
+}
 
 
 def test_ut_cds_003_same_email_scores_above_0_9(person):
@@ -40,13 +48,17 @@ def test_ut_cds_003_same_email_scores_above_0_9_without_a_name(person, crowd):
     ],
 )
 def test_ut_cds_004_similar_names_match_fuzzily(person, crowd, given_name, family_name):
-    person.run([*crowd, {"ref": "a", **BASE}, {"ref": "b", "source": "hubspot", **BASE, "given_name": given_name, "family_name": family_name}])
+    person.run(
+        [*crowd, {"ref": "a", **BASE}, {"ref": "b", "source": "hubspot", **BASE, "given_name": given_name, "family_name": family_name}]
+    )
     assert person.probability("a", "b") >= 0.85
     assert person.ids["a"] == person.ids["b"]
 
 
 def test_a_similar_name_alone_is_not_enough(person, crowd):
-    person.run([*crowd, {"ref": "a", "given_name": "Anna", "family_name": "Brand"}, {"ref": "b", "given_name": "Anne", "family_name": "Brandt"}])
+    person.run(
+        [*crowd, {"ref": "a", "given_name": "Anna", "family_name": "Brand"}, {"ref": "b", "given_name": "Anne", "family_name": "Brandt"}]
+    )
     assert person.ids["a"] != person.ids["b"]
 
 
@@ -71,7 +83,10 @@ def test_a_record_without_any_attribute_stays_alone(person, crowd):
     ],
 )
 def test_placeholder_values_join_nobody(person, crowd, shared):
-    rows = [{"ref": f"x{number}", "given_name": name, "family_name": f"{name}son", **shared} for number, name in enumerate(["Ulf", "Gerd", "Timo"])]
+    rows = [
+        {"ref": f"x{number}", "given_name": name, "family_name": f"{name}son", **shared}
+        for number, name in enumerate(["Ulf", "Gerd", "Timo"])
+    ]
     person.run([*crowd, *rows])
     assert {frozenset([row["ref"]]) for row in rows} <= person.clusters
 
@@ -84,7 +99,14 @@ def test_a_switchboard_does_not_join_colleagues(person, crowd):
 
 def test_a_household_is_not_one_person(person, crowd):
     home = {"family_name": "Okonkwo", "street": "12 Elm Road", "city": "Leeds", "postcode": "LS1 4AP", "phone": "+441132000123"}
-    person.run([*crowd, {"ref": "a", "given_name": "Marten", **home}, {"ref": "b", "given_name": "Ngozi", **home}, {"ref": "c", "given_name": "Tom", **home}])
+    person.run(
+        [
+            *crowd,
+            {"ref": "a", "given_name": "Marten", **home},
+            {"ref": "b", "given_name": "Ngozi", **home},
+            {"ref": "c", "given_name": "Tom", **home},
+        ]
+    )
     assert {frozenset("a"), frozenset("b"), frozenset("c")} <= person.clusters
 
 
@@ -111,7 +133,9 @@ def test_an_ambiguous_record_is_a_conflict_and_stays_unlinked(person, crowd):
     conflicts = [change for change in outcome.changes if change["kind"] == "conflict"]
     assert [change["record_ref"] for change in conflicts] == ["salesforce:contacts:x"]
     assert "IDENTITY_CONFLICT" in conflicts[0]["reason"]
-    assert {match["decision"] for match in outcome.matches if "salesforce:contacts:x" in (match["left_ref"], match["right_ref"])} == {"conflict"}
+    assert {match["decision"] for match in outcome.matches if "salesforce:contacts:x" in (match["left_ref"], match["right_ref"])} == {
+        "conflict"
+    }
 
 
 def test_organisations_match_without_their_legal_form(organization):
@@ -120,7 +144,10 @@ def test_organisations_match_without_their_legal_form(organization):
         {"ref": "b", "name": "NORTHWIND TRADERS LIMITED", "city": "Leeds", "postcode": "LS14AP"},
         {"ref": "c", "name": "Southwind Bakery Ltd.", "city": "Leeds", "postcode": "LS1 4AP"},
     ]
-    filler = [{"ref": f"f{n}", "name": f"{w} Supplies Ltd", "city": "York", "postcode": f"YO{n} 1AA"} for n, w in enumerate("Arbor Beck Crane Dune Elk Fox Gale Holm".split())]
+    filler = [
+        {"ref": f"f{n}", "name": f"{w} Supplies Ltd", "city": "York", "postcode": f"YO{n} 1AA"}
+        for n, w in enumerate(["Arbor", "Beck", "Crane", "Dune", "Elk", "Fox", "Gale", "Holm"])
+    ]
     organization.run([*rows, *filler])
     assert organization.ids["a"] == organization.ids["b"] != organization.ids["c"]
 
@@ -168,7 +195,9 @@ def test_a_merge_leaves_a_redirect_and_ids_never_come_again(person, crowd):
     assert [(row["from_id"], row["to_id"]) for row in outcome.redirects] == [(gone, survivor)]
     assert "merged" in {change["kind"] for change in outcome.changes}
     outcome = person.run([{"ref": "b", **BASE, "birth_date": "1999-11-28"}])
-    assert {change["kind"] for change in outcome.changes} == {"created", "split"} or {change["kind"] for change in outcome.changes} == {"split"}
+    assert {change["kind"] for change in outcome.changes} == {"created", "split"} or {change["kind"] for change in outcome.changes} == {
+        "split"
+    }
     assert person.ids["b"] not in set(former.values()) or person.ids["b"] == survivor
     assert gone not in person.ids.values()
 
@@ -235,12 +264,17 @@ def _people(seed: int) -> list[dict[str, Any]]:
     for number in range(30):
         first, last = dice.choice(["John", "Mary", "Ann", "Peter", "William"]), dice.choice(["Smith", "Jones", "Okoro", "Weiss"])
         born = f"19{dice.randint(40, 99)}-0{dice.randint(1, 9)}-{dice.randint(10, 28)}"
-        home = {"street": f"{dice.randint(1, 9)} High Street", "city": dice.choice(["Leeds", "York"]), "postcode": dice.choice(["LS1 4AP", "YO1 7HH"])}
+        home = {
+            "street": f"{dice.randint(1, 9)} High Street",
+            "city": dice.choice(["Leeds", "York"]),
+            "postcode": dice.choice(["LS1 4AP", "YO1 7HH"]),
+        }
         mail = f"{first}.{last}{number}@mail{number % 3}.com".lower()
         for copy in range(dice.randint(1, 3)):
             rows.append({
                 "ref": f"{number}-{copy}", "given_name": dice.choice([first, first[0], first]), "family_name": last,
                 "email": mail if dice.random() < 0.5 else None, "birth_date": born if dice.random() < 0.6 else None,
-                "phone": f"+44113{dice.randint(2000000, 2000020)}" if dice.random() < 0.4 else None, **(home if dice.random() < 0.7 else {}),
+                "phone": f"+44113{dice.randint(2000000, 2000020)}" if dice.random() < 0.4 else None,
+                **(home if dice.random() < 0.7 else {}),
             })  # fmt: skip
     return rows

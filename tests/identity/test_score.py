@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from spine.core.entities import load_entity
 from spine.identity import engine, learn
 from spine.identity.comparisons import pattern
@@ -17,7 +18,11 @@ from spine.identity.score import probability, score, waterfall
 
 PERSON = load_entity("person")
 FIELDS = list(PERSON.matching.attributes) if PERSON.matching else []
-_texts = st.one_of(st.none(), st.sampled_from(["Ann", "Bob Lee", "LEE", "1980-02-03", "a@b.com", "info@b.com", "+4930123456", "7 Elm St", "LS1 4AP"]), st.text(max_size=12))
+_texts = st.one_of(
+    st.none(),
+    st.sampled_from(["Ann", "Bob Lee", "LEE", "1980-02-03", "a@b.com", "info@b.com", "+4930123456", "7 Elm St", "LS1 4AP"]),
+    st.text(max_size=12),
+)
 _record = st.fixed_dictionaries(dict.fromkeys(FIELDS, _texts))
 
 

@@ -6,6 +6,7 @@ import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from spine.identity import standardize
 from spine.identity.standardize import SEP
 
@@ -27,7 +28,8 @@ def test_person_names(forename, surname, full_name, expected):
 
 @pytest.mark.parametrize(
     ("raw", "expected"),
-    [("1980-02-03", "19800203"), ("1980-02", "19800200"), ("1980", "19800000"), ("03.02.1980", "19800203"), ("1900-01-01", None), ("soon", None),
+    [("1980-02-03", "19800203"), ("1980-02", "19800200"), ("1980", "19800000"), ("03.02.1980", "19800203"), ("1900-01-01", None),
+     ("soon", None),
      ("1980-02-03T00:00:00Z", "19800203"), ("", None), (None, None)],
 )  # fmt: skip
 def test_dates(raw, expected):
@@ -36,7 +38,13 @@ def test_dates(raw, expected):
 
 @pytest.mark.parametrize(
     ("raw", "expected"),
-    [("Jane.Doe+news@ACME.com", "jane.doe@acme.com"), ("j.a.n.e@googlemail.com", "jane@gmail.com"), ("test@test.com", None), ("nobody", None), ("x@localhost", None)],
+    [
+        ("Jane.Doe+news@ACME.com", "jane.doe@acme.com"),
+        ("j.a.n.e@googlemail.com", "jane@gmail.com"),
+        ("test@test.com", None),
+        ("nobody", None),
+        ("x@localhost", None),
+    ],
 )
 def test_mail_addresses(raw, expected):
     assert standardize.email(raw) == expected
@@ -50,7 +58,12 @@ def test_role_mailboxes_are_told_from_people():
 
 @pytest.mark.parametrize(
     ("raw", "expected"),
-    [("+44 113 200 0123", "4113200012"[0:0] + "1132000123"[-10:]), ("0000000000", None), ("12345", None), ("(030) 555-2368 ext 12", "0305552368")],
+    [
+        ("+44 113 200 0123", "4113200012"[0:0] + "1132000123"[-10:]),
+        ("0000000000", None),
+        ("12345", None),
+        ("(030) 555-2368 ext 12", "0305552368"),
+    ],
 )
 def test_telephone_numbers(raw, expected):
     found = standardize.phone(raw)
@@ -58,7 +71,9 @@ def test_telephone_numbers(raw, expected):
 
 
 def test_addresses_and_companies():
-    assert standardize.address("600 N. Leavitt Street", None, "60612-1234", "Chicago", None) == SEP.join(["600", "leavitt", "60612", "chicago"])
+    assert standardize.address("600 N. Leavitt Street", None, "60612-1234", "Chicago", None) == SEP.join(
+        ["600", "leavitt", "60612", "chicago"]
+    )
     assert standardize.address("27 Washington Oak Park IL 60302", None, None, None, None).split(SEP)[2] == "60302"
     assert standardize.organization("The Acme Holding Company, Inc.") == "acme"
     assert standardize.host("https://www.acme.com/about?x=1") == "acme.com"
@@ -67,7 +82,15 @@ def test_addresses_and_companies():
 
 @given(st.one_of(st.none(), st.text()))
 def test_no_text_breaks_a_standardiser(text):
-    for function in (standardize.date, standardize.email, standardize.phone, standardize.organization, standardize.host, standardize.plain, standardize.identifier):
+    for function in (
+        standardize.date,
+        standardize.email,
+        standardize.phone,
+        standardize.organization,
+        standardize.host,
+        standardize.plain,
+        standardize.identifier,
+    ):
         assert function(text) is None or function(text) != ""
     standardize.person_name(text, text, text)
     standardize.address(text, text, text, text, text)
@@ -75,6 +98,8 @@ def test_no_text_breaks_a_standardiser(text):
 
 def test_a_function_runs_once_per_distinct_value():
     calls = []
-    found = standardize.column([pa.chunked_array([["a", "b"], ["a", None]])], lambda value: calls.append(value) or (value.upper() if value else None))
+    found = standardize.column(
+        [pa.chunked_array([["a", "b"], ["a", None]])], lambda value: calls.append(value) or (value.upper() if value else None)
+    )
     assert found.to_pylist() == ["A", "B", "A", None]
     assert sorted(map(str, calls)) == ["None", "a", "b"]

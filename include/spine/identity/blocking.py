@@ -6,6 +6,7 @@ dropped and named. Which keys those are is decided when the model is learned, so
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,6 +21,7 @@ from spine.identity.standardize import SEP
 
 Array: TypeAlias = Any  # numpy arrays of many element types
 Coded = Mapping[str, tuple[Array, list[str]]]
+log = logging.getLogger(__name__)
 PAIRS_PER_RECORD = 6
 SMALL_BLOCK = 12
 LARGEST_BLOCK = 2_000
@@ -227,7 +229,7 @@ def rule_keys(rules: Sequence[Rule], coded: Coded, heavy: Sequence[Heavy] | None
             keys = parts[part] if keys is None else _combined(keys, parts[part])
         assert keys is not None
         if heavy is not None:
-            keys = _lightened(keys, parts[rule.split] if rule.split else None, heavy[number])
+            keys = _capped(rule, _lightened(keys, parts[rule.split] if rule.split else None, heavy[number]), coded)
         result.append(keys)
     return result
 
@@ -239,6 +241,17 @@ def _lightened(keys: Array, split: Array | None, heavy: Heavy) -> Array:
         light = np.concatenate([light, _combined(np.where(too_many, keys, 0), split)], axis=1)
     light = np.where(np.isin(light, np.asarray(heavy.dropped, dtype=np.int64)), 0, light)
     return light[:, light.any(axis=0)] if light.any() else light[:, :1]
+
+
+def _capped(rule: Rule, keys: Array, coded: Coded) -> Array:
+    """Drops keys that have become too common since the model was learned, and says so: time to learn anew."""
+    distinct, counts = np.unique(keys[keys != 0], return_counts=True)
+    overgrown = distinct[counts > 2 * LARGEST_BLOCK]
+    if not len(overgrown):
+        return keys
+    for name in _readable(rule, keys, overgrown.tolist(), coded):
+        log.warning("blocking key dropped, it has become too common since the weights were learned: %s", name)
+    return np.where(np.isin(keys, overgrown), 0, keys)
 
 
 def find_heavy(rules: Sequence[Rule], coded: Coded) -> list[Heavy]:

@@ -26,7 +26,7 @@ from spine.lake.reading import open_table
 from spine.lake.silver import arrow_type
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame, SparkSession
+    from pyspark.sql import SparkSession
 
 _MOMENT = pa.timestamp("us", "UTC")
 _IDENTITY = [("tenant_id", pa.string()), ("entity", pa.string())]
@@ -131,7 +131,7 @@ def read_rows(name: str, where: Sequence[tuple[str, str, Any]], without: Sequenc
     table = open_table(name)
     if table is None:
         return []
-    data = table.to_pyarrow_dataset(partitions=list(where))
+    data = table.to_pyarrow_dataset(file_pruning_predicate=list(where))
     condition: pads.Expression | None = None
     for column, _, value in where:
         term = pads.field(column) == value
@@ -197,7 +197,7 @@ def apply(spark: SparkSession, entity: Entity, entry: Entry) -> None:
                 if name in _KEYS or name == golden:
                     _merge(spark, entity, name, entry.staged[name])
                 else:
-                    _append(entity, name, entry)
+                    append(entity, name, entry)
     failpoint("resolve.before_applied")
     write_entry(entity.entity, Entry(**{**entry.__dict__, "status": "applied"}))
     _sweep(entity.entity, entry.staged)
@@ -225,7 +225,7 @@ def _merge(spark: SparkSession, entity: Entity, name: str, version: int) -> None
     delta_sql.merge(spark, table_uri(name), source, keys=keys, clauses=clauses, pruned=pruned)
 
 
-def _append(entity: Entity, name: str, entry: Entry) -> None:
+def append(entity: Entity, name: str, entry: Entry) -> None:
     """Rows that are only ever added: the run's number is the transaction, so a second time writes nothing."""
     from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
 
@@ -253,8 +253,3 @@ def versions(entity: Entity) -> dict[str, int]:
     """The version of each Gold table that exists."""
     names = [golden_table(entity), *SCHEMAS]
     return {name: table.version() for name in names if (table := open_table(name)) is not None}
-
-
-def frame(spark: SparkSession, name: str) -> DataFrame:
-    """A Gold table as a Spark frame."""
-    return spark.read.format("delta").load(table_uri(name))

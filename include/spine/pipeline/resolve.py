@@ -142,7 +142,7 @@ def _records(entity: Entity, tables: dict[str, DeltaTable], tenant: str) -> pa.T
     parts = []
     wanted = gold.golden_schema(entity)
     for name, table in tables.items():
-        data = table.to_pyarrow_dataset(partitions=[("tenant_id", "=", tenant)])
+        data = table.to_pyarrow_dataset(file_pruning_predicate=[("tenant_id", "=", tenant)])
         present = [column for column in (*_KEY, *entity.fields) if column in data.schema.names]
         with reading(name):
             # Kleene logic: a null `is_deleted` must not hide a record, so deleted ones are named and all others kept.

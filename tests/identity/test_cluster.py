@@ -1,0 +1,76 @@
+"""Components are divided where the evidence of all pairs speaks against one entity; exclusions always hold."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from spine.identity.cluster import cluster, components
+
+THRESHOLD = 2.5
+_PAIRS = st.tuples(st.integers(0, 9), st.integers(0, 9)).filter(lambda pair: pair[0] < pair[1])
+
+
+def _evidence(
+    weights: dict[tuple[int, int], float], excluded: set[tuple[int, int]] = frozenset()
+) -> Callable[..., tuple[np.ndarray, np.ndarray]]:
+    def evidence(left, right):
+        pairs = [(min(a, b), max(a, b)) for a, b in zip(left.tolist(), right.tolist(), strict=True)]
+        return np.asarray([weights.get(pair, -8.0) for pair in pairs]), np.asarray([pair in excluded for pair in pairs], dtype=bool)
+
+    return evidence
+
+
+def _labels(rows, weights, excluded=frozenset()):
+    strong = {pair: weight for pair, weight in weights.items() if weight >= THRESHOLD}
+    left, right = (np.asarray([pair[side] for pair in strong], dtype=np.int64) for side in (0, 1))
+    return cluster(rows, left, right, np.asarray(list(strong.values())), _evidence(weights, excluded), THRESHOLD)
+
+
+def test_two_groups_that_one_weak_bridge_holds_together_are_divided():
+    groups = {(0, 1): 9.0, (0, 2): 9.0, (1, 2): 9.0, (3, 4): 9.0, (3, 5): 9.0, (4, 5): 9.0}
+    found = _labels(6, groups | {(2, 3): 3.0})
+    assert found.label.tolist() == [0, 0, 0, 3, 3, 3]
+    assert found.weakest[0] == pytest.approx(1 / (1 + 2**-9))
+
+
+def test_a_record_that_most_others_support_stays():
+    assert _labels(3, {(0, 1): 9.0, (1, 2): 9.0, (0, 2): 1.0}).label.tolist() == [0, 0, 0]
+
+
+def test_exclusive_records_are_apart_and_the_one_between_them_stays_alone():
+    found = _labels(3, {(0, 1): 5.0, (1, 2): 5.0, (0, 2): 4.0}, {(0, 2)})
+    assert found.label.tolist() == [0, 1, 2]
+    assert found.ambiguous == {1}
+
+
+def test_the_clearly_better_candidate_wins():
+    found = _labels(3, {(0, 1): 20.0, (1, 2): 5.0}, {(0, 2)})
+    assert found.label.tolist() == [0, 0, 2]
+    assert not found.ambiguous
+
+
+def test_a_component_that_is_too_large_falls_apart_at_a_higher_threshold(monkeypatch):
+    from spine.identity import cluster as module
+
+    monkeypatch.setattr(module, "LARGEST", 3)
+    weights = {(0, 1): 9.0, (1, 2): 3.0, (2, 3): 9.0}
+    assert _labels(4, weights).label.tolist() == [0, 0, 2, 2]
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.dictionaries(_PAIRS, st.floats(-10, 20), max_size=30), st.sets(_PAIRS, max_size=6))
+def test_excluded_records_are_never_together_and_labels_are_first_members(weights, excluded):
+    found = _labels(10, weights, excluded)
+    assert all(found.label[one] != found.label[other] for one, other in excluded)
+    for row, label in enumerate(found.label.tolist()):
+        assert label <= row
+        assert found.label[label] == label
+
+
+def test_components_carry_their_first_row():
+    assert components(5, np.array([1, 3]), np.array([3, 4])).tolist() == [0, 1, 2, 1, 1]
