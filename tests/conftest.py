@@ -15,12 +15,15 @@ import orjson
 import psycopg
 import pyarrow as pa
 import pytest
-from deltalake import write_deltalake
+from deltalake import DeltaTable, write_deltalake
 
 from spine.control import embedded
 from spine.control.bootstrap import bootstrap
 from spine.control.database import Database
 from spine.core.entities import load_entity
+from spine.core.names import bronze_table
+from spine.lake.bronze import PARTITIONS
+from spine.lake.bronze import SCHEMA as BRONZE
 from spine.lake.paths import table_uri
 from spine.pipeline.gold_schema import shape_of
 
@@ -82,6 +85,39 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder.mkdir()
     monkeypatch.setenv("SPINE_HOME", str(folder))
     return folder
+
+
+@pytest.fixture(scope="session")
+def spark() -> Iterator[Any]:
+    """The one Spark session of the test run: a local JVM, or the server that SPARK_REMOTE names."""
+    from spine.lake.session import spark_session
+
+    session = spark_session("tests")
+    yield session
+    session.stop()
+
+
+@pytest.fixture
+def bronze(lake: str) -> Callable[..., None]:
+    """Appends rows to a Bronze table as extraction does; each row is its columns, `payload` as JSON values or raw text."""
+
+    def append(source: str, stream: str, rows: list[dict[str, Any]]) -> None:
+        common = {"tenant_id": "acme", "source": source, "stream": stream, "cursor": None, "op": "upsert", "schema_fingerprint": "f"}
+        common |= {"connection_id": f"ipai_connector_{source}", "run_id": "extract", "emitted_at": WHEN}
+        full = [common | row for row in rows]
+        for row in full:
+            row["emitted_date"] = row["emitted_at"].date()
+            row["payload"] = row["payload"] if isinstance(row["payload"], str) else orjson.dumps(row["payload"]).decode()
+        table = DeltaTable.create(
+            table_uri(bronze_table(source, stream)),
+            BRONZE,
+            mode="ignore",
+            partition_by=PARTITIONS,
+            configuration={"delta.enableChangeDataFeed": "true"},
+        )
+        write_deltalake(table, pa.Table.from_pylist(full, BRONZE), mode="append")
+
+    return append
 
 
 WHEN = dt.datetime(2026, 1, 31, 8, 15, tzinfo=dt.UTC)

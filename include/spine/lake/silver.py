@@ -29,6 +29,12 @@ PROPERTIES = {"delta.enableChangeDataFeed": "true", "delta.enableDeletionVectors
 # Files that compaction replaced may be vacuumed after a week; older changes are read from the table as it is.
 _CHANGES_KEPT = timedelta(days=6)
 _RECENT_COMMITS = 30
+# The order of versions; written out, since two structs are only comparable if their fields are nullable alike.
+_CURSORS = "coalesce(s.source_cursor, '') {} coalesce(t.source_cursor, '')"
+_NOT_OLDER = (
+    f"({_CURSORS.format('>')} OR ({_CURSORS.format('=')} AND (s.emitted_at > t.emitted_at"
+    " OR (s.emitted_at = t.emitted_at AND s.payload_hash >= t.payload_hash))))"
+)
 _SQL_TYPES = {"integer": "bigint", "decimal": "decimal(28,6)"}
 
 
@@ -179,17 +185,12 @@ def merge_silver(
     """
     columns = [*KEY, *entity.fields, *TAIL]
     kept = {name: f"CASE WHEN s.bare THEN t.{quoted(name)} ELSE s.{quoted(name)} END" for name in [*entity.fields, "custom_fields"]}
-    newer = f"{_version('s')} >= {_version('t')}"
     clauses = [
-        f"WHEN MATCHED AND s.removed AND {newer} THEN DELETE",
-        f"WHEN MATCHED AND {newer} THEN {set_columns(columns, kept)}",
+        f"WHEN MATCHED AND s.removed AND {_NOT_OLDER} THEN DELETE",
+        f"WHEN MATCHED AND {_NOT_OLDER} THEN {set_columns(columns, kept)}",
         f"WHEN NOT MATCHED AND NOT s.removed THEN {insert_columns(columns)}",
     ]
     merge(spark, uri, rows, keys=("tenant_id", "record_ref"), clauses=clauses, pruned={"tenant_id": tenants}, note=note)
-
-
-def _version(alias: str) -> str:
-    return f"struct(coalesce({alias}.source_cursor, ''), {alias}.emitted_at, {alias}.payload_hash)"
 
 
 def read_silver(spark: SparkSession, uri: str, version: int, columns: Sequence[str]) -> DataFrame:

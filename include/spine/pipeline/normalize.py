@@ -1,8 +1,8 @@
 """Bronze to Silver for one source: map, judge every row, let the gate judge the whole, then write quarantine and MERGE once per table.
 
 Safe to kill anywhere and to run again: a Silver commit holds its read position, quarantine rows are known by their hash, and a row that
-is there already is not written again. Counts: rows_in = published + unchanged + quarantined + superseded + filtered; an array that a mapping
-splits counts once per element.
+is there already is not written again. Counts: rows_in = published + unchanged + quarantined + superseded + filtered; an array that a
+mapping splits counts once per element.
 """
 
 from __future__ import annotations

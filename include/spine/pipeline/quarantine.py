@@ -62,7 +62,7 @@ def replay(spark: SparkSession, source: str, entity: str, ids: Sequence[str] | N
     """Put open rows (all, or those of `ids`) through the present mapping once more; doing it twice changes nothing more.
 
     A row that passes is MERGEd if it is the newest version of its record, and marked replayed; one that fails stays open with its present
-    reasons. Returns `replayed`, `still_open` and the counts of the MERGE. The rules for whole tables are not asked. Raises as `normalize` does.
+    reasons. Returns `replayed`, `still_open` and the counts of the MERGE. Rules for whole tables are not asked. Raises as `normalize` does.
     """
     table = _table(source, entity)
     job = Job(spark, load_source(source), load_entity(entity), run_id, now())

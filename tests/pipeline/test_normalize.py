@@ -1,0 +1,247 @@
+"""Bronze to Silver: newest version wins, bad rows are quarantined, the gate guards the table, a second run writes nothing."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from deltalake import DeltaTable
+
+from spine.control import ledger
+from spine.control.database import Database
+from spine.core.entities import load_entity
+from spine.core.errors import ConservationFailed, QualityFailed
+from spine.lake.paths import table_uri
+from spine.pipeline import normalize as module
+from spine.pipeline.normalize import normalize
+
+pytestmark = [pytest.mark.spark, pytest.mark.slow]
+Bronze = Callable[..., None]
+START = dt.datetime(2026, 1, 31, 8, tzinfo=dt.UTC)
+
+
+def contact(
+    number: int, cursor: int = 0, *, tenant: str = "acme", op: str = "upsert", payload: Any = None, **fields: Any
+) -> dict[str, Any]:
+    """A Bronze row of a Salesforce contact; `cursor` is the hour of its last change."""
+    body = {"Id": f"003{number}", "FirstName": "Ada", "LastName": f"Lee{number}", "Email": f"a{number}@b.org"} | fields
+    moment = f"2026-01-31T{cursor:02d}:00:00.000000Z"
+    return {
+        "tenant_id": tenant,
+        "record_id": f"003{number}",
+        "cursor": moment,
+        "emitted_at": START + dt.timedelta(hours=cursor),
+        "op": op,
+        "payload": body if payload is None else payload,
+    }
+
+
+def table(name: str = "salesforce_person") -> list[dict[str, Any]]:
+    return DeltaTable(table_uri(name)).to_pyarrow_table().sort_by([("tenant_id", "ascending"), ("record_ref", "ascending")]).to_pylist()
+
+
+def version(name: str = "salesforce_person") -> int:
+    return DeltaTable(table_uri(name)).version()
+
+
+def outcome(spark: Any, run_id: str, **options: Any) -> dict[str, Any]:
+    return normalize(spark, "salesforce", run_id, **options)["entities"]["person"]
+
+
+def counts(found: dict[str, Any]) -> tuple[int, ...]:
+    return tuple(found[name] for name in ("rows_in", "published", "unchanged", "quarantined", "superseded", "filtered", "deleted"))
+
+
+def test_a_run_is_incremental_and_a_second_one_writes_nothing(spark: Any, bronze: Bronze, home: Path) -> None:
+    assert counts(outcome(spark, "run0")) == (0, 0, 0, 0, 0, 0, 0)
+    bronze("salesforce", "contacts", [contact(1), contact(2), contact(2, 1, FirstName="Bob")])
+    first = outcome(spark, "run1")
+    assert counts(first) == (3, 2, 0, 0, 1, 0, 0)
+    assert (first["version"], first["silver_table"]) == (1, "salesforce_person")
+    assert [(row["given_name"], row["run_id"]) for row in table()] == [("Ada", "run1"), ("Bob", "run1")]
+    before = table()
+    assert counts(outcome(spark, "run2")) == (0, 0, 0, 0, 0, 0, 0)
+
+    bronze("salesforce", "contacts", [contact(1) | {"emitted_at": START + dt.timedelta(days=1)}])  # read again, as a lookback does
+    assert counts(outcome(spark, "run3")) == (1, 0, 1, 0, 0, 0, 0)
+    assert (version(), table()) == (1, before)
+
+    bronze("salesforce", "contacts", [contact(1, 2, FirstName="Eve"), contact(3)])
+    assert counts(outcome(spark, "run4")) == (3, 2, 0, 0, 1, 0, 0)
+    assert [(row["given_name"], row["run_id"]) for row in table()] == [("Eve", "run4"), ("Bob", "run1"), ("Ada", "run4")]
+
+    assert outcome(spark, "run5", renormalize=True)["published"] == 0
+    assert version() == 2
+
+
+def test_a_late_older_version_is_superseded(spark: Any, bronze: Bronze, home: Path) -> None:
+    bronze("salesforce", "contacts", [contact(1, 5, FirstName="New")])
+    outcome(spark, "run1")
+    bronze("salesforce", "contacts", [contact(1, 4, FirstName="Old") | {"emitted_at": START + dt.timedelta(days=9)}])
+    assert counts(outcome(spark, "run2")) == (1, 0, 0, 0, 1, 0, 0)
+    assert [row["given_name"] for row in table()] == ["New"]
+
+
+def test_deletes_mark_the_row_and_keep_its_values(spark: Any, bronze: Bronze, home: Path) -> None:
+    bronze("salesforce", "contacts", [contact(1), contact(2), contact(2, 1, op="delete", payload={"Id": "0032"})])
+    assert counts(outcome(spark, "run1")) == (3, 2, 0, 0, 1, 0, 1)
+    bronze("salesforce", "contacts", [contact(1, 1, op="delete", payload={}), contact(3, 1, op="delete", payload={})])
+    assert counts(outcome(spark, "run2")) == (2, 2, 0, 0, 0, 0, 2)
+    found = [(row["given_name"], row["is_deleted"], row["source_cursor"][11:13]) for row in table()]
+    assert found == [("Ada", True, "01"), ("Ada", True, "01"), (None, True, "01")]
+    bronze("salesforce", "contacts", [contact(1, 1, op="delete", payload={}), contact(2, 2, FirstName="Back")])
+    assert counts(outcome(spark, "run3")) == (2, 1, 1, 0, 0, 0, 0)
+    assert [(row["given_name"], row["is_deleted"]) for row in table()] == [("Ada", True), ("Back", False), (None, True)]
+
+
+@pytest.fixture
+def own_sources(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Writes a source `salesforce` with one stream `contacts` of the test's own making."""
+    folder = tmp_path / "sources"
+    folder.mkdir()
+    monkeypatch.setenv("SPINE_SOURCES", str(folder))
+
+    def declare(deletes: str = "soft_delete", fields: dict[str, Any] | None = None, **mapping: Any) -> None:
+        names = {"given_name": "FirstName", "family_name": "LastName", "email": "Email"} if fields is None else fields
+        stream = {
+            "name": "contacts",
+            "key": ["Id"],
+            "entity": "person",
+            "deletes": {"mode": deletes},
+            "mapping": {"fields": names, **mapping},
+        }
+        others = [stream | {"name": "leads"}]
+        content = {"source": "salesforce", "label": "S", "domain": "revops", "streams": [stream, *others]}
+        (folder / "salesforce.yaml").write_text(json.dumps(content))
+
+    return declare
+
+
+def test_hard_deletes_remove_and_ignored_deletes_do_nothing(spark: Any, bronze: Bronze, home: Path, own_sources: Any) -> None:
+    own_sources("ignore")
+    bronze("salesforce", "contacts", [contact(1), contact(2), contact(2, 1, op="delete")])
+    assert counts(outcome(spark, "run1")) == (3, 2, 0, 0, 0, 1, 0)
+    own_sources("hard_delete")
+    bronze("salesforce", "contacts", [contact(1, 2, op="delete"), contact(9, 1, op="delete")])
+    assert counts(outcome(spark, "run2")) == (2, 1, 1, 0, 0, 0, 1)
+    assert [row["record_id"] for row in table()] == ["0032"]
+
+
+def test_streams_of_one_entity_share_a_table_and_keep_their_own_positions(spark: Any, bronze: Bronze, home: Path, own_sources: Any) -> None:
+    own_sources(filters=[{"field": "LastName", "none_of": ["Lee7"]}])
+    bronze("salesforce", "contacts", [contact(1), contact(7)])
+    assert counts(outcome(spark, "run1")) == (2, 1, 0, 0, 0, 1, 0)
+    bronze("salesforce", "leads", [contact(1, FirstName="Lead")])
+    assert counts(outcome(spark, "run2")) == (1, 1, 0, 0, 0, 0, 0)
+    bronze("salesforce", "contacts", [contact(2)])
+    bronze("salesforce", "leads", [contact(2)])
+    assert counts(outcome(spark, "run3")) == (2, 2, 0, 0, 0, 0, 0)
+    refs = ["salesforce:contacts:0031", "salesforce:contacts:0032", "salesforce:leads:0031", "salesforce:leads:0032"]
+    assert [row["record_ref"] for row in table()] == refs
+
+
+def test_bad_rows_go_to_quarantine_with_every_reason_and_the_good_version_stays(spark: Any, bronze: Bronze, home: Path) -> None:
+    bronze("salesforce", "contacts", [contact(1)])
+    outcome(spark, "run1")
+    bad = contact(1, 1, Email="nobody", CreatedDate="yesterday")
+    bronze("salesforce", "contacts", [bad, contact(2, payload="{broken"), contact(3, payload={"_error": "no columns"}), contact(4)])
+    found = outcome(spark, "run2")
+    assert counts(found) == (4, 1, 0, 3, 0, 0, 0)
+    assert [(row["record_id"], row["email"]) for row in table()] == [("0031", "a1@b.org"), ("0034", "a4@b.org")]
+    rows = table("quarantine_salesforce_person")
+    assert [[reason["rule"] for reason in row["reasons"]] for row in rows] == [["type", "email_is_valid"], ["readable"], ["readable"]]
+    assert json.loads(rows[0]["payload"]) == bad["payload"]
+    assert rows[1]["payload"] == "{broken"
+    assert {(row["status"], row["run_id"]) for row in rows} == {("open", "run2")}
+    page = Path(found["validation"]["page"]).read_text()
+    assert "the e-mail is not an address" in page
+    assert "nobody" not in page
+
+    before = version("quarantine_salesforce_person")
+    bronze("salesforce", "contacts", [bad | {"emitted_at": START + dt.timedelta(days=1)}])
+    assert counts(outcome(spark, "run3")) == (1, 0, 0, 1, 0, 0, 0)
+    assert version("quarantine_salesforce_person") == before
+
+
+def test_the_gate_keeps_the_old_version_readable(spark: Any, bronze: Bronze, home: Path) -> None:
+    bronze("salesforce", "contacts", [contact(number) for number in range(3)])
+    outcome(spark, "run1")
+    bronze("salesforce", "contacts", [contact(number, 1, Email="bad") for number in range(60)])
+    bronze("salesforce", "accounts", [{"record_id": "001", "payload": {"Name": "Acme"}}])
+    with pytest.raises(QualityFailed, match=r"few_rows_quarantined: quarantined share is 1, allowed at most 0\.2") as caught:
+        outcome(spark, "run2")
+    assert version() == 1
+    assert not DeltaTable.is_deltatable(table_uri("quarantine_salesforce_person"))
+    assert "the e-mail is not an address" in Path(caught.value.where["page"]).read_text()
+    assert [row["name"] for row in table("salesforce_organization")] == ["Acme"]  # one entity's failure does not stop the others
+
+    bronze("salesforce", "contacts", [contact(number, 2) for number in range(300)])  # the next run sees both
+    assert outcome(spark, "run3")["quarantined"] == 60
+
+
+def test_two_tenants_with_the_same_ids_never_mix(spark: Any, bronze: Bronze, home: Path, database: Database) -> None:
+    rows = [contact(1), contact(1, tenant="north", FirstName="Nora"), contact(2, tenant="north", Email="wrong")]
+    bronze("salesforce", "contacts", rows)
+    found = outcome(spark, "run1", database=database)
+    assert counts(found) == (3, 2, 0, 1, 0, 0, 0)
+    assert [(row["tenant_id"], row["given_name"]) for row in table()] == [("acme", "Ada"), ("north", "Nora")]
+    pages = {tenant: Path(page).read_text() for tenant, page in found["validation"]["pages"].items()}
+    assert "the e-mail is not an address" not in pages["acme"]
+    assert "the e-mail is not an address" in pages["north"]
+
+    lines = {tenant: [vars(line) for line in ledger.check(database, tenant, "run1")] for tenant in ("acme", "north")}
+    common = {"layer": "silver", "table_name": "salesforce_person", "superseded": 0, "filtered": 0}
+    assert lines == {
+        "acme": [common | {"rows_in": 1, "published": 1, "quarantined": 0}],
+        "north": [common | {"rows_in": 2, "published": 1, "quarantined": 1}],
+    }
+
+
+def test_a_run_for_one_tenant_leaves_the_others_for_the_next(spark: Any, bronze: Bronze, home: Path) -> None:
+    bronze("salesforce", "contacts", [contact(1), contact(1, tenant="north")])
+    assert counts(outcome(spark, "run1", tenants=["north"])) == (1, 1, 0, 0, 0, 0, 0)
+    assert counts(outcome(spark, "run2")) == (2, 1, 1, 0, 0, 0, 0)
+    assert [row["run_id"] for row in table()] == ["run2", "run1"]
+
+
+def test_renormalize_applies_the_present_mapping_to_everything(spark: Any, bronze: Bronze, home: Path, own_sources: Any) -> None:
+    own_sources()
+    bronze("salesforce", "contacts", [contact(1), contact(1, 1, Title="Dr"), contact(2, Email="ada at b.org")])
+    outcome(spark, "run1")
+    assert [(row["employer"], json.loads(row["custom_fields"])) for row in table()] == [(None, {"Id": "0031", "Title": "Dr"})]
+    own_sources(fields={"given_name": "FirstName", "family_name": "LastName", "employer": "Title"}, version=2)
+    assert counts(outcome(spark, "run2")) == (0, 0, 0, 0, 0, 0, 0)
+    assert counts(outcome(spark, "run3", renormalize=True)) == (3, 2, 0, 0, 1, 0, 0)
+    found = [(row["employer"], row["email"], row["mapping_version"], row["run_id"]) for row in table()]
+    assert found == [("Dr", None, 2, "run3"), (None, None, 2, "run3")]
+    assert [row["status"] for row in table("quarantine_salesforce_person")] == ["replayed"]
+    before = version()
+    assert counts(outcome(spark, "run4", renormalize=True)) == (3, 0, 2, 0, 1, 0, 0)
+    assert version() == before
+
+
+def test_lost_rows_stop_the_run_before_anything_is_written(spark: Any, bronze: Bronze, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bronze("salesforce", "contacts", [contact(1), contact(2)])
+    honest = module.newest
+    monkeypatch.setattr(module, "newest", lambda rows, entity: honest(rows, entity).where("record_id <> '0032'"))
+    with pytest.raises(ConservationFailed, match="silver salesforce_person: 2 rows in, but 1 published"):
+        outcome(spark, "run1")
+    assert version() == 0
+
+
+def test_several_failures_are_told_together(spark: Any, bronze: Bronze, home: Path) -> None:
+    bronze("salesforce", "contacts", [contact(number, Email="bad") for number in range(60)])
+    bronze("salesforce", "accounts", [{"record_id": str(number), "payload": {}} for number in range(60)])
+    with pytest.raises(QualityFailed, match=r"organization: .* person: "):
+        outcome(spark, "run1")
+
+
+def test_silver_has_the_entity_fields_in_their_order(spark: Any, bronze: Bronze, home: Path) -> None:
+    bronze("salesforce", "contacts", [contact(1)])
+    outcome(spark, "run1")
+    names = [field.name for field in DeltaTable(table_uri("salesforce_person")).schema().fields]
+    assert names[6 : 6 + len(load_entity("person").fields)] == list(load_entity("person").fields)
