@@ -34,7 +34,7 @@ class Settings:
     batch_size: int = field(default_factory=lambda: min(5000, int(os.environ.get("SYNC_BATCH_SIZE", "1000"))))
     pool_size: int = field(default_factory=lambda: int(os.environ.get("CONNECTOR_POOL_SIZE", "10")))
     match_threshold: float = field(default_factory=lambda: float(os.environ.get("IDENTITY_MATCH_THRESHOLD", "0.85")))
-    flush_bytes: int = field(default_factory=lambda: int(os.environ.get("SPINE_FLUSH_BYTES", str(16 * 1024 * 1024))))
+    flush_bytes: int = field(default_factory=lambda: int(os.environ.get("SPINE_FLUSH_BYTES", str(8 * 1024 * 1024))))
     spark_master: str = field(default_factory=lambda: os.environ.get("SPINE_SPARK_MASTER", "local[2]"))
     spark_memory: str = field(default_factory=lambda: os.environ.get("SPINE_SPARK_MEMORY", "1g"))
     # Small jobs on few cores spend their time compiling: one compiler tier and one GC thread make them a third quicker.

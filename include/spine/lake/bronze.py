@@ -166,6 +166,7 @@ class BronzeWriter:
         progress = replace(self._pending, sequence=self._pending.sequence + 1, version=None)
         self.committed = self._pending = replace(progress, version=self._commit(progress))
         self._batches, self._buffered = [], 0
+        pa.default_memory_pool().release_unused()  # keeps the peak flat over a long stream
         failpoint("extract.after_page_commit")
         return True
 
