@@ -182,7 +182,7 @@ def write_entry(entity: str, entry: Entry) -> None:
     try:
         write_deltalake(
             table, pa.Table.from_pylist([row], _JOURNAL_SCHEMA), mode="append",
-            commit_properties=CommitProperties(app_transactions=[Transaction(app, version)], max_commit_retries=0),
+            commit_properties=CommitProperties(app_transactions=[Transaction(app, version)]),
         )  # fmt: skip
     except CommitFailedError as error:
         raise LakeError("another run wrote its journal at the same moment", hint="Run it again", entity=entity) from error

@@ -57,7 +57,8 @@ def resolve(spark: SparkSession, entity: str, run_id: str, *, relearn: bool = Fa
     inputs = {name: {"id": str(table.metadata().id), "version": table.version()} for name, table in sorted(tables.items())}
     rules = _rules(declared)
     fresh = last is None or last.rules != rules
-    if last is not None and last.inputs == inputs and not fresh and not (relearn and recovered is None):
+    finished = recovered is not None and last is not None and last.run_id == run_id
+    if last is not None and last.inputs == inputs and not fresh and (finished or not relearn):
         return _result(declared, recovered or {}, no_op=recovered is None)
     changed = _changed(tables, {} if last is None or fresh else last.inputs)
     run = Run(1 if last is None else last.number + 1, run_id, clock.now())
