@@ -16,7 +16,7 @@ ALLOWED = {
     "lake": LOW,
     "sources": LOW | {"http"},
     "control": LOW,
-    "normalize": LOW,
+    "normalize": LOW | {"lake"},
     "identity": LOW,
     "quality": LOW | {"lake"},
     "sandbox": LOW,

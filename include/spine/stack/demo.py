@@ -15,6 +15,7 @@ from typing import Annotated, Any
 import requests
 import typer
 from rich.console import Console
+from rich.markup import escape
 
 from spine.control import embedded
 from spine.control.bootstrap import ensure_analyst
@@ -47,18 +48,18 @@ _CHANGES = (
 
 def main(scale: Annotated[int, typer.Option(help="real persons in the sandbox's world; counts at the first start only")] = 1000) -> None:
     """Run the demo."""
-    console = Console(highlight=False)
+    console = Console(highlight=False, soft_wrap=True)
     started = time.monotonic()
 
     def say(line: str) -> None:
-        console.print(f"[dim]{time.monotonic() - started:5.0f} s[/]  {line}")
+        console.print(f"[dim]{time.monotonic() - started:5.0f} s[/]  {escape(line)}")
 
     try:
         problems = _run(console, say, scale)
     except SpineError as error:
-        console.print(f"[red]{error}[/]")
+        console.print(f"[red]{escape(str(error))}[/]")
         sys.exit(1)
-    say("[green]done[/]" if not problems else f"[red]not as it should be: {'; '.join(problems)}[/]")
+    say("done" if not problems else f"not as it should be: {'; '.join(problems)}")
     sys.exit(1 if problems else 0)
 
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 import psycopg
 import pyarrow as pa
 from deltalake import DeltaTable
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from spine.core.names import DEFAULT_TENANT
@@ -168,13 +170,12 @@ def _show_example(entity: str, example: dict[str, Any], console: Console) -> Non
     console.print(f"\n[bold]One golden {entity}[/]")
     for name, value in example.items():
         if name not in hidden and value is not None:
-            console.print(f"  {name:<18} {value}", highlight=False)
+            text = f"{value:.3f}" if isinstance(value, float) else f"{value:%Y-%m-%d %H:%M}" if isinstance(value, datetime) else str(value)
+            console.print(f"  {name:<18} {escape(text)}")
     console.print("  [dim]joined from[/]")
     for source in example["sources"]:
-        console.print(
-            f"    {source['source']}:{source['stream']}:{source['record_id']}  (confidence {source['confidence']:.3f})", highlight=False
-        )
+        console.print(f"    {source['source']}:{source['stream']}:{source['record_id']}  (confidence {source['confidence']:.3f})")
     console.print("  [dim]because[/]")
     for match in example["why"][:6]:
-        console.print(f"    {match['left_ref']} = {match['right_ref']}\n      {match['why']}", highlight=False)
+        console.print(f"    {match['left_ref']} = {match['right_ref']}\n      {escape(match['why'])}")
     console.print()
