@@ -13,6 +13,7 @@ from uuid import uuid4
 
 from spine.core.errors import LakeError
 from spine.lake.paths import storage_options
+from spine.lake.session import fit_to
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable
@@ -70,6 +71,7 @@ def merge(
     `clauses` are the WHEN parts. `pruned` gives the values that partition columns can have, so that other partitions are not read.
     A MERGE always commits, also without a change: call it with rows that change something. Raises LakeError on a conflicting writer.
     """
+    fit_to(spark, row_count(uri))
     view = f"merge_{uuid4().hex}"
     source.createOrReplaceTempView(view)
     joined = [f"t.{quoted(key)} = s.{quoted(key)}" for key in keys]
@@ -123,6 +125,14 @@ def open_table(uri: str) -> DeltaTable | None:
         return DeltaTable(uri, storage_options=storage_options())
     except TableNotFoundError:
         return None
+
+
+def row_count(uri: str) -> int:
+    """Rows of a table as its log says, without reading it; 0 if there is none."""
+    import pyarrow as pa
+
+    table = open_table(uri)
+    return 0 if table is None else sum(pa.table(table.get_add_actions()).column("num_records").to_pylist())
 
 
 def notes(table: DeltaTable, limit: int | None = None) -> Iterator[dict[str, Any]]:

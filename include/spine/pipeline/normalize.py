@@ -20,8 +20,9 @@ from spine.core.errors import ConservationFailed, QualityFailed, SpineError
 from spine.core.failpoints import failpoint
 from spine.core.names import bronze_table, quarantine_table, silver_table
 from spine.lake import quarantine, silver
-from spine.lake.delta_sql import open_table
+from spine.lake.delta_sql import open_table, row_count
 from spine.lake.paths import table_uri
+from spine.lake.session import fit_to
 from spine.lake.silver import Position
 from spine.normalize.staging import Plan, canonical, judged, newest, parts
 from spine.quality import gate
@@ -113,6 +114,7 @@ def normalize_entity(job: Job) -> dict[str, Any]:
     if not due:
         return _nothing(job, table.version() if table else None)
     gate.warm_up()
+    fit_to(job.spark, sum(row_count(uri) for uri in (job.silver, *(table_uri(bronze_table(job.source.source, name)) for name in due))))
     bronze = {}
     for stream, head in due.items():
         rows = silver.read_bronze(
