@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from spine.lake.delta_sql import insert_columns, merge, open_table, set_columns
+from spine.lake.delta_sql import conflicts, merge, open_table, set_columns
 from spine.lake.paths import storage_options
 
 if TYPE_CHECKING:
@@ -49,23 +49,34 @@ def settle(spark: SparkSession, uri: str, judged: DataFrame, run_id: str, moment
     from pyspark.sql import functions as F
 
     _ensure(uri)
-    known = spark.read.format("delta").load(uri).select(
-        "tenant_id", "quarantine_id", F.col("status").alias("known_status"), F.col("reasons").alias("known_reasons")
-    )  # fmt: skip
-    once = judged.where("NOT bad OR outcome = 'quarantined'").dropDuplicates(["tenant_id", "quarantine_id"])
-    rows = once.join(known, ["tenant_id", "quarantine_id"], "left")
-    reopened = F.col("known_status").isNull() | (F.col("known_status") != OPEN) | (F.col("known_reasons") != F.col("reasons"))
-    pending = rows.where((F.col("bad") & reopened) | (~F.col("bad") & (F.col("known_status") == OPEN)))
+    pending = _pending(judged, spark.read.format("delta").load(uri))
+    known = F.col("known_status").isNotNull()
+    added, changed = pending.agg(F.count_if(~known), F.count_if(known)).collect()[0]
     own = {
         "run_id": F.lit(run_id),
         "quarantined_at": F.lit(moment),
         "status": F.when(F.col("bad"), OPEN).otherwise(REPLAYED),
         "replayed_at": F.when(~F.col("bad"), F.lit(moment)),
     }
-    source = pending.select(*[own.get(name, F.col(name)).alias(name) for name in COLUMNS])
-    if source.isEmpty():
-        return
-    kept = ("reasons", "mapping_version", "run_id", "status", "replayed_at")
-    passed = {"reasons": f"CASE WHEN s.status = '{REPLAYED}' THEN t.reasons ELSE s.reasons END"}
-    clauses = [f"WHEN MATCHED THEN {set_columns(kept, passed)}", f"WHEN NOT MATCHED THEN {insert_columns(COLUMNS)}"]
-    merge(spark, uri, source, keys=("tenant_id", "quarantine_id"), clauses=clauses, pruned={"tenant_id": tenants})
+    columns = [own.get(name, F.col(name)).alias(name) for name in COLUMNS]
+    if added:  # an append is one Spark job, a MERGE four
+        with conflicts(uri):
+            pending.where(~known).select(*columns).write.format("delta").mode("append").save(uri)
+    if changed:
+        passed = {"reasons": f"CASE WHEN s.status = '{REPLAYED}' THEN t.reasons ELSE s.reasons END"}
+        update = set_columns(("reasons", "mapping_version", "run_id", "status", "replayed_at"), passed)
+        rows = pending.where(known).select(*columns)
+        merge(spark, uri, rows, keys=("tenant_id", "quarantine_id"), clauses=[f"WHEN MATCHED THEN {update}"], pruned={"tenant_id": tenants})
+
+
+def _pending(judged: DataFrame, present: DataFrame) -> DataFrame:
+    """The judged rows of which the table does not say what it should, with `known_status` (null if it does not have them)."""
+    from pyspark.sql import functions as F
+
+    known = present.select(
+        "tenant_id", "quarantine_id", F.col("status").alias("known_status"), F.col("reasons").alias("known_reasons")
+    )  # fmt: skip
+    once = judged.where("NOT bad OR outcome = 'quarantined'").dropDuplicates(["tenant_id", "quarantine_id"])
+    rows = once.join(known, ["tenant_id", "quarantine_id"], "left")
+    reopened = F.col("known_status").isNull() | (F.col("known_status") != OPEN) | (F.col("known_reasons") != F.col("reasons"))
+    return rows.where((F.col("bad") & reopened) | (~F.col("bad") & (F.col("known_status") == OPEN)))

@@ -18,7 +18,17 @@ from spine.normalize.compile import REASON_TYPE, cast_problems, compile_mapping,
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
 
+# Columns are named rather than asked for: on a Connect client each question is a round trip to the server.
 ENVELOPE = ("tenant_id", "source", "stream", "record_id", "connection_id", "emitted_at", "cursor", "op", "payload")
+_CANONICAL = (
+    "tenant_id", "source", "stream", "record_id", "connection_id", "emitted_at", "op", "payload", "source_cursor", "record_ref",
+    "custom_fields", "is_deleted", "empty_delete", "fields",
+)  # fmt: skip
+_JUDGED = (
+    "tenant_id", "source", "stream", "record_id", "connection_id", "emitted_at", "op", "payload", "source_cursor", "record_ref",
+    "is_deleted", "empty_delete", "quarantine_id", "reasons", "filtered", "hard_delete", "mapping_version", "bad", "payload_hash", "key",
+    "place",
+)  # fmt: skip
 UNREADABLE, NO_KEY = "readable", "key"
 UNREADABLE_TEXT = "the record could not be read"
 NOT_JSON_TEXT = "the payload is not a JSON object"
@@ -83,7 +93,7 @@ def canonical(rows: DataFrame, plan: Plan, rules: Callable[[Callable[[str], Colu
     no_key = F.when(F.col("record_id").isNull() | (F.trim("record_id") == ""), F.array(reason(NO_KEY, None, NO_KEY_TEXT)))
     filtered = F.when(F.col("is_deleted"), F.lit(plan.deletes == "ignore")).otherwise(readable.isNull() & ~F.col("kept"))
     return staged.select(
-        *[name for name in staged.columns if name not in ("document", "texts", "kept")],
+        *_CANONICAL,
         F.sha2(F.concat_ws("\x1f", *identity), 256).alias("quarantine_id"),
         F.coalesce(no_key, found).alias("reasons"),
         filtered.alias("filtered"),
@@ -127,7 +137,7 @@ def newest(rows: DataFrame, entity: Entity) -> DataFrame:
     content = F.expr(row_hash([f"fields.`{name}`" for name in entity.fields] + ["custom_fields", "is_deleted"]))
     emptied = F.xxhash64(F.lit("deleted"), F.col("payload_hash"), F.col("mapping_version"))
     return rows.select(
-        *[name for name in rows.columns if name not in ("fields", "custom_fields", "known")],
+        *_JUDGED,
         F.when(F.col("empty_delete"), emptied).otherwise(content).alias("row_hash"),
         (F.col("empty_delete") & F.col("known").isNull()).alias("bare"),
         F.coalesce("known.fields", "fields").alias("fields"),
