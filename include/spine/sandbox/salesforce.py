@@ -29,7 +29,7 @@ _BATCH = 2000
 _LOCATORS = 50
 _SYSTEM = "Id IsDeleted CreatedDate LastModifiedDate SystemModstamp"
 _FIELDS = {
-    "Contact": f"{_SYSTEM} AccountId LastName FirstName Name Email Phone Title Birthdate "
+    "Contact": f"{_SYSTEM} AccountId LastName FirstName Name Email Phone Title Birthdate HasOptedOutOfEmail "
     "MailingStreet MailingCity MailingState MailingPostalCode MailingCountry",
     "Account": f"{_SYSTEM} Name Phone Website Industry AnnualRevenue BillingStreet BillingCity BillingState "
     "BillingPostalCode BillingCountry",
@@ -91,6 +91,7 @@ def _contact(world: World, table: Table, slot: int) -> dict[str, Any]:
         "Phone": person.phone or None,
         "Title": person.title or None,
         "Birthdate": None,
+        "HasOptedOutOfEmail": slot % 23 == 0,
         "MailingStreet": person.street or None,
         "MailingCity": person.city or None,
         "MailingState": person.state or None,
