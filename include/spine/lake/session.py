@@ -37,7 +37,7 @@ SESSION_CONF = {
 
 # Below this many rows, compiling a query's code costs more than it saves: on two cores and 1,700 rows a source's normalisation took
 # 13 s of processor time compiled and 5 s interpreted. Above it, the settings are Spark's own again.
-SMALL_ROWS = 100_000
+SMALL_ROWS = 10_000
 _INTERPRETED = {"spark.sql.codegen.wholeStage": "false", "spark.sql.codegen.factoryMode": "NO_CODEGEN", "spark.sql.shuffle.partitions": "1"}
 _COMPILED = {
     "spark.sql.codegen.wholeStage": "true",
