@@ -180,10 +180,11 @@ def _publish(job: Job, staged: Staged, positions: dict[str, Position], past: lis
     if settled:
         quarantine.settle(job.spark, job.quarantine, staged.rows, job.run_id, job.moment, tenants)
     failpoint("normalize.after_quarantine")
-    publish_rows(job, staged.rows, found, silver.note_of(positions, {profile.tenant_id: profile.staged for profile in found}, job.run_id))
+    # Before the MERGE, since the retry of a run that died after it finds nothing left to count.
     if job.database is not None:
         for profile in found:
             ledger.record(job.database, profile.tenant_id, job.run_id, ledger_line(job, profile))
+    publish_rows(job, staged.rows, found, silver.note_of(positions, {profile.tenant_id: profile.staged for profile in found}, job.run_id))
     return result(job, found) | {"validation": validation}
 
 
