@@ -27,7 +27,8 @@ RUN_COLUMNS = ("emitted_at", "updated_at", "run_id")
 
 @dataclass(frozen=True)
 class Case:
-    """A failure of one source's contacts. `code`: how the first run fails; `again`: whether another run is needed to have all."""
+    """A failure of one source's contacts. `code`: how the first run fails; `again`: whether another run is needed to have all;
+    `apart`: columns that rightly differ."""
 
     tenant: str
     source: str
@@ -35,6 +36,7 @@ class Case:
     settings: dict[str, Any] = field(default_factory=dict)
     code: str = ""
     again: bool = False
+    apart: tuple[str, ...] = ()
 
 
 PASSING = {
@@ -46,7 +48,13 @@ PASSING = {
 CASES = [
     *(Case(f"{source[:3]}-{word}", source, *fault) for source in ("salesforce", "hubspot") for word, fault in PASSING.items()),
     Case("sal-expired", "salesforce", "expire_tokens", {"nth": 2}),
-    Case("sal-retyped", "salesforce", "schema_change", {"field": "LastModifiedDate", "change": "type", "nth": 2}),
+    Case(
+        "sal-retyped",
+        "salesforce",
+        "schema_change",
+        {"field": "LastModifiedDate", "change": "type", "nth": 2},
+        apart=("payload_hash", "row_hash", "custom_fields"),  # the payload is kept as it came
+    ),
     Case("sal-late", "salesforce", "late_commit", {"nth": 2, "rows": 3, "lag": 120}, again=True),
     Case("sal-daily", "salesforce", "request_limit", {"nth": 3}, "CONNECTOR_RATE_LIMITED"),
     Case("hub-daily", "hubspot", "request_limit", {"nth": 3}, "CONNECTOR_RATE_LIMITED"),
@@ -133,10 +141,10 @@ def mend(world, case) -> None:
     Breaker(database, case.tenant, connection).success()  # as after the minute for which it stays open
 
 
-def silver(rows, tenant) -> dict[str, dict[str, Any]]:
+def silver(rows, tenant, apart=()) -> dict[str, dict[str, Any]]:
     kept = [row for row in rows if row["tenant_id"] == tenant]
     assert len({row["record_ref"] for row in kept}) == len(kept)
-    return {row["record_ref"]: {name: value for name, value in row.items() if name not in RUN_COLUMNS} for row in kept}
+    return {row["record_ref"]: {name: value for name, value in row.items() if name not in (*RUN_COLUMNS, *apart)} for row in kept}
 
 
 @each_case
@@ -148,9 +156,9 @@ def test_the_first_run_recovers_or_fails_with_its_code(rough, case):
 
 @each_case
 def test_silver_ends_as_after_an_undisturbed_run(rough, calm, case):
-    wanted = silver(calm.table(f"{case.source}_person"), case.tenant)
+    found, wanted = (silver(world.table(f"{case.source}_person"), case.tenant, case.apart) for world in (rough.world, calm))
     assert len(wanted) > 300
-    assert silver(rough.world.table(f"{case.source}_person"), case.tenant) == wanted
+    assert found == wanted
 
 
 @each_failing
