@@ -24,6 +24,13 @@ from spine.quality.gate import Judgement
 from spine.quality.profile import Profile
 from spine.quality.rules import row_rules
 
+# What every entity is judged by, whatever its own rules.
+_GENERAL = {
+    "readable": "the record could not be read; its own reason is in quarantine",
+    "key": "the record has no id",
+    "type": "the value does not convert to the field's type",
+}
+
 
 @dataclass(frozen=True)
 class Verdict:
@@ -40,7 +47,7 @@ class Verdict:
 
     def as_dict(self, entity: Entity) -> dict[str, Any]:
         """JSON-ready values of this tenant alone."""
-        texts = {rule.name: rule.reason for rule in row_rules(entity)}
+        texts = _GENERAL | {rule.name: rule.reason for rule in row_rules(entity)}
         return {
             "tenant_id": self.profile.tenant_id,
             "passed": not self.errors,
