@@ -27,7 +27,7 @@ from spine.control import ledger, runs
 from spine.core.settings import PROJECT, settings
 from spine.stack import connect, processes
 
-pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.spark, pytest.mark.postgres]
+pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.spark, pytest.mark.postgres, pytest.mark.timeout(1200)]
 TENANT = "mill"
 STREAMS = {"hubspot": ["contacts"], "people_files": ["people"]}
 # The moments at which a process did something are those of another process here. All else must be the same, run ids included,
