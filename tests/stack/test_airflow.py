@@ -55,9 +55,3 @@ def test_a_stack_that_never_ran_is_stopped_and_says_so(home: Path) -> None:
     supervisor.down(lambda line: None)
     with pytest.raises(StackFailed, match="make up"):
         supervisor.running_environment()
-
-
-def test_the_pool_is_the_one_that_tasks_wait_for() -> None:
-    from spine.dagkit.policies import POOL
-
-    assert supervisor.POOL == POOL

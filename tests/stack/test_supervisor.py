@@ -13,6 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from spine.core.names import CONNECTOR_POOL
 from spine.core.settings import PROJECT
 from spine.stack import airflow, connect, processes, supervisor
 
@@ -58,7 +59,7 @@ def test_up_mends_what_died_and_down_leaves_nothing(stack_home: Path) -> None:
 
     api = airflow.api()
     assert {c["connection_id"] for c in api.listed("/connections", "connections")} >= {"spark_default", "spine_postgres", "spine_lake"}
-    assert [pool["slots"] for pool in api.listed("/pools", "pools") if pool["name"] == supervisor.POOL] == [10]
+    assert [pool["slots"] for pool in api.listed("/pools", "pools") if pool["name"] == CONNECTOR_POOL] == [10]
 
     answer = subprocess.run(
         [sys.executable, "-c", "from spine.lake.session import spark_session; print(spark_session('t').range(7).count())"],

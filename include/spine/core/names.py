@@ -12,6 +12,7 @@ from spine.core.errors import ConfigError
 
 DEFAULT_TENANT = "default"
 CONNECTION_PREFIX = "ipai_connector_"
+CONNECTOR_POOL = "spine_connectors"
 _WORD = re.compile(r"^[a-z][a-z0-9]*(_[a-z0-9]+)*$")
 _TENANT = re.compile(r"^[a-z][a-z0-9-]{0,39}$")
 

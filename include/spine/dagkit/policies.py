@@ -13,7 +13,6 @@ from airflow.sdk.definitions.retry_policy import RetryDecision
 
 from spine.core import errors
 
-POOL = "spine_connectors"
 _JITTER = random.SystemRandom()
 
 

@@ -8,9 +8,9 @@ from typing import Any
 from airflow.sdk import DAG, Asset, CronDataIntervalTimetable, Param, TriggerRule, get_current_context, task
 
 from spine.core.errors import RunFailed
-from spine.core.names import silver_asset
+from spine.core.names import CONNECTOR_POOL, silver_asset
 from spine.dagkit.docs import sync_doc
-from spine.dagkit.policies import POOL, deadline, default_args
+from spine.dagkit.policies import deadline, default_args
 from spine.dagkit.spark import SpineSparkOperator
 from spine.sources.spec import Source
 
@@ -64,7 +64,7 @@ def build_sync_dag(source: Source) -> DAG:
         deadline=deadline(source.tier),
     ) as dag:
         planned = _plan.override(task_id="plan")(source.source)
-        extracted = _extract.override(task_id="extract", pool=POOL).expand(work=planned)
+        extracted = _extract.override(task_id="extract", pool=CONNECTOR_POOL).expand(work=planned)
         normalized = SpineSparkOperator(
             task_id="normalize",
             job="normalize",

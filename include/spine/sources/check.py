@@ -50,17 +50,20 @@ def matched_entities() -> list[Entity]:
     return found
 
 
-def sources_of(entity: str) -> list[str]:
-    """The readable sources that feed an entity."""
+def readable_sources() -> list[Source]:
+    """The sources whose declarations can be read."""
     found = []
     for name in source_names():
         try:
-            source = load_source(name)
+            found.append(load_source(name))
         except ConfigError:
             continue
-        if entity in source.entities:
-            found.append(name)
     return found
+
+
+def sources_of(entity: str) -> list[str]:
+    """The readable sources that feed an entity."""
+    return [source.source for source in readable_sources() if entity in source.entities]
 
 
 def _check_mappings(source: Source) -> None:

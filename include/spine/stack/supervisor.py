@@ -17,11 +17,12 @@ from dataclasses import dataclass
 from spine.control import embedded
 from spine.control.bootstrap import bootstrap
 from spine.core.errors import StackFailed
+from spine.core.names import CONNECTOR_POOL
 from spine.core.settings import settings
+from spine.sources.check import matched_entities, readable_sources
 from spine.stack import airflow, connect, processes
 
 Progress = Callable[[str], None]
-POOL = "spine_connectors"  # the name in spine.dagkit.policies, whose import would cost seconds
 SANDBOX = "sandbox"
 SANDBOX_PORT = 8765
 
@@ -66,6 +67,7 @@ def up(progress: Progress = print, *, sandbox: bool = True, scale: int = 1000, t
             ready("sandbox")
         airflow.wait()
         _furnish(server)
+        _wait_for_dags(timeout=120)
         ready("Airflow")
     return Stack(airflow.url(), sandbox_url(), connect.url(), spine_postgres, time.monotonic() - began)
 
@@ -136,7 +138,7 @@ def _api_port() -> int:
 def _furnish(server: embedded.EmbeddedPostgres) -> None:
     """The pool and the three Connections that the DAGs expect; repeated at every start, since addresses may have changed."""
     api = airflow.api()
-    api.put_pool(POOL, settings().pool_size, "At most this many connector tasks at once (CONNECTOR_POOL_SIZE)")
+    api.put_pool(CONNECTOR_POOL, settings().pool_size, "At most this many connector tasks at once (CONNECTOR_POOL_SIZE)")
     spark = processes.recorded(connect.NAME)
     api.put_connection(
         "spark_default",
@@ -156,6 +158,16 @@ def _furnish(server: embedded.EmbeddedPostgres) -> None:
     api.put_connection(
         "spine_lake", "generic", host=settings().lake, description="The lake: a folder, or s3://… with keys in login and password"
     )
+
+
+def _wait_for_dags(timeout: float) -> None:
+    """Wait until Airflow has read every DAG that the declarations make. Raises StackFailed, naming those that are missing."""
+    wanted = {f"sync_{source.source}" for source in readable_sources()} | {f"resolve_{entity.entity}" for entity in matched_entities()}
+    deadline = time.monotonic() + timeout
+    while missing := (wanted | {"maintain_lake"}) - set(airflow.api().dag_ids()):
+        if time.monotonic() > deadline:
+            raise StackFailed(f"Airflow has not read {', '.join(sorted(missing))}", hint="Look at the import errors in the UI")
+        time.sleep(0.5)
 
 
 @contextmanager

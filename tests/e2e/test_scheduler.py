@@ -1,0 +1,223 @@
+"""In the real scheduler: a scheduled run, a triggered run, a backfill over three days, and what they leave behind.
+
+One stack for the module: PostgreSQL, Spark Connect, the sandbox and Airflow's four components in a home of their own.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import orjson
+import pyarrow.compute as pc
+import pytest
+import requests
+from deltalake import DeltaTable
+
+from spine.core import clock
+from spine.core.settings import PROJECT, settings
+from spine.lake.catalog import table_exists
+from spine.stack import airflow, connect, supervisor
+from spine.stack.follow import Follower
+from spine.stack.rest import FINISHED, AirflowApi
+from spine.stack.supervisor import Stack
+from spine.stack.vendors import introduce
+
+pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.airflow, pytest.mark.timeout(900)]
+DAG = "sync_salesforce"
+CURSOR = "spine.cursor.ipai_connector_salesforce.contacts"
+
+
+@dataclass(frozen=True)
+class Running:
+    """A running stack and its API."""
+
+    stack: Stack
+    api: AirflowApi
+
+    def cursor(self) -> str:
+        return str(self.api.call("GET", f"/variables/{CURSOR}")["value"])
+
+    def bronze(self, run_id: str) -> list[dict[str, object]]:
+        table = DeltaTable(f"{settings().lake}/raw_salesforce_contacts").to_pyarrow_table()
+        return table.filter(pc.equal(table["run_id"], run_id)).to_pylist()
+
+    def follow(self, dag_id: str, run_id: str) -> None:
+        Follower(self.api, print).syncs({dag_id: run_id}, time.monotonic() + 420)
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    home = tmp_path_factory.mktemp("home")
+    with pytest.MonkeyPatch.context() as patch:
+        jars = settings().jars
+        patch.setenv("SPINE_HOME", str(home))
+        patch.setenv("SPINE_LAKE", str(home / "lake"))
+        patch.setenv("SPINE_SOURCES", str(daily_salesforce(home)))
+        (home / "jars").symlink_to(jars)
+        try:
+            stack = supervisor.up(print, scale=120, tenants="default")
+            api = airflow.api()
+            introduce(api, stack.sandbox_url, home / "sandbox" / "drop", ["default"])
+            yield Running(stack, api)
+        finally:
+            supervisor.down(print)
+
+
+def daily_salesforce(home: Path) -> Path:
+    """The project's sources, with a day as Salesforce's interval so that three intervals are three days."""
+    folder = home / "sources"
+    folder.mkdir()
+    for path in (PROJECT / "include" / "sources").glob("*.yaml"):
+        text = path.read_text()
+        if path.stem == "salesforce":
+            text = text.replace("tier: critical", 'tier: critical\nschedule: "0 0 * * *"')
+        (folder / path.name).write_text(text)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def scheduled(running: Running) -> str:
+    """The run that the scheduler starts by itself as soon as the DAG is unpaused."""
+    running.api.pause("resolve_person", paused=False)
+    running.api.pause(DAG, paused=False)
+    deadline = time.monotonic() + 60
+    while not (runs := running.api.runs(DAG)):
+        assert time.monotonic() < deadline, "the scheduler started no run"
+        time.sleep(0.5)
+    assert runs[0]["run_type"] == "scheduled"
+    run_id = str(runs[0]["dag_run_id"])
+    running.follow(DAG, run_id)
+    return run_id
+
+
+def test_airflow_reads_every_dag_file_without_an_error(running: Running) -> None:
+    assert running.api.import_errors() == []
+    assert {"sync_salesforce", "sync_hubspot", "sync_people_files", "resolve_person", "resolve_organization", "maintain_lake"} <= set(
+        running.api.dag_ids()
+    )
+
+
+def test_a_scheduled_run_reads_everything_and_sets_the_cursor(running: Running, scheduled: str) -> None:
+    assert running.api.run(DAG, scheduled)["state"] == "success"
+    rows = running.bronze(scheduled)
+    assert len(rows) == len({row["record_id"] for row in rows}) == 120
+    assert orjson.loads(running.cursor())["value"] == max(str(row["cursor"]) for row in rows)
+
+
+def test_mapped_tasks_are_labelled_by_tenant_and_stream(running: Running, scheduled: str) -> None:
+    labels = {task["rendered_map_index"] for task in running.api.task_instances(DAG, scheduled) if task["task_id"] == "extract"}
+    assert labels == {"default · contacts", "default · accounts", "default · opportunities"}
+
+
+def test_silver_wakes_the_resolver_and_gold_follows(running: Running, scheduled: str) -> None:
+    Follower(running.api, print).resolves(["resolve_person"], datetime.now(UTC) - timedelta(hours=1), time.monotonic() + 300)
+    run = running.api.runs("resolve_person")[0]
+    assert run["run_type"] == "asset_triggered"
+    assert run["state"] == "success"
+    assert table_exists("gold_party_person")
+
+
+def test_a_task_links_to_its_validation_and_its_tables(running: Running, scheduled: str) -> None:
+    links = running.api.call("GET", f"/dags/{DAG}/dagRuns/{scheduled.replace('+', '%2B')}/taskInstances/normalize/links")["extra_links"]
+    assert links["Tables"] == "/spine/tables?name=salesforce_opportunity&name=salesforce_organization&name=salesforce_person"
+    page = requests.get(running.stack.airflow_url + links["Validation"], headers=login(running), timeout=30)
+    assert page.status_code == 200
+    assert "salesforce_person" in page.text
+    assert "passed" in page.text
+
+
+def test_pages_need_a_login(running: Running) -> None:
+    assert requests.get(f"{running.stack.airflow_url}/spine/tables", timeout=30).status_code == 401
+    assert requests.get(f"{running.stack.airflow_url}/spine/tables", headers=login(running), timeout=30).status_code == 200
+
+
+def test_the_plugin_is_whole(running: Running) -> None:
+    plugins = {plugin["name"]: plugin for plugin in running.api.call("GET", "/plugins")["plugins"]}
+    assert len(plugins["spine"]["external_views"]) == 2
+    assert running.api.call("GET", "/plugins/importErrors")["import_errors"] == []
+
+
+def test_a_triggered_run_reads_only_what_changed(running: Running, scheduled: str) -> None:
+    sandbox = running.stack.sandbox_url
+    body = {"source": "salesforce", "stream": "contacts", "tenant": "default", "changed": 5, "created": 2, "deleted": 0}
+    assert requests.post(f"{sandbox}/_sandbox/advance", json=body, timeout=30).ok
+    before = running.cursor()
+    run_id = running.api.trigger(DAG, {"mode": "incremental", "streams": ["contacts"]})
+    running.follow(DAG, run_id)
+    lookback = clock.parse(orjson.loads(before)["value"]) - timedelta(minutes=10)
+    assert all(clock.parse(str(row["cursor"])) >= lookback for row in running.bronze(run_id))
+    assert 7 <= len(running.bronze(run_id)) < 60
+    assert running.cursor() > before
+
+
+def test_a_wrong_parameter_is_refused_by_the_form(running: Running) -> None:
+    answer = requests.post(
+        f"{running.stack.airflow_url}/api/v2/dags/{DAG}/dagRuns",
+        json={"logical_date": None, "conf": {"mode": "everything"}},
+        headers=login(running),
+        timeout=30,
+    )
+    assert answer.status_code == 400
+    assert "mode" in answer.text
+
+
+def test_a_dry_run_writes_nothing(running: Running, scheduled: str) -> None:
+    before = running.cursor()
+    run_id = running.api.trigger(DAG, {"mode": "full", "streams": ["contacts"], "dry_run": True})
+    running.follow(DAG, run_id)
+    states = {task["task_id"]: task["state"] for task in running.api.task_instances(DAG, run_id)}
+    assert states["normalize"] == "skipped"
+    assert states["close"] == "success"
+    assert running.bronze(run_id) == []
+    assert running.cursor() == before
+
+
+def test_a_backfill_reads_exactly_its_days_and_leaves_the_cursor(running: Running, scheduled: str) -> None:
+    before = running.cursor()
+    today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    first, last = today - timedelta(days=6), today - timedelta(days=4)
+    command = [str(connect.bin_folder() / "airflow"), "backfill", "create", "--dag-id", DAG, "--max-active-runs", "1"]
+    command += [
+        "--from-date",
+        first.strftime("%Y-%m-%d"),
+        "--to-date",
+        last.strftime("%Y-%m-%d"),
+        "--dag-run-conf",
+        '{"streams": ["contacts"]}',
+    ]
+    done = subprocess.run(command, env=supervisor.running_environment(), capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    runs = finished_backfill(running, 3)
+
+    everything = {str(row["record_id"]): str(row["cursor"]) for row in running.bronze(scheduled)}
+    for run in runs:
+        start, end = (clock.to_text(clock.parse(run[f"data_interval_{side}"])) for side in ("start", "end"))
+        assert clock.parse(end) - clock.parse(start) == timedelta(days=1)
+        expected = {record for record, cursor in everything.items() if start <= cursor < end}
+        assert {str(row["record_id"]) for row in running.bronze(run["dag_run_id"])} == expected
+        assert run["state"] == "success"
+    assert any(running.bronze(run["dag_run_id"]) for run in runs), "the days held records"
+    assert running.cursor() == before
+
+
+def finished_backfill(running: Running, count: int) -> list[dict[str, str]]:
+    deadline = time.monotonic() + 420
+    while True:
+        runs = [run for run in running.api.runs(DAG) if run["run_type"] == "backfill"]
+        if len(runs) >= count and all(run["state"] in FINISHED for run in runs):
+            assert len(runs) == count
+            return runs
+        assert time.monotonic() < deadline, [run["state"] for run in runs]
+        time.sleep(1)
+
+
+def login(running: Running) -> dict[str, str]:
+    answer = requests.post(
+        f"{running.stack.airflow_url}/auth/token", json={"username": "admin", "password": airflow.password()}, timeout=30
+    )
+    return {"Authorization": f"Bearer {answer.json()['access_token']}"}
