@@ -5,7 +5,9 @@ One stack for the module: PostgreSQL, Spark Connect, the sandbox and Airflow's f
 
 from __future__ import annotations
 
+import shutil
 import subprocess
+import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -51,8 +53,8 @@ class Running:
 
 
 @pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    home = tmp_path_factory.mktemp("home")
+def running() -> Iterator[Running]:
+    home = Path(tempfile.mkdtemp(prefix="spine-e2e-"))  # pytest's own folder is closed to PostgreSQL's user, who is not root
     with pytest.MonkeyPatch.context() as patch:
         jars = settings().jars
         patch.setenv("SPINE_HOME", str(home))
@@ -66,6 +68,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
             yield Running(stack, api)
         finally:
             supervisor.down(print)
+            shutil.rmtree(home, ignore_errors=True)
 
 
 def daily_salesforce(home: Path) -> Path:
