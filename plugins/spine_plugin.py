@@ -14,5 +14,10 @@ class SpinePlugin(AirflowPlugin):
     fastapi_apps: ClassVar[list[Any]] = [{"app": create_app(), "url_prefix": "/spine", "name": "Spine"}]
     external_views: ClassVar[list[Any]] = [
         {"name": "Lake tables", "href": "/spine/tables", "url_route": "spine_tables", "destination": "nav", "category": "browse"},
-        {"name": "Validation", "href": "/spine/validations/{RUN_ID}", "url_route": "spine_validation", "destination": "dag_run"},
+        {
+            "name": "Validation",
+            "href": "/spine/validations/{RUN_ID}?dag={DAG_ID}",
+            "url_route": "spine_validation",
+            "destination": "dag_run",
+        },
     ]

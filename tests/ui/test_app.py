@@ -50,6 +50,12 @@ def test_a_member_sees_the_pages_of_the_own_tenant_only(as_member_of: Client) ->
     assert "globex" not in listed
 
 
+def test_a_run_shows_the_pages_of_its_own_dag(as_member_of: Client) -> None:
+    client = as_member_of("acme")
+    assert "acme" in client.get(f"/validations/{RUN}?dag=sync_crm").text
+    assert "No table was validated" in client.get(f"/validations/{RUN}?dag=sync_erp").text
+
+
 def test_a_page_of_another_tenant_does_not_exist(as_member_of: Client) -> None:
     client = as_member_of("acme")
     assert client.get(f"/validations/{RUN}/crm_person__acme").text == "<p>page of acme</p>"

@@ -15,7 +15,7 @@ class ValidationLink(BaseOperatorLink):
 
     def get_link(self, operator: Any, *, ti_key: Any) -> str:
         """The list of the run's validation pages."""
-        return f"/spine/validations/{quote(ti_key.run_id, safe='')}"
+        return f"/spine/validations/{quote(ti_key.run_id, safe='')}?dag={quote(ti_key.dag_id)}"
 
 
 class TablesLink(BaseOperatorLink):

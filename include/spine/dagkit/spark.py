@@ -39,7 +39,7 @@ class SpineSparkOperator(SparkSubmitOperator):
         self.arguments = arguments
         self.skip_if = skip_if
         self.result: dict[str, Any] = {}
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: subprocess.Popen[str] | None = None
 
     def execute(self, context: Any) -> dict[str, Any]:
         """Run the job; returns its result. Raises the job's own SpineError."""
@@ -54,14 +54,20 @@ class SpineSparkOperator(SparkSubmitOperator):
         else:
             self._submit(context)
         self.result = read_result(result_file, self.job)
+        for line in summary(self.result):
+            self.log.info(line)
         return self.result
 
     def _run_on_server(self, remote: str) -> None:
         environment = {**os.environ, **job_environment(), "SPARK_REMOTE": remote}
         command = [sys.executable, self.application, *map(str, self.application_args or [])]
-        self._process = subprocess.Popen(command, env=environment)
-        code = self._process.wait()
-        self.log.info("%s ended with exit code %s", self.job, code)
+        self._process = subprocess.Popen(
+            command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
+        )
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            self.log.info(line.rstrip())
+        self.log.info("%s ended with exit code %s", self.job, self._process.wait())
 
     def _submit(self, context: Any) -> None:
         from spine.lake.session import spark_conf
@@ -83,6 +89,16 @@ class SpineSparkOperator(SparkSubmitOperator):
             self._process.wait(_STOP_SECONDS)
         except subprocess.TimeoutExpired:
             self._process.kill()
+
+
+def summary(result: dict[str, Any]) -> list[str]:
+    """A job's counts, one line per entity where it has several."""
+    parts = result["entities"] if isinstance(result.get("entities"), dict) else {"": result}
+    return [
+        f"{name}: {counts}".removeprefix(": ")
+        for name, facts in parts.items()
+        if (counts := ", ".join(f"{key} {value}" for key, value in facts.items() if isinstance(value, int)))
+    ]
 
 
 def job_environment() -> dict[str, str]:

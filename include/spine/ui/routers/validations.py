@@ -17,10 +17,11 @@ router = APIRouter(prefix="/validations")
 
 
 @router.get("/{run_id}", response_class=HTMLResponse)
-def list_pages(run_id: str, viewer: ViewerDep) -> HTMLResponse:
-    """The run's validation pages of all tenants that the viewer may see."""
+def list_pages(run_id: str, viewer: ViewerDep, dag: str = "") -> HTMLResponse:
+    """The run's validation pages of all tenants that the viewer may see; run ids repeat between DAGs, so `dag` tells which one."""
     found = [(path, _content(path)) for path in sorted(run_folder(run_id).glob("*.json"))]
-    return page("validations.html", run_id=run_id, rows=[_row(path, content) for path, content in found if _may_see(viewer, content)])
+    mine = [(path, content) for path, content in found if dag in ("", f"sync_{content['source']}")]
+    return page("validations.html", run_id=run_id, rows=[_row(path, content) for path, content in mine if _may_see(viewer, content)])
 
 
 @router.get("/{run_id}/{name}", response_class=HTMLResponse)

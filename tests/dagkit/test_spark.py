@@ -1,0 +1,89 @@
+"""A Spark job's result becomes the task's value, its log line, its links, or our own error."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import orjson
+import pytest
+from airflow.models.connection import Connection
+from airflow.sdk.exceptions import AirflowSkipException
+
+from spine.core.errors import JobFailed, QualityFailed
+from spine.dagkit import spark
+from spine.dagkit.links import TablesLink, ValidationLink, tables_of
+
+JOB = """
+import argparse, pathlib, os, sys
+parser = argparse.ArgumentParser()
+parser.add_argument("--say"); parser.add_argument("--result")
+given = parser.parse_args()
+print("at work on", os.environ["SPARK_REMOTE"])
+if given.say:
+    pathlib.Path(given.result).parent.mkdir(parents=True, exist_ok=True)
+    pathlib.Path(given.result).write_text(given.say)
+"""
+RESULT = {"ok": True, "result": {"entities": {"person": {"published": 3, "quarantined": 1, "silver_table": "crm_person", "version": 2}}}}
+
+
+@pytest.fixture
+def run_job(tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Runs the operator with a job file of ours on a Connection of type spark_connect."""
+    job = tmp_path / "job.py"
+    job.write_text(JOB)
+    server = Connection(conn_id="spark_default", conn_type="spark_connect", host="localhost", port=15002)
+    monkeypatch.setattr("spine.dagkit.spark.BaseHook.get_connection", lambda _: server)
+    monkeypatch.setattr("spine.dagkit.spark.job_environment", dict)
+
+    def run(say: str, skip: bool = False) -> spark.SpineSparkOperator:
+        task = spark.SpineSparkOperator(task_id="normalize", job="normalize", arguments=["--say", say], skip_if=lambda _: skip)
+        task.application = str(job)
+        ti = SimpleNamespace(run_id="manual__2026-01-01T00:00:00+00:00", dag_id="sync_crm", task_id="normalize", try_number=1)
+        task.execute({"ti": ti})
+        return task
+
+    return run
+
+
+def test_the_result_file_is_the_tasks_value(run_job: Any) -> None:
+    task = run_job(orjson.dumps(RESULT).decode())
+    assert task.result == RESULT["result"]
+    assert spark.summary(task.result) == ["person: published 3, quarantined 1, version 2"]
+
+
+def test_the_jobs_own_error_is_raised(run_job: Any) -> None:
+    error = QualityFailed("too many rows quarantined", hint="Open Validation")
+    with pytest.raises(QualityFailed, match="too many rows quarantined"):
+        run_job(orjson.dumps({"ok": False, "error": error.as_dict()}).decode())
+
+
+def test_a_job_that_dies_without_a_word_may_be_retried(run_job: Any) -> None:
+    with pytest.raises(JobFailed) as caught:
+        run_job("")
+    assert caught.value.retryable
+
+
+def test_a_dry_run_is_skipped(run_job: Any) -> None:
+    with pytest.raises(AirflowSkipException):
+        run_job("", skip=True)
+
+
+def test_links_lead_to_the_runs_validation_and_tables(run_job: Any) -> None:
+    task = run_job(orjson.dumps(RESULT).decode())
+    key = SimpleNamespace(run_id="manual__2026-01-01T00:00:00+00:00", dag_id="sync_crm")
+    assert ValidationLink().get_link(task, ti_key=key) == "/spine/validations/manual__2026-01-01T00%3A00%3A00%2B00%3A00?dag=sync_crm"
+    assert TablesLink().get_link(task, ti_key=key) == "/spine/tables?name=crm_person"
+
+
+@pytest.mark.parametrize(
+    ("result", "tables"),
+    [({}, []), ({"entities": 5, "versions": {"gold_b": 1, "gold_a": 2}}, ["gold_a", "gold_b"]), ({"entities": {"x": {}}}, [])],
+)
+def test_tables_are_found_in_any_result(result: dict[str, Any], tables: list[str]) -> None:
+    assert tables_of(result) == tables
+
+
+def test_a_resolvers_counts_are_one_line() -> None:
+    assert spark.summary({"records": 5, "entities": 3, "versions": {"a": 1}}) == ["records 5, entities 3"]
