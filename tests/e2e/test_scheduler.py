@@ -180,6 +180,21 @@ def test_a_dry_run_writes_nothing(running: Running, scheduled: str) -> None:
     assert running.cursor() == before
 
 
+def test_the_connections_type_sends_the_same_job_through_spark_submit(running: Running, scheduled: str) -> None:
+    server = running.api.call("GET", "/connections/spark_default")
+    running.api.put_connection("spark_default", "spark", host="local[2]", extra='{"deploy-mode": "client"}')
+    try:
+        run_id = running.api.trigger(DAG, {"mode": "renormalize"})
+        running.follow(DAG, run_id)
+        result = running.api.xcom(DAG, run_id, "normalize")
+    finally:
+        running.api.put_connection("spark_default", server["conn_type"], host=server["host"], port=server["port"])
+    person = result["entities"]["person"]
+    assert person["rows_in"] > 0
+    assert person["published"] == 0, "nothing has changed since the warm server wrote Silver"
+    assert person["unchanged"] >= 120
+
+
 def test_a_backfill_reads_exactly_its_days_and_leaves_the_cursor(running: Running, scheduled: str) -> None:
     before = running.cursor()
     today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)

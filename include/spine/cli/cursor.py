@@ -28,7 +28,11 @@ def show_cursors(source: Source, tenant: Tenant = DEFAULT_TENANT, json: Json = F
     for stream in spec.streams:
         cursor = cursors.show(stream.name)
         rows.append({"stream": stream.name, **(vars(cursor) if cursor else {"value": None, "updated_at": None, "run_id": None})})
-    show.as_json(rows) if json else show.as_table(cursors.connection_id, rows, ("stream", "value", "updated_at", "run_id"))
+    if json:
+        show.as_json(rows)
+        return
+    readable = [{**row, "value": show.position(row["value"])} for row in rows]
+    show.as_table(cursors.connection_id, readable, ("stream", "value", "updated_at", "run_id"))
 
 
 @app.command("set")

@@ -28,6 +28,7 @@ def status(
     runs = [{"source": item["source"], "paused": item["paused"], **(item["last_run"] or {})} for item in result["sources"]]
     show.as_table(f"Tenant {tenant}: last runs", runs, ("source", "status", "mode", "started_at", "rows", "paused", "error"))
     streams = [{"source": item["source"], **stream} for item in result["sources"] for stream in item["streams"]]
+    streams = [{**row, "cursor": show.position(row["cursor"])} for row in streams]
     show.as_table("Bronze", streams, ("source", "stream", "rows", "cursor", "cursor_moved_at"))
     entities = [{"source": item["source"], **entity} for item in result["sources"] for entity in item["entities"]]
     show.as_table("Silver", entities, ("source", "entity", "rows", "quarantined"))

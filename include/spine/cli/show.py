@@ -51,6 +51,16 @@ def text(value: Any) -> str:
     return str(value)
 
 
+def position(value: str | None) -> str:
+    """A cursor as people read it: a time as it is, the list of files that were read by its length and its last name."""
+    if value is None or not value.startswith("{"):
+        return value or ""
+    import orjson
+
+    files = sorted(orjson.loads(value).get("files", {}))
+    return f"{len(files)} files, to {files[-1]}" if files else "no files"
+
+
 @contextmanager
 def working(what: str) -> Iterator[None]:
     """Say on stderr what is being done, with a spinner on a terminal."""
