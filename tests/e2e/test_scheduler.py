@@ -182,7 +182,7 @@ def test_a_dry_run_writes_nothing(running: Running, scheduled: str) -> None:
 
 def test_the_connections_type_sends_the_same_job_through_spark_submit(running: Running, scheduled: str) -> None:
     server = running.api.call("GET", "/connections/spark_default")
-    running.api.put_connection("spark_default", "spark", host="local[2]", extra='{"deploy-mode": "client"}')
+    running.api.put_connection("spark_default", "spark", host="local[2]", port=None, extra='{"deploy-mode": "client"}')
     try:
         run_id = running.api.trigger(DAG, {"mode": "renormalize"})
         running.follow(DAG, run_id)

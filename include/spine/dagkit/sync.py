@@ -73,8 +73,9 @@ def build_sync_dag(source: Source) -> DAG:
                 *("--tenants", "{{ ','.join(params.tenants or []) }}"),
                 "{{ '--renormalize' if params.mode == 'renormalize' else '--incremental' }}",
             ],
-            skip_if=_is_dry_run,
-            trigger_rule=TriggerRule.ALL_DONE_MIN_ONE_SUCCESS,
+            skip_if=_nothing_to_normalize,
+            # Whatever became of extraction: failed streams must not hold up the others, and `renormalize` maps over nothing at all.
+            trigger_rule=TriggerRule.ALL_DONE,
         )
         outlets = [asset(source.source, entity) for entity in source.entities]
         reported = _report.override(task_id="report", outlets=outlets)(source.source, normalized.output)
@@ -84,8 +85,15 @@ def build_sync_dag(source: Source) -> DAG:
     return dag
 
 
-def _is_dry_run(context: Any) -> bool:
-    return bool(context["params"]["dry_run"])
+def _nothing_to_normalize(context: Any) -> bool:
+    """True for a dry run, and for a run that was refused before it began."""
+    return bool(context["params"]["dry_run"]) or not _count(context, ["plan"], ["success"])
+
+
+def _count(context: Any, tasks: list[str], states: list[str]) -> int:
+    """How many instances of the tasks are in these states in this run."""
+    count = context["ti"].get_ti_count(dag_id=context["dag"].dag_id, run_ids=[context["run_id"]], task_ids=tasks, states=states)
+    return int(count)
 
 
 @task
@@ -141,12 +149,7 @@ def _close(source: str) -> dict[str, Any]:
     from spine.pipeline.services import services_from_environment
 
     context = get_current_context()
-    failed = context["ti"].get_ti_count(
-        dag_id=context["dag"].dag_id,
-        run_ids=[context["run_id"]],
-        task_ids=["plan", "extract", "normalize", "report"],
-        states=["failed", "upstream_failed"],
-    )
+    failed = _count(context, ["plan", "extract", "normalize", "report"], ["failed", "upstream_failed"])
     error = RunFailed(f"{failed} task(s) of this run failed", hint="Open their logs; clear them to go on", run=context["run_id"])
     summary = finish(source, context["run_id"], None, services_from_environment(), errors=[error] if failed else [])
     if failed:
