@@ -13,6 +13,9 @@ from hypothesis import strategies as st
 
 from spine.core.entities import load_entity
 from spine.identity import blocking, engine, learn
+from spine.identity import keys as key_module
+from spine.identity.keys import rule_keys
+from spine.identity.pairs import find_pairs
 
 PERSON = load_entity("person")
 _names = st.sampled_from(["Ann", "Bob", "Cy", "Dee", None])
@@ -32,7 +35,7 @@ def _records(rows: list[dict[str, Any]]) -> engine.Records:
 
 
 def _pairs(keys, changed=None):
-    parts = list(blocking.pairs(keys, changed))
+    parts = list(find_pairs(keys, changed))
     return [
         (int(left), int(right), int(rule), int(mask))
         for part in parts
@@ -44,7 +47,7 @@ def _pairs(keys, changed=None):
 @given(rows=_rows, data=st.data())
 def test_every_pair_comes_once_from_the_first_rule_that_yields_it(rows, data):
     records = _records(rows)
-    keys = blocking.rule_keys(blocking.make_rules(records.plan), records.features, None)
+    keys = rule_keys(blocking.make_rules(records.plan), records.features, None)
     found = _pairs(keys)
     expected = {}
     for left in range(len(rows)):
@@ -59,7 +62,7 @@ def test_every_pair_comes_once_from_the_first_rule_that_yields_it(rows, data):
 
 
 def test_a_key_of_too_many_records_is_split_or_dropped_and_named(monkeypatch, caplog):
-    monkeypatch.setattr(blocking, "SMALL_BLOCK", 2)
+    monkeypatch.setattr(key_module, "SMALL_BLOCK", 2)
     monkeypatch.setattr(
         blocking,
         "_over_budget",
@@ -71,7 +74,7 @@ def test_a_key_of_too_many_records_is_split_or_dropped_and_named(monkeypatch, ca
     with caplog.at_level(logging.WARNING):
         model = learn.start(records.plan, records.features, len(rows))
 
-    keys = blocking.rule_keys(blocking.make_rules(records.plan), records.features, model.heavy)
+    keys = rule_keys(blocking.make_rules(records.plan), records.features, model.heavy)
     assert not [pair for pair in _pairs(keys) if pair[2] == 0]
 
 

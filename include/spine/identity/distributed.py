@@ -17,6 +17,7 @@ from spine.core.entities import Matching
 from spine.identity import blocking, learn
 from spine.identity.comparisons import coded, make_plan, pattern
 from spine.identity.engine import Candidates, Records
+from spine.identity.keys import rule_keys
 from spine.identity.model import Model
 from spine.identity.score import score
 
@@ -65,7 +66,7 @@ class SparkPairing:
         from pyspark.sql import functions as F
 
         rules = blocking.make_rules(records.plan)
-        keys = blocking.rule_keys(rules, records.features, model.heavy)
+        keys = rule_keys(rules, records.features, model.heavy)
         record = self.spark.createDataFrame(_record_table(records, keys))
         key = self.spark.createDataFrame(_key_table(keys, changed))
         same = "one.rule = other.rule AND one.key = other.key AND one.row < other.row AND (one.changed OR other.changed)"

@@ -14,7 +14,9 @@ import pyarrow as pa
 
 from spine.identity import blocking, learn
 from spine.identity.comparisons import Plan, coded, make_plan, pattern, standardized
+from spine.identity.keys import rule_keys
 from spine.identity.model import Model
+from spine.identity.pairs import find_pairs
 from spine.identity.score import Scored, score
 
 __all__ = ["Candidates", "LocalPairing", "Pairing", "Records", "candidates", "fit", "make_plan", "prepare", "rule_names", "scored"]
@@ -55,10 +57,10 @@ def prepare(table: pa.Table, plan: Plan, source: str | None = None) -> Records:
 def candidates(records: Records, model: Model, changed: Array | None = None) -> Candidates:
     """Candidate pairs of the records with their patterns; with `changed` (a flag per row) only pairs of which one record changed."""
     rules = blocking.make_rules(records.plan)
-    keys = blocking.rule_keys(rules, records.features, model.heavy)
+    keys = rule_keys(rules, records.features, model.heavy)
     across = records.plan.matching.link == "across_sources"
     parts = []
-    for found in blocking.pairs(keys, changed):
+    for found in find_pairs(keys, changed):
         keep = records.source[found.left] != records.source[found.right] if across else np.ones(len(found.left), dtype=bool)
         parts.append((found.left[keep], found.right[keep], found.rule[keep], found.mask[keep]))
     none: Array = np.zeros(0, dtype=np.int64)

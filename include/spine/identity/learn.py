@@ -17,6 +17,7 @@ import numpy as np
 from spine.identity import blocking
 from spine.identity.blocking import Rule
 from spine.identity.comparisons import Plan, pattern
+from spine.identity.keys import find_heavy
 from spine.identity.model import Model, Terms
 
 Array: TypeAlias = Any  # numpy arrays of many element types
@@ -97,7 +98,7 @@ def start(plan: Plan, coded: Coded, rows: int) -> Model:
     """Everything but the weights: what is believed, rarity of words and values, and the blocking keys that are too common (logged)."""
     model = beliefs(plan, rows)
     model.rarity, model.terms = rarities(plan, coded), term_tables(plan, coded)
-    model.heavy = blocking.find_heavy(blocking.make_rules(plan), coded)
+    model.heavy = find_heavy(blocking.make_rules(plan), coded)
     for name in (name for heavy in model.heavy for name in heavy.names):
         log.warning("blocking key split or dropped, too many records: %s", name)
     return model

@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import orjson
 
-from spine.identity.blocking import Heavy
+from spine.identity.keys import Heavy
 
 ENGINE = 1
 Array: TypeAlias = Any  # numpy arrays of many element types
