@@ -64,7 +64,7 @@ def test_every_pair_comes_once_from_the_first_rule_that_yields_it(rows, data):
 def test_a_key_of_too_many_records_is_split_or_dropped_and_named(monkeypatch, caplog):
     monkeypatch.setattr(key_module, "SMALL_BLOCK", 2)
     monkeypatch.setattr(
-        blocking,
+        key_module,
         "_over_budget",
         lambda keys: [int(k) for k, n in zip(*np.unique(keys[keys != 0], return_counts=True), strict=True) if n > 9],
     )
