@@ -74,3 +74,29 @@ def test_excluded_records_are_never_together_and_labels_are_first_members(weight
 
 def test_components_carry_their_first_row():
     assert components(5, np.array([1, 3]), np.array([3, 4])).tolist() == [0, 1, 2, 1, 1]
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.dictionaries(_PAIRS, st.floats(-10, 20), max_size=30), st.sets(_PAIRS, max_size=6), st.sets(_PAIRS, max_size=4))
+def test_what_must_be_together_is_and_what_must_not_be_is_apart(weights, excluded, must):
+    pairs = np.asarray(sorted(must), dtype=np.int64).reshape(-1, 2)
+    strong = {pair: weight for pair, weight in weights.items() if weight >= THRESHOLD}
+    left, right = (np.asarray([pair[side] for pair in strong], dtype=np.int64) for side in (0, 1))
+    ties = (pairs[:, 0], pairs[:, 1])
+    found = cluster(10, left, right, np.asarray(list(strong.values())), _evidence(weights, excluded), THRESHOLD, ties)
+    assert all(found.label[one] == found.label[other] for one, other in must)
+    bound = components(10, *ties)
+    assert all(found.label[one] != found.label[other] for one, other in excluded if bound[one] != bound[other])
+
+
+def _tied(weights, excluded=frozenset()):
+    ties = (np.array([1]), np.array([2]))
+    return cluster(4, np.array([0, 2]), np.array([1, 3]), np.array([9.0, 9.0]), _evidence(weights, excluded), THRESHOLD, ties)
+
+
+def test_two_records_that_a_steward_joins_bring_their_entities():
+    assert _tied({(0, 1): 9.0, (2, 3): 9.0}).label.tolist() == [0, 0, 0, 0]
+
+
+def test_a_joined_pair_leaves_behind_who_excludes_the_other_side():
+    assert _tied({(0, 1): 9.0, (2, 3): 6.0, (1, 3): 8.0}, {(0, 3)}).label.tolist() in ([0, 0, 0, 3], [0, 1, 1, 1])
