@@ -1,4 +1,7 @@
-"""What a plan will do before it does it: features, comparisons, and how many pairs every blocking rule makes, counted from its keys alone."""
+"""What a plan will do before it does it: features, comparisons, and how many pairs every blocking rule makes.
+
+The pairs are counted from the sizes of the blocks; none is made.
+"""
 
 from __future__ import annotations
 
@@ -90,7 +93,7 @@ def _feature(records: Records, number: int) -> FeaturePlan:
 
 
 def pairs_of(matrix: Array, source: Array | None = None) -> int:
-    """Pairs of records that share a key (once per shared key), from the sizes of the blocks; with `source`, pairs within one do not count."""
+    """Pairs of records that share a key (once per shared key); with `source`, pairs within one source do not count."""
     rows, columns = np.nonzero(matrix)
     table = np.unique(np.stack([matrix[rows, columns], rows]), axis=1)
     if source is None:
@@ -117,8 +120,8 @@ def plan_text(records: Records) -> str:
 def _features(report: PlanReport) -> Iterator[str]:
     rows = [
         (
-            shorten(feature.name, 30), shorten(" + ".join(feature.attributes), 40, placeholder=" …"), _share(feature.filled, report.records),
-            f"{feature.distinct:,}", _remark(feature, report.records),
+            shorten(feature.name, 30, placeholder=" …"), shorten(" + ".join(feature.attributes), 40, placeholder=" …"),
+            _share(feature.filled, report.records), f"{feature.distinct:,}", _remark(feature, report.records),
         )
         for feature in report.features
     ]  # fmt: skip
