@@ -117,16 +117,25 @@ def find_heavy(rules: Sequence[Rule], coded: Coded) -> list[Heavy]:
 def _over_budget(keys: Array) -> list[int]:
     distinct, counts = np.unique(keys[keys != 0], return_counts=True)
     sizes, blocks = np.unique(counts, return_counts=True)
+    return [int(key) for key in distinct[counts > largest_allowed(sizes, blocks, len(keys))]]
+
+
+def largest_allowed(sizes: Array, blocks: Array, rows: int) -> int:
+    """How many of `rows` records a key of one rule may have, if there are so many blocks of each size (sizes rise)."""
     pairs = np.cumsum(sizes * (sizes - 1) // 2 * blocks)
-    allowed = sizes[pairs <= max(20_000, PAIRS_PER_RECORD * len(keys))]
-    cap = min(max(SMALL_BLOCK, int(allowed.max(initial=0))), LARGEST_BLOCK)
-    return [int(key) for key in distinct[counts > cap]]
+    allowed = sizes[pairs <= max(20_000, PAIRS_PER_RECORD * rows)]
+    return min(max(SMALL_BLOCK, int(allowed.max(initial=0))), LARGEST_BLOCK)
 
 
 def _readable(rule: Rule, keys: Array, which: Sequence[int], coded: Coded) -> list[str]:
     names = []
     for key in which[:5]:
         rows = np.flatnonzero((keys == key).any(axis=1))
-        shown = [coded[part.feature][1][coded[part.feature][0][rows[0]]].replace(SEP, " ").strip() for part in rule.parts]
-        names.append(f"{rule.name}: {len(rows)} records like {', '.join(shown)}")
+        names.append(block_name(rule, len(rows), int(rows[0]), coded))
     return names
+
+
+def block_name(rule: Rule, size: int, row: int, coded: Coded) -> str:
+    """How a block of `size` records reads, of which `row` is one."""
+    shown = [coded[part.feature][1][coded[part.feature][0][row]].replace(SEP, " ").strip() for part in rule.parts]
+    return f"{rule.name}: {size} records like {', '.join(shown)}"

@@ -22,6 +22,7 @@ from spine.identity.model import Model, Terms
 
 Array: TypeAlias = Any  # numpy arrays of many element types
 Coded = Mapping[str, tuple[Array, list[str]]]
+Tallies = dict[tuple[str, int], dict[str, int]]
 log = logging.getLogger(__name__)
 RANDOM_PAIRS = 300_000
 M_STRENGTH = 30.0
@@ -45,59 +46,77 @@ def count_patterns(mask: Array, patterns: Array) -> Counts:
     return Counts(table[:, 0], table[:, 1], count.astype(float))
 
 
-def rarities(plan: Plan, coded: Coded) -> dict[str, dict[str, float]]:
-    """Per word-wise feature the weight of each word: log of how few records carry it; unlisted words weigh as the rarest."""
-    found = {}
+def tallies(plan: Plan, coded: Coded) -> Tallies:
+    """How many records carry each word of the word-wise features (level 0) and each text whose rarity counts (level of its comparison).
+
+    Under "" stands how many there are in all. The tallies of parts of the records add up to those of the whole.
+    """
+    found: Tallies = {}
     for feature in plan.features:
         if feature.kind in ("organization", "title", "text"):
-            codes, values = coded[feature.name]
-            repeats = np.bincount(codes[codes >= 0], minlength=len(values)).tolist()
-            counts: dict[str, int] = {}
+            values, repeats = _repeats(coded[feature.name])
+            words = found[feature.name, 0] = {"": sum(repeats)}
             for value, repeat in zip(values, repeats, strict=True):
                 for word in set(value.split()):
-                    counts[word] = counts.get(word, 0) + repeat
-            total = sum(repeats) + 2
-            common = {word: count for word, count in counts.items() if count > 1}
-            found[feature.name] = {word: float(np.log(total / count)) for word, count in sorted(common.items())} | {
-                "": float(np.log(total))
-            }
+                    words[word] = words.get(word, 0) + repeat
+    for comparison in plan.comparisons:
+        values, repeats = _repeats(coded[comparison.feature])
+        for level, cut in comparison.terms.items():
+            texts = found[comparison.name, level] = {"": 0}
+            for value, repeat in zip(values, repeats, strict=True):
+                if text := cut(value):
+                    texts[text] = texts.get(text, 0) + repeat
+                    texts[""] += repeat
     return found
 
 
-def term_tables(plan: Plan, coded: Coded) -> dict[str, dict[str, Terms]]:
-    """Frequencies of the texts whose rarity a comparison's levels take into account."""
+def _repeats(column: tuple[Array, list[str]]) -> tuple[list[str], list[int]]:
+    codes, values = column
+    return values, np.bincount(codes[codes >= 0], minlength=len(values)).tolist()
+
+
+def rarities(tallied: Tallies) -> dict[str, dict[str, float]]:
+    """Per word-wise feature the weight of each word: log of how few records carry it; unlisted words weigh as the rarest."""
+    found = {}
+    for (name, level), counts in tallied.items():
+        if level == 0:
+            total = counts[""] + 2
+            common = sorted((word, count) for word, count in counts.items() if word and count > 1)
+            found[name] = {word: float(np.log(total / count)) for word, count in common} | {"": float(np.log(total))}
+    return found
+
+
+def term_tables(tallied: Tallies) -> dict[str, dict[str, Terms]]:
+    """Frequencies of the texts whose rarity a comparison's levels take into account, the MOST_TERMS most frequent of each."""
     tables: dict[str, dict[str, Terms]] = {}
-    for comparison in plan.comparisons:
-        codes, values = coded[comparison.feature]
-        repeats = np.bincount(codes[codes >= 0], minlength=len(values)).tolist()
-        for level, cut in comparison.terms.items():
-            counts: dict[str, int] = {}
-            for value, repeat in zip(values, repeats, strict=True):
-                if text := cut(value):
-                    counts[text] = counts.get(text, 0) + repeat
-            kept = dict(
-                sorted(((text, count) for text, count in counts.items() if count > 1), key=lambda item: (-item[1], item[0]))[:MOST_TERMS]
-            )
-            tables.setdefault(comparison.name, {})[str(level)] = Terms(sum(counts.values()), kept)
+    for (name, level), counts in tallied.items():
+        if level:
+            shared = sorted(((text, count) for text, count in counts.items() if text and count > 1), key=lambda item: (-item[1], item[0]))
+            tables.setdefault(name, {})[str(level)] = Terms(counts[""], dict(shared[:MOST_TERMS]))
     return tables
 
 
-def random_patterns(plan: Plan, coded: Coded, rows: int, rarity: Mapping[str, Mapping[str, float]], seed: int = 1) -> Counts:
-    """Patterns of random pairs, or of all pairs if there are few records."""
+def random_pairs(rows: int, seed: int = 1) -> tuple[Array, Array]:
+    """Row numbers of random pairs, or of all pairs if there are few records."""
     if rows * (rows - 1) // 2 <= RANDOM_PAIRS:
         left, right = np.triu_indices(rows, 1)
-    else:
-        generator = np.random.default_rng(seed)
-        left, right = generator.integers(0, rows, RANDOM_PAIRS), generator.integers(0, rows, RANDOM_PAIRS)
-        left, right = left[left != right], right[left != right]
-    found = pattern(plan, coded, left, right, rarity)
+        return left, right
+    generator = np.random.default_rng(seed)
+    left, right = generator.integers(0, rows, RANDOM_PAIRS), generator.integers(0, rows, RANDOM_PAIRS)
+    return left[left != right], right[left != right]
+
+
+def random_patterns(plan: Plan, coded: Coded, rows: int, rarity: Mapping[str, Mapping[str, float]]) -> Counts:
+    """Patterns of `random_pairs`."""
+    found = pattern(plan, coded, *random_pairs(rows), rarity)
     return count_patterns(np.zeros(len(found), dtype=np.int64), found)
 
 
 def start(plan: Plan, coded: Coded, rows: int) -> Model:
     """Everything but the weights: what is believed, rarity of words and values, and the blocking keys that are too common (logged)."""
     model = beliefs(plan, rows)
-    model.rarity, model.terms = rarities(plan, coded), term_tables(plan, coded)
+    tallied = tallies(plan, coded)
+    model.rarity, model.terms = rarities(tallied), term_tables(tallied)
     model.heavy = find_heavy(blocking.make_rules(plan), coded)
     for name in (name for heavy in model.heavy for name in heavy.names):
         log.warning("blocking key split or dropped, too many records: %s", name)
@@ -106,7 +125,11 @@ def start(plan: Plan, coded: Coded, rows: int) -> Model:
 
 def finish(plan: Plan, coded: Coded, rows: int, begun: Model, candidates: Counts, version: int) -> Model:
     """The model that `start` began, with the weights learned from the pattern counts of candidate pairs and of random pairs."""
-    strangers = random_patterns(plan, coded, rows, begun.rarity)
+    return conclude(plan, rows, begun, candidates, random_patterns(plan, coded, rows, begun.rarity), version)
+
+
+def conclude(plan: Plan, rows: int, begun: Model, candidates: Counts, strangers: Counts, version: int) -> Model:
+    """`finish` for pattern counts that were made elsewhere."""
     model = learn(plan, blocking.make_rules(plan), rows, candidates, strangers)
     model.rarity, model.terms, model.heavy, model.version = begun.rarity, begun.terms, begun.heavy, version
     return model
