@@ -1,4 +1,4 @@
-"""The model of `include/entities/<entity>.yaml`: a canonical entity's fields, rules, matching and survivorship."""
+"""The models of `include/entities/<entity>.yaml` (a canonical entity's fields, rules, matching and survivorship) and of match rules."""
 
 from __future__ import annotations
 
@@ -6,24 +6,17 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic_core import InitErrorDetails, PydanticCustomError
 
-from spine.core.declarations import load_declaration
+from spine.core.choices import CHOSEN, BlockingRule, FixedWeights, StatedComparison, grouped, mistakes
+from spine.core.choices import Kind as Kind
+from spine.core.declarations import Strict, load_declaration
 from spine.core.errors import ConfigError
 from spine.core.settings import settings
 
 FieldType = Literal["string", "integer", "decimal", "boolean", "date", "timestamp"]
 RuleCheck = Literal["required", "matches", "one_of", "between", "length", "not_in_future", "any_present"]
-Kind = Literal[
-    "forename", "surname", "full_name", "organization", "date", "email", "phone", "street", "house_number", "city",
-    "postcode", "region", "country", "national_id", "url", "text", "title", "category", "number", "ignore",
-]  # fmt: skip
-
-
-class Strict(BaseModel):
-    """A declaration in which an unknown key is a mistake."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
 
 
 class EntityField(Strict):
@@ -80,11 +73,68 @@ class Survivorship(Strict):
 
 
 class Matching(Strict):
-    """Identity rules: the kind of each attribute is enough, everything else the engine chooses from kinds and data."""
+    """Identity rules: the kind of each attribute is enough, everything else the engine chooses from kinds and data unless it is stated.
+
+    `blocking` and `never` replace what the engine would choose, unless they list `chosen` too; `comparisons` and `weights` replace it
+    attribute by attribute. `same` lists attributes whose agreement makes a match (at least 0.99) that only a never rule can prevent,
+    `never` those whose known and different values exclude one. `prior` is the chance that two random records match; `budget` the
+    number of pairs per record that each blocking rule may make.
+    """
 
     link: Literal["within_and_across", "across_sources"] = "within_and_across"
     attributes: dict[str, Kind]
     threshold: float = Field(default=0.85, ge=0.5, le=1.0)
+    blocking: tuple[BlockingRule, ...] | None = Field(default=None, min_length=1)
+    comparisons: dict[str, StatedComparison] = Field(default_factory=dict)
+    weights: dict[str, FixedWeights] = Field(default_factory=dict)
+    prior: float | None = Field(default=None, gt=0.0, lt=1.0)
+    same: tuple[tuple[str, ...], ...] = ()
+    never: tuple[tuple[str, ...], ...] | None = None
+    budget: int | None = Field(default=None, ge=1)
+
+    @field_validator("same", "never", mode="before")
+    @classmethod
+    def _grouped(cls, data: Any) -> Any:
+        return grouped(data)
+
+    @model_validator(mode="after")
+    def _choices_fit(self) -> Matching:
+        found = mistakes(self)
+        if found:
+            details = [InitErrorDetails(type=PydanticCustomError("choice", "{why}", {"why": why}), loc=at, input=None) for at, why in found]
+            raise ValidationError.from_exception_data(type(self).__name__, details)
+        return self
+
+    @property
+    def keeps_chosen_never(self) -> bool:
+        """Whether the engine's own never rules (birth dates, identifiers) hold."""
+        return self.never is None or (CHOSEN,) in self.never
+
+
+class MatchRules(Matching):
+    """The file of `spine match`: a matching block with the names of the columns that tell records and sources apart."""
+
+    entity: str
+    record_id: str
+    source: str | None = None
+    survivorship: dict[str, Survivorship] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _columns_fit(self) -> MatchRules:
+        if unknown := sorted(set(self.survivorship) - set(self.attributes)):
+            raise ValueError(f"survivorship of unknown attributes {unknown} (known: {', '.join(self.attributes)})")
+        if self.link == "across_sources" and self.source is None:
+            raise ValueError("link across_sources needs `source`, the column that tells where a record is from")
+        return self
+
+    def matching(self) -> Matching:
+        """The rules without the names of file and columns."""
+        return Matching.model_construct(**{name: getattr(self, name) for name in Matching.model_fields})
+
+
+def load_match_rules(path: Path) -> MatchRules:
+    """The match rules of a YAML file. Raises ConfigError with file, line and field of each mistake."""
+    return load_declaration(path, MatchRules)
 
 
 class Entity(Strict):

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from spine.core.entities import Strict
+from spine.core.declarations import Strict
 
 Transform = Literal[
     "none", "trim", "lower", "upper", "title", "digits", "email", "phone", "date", "timestamp", "epoch_ms", "cents", "boolean",

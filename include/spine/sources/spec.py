@@ -10,8 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from spine.core.declarations import load_declaration
-from spine.core.entities import Strict
+from spine.core.declarations import Strict, load_declaration
 from spine.core.errors import ConfigError
 from spine.core.mapping import Mapping
 from spine.core.names import require_word
