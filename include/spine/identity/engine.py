@@ -44,6 +44,10 @@ class Candidates:
     rule: Array
     mask: Array
 
+    def take(self, chosen: Array) -> Candidates:
+        """Some of the pairs."""
+        return Candidates(*(column[chosen] for column in (self.left, self.right, self.pattern, self.rule, self.mask)))
+
 
 def prepare(table: pa.Table, plan: Plan, source: str | None = None) -> Records:
     """Standardised records of a table of raw attributes, in its order. `source` names the column that tells where a record is from."""

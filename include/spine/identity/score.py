@@ -36,6 +36,10 @@ class Scored:
     related: Array
     lifted: Array
 
+    def take(self, chosen: Array) -> Scored:
+        """Some of the pairs."""
+        return Scored(*(column[chosen] for column in vars(self).values()))
+
 
 def probability(weight: Array) -> Array:
     """The probability whose log2 odds are `weight`."""
