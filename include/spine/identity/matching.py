@@ -1,0 +1,160 @@
+"""Records -> entities: learn or take a model, score the candidate pairs, divide them into entities. Arrays in, arrays out; no I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from spine.identity import cluster, engine
+from spine.identity.comparisons import Plan, pattern
+from spine.identity.engine import Candidates, LocalPairing, Pairing, Records
+from spine.identity.model import Model
+from spine.identity.score import Scored, score
+
+Array: TypeAlias = Any  # numpy arrays of many element types
+REVIEW = 0.5
+
+
+def _no_pairs() -> Array:
+    return np.zeros((0, 2), dtype=np.int64)
+
+
+@dataclass(frozen=True)
+class Constraints:
+    """A steward's word: pairs of row numbers (n x 2, left < right) that must be, or must never be, one entity."""
+
+    must: Array = field(default_factory=_no_pairs)
+    never: Array = field(default_factory=_no_pairs)
+
+
+@dataclass(frozen=True)
+class Conflict:
+    """A strong pair that is not one entity, and why: `row` and `rivals` are row numbers."""
+
+    row: int
+    rivals: tuple[int, ...]
+    reason: str
+
+
+@dataclass(frozen=True)
+class Matched:
+    """What `match` found. `found` and `scored` are the pairs worth keeping (probability of REVIEW or more).
+
+    Per row: `label` (the smallest row of its entity) and `confidence` (probability of its best link, 1.0 if it is alone);
+    per entity of several records: the `weakest` link that it cannot do without.
+    """
+
+    records: Records
+    model: Model
+    found: Candidates
+    scored: Scored
+    label: Array
+    confidence: Array
+    weakest: Mapping[int, float]
+    conflicts: list[Conflict]
+    compared: int
+
+
+def threshold_weight(probability: float) -> float:
+    """The weight (log2 odds) of a probability."""
+    return float(np.log2(probability / max(1e-12, 1 - probability)))
+
+
+def excluded(plan: Plan, source: Array, levels: Array, left: Array, right: Array) -> Array:
+    """Pairs that cannot be one entity: exclusive attributes (birth dates, identifiers) differ, or one source under `across_sources`."""
+    found: Array = np.zeros(len(left), dtype=bool)
+    for place, comparison in enumerate(plan.comparisons):
+        if comparison.exclusive:
+            found |= levels[:, place] == len(comparison.labels)
+    if plan.matching.link == "across_sources":
+        found |= source[left] == source[right]
+    return found
+
+
+class PairEvidence:
+    """Weight and exclusion of any pairs of records; pairs that were scored before are looked up, the others scored."""
+
+    def __init__(self, records: Records, model: Model, found: Candidates, scored: Scored, never: Array) -> None:
+        self.records, self.model = records, model
+        code = found.left * np.int64(records.rows) + found.right
+        order = np.argsort(code)
+        self.code, self.weight = code[order], scored.weight[order]
+        self.apart = excluded(records.plan, records.source, scored.levels, found.left, found.right)[order]
+        self.never = np.sort(never[:, 0] * np.int64(records.rows) + never[:, 1])
+
+    def same_source(self, left: int, right: int) -> bool:
+        """Whether two records come from one source."""
+        return bool(self.records.source[left] == self.records.source[right])
+
+    def __call__(self, left: Array, right: Array) -> tuple[Array, Array]:
+        """Weights (log2 odds) and exclusions of the pairs, in either order of their rows."""
+        left, right = np.minimum(left, right), np.maximum(left, right)
+        code = left * np.int64(self.records.rows) + right
+        place = np.minimum(np.searchsorted(self.code, code), max(0, len(self.code) - 1))
+        known = self.code[place] == code if len(self.code) else np.zeros(len(code), dtype=bool)
+        weight, apart = np.zeros(len(code)), np.zeros(len(code), dtype=bool)
+        weight[known], apart[known] = self.weight[place[known]], self.apart[place[known]]
+        new = np.flatnonzero(~known)
+        if len(new):
+            one, other = left[new], right[new]
+            patterns = pattern(self.records.plan, self.records.features, one, other, self.model.rarity)
+            found = score(self.records.plan, self.model, self.records.features, one, other, patterns)
+            weight[new], apart[new] = found.weight, excluded(self.records.plan, self.records.source, found.levels, one, other)
+        if len(self.never):
+            apart |= np.isin(code, self.never)
+        return weight, apart
+
+
+def match(
+    records: Records,
+    threshold: float,
+    *,
+    model: Model | None = None,
+    pairing: Pairing | None = None,
+    constraints: Constraints | None = None,
+    version: int = 1,
+) -> Matched:
+    """Entities of all records; learns a model (numbered `version`) unless one is given. `threshold` is a probability, inclusive."""
+    pairing, given = pairing or LocalPairing(), constraints or Constraints()
+    if model is None:
+        model, found = pairing.fit(records, version, REVIEW)
+    else:
+        found = pairing.candidates(records, model, None, REVIEW)
+    compared = len(found.left)
+    found, scored = kept(found, engine.scored(records, model, found))
+    limit = threshold_weight(threshold)
+    evidence = PairEvidence(records, model, found, scored, given.never)
+    strong = scored.weight >= limit - 1e-9
+    clusters = cluster.cluster(
+        records.rows, found.left[strong], found.right[strong], scored.weight[strong], evidence, limit, (given.must[:, 0], given.must[:, 1])
+    )
+    conflicts = find_conflicts(clusters, found, strong, evidence, records.plan.matching.link == "across_sources")
+    return Matched(records, model, found, scored, clusters.label, clusters.confidence, clusters.weakest, conflicts, compared)
+
+
+def kept(found: Candidates, scored: Scored) -> tuple[Candidates, Scored]:
+    """The pairs worth keeping: probability of REVIEW or more."""
+    worth = np.flatnonzero(scored.probability >= REVIEW)
+    return found.take(worth), scored.take(worth)
+
+
+def find_conflicts(clusters: cluster.Clusters, found: Candidates, strong: Array, evidence: PairEvidence, across: bool) -> list[Conflict]:
+    """Every strong pair that was left apart, with the reason in words."""
+    label = clusters.label
+    cut = np.flatnonzero(strong & (label[found.left] != label[found.right]))
+    left, right = found.left[cut], found.right[cut]
+    _, apart = evidence(left, right)
+    result = []
+    for one, other, direct in zip(left.tolist(), right.tolist(), apart.tolist(), strict=True):
+        torn = next((row for row in (one, other) if row in clusters.ambiguous), None)
+        if torn is not None:
+            why = "fits two entities that exclude each other"
+        elif direct:
+            why = "two records of one source" if across and evidence.same_source(one, other) else "known values that exclude each other"
+        else:
+            why = "one weak bridge: most other pairs of the two entities speak against it"
+        result.append(Conflict(torn if torn is not None else one, (other if torn != other else one,), f"IDENTITY_CONFLICT: {why}"))
+    return result
