@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -22,9 +22,13 @@ from spine.control.bootstrap import bootstrap
 from spine.control.database import Database
 from spine.core.entities import load_entity
 from spine.core.names import bronze_table
+from spine.identity.resolution import Run, resolve_tenant
+from spine.lake import gold as gold_tables
 from spine.lake.bronze import PARTITIONS
 from spine.lake.bronze import SCHEMA as BRONZE
 from spine.lake.paths import table_uri
+from spine.lake.silver import silver_schema
+from spine.pipeline import records, resolve
 from spine.pipeline.gold_schema import shape_of
 
 
@@ -169,3 +173,84 @@ def _write(table: Any, rows: list[dict[str, Any]], partitions: list[str] | None 
         schema_mode="overwrite" if partitions else None,
         **overwrite,
     )
+
+
+_GIVEN = "Anna Bruno Chiara Dmitri Elena Farid Greta Hugo Ines Jonas Katia Lars Mona Nils Olga Pavel Quentin Rosa Sven Tara"
+_FAMILY = "Abel Brandt Costa Dubois Ekman Ferrari Gruber Haas Iversen Jansen Keller Lund Moreau Novak Olsen Petrov Quist Rossi Sato Thoma"
+
+
+class GoldWorld:
+    """One lake of one entity; `put` changes Silver, `resolve` brings Gold up to date in this process."""
+
+    def __init__(self, entity: str = "person") -> None:
+        self.entity = load_entity(entity)
+        self.number = 0
+
+    @staticmethod
+    def crowd(count: int = 60) -> list[dict[str, Any]]:
+        """People who have nothing to do with each other, so that rarity means something."""
+        given, family = _GIVEN.split(" "), _FAMILY.split(" ")
+        return [
+            {
+                "id": f"c{number:03}", "given_name": given[number % 20], "family_name": family[(number * 7 + number // 20) % 20],
+                "email": f"{given[number % 20]}.{family[(number * 7 + number // 20) % 20]}{number}@firm{number % 9}.com".lower(),
+                "phone": f"+4930{number * 91373 + 1000003}", "birth_date": dt.date(1950 + number % 45, 1 + number % 9, 10 + number % 18),
+                "street": f"{number + 3} {family[number % 20]} Street", "city": ["Berlin", "Oslo", "Lyon", "Turin"][number % 4],
+                "postcode": f"{10100 + number * 37}",
+            }
+            for number in range(count)
+        ]  # fmt: skip
+
+    def put(self, source: str, rows: Sequence[dict[str, Any]], tenant: str = "default") -> None:
+        """Add or replace a source's records (`id` and fields; `is_deleted` takes one away)."""
+        schema = silver_schema(self.entity)
+        full = [
+            {"tenant_id": tenant, "record_ref": f"{source}:contacts:{row['id']}", "source": source, "stream": "contacts",
+             "record_id": row["id"], "connection_id": f"c_{source}", "is_deleted": False, "emitted_at": WHEN, "updated_at": WHEN, **row}
+            for row in rows
+        ]  # fmt: skip
+        table = pa.Table.from_pylist([{name: row.get(name) for name in schema.names} for row in full], schema)
+        uri = table_uri(f"{source}_{self.entity.entity}")
+        if not DeltaTable.is_deltatable(uri):
+            write_deltalake(uri, table, partition_by=["tenant_id"])
+            return
+        merge = DeltaTable(uri).merge(
+            table, "t.tenant_id = s.tenant_id AND t.record_ref = s.record_ref", source_alias="s", target_alias="t"
+        )
+        merge.when_matched_update_all().when_not_matched_insert_all().execute()
+
+    def resolve(self, tenant: str = "default", **options: Any) -> dict[str, str]:
+        """Resolve a tenant; entity id by record id."""
+        gold_tables.ensure_tables(self.entity)
+        self.number += 1
+        found = records.records(self.entity, records.silver_tables(self.entity.entity), tenant)
+        run = Run(self.number, f"run{self.number}", WHEN)
+        outcome = resolve_tenant(tenant, self.entity, found, resolve._before(self.entity, tenant), None, run, **options)
+        for name, rows in resolve._rows(self.entity, [outcome]).items():
+            self._apply(name, rows, tenant)
+        return {row["record_id"]: row["entity_id"] for row in gold_tables.read_rows(gold_tables.LINKS, [("tenant_id", "=", tenant)])}
+
+    def _apply(self, name: str, rows: Sequence[dict[str, Any]], tenant: str) -> None:
+        golden = name == gold_tables.golden_table(self.entity)
+        keys = {gold_tables.LINKS: ("record_ref",), gold_tables.MATCHES: ("left_ref", "right_ref")}.get(
+            name, ("entity_id",) if golden else ()
+        )
+        schema = gold_tables.golden_schema(self.entity) if golden else gold_tables.SCHEMAS[name]
+        kept = gold_tables.read_rows(name, [("tenant_id", "=", tenant)])
+        if keys:
+            by_key = {tuple(row[key] for key in keys): row for row in kept}
+            for row in rows:
+                former = by_key.pop(key := tuple(row[part] for part in keys), {})
+                if row["op"] != "delete":
+                    by_key[key] = {**former, **{field: value for field, value in row.items() if value is not None or field not in former}}
+            kept = list(by_key.values())
+        else:
+            kept = [*kept, *rows]
+        table = pa.Table.from_pylist([{field: row.get(field) for field in schema.names} for row in kept], schema)
+        write_deltalake(table_uri(name), table, mode="overwrite", predicate=f"tenant_id = '{tenant}'")
+
+
+@pytest.fixture
+def gold_world(lake: str) -> GoldWorld:
+    """An empty lake of persons that resolves in this process."""
+    return GoldWorld()

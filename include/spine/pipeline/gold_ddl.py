@@ -8,7 +8,7 @@ from typing import Any
 
 from psycopg import sql
 
-from spine.pipeline.gold_schema import PUBLICATIONS, Shape, Table, View
+from spine.pipeline.gold_schema import LOOKUP, PUBLICATIONS, Shape, Table, View
 
 Execute = Callable[[str], list[tuple[Any, ...]]]
 
@@ -58,11 +58,15 @@ _FUNCTIONS = (
 )
 # Asked once per query, since it is a scalar subquery, and not once per row.
 _POLICY = "CREATE POLICY tenant ON {} FOR SELECT TO analyst USING (tenant_id = ANY ((SELECT gold.my_tenants())::text[]))"
+_UNNEST = (
+    "CROSS JOIN LATERAL jsonb_array_elements(CASE jsonb_typeof(t.{0}) WHEN 'array' THEN t.{0} ELSE '[]' END) "
+    "WITH ORDINALITY AS e (step, place)"
+)
 
 
 def fingerprint(shape: Shape) -> str:
     """Changes whenever the shape or the statements of this module do."""
-    return f"{shape.fingerprint}-{zlib.crc32(''.join((*_FUNCTIONS, _POLICY)).encode()):08x}"
+    return f"{shape.fingerprint}-{zlib.crc32(''.join((*_FUNCTIONS, _POLICY, _UNNEST)).encode()):08x}"
 
 
 def ensure_state(execute: Execute) -> None:
@@ -74,7 +78,7 @@ def ensure_state(execute: Execute) -> None:
 
 def apply(shape: Shape, execute: Execute) -> None:
     """Make tables, policies, functions and views of `shape`; rows stay, but for columns that are no longer declared."""
-    for table in (*shape.tables, PUBLICATIONS):
+    for table in (*shape.tables, PUBLICATIONS, *LOOKUP):
         _table(table, shape, execute)
     for statement in _FUNCTIONS:
         execute(statement)
@@ -92,7 +96,7 @@ def _table(table: Table, shape: Shape, execute: Execute) -> None:
         _run(execute, sql.SQL("ALTER TABLE {} ENABLE ROW LEVEL SECURITY").format(name))
         _run(execute, sql.SQL(_POLICY).format(name))
         _run(execute, sql.SQL("GRANT SELECT ON {} TO analyst").format(name))
-        if table.shared and any(c.name == "entity_id" for c in table.columns):
+        if table.shared and table.by_entity and any(c.name == "entity_id" for c in table.columns):
             _run(execute, sql.SQL("CREATE INDEX ON {} (tenant_id, entity_id)").format(name))
     else:
         _evolve(table, shape, present, execute)
@@ -121,6 +125,7 @@ def _view(view: View, execute: Execute) -> None:
     name = sql.Identifier("gold", view.name)
     present = list(_present(view.name, execute))
     expressions = {column: expression for column, expression, _ in view.columns}
+    unnested = _UNNEST.format(view.unnest) if view.unnest else ""
     order = [*present, *(column for column in expressions if column not in present)]
     if not set(present) <= set(expressions):
         _run(execute, sql.SQL("DROP VIEW {}").format(name))
@@ -128,8 +133,8 @@ def _view(view: View, execute: Execute) -> None:
     columns = sql.SQL(", ").join(sql.SQL("{} AS {}").format(sql.SQL(expressions[column]), sql.Identifier(column)) for column in order)
     _run(
         execute,
-        sql.SQL("CREATE OR REPLACE VIEW {} WITH (security_invoker = true) AS SELECT {} FROM {} AS t WHERE {}").format(
-            name, columns, sql.Identifier("gold", view.table), sql.SQL(view.where)
+        sql.SQL("CREATE OR REPLACE VIEW {} WITH (security_invoker = true) AS SELECT {} FROM {} AS t {} WHERE {}").format(
+            name, columns, sql.Identifier("gold", view.table), sql.SQL(unnested), sql.SQL(view.where)
         ),
     )
     _run(execute, sql.SQL("GRANT SELECT ON {} TO analyst").format(name))

@@ -26,6 +26,7 @@ _ARROW: dict[str, pa.DataType] = {
     "timestamp": TIMESTAMP,
     "double": pa.float64(),
     "json": pa.string(),
+    "bytes": pa.binary(),
 }
 _SQL = {
     "string": "text",
@@ -36,6 +37,7 @@ _SQL = {
     "timestamp": "timestamp with time zone",
     "double": "double precision",
     "json": "jsonb",
+    "bytes": "bytea",
 }
 DECISIONS = "accepted (joined), review (a person should look), conflict (excludes another), rejected"
 
@@ -56,7 +58,10 @@ class Column:
 
 @dataclass(frozen=True)
 class Table:
-    """A published table: `delta` is where its rows come from; `shared` ones hold every entity, told apart by column `entity`."""
+    """A published table: `delta` is where its rows come from; `shared` ones hold every entity, told apart by column `entity`.
+
+    `by_entity` ones are read by `entity_id` too, where they have it.
+    """
 
     delta: str
     comment: str
@@ -64,6 +69,7 @@ class Table:
     columns: tuple[Column, ...]
     shared: bool = True
     required: bool = False
+    by_entity: bool = True
 
     @property
     def name(self) -> str:
@@ -78,13 +84,17 @@ class Table:
 
 @dataclass(frozen=True)
 class View:
-    """A view for analysts. `columns` are (name, expression over `t`, meaning); `where` narrows the table's rows."""
+    """A view for analysts. `columns` are (name, expression over `t`, meaning); `where` narrows the table's rows.
+
+    `unnest` names a column with a JSON array: then there is a row per element, which expressions call `e.step`, and its number `e.place`.
+    """
 
     name: str
     table: str
     comment: str
     columns: tuple[tuple[str, str, str], ...]
     where: str = "true"
+    unnest: str = ""
 
 
 @dataclass(frozen=True)
@@ -98,7 +108,7 @@ class Shape:
     @property
     def fingerprint(self) -> str:
         """Changes whenever tables, views or comments do, so that a new field makes a new publication."""
-        return hashlib.sha256(repr((self.tables, self.views)).encode()).hexdigest()[:16]
+        return hashlib.sha256(repr((self.tables, self.views, LOOKUP)).encode()).hexdigest()[:16]
 
 
 TENANT = Column("tenant_id", "string", "Tenant that the row belongs to")
@@ -203,6 +213,48 @@ PUBLICATIONS = Table(
         Column("delta_versions", "json", "Version of each Delta table that was published"),
     ),
 )
+LOOKUP_MODELS = Table(
+    "gold_lookup_models",
+    "Learned weights by which `spine lookup` finds the golden record of given values; made for programs",
+    ("tenant_id", "entity"),
+    (
+        TENANT,
+        _ENTITY,
+        Column("stamp", "string", "Changes whenever everything was made anew: weights, rules, or the way of keeping records and keys"),
+        Column("model_version", "integer", "Version of the learned weights"),
+        Column("buckets", "integer", "How many buckets keys are spread over, a power of two"),
+        Column("records", "integer", "Source records that can be found"),
+        Column("parameters", "string", "The learned weights as JSON"),
+        _RUN,
+    ),
+)
+LOOKUP_RECORDS = Table(
+    "gold_lookup_records",
+    "Source records as `spine lookup` compares them: their standardised values; made for programs",
+    ("tenant_id", "entity", "number"),
+    (
+        TENANT,
+        _ENTITY,
+        Column("number", "integer", "Number of the record within tenant and entity, as keys know it"),
+        _REF,
+        Column("entity_id", "string", "Golden record that the source record belongs to"),
+        Column("digest", "integer", "Changes whenever a value that is compared or the golden record does"),
+        Column("features", "string", "Standardised values, told apart by the control character 1E"),
+    ),
+    by_entity=False,
+)
+LOOKUP_KEYS = Table(
+    "gold_lookup_keys",
+    "Which records carry which blocking key, packed: how `spine lookup` finds records worth a comparison; made for programs",
+    ("tenant_id", "entity", "bucket"),
+    (
+        TENANT,
+        _ENTITY,
+        Column("bucket", "integer", "First bits of the keys in this bucket"),
+        Column("postings", "bytes", "Pairs of key (8 bytes) and record number (4 bytes), little-endian, in order"),
+    ),
+)
+LOOKUP = (LOOKUP_MODELS, LOOKUP_RECORDS, LOOKUP_KEYS)
 
 
 def shape_of(entity: Entity) -> Shape:
@@ -217,6 +269,33 @@ def shape_of(entity: Entity) -> Shape:
         required=True,
     )
     return Shape(entity.entity, (golden, LINKS, MATCHES, CHANGES, REDIRECTS), _views(entity, golden))
+
+
+def _step(key: str, kind: str = "") -> str:
+    return f"(e.step ->> '{key}'){kind}"
+
+
+_EVIDENCE: tuple[tuple[str, str, str], ...] = (
+    ("left_ref", 't."left_ref"', "The pair's record whose reference sorts first"),
+    ("right_ref", 't."right_ref"', "The pair's other record"),
+    ("entity_id", 't."entity_id"', "Golden record that holds both; empty where they were not joined"),
+    ("decision", 't."decision"', DECISIONS),
+    ("probability", 't."probability"', "Probability that both records are one, 0 to 1"),
+    ("step", "e.place", "Place of the row within its pair, from 1"),
+    ("attribute", _step("attribute"), "Attribute that was compared, or: prior, relation, certain rule"),
+    ("level", _step("label"), "How well both values agree"),
+    ("left_value", _step("left"), "The left record's value as it was compared"),
+    ("right_value", _step("right"), "The right record's value as it was compared"),
+    ("weight", _step("weight", "::double precision"), "Evidence of the level in bits: positive speaks for one, negative against"),
+    ("tf_adjustment", _step("tf_adjustment", "::double precision"), "Evidence in bits because the shared value is rare, or common"),
+    (
+        "total",
+        f"coalesce({_step('weight', '::double precision')}, 0) + coalesce({_step('tf_adjustment', '::double precision')}, 0)",
+        "Weight and adjustment together",
+    ),
+    ("model_version", 't."model_version"', "Version of the learned weights"),
+    ("tenant_id", 't."tenant_id"', TENANT.comment),
+)
 
 
 def _meaning(declared: Any) -> str:
@@ -238,6 +317,14 @@ def _views(entity: Entity, golden: Table) -> tuple[View, ...]:
             f"Why two source records are, or are not, one {label}",
             (*matches[:6], why, *matches[6:]),
             mine,
+        ),
+        View(
+            f"{kind}_evidence",
+            MATCHES.name,
+            f"Why two source records are, or are not, one {label}: a row per attribute; totals of a pair add up to its weight",
+            _EVIDENCE,
+            mine,
+            unnest="waterfall",
         ),
         View(
             "changes",

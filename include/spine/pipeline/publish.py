@@ -21,10 +21,12 @@ from sqlalchemy.engine import make_url
 from spine.core.entities import load_entity
 from spine.core.errors import ConfigError, ControlPlaneUnavailable, LakeError, PublishFailed
 from spine.core.failpoints import failpoint
-from spine.lake.gold import last_entry
+from spine.lake import gold
 from spine.lake.reading import batches, dataset, open_table, reading
 from spine.pipeline import gold_ddl
 from spine.pipeline.gold_schema import Shape, Table, shape_of
+from spine.pipeline.publish_lookup import publish_lookup
+from spine.pipeline.records import silver_tables
 
 LOCK = 0x676F6C64  # "gold": two publications never run at once, whatever their entities, since they share tables
 LOCK_WAIT = "10min"
@@ -37,14 +39,16 @@ def publish(entity: str, run_id: str, *, url: str, versions: dict[str, int] | No
     Returns `published` (False if these versions are what analysts see already), `versions`, and rows `inserted`, `updated`, `deleted`.
     Raises ConfigError where there is no Gold yet, LakeError, PublishFailed, ControlPlaneUnavailable.
     """
-    shape = shape_of(load_entity(entity))
+    declared = load_entity(entity)
+    shape = shape_of(declared)
     with _transaction(url) as execute:
         execute("SET LOCAL ROLE spine_publisher")
         execute(f"SET LOCAL lock_timeout = '{LOCK_WAIT}'")
         execute(f"SELECT pg_advisory_xact_lock({LOCK})")
         tables = _settled(shape, versions or {})  # after the lock: a rival may have published newer ones meanwhile
-        found = {name: [table.metadata().id, table.version()] for name, table in tables.items()}
-        result = {"entity": entity, "published": False, "versions": {name: pair[1] for name, pair in found.items()}}
+        sources = silver_tables(entity)
+        found = {name: [table.metadata().id, table.version()] for name, table in {**tables, **sources}.items()}
+        result = {"entity": entity, "published": False, "versions": {name: found[name][1] for name in tables}}
         gold_ddl.ensure_state(execute.query)
         state = _state(execute, entity)
         fingerprint = gold_ddl.fingerprint(shape)
@@ -56,6 +60,7 @@ def publish(entity: str, run_id: str, *, url: str, versions: dict[str, int] | No
             execute(f"SET LOCAL lock_timeout = '{DDL_WAIT}'")
             gold_ddl.apply(shape, execute.query)
         changes = {table.name: {"rows": staged[table.name], **_swap(execute, table, entity)} for table in shape.tables}
+        changes |= publish_lookup(execute, declared, run_id, tables[gold.LINKS], sources)
         _remember(execute, shape, run_id, fingerprint, found)
         failpoint("publish.before_swap")
     totals = {word: sum(counts[word] for counts in changes.values()) for word in ("inserted", "updated", "deleted")}
@@ -125,9 +130,9 @@ def _settled(shape: Shape, versions: dict[str, int]) -> dict[str, DeltaTable]:
 
     A resolution enters its journal before it writes the first table and after it has written the last.
     """
-    before = last_entry(shape.entity)
+    before = gold.last_entry(shape.entity)
     tables = _open(shape, versions)
-    if last_entry(shape.entity) != before or (before is not None and before.status != "applied" and not versions):
+    if gold.last_entry(shape.entity) != before or (before is not None and before.status != "applied" and not versions):
         raise PublishFailed(
             f"Gold of {shape.entity} is being written, or its resolution was killed",
             hint=f"Run `spine resolve {shape.entity}`, then publish",

@@ -1,0 +1,122 @@
+"""What a one-record lookup needs of many records: their standardised features as text, and their blocking keys as packed postings.
+
+A posting says `this key belongs to this record`, in 12 bytes; postings are kept in buckets by the first bits of their key, so that a lookup
+reads a few dozen small values instead of as many index ranges. The keys are those of matching, the weights too. Numpy only, no I/O.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from spine.identity import blocking, engine
+from spine.identity.comparisons import Plan, pattern
+from spine.identity.keys import LARGEST_BLOCK, rule_keys
+from spine.identity.model import Model
+from spine.identity.score import Scored
+
+Array: TypeAlias = Any  # numpy arrays of many element types
+Coded = dict[str, tuple[Array, list[str]]]
+POSTING = np.dtype([("key", "<u8"), ("record", "<i4")])
+FIELD = "\x1e"
+BUCKET_POSTINGS = 64
+MOST_CANDIDATES = 200
+
+
+def texts(records: engine.Records) -> pa.Array:
+    """The standardised features of every record as one text, features in the plan's order; a feature without value is empty."""
+    columns = []
+    for feature in records.plan.features:
+        codes, values = records.features[feature.name]
+        columns.append(pa.array([*values, ""], pa.string()).take(pa.array(np.where(codes < 0, len(values), codes))))
+    return pc.binary_join_element_wise(*columns, FIELD)
+
+
+def records_of(found: Sequence[str], plan: Plan) -> engine.Records:
+    """The records whose `texts` these are."""
+    parts = [text.split(FIELD) for text in found]
+    features: Coded = {}
+    for place, feature in enumerate(plan.features):
+        values, codes = np.unique(np.asarray([part[place] for part in parts], dtype=object), return_inverse=True)
+        absent = len(values) > 0 and values[0] == ""
+        features[feature.name] = (codes - 1, values[1:].tolist()) if absent else (codes, values.tolist())
+    return engine.Records(plan, features, np.zeros(len(parts), dtype=np.int64), len(parts))
+
+
+def keys(records: engine.Records, model: Model) -> tuple[Array, Array]:
+    """Distinct (row, key) of all blocking rules as two aligned arrays, too common keys split or left out as in matching."""
+    rows: list[Array] = [np.zeros(0, dtype=np.int64)]
+    found: list[Array] = [np.zeros(0, dtype=np.uint64)]
+    for table in rule_keys(blocking.make_rules(records.plan), records.features, model.heavy):
+        row, place = np.nonzero(table)
+        rows.append(row)
+        found.append(table[row, place].view(np.uint64))
+    row, key = np.concatenate(rows), np.concatenate(found)
+    order = np.lexsort((row, key))
+    row, key = row[order], key[order]
+    fresh = np.r_[True, (np.diff(row) != 0) | (key[1:] != key[:-1])] if len(row) else np.zeros(0, dtype=bool)
+    return row[fresh], key[fresh]
+
+
+def bucket_count(postings: int) -> int:
+    """How many buckets so many postings are spread over: a power of two."""
+    return 1 << max(0, int(postings / BUCKET_POSTINGS).bit_length())
+
+
+def bucket_of(key: Array, buckets: int) -> Array:
+    """The bucket of each key: its first bits."""
+    bits = buckets.bit_length() - 1
+    return (key >> np.uint64(64 - bits)).astype(np.int64) if bits else np.zeros(len(key), dtype=np.int64)
+
+
+def pack(key: Array, record: Array, buckets: int, batch: int = 50_000) -> Iterator[tuple[Array, pa.Array]]:
+    """Buckets that have postings and their packed values, in order, so many at a time."""
+    order = np.lexsort((record, key))
+    packed: Array = np.empty(len(order), dtype=POSTING)
+    packed["key"], packed["record"] = key[order], record[order]
+    number = bucket_of(packed["key"], buckets)
+    used, start = np.unique(number, return_index=True)
+    ends = np.r_[start, len(packed)]
+    for at in range(0, len(used), batch):
+        edges = ends[at : at + batch + 1]
+        offsets = ((edges - edges[0]) * POSTING.itemsize).astype(np.int32)
+        data = packed[edges[0] : edges[-1]].tobytes()
+        values = pa.Array.from_buffers(pa.binary(), len(edges) - 1, [None, pa.py_buffer(offsets.tobytes()), pa.py_buffer(data)])
+        yield used[at : at + batch], values
+
+
+def unpack(values: Sequence[bytes]) -> Array:
+    """The postings of packed values, an array of POSTING."""
+    return np.frombuffer(b"".join(values), dtype=POSTING)
+
+
+def likely(wanted: Array, postings: Array, total: int) -> tuple[Array, int]:
+    """Records that share the rarest of the wanted keys, at most MOST_CANDIDATES, and how many share any key at all.
+
+    A record weighs the sum of log(total / records) over the keys it shares; keys that have become too common are left out.
+    """
+    mine = postings[np.isin(postings["key"], wanted)]
+    _, place, sizes = np.unique(mine["key"], return_inverse=True, return_counts=True)
+    useful = sizes[place] <= 2 * LARGEST_BLOCK
+    mine, count = mine[useful], sizes[place][useful]
+    records, inverse = np.unique(mine["record"], return_inverse=True)
+    rarity = np.bincount(inverse, weights=np.log1p(total / count), minlength=len(records))
+    best = np.lexsort((records, -rarity))[:MOST_CANDIDATES]
+    return records[best].astype(np.int64), len(records)
+
+
+def against(query: engine.Records, stored: Sequence[str], model: Model) -> tuple[engine.Records, Scored]:
+    """Scores of the one record of `query` (row 0) with each stored record (rows from 1), under the model's weights."""
+    records = records_of([*texts(query).to_pylist(), *stored], query.plan)
+    return records, pairs_scored(records, model, np.full(len(stored), 0), np.arange(1, len(stored) + 1))
+
+
+def pairs_scored(records: engine.Records, model: Model, left: Array, right: Array) -> Scored:
+    """Scores of any pairs of rows, whether or not a blocking rule yields them."""
+    found = pattern(records.plan, records.features, left, right, model.rarity)
+    none: Array = np.zeros(len(left), dtype=np.int64)
+    return engine.scored(records, model, engine.Candidates(left, right, found, none, none))
