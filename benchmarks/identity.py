@@ -1,148 +1,173 @@
-"""Precision and recall of identity resolution, without a label and with default settings, on real labelled records and on generated worlds.
+"""Accuracy, speed and memory of identity resolution beside Splink, without a label and with default settings.
 
-`python benchmarks/identity.py [--data FOLDER] [--scale N] [--check]` prints pairwise precision, recall, F1, the recall that blocking
-reaches, and seconds; with `--check` the exit code says whether precision stays above 0.90.
+`python benchmarks/identity.py [--data FOLDER] [--only NAME ...] [--sizes 50000 100000 1000000] [--no-splink] [--incremental] [--check] [--json FILE]`
+
+Each engine is a process of its own that reads the same CSV: `spine match` with the smallest rules file (`benchmarks/rules/`), and Splink
+as `identity_splink.py` sets it up. Neither sees the true entities. Printed are pairwise and B-cubed figures of the clusters, the share of
+true pairs that blocking loses, time and memory of the whole process, and how far probabilities hold what they promise. With `--check` the
+exit code says whether every demand holds; each that does not is named. Demands that `--only` leaves unmeasured count as neither.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import sys
-import time
-from dataclasses import dataclass
-from datetime import UTC, datetime
+import tempfile
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
+import identity_data as data
+import identity_measures as measures
+import identity_report as report
 import numpy as np
 import pyarrow as pa
-import pyarrow.csv as csv
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
-from spine.core.entities import Entity, Matching, load_entity
+from spine.core.entities import load_match_rules
+from spine.core.settings import PROJECT
 from spine.identity import engine
-from spine.identity.resolution import Before, Run, resolve_tenant
-from spine.sandbox.tables import record_id
-from spine.sandbox.world import World, true_id
+from spine.identity.matching import Matched, match
 
-DATA: dict[str, tuple[str, dict[str, Any]]] = {
-    "historical_50k": ("person", {
-        "first_name": "forename", "surname": "surname", "full_name": "full_name", "dob": "date", "birth_place": "city",
-        "postcode_fake": "postcode", "gender": "category", "occupation": "category",
-    }),
-    "chicago_early_childhood": ("organization", {
-        "name": "organization", "address": "street", "zip": "postcode", "phone": "phone", "website": "url",
-    }),
-    "fodors_zagats": ("restaurant", {"name": "organization", "addr": "street", "city": "city", "phone": "phone", "type": "category"}),
-}  # fmt: skip
-ACROSS = {"fodors_zagats"}
+Array: TypeAlias = Any  # numpy arrays of many element types
+SPINE = Path(sys.executable).with_name("spine")
+SPLINK = Path(__file__).resolve().with_name("identity_splink.py")
+# Up to so many records the blocking is run once more to count the pairs it loses.
+_BLOCKING_RECORDS = 120_000
+_CHANGED, _FEW = 1_000, 10
 
 
-@dataclass(frozen=True)
-class Case:
-    """Records to resolve, the entity that says how, and the truth as one number per record (never shown to the matcher)."""
+def in_process(case: data.Case, threshold: float = 0.85) -> tuple[Array, Matched]:
+    """The cluster label of each record as `spine match` would find it, in this process; for tests."""
+    rules = load_match_rules(case.rules)
+    order = pc.sort_indices(case.table.column("unique_id"))
+    matched = match(engine.prepare(case.table.take(order), engine.make_plan(rules.matching()), rules.source), threshold)
+    labels = np.empty(case.table.num_rows, dtype=np.int64)
+    labels[np.asarray(order)] = matched.label
+    return labels, matched
 
-    name: str
-    entity: Entity
-    records: pa.Table
-    truth: np.ndarray
+
+def measure(case: data.Case, folder: Path, splink: bool) -> report.Result:
+    """Figures of one data set for each engine."""
+    records = case.write(folder)
+    engines = {"spine": _spine(case, records, folder)}
+    if splink:
+        engines["splink"] = _splink(case, records, folder)
+    if case.table.num_rows <= _BLOCKING_RECORDS:
+        for name, lost in _lost_to_blocking(case, records, splink).items():
+            engines[name]["lost_to_blocking"] = lost
+    records.unlink()
+    return {"name": case.name, "records": case.table.num_rows, "true_pairs": data.true_pairs(case.truth), "engines": engines}
 
 
-def from_csv(folder: Path, name: str) -> Case:
-    kind, attributes = DATA[name]
-    texts = dict.fromkeys([*attributes, "unique_id", "cluster", "source"], pa.string())
-    table = csv.read_csv(folder / f"{name}.csv", convert_options=csv.ConvertOptions(column_types=texts, strings_can_be_null=True))
-    entity = Entity.model_validate({
-        "entity": kind, "label": kind, "domain": "party", "description": name, "version": 1,
-        "fields": {field: {"description": field} for field in attributes},
-        "matching": Matching(attributes=attributes, link="across_sources" if name in ACROSS else "within_and_across"),
-    })  # fmt: skip
-    truth = np.unique(np.asarray(table.column("cluster").to_pylist(), dtype=object), return_inverse=True)[1]
-    return Case(
-        name,
-        entity,
-        _with_keys(table.select(list(attributes)), table.column("source").to_pylist(), table.column("unique_id").to_pylist()),
-        truth,
+def _spine(case: data.Case, records: Path, folder: Path) -> report.Result:
+    clusters, matches = folder / "spine.parquet", folder / "spine-matches.parquet"
+    cost, told = measures.run(_match(records, case.rules, clusters, "--matches", str(matches)))
+    return _figures(case, cost, clusters, matches) | {"told": json.loads(told)}
+
+
+def _match(records: Path, rules: Path, clusters: Path, *more: str) -> list[str]:
+    return [str(SPINE), "match", str(records), "--entity", str(rules), "--output", str(clusters), "--json", *more]
+
+
+def _splink(case: data.Case, records: Path, folder: Path) -> report.Result:
+    clusters, matches = folder / "splink.parquet", folder / "splink-matches.parquet"
+    cost, _ = measures.run([sys.executable, str(SPLINK), case.rules.stem, str(records), str(clusters), str(matches)])
+    return _figures(case, cost, clusters, matches)
+
+
+def _figures(case: data.Case, cost: measures.Cost, clusters: Path, matches: Path) -> report.Result:
+    ids = case.table.column("unique_id").combine_chunks()
+    found = pq.read_table(clusters, columns=["record_id", "cluster_id"])
+    place = pc.index_in(ids, found.column("record_id").combine_chunks())
+    if place.null_count or found.num_rows != len(ids):
+        raise RuntimeError(f"{clusters.name} of {case.name} does not hold every record once")
+    labels = np.asarray(pc.rank(found.column("cluster_id").take(place), tiebreaker="dense"))
+    pairs = pq.read_table(matches, columns=["left_id", "right_id", "probability"])
+    left, right = (case.truth[np.asarray(pc.index_in(pairs.column(side), ids))] for side in ("left_id", "right_id"))
+    bands = measures.calibration(np.asarray(pairs.column("probability")), left == right)
+    spent = {"seconds": cost.seconds, "cpu_seconds": cost.cpu_seconds, "peak_mb": cost.peak_mb}
+    return measures.quality(labels, case.truth) | spent | {"calibration": bands}
+
+
+def _lost_to_blocking(case: data.Case, records: Path, splink: bool) -> dict[str, float]:
+    """The share of true pairs that no blocking rule reaches. Under `across_sources` only pairs of different sources are true."""
+    rules = load_match_rules(case.rules)
+    prepared = engine.prepare(case.table, engine.make_plan(rules.matching()), rules.source)
+    found = engine.fit(prepared)[1]
+    true = max(1, data.true_pairs(case.truth))
+    lost = {"spine": 1 - float((case.truth[found.left] == case.truth[found.right]).sum()) / true}
+    if splink:
+        from identity_splink import RECIPES, reached
+
+        ids = case.table.column("unique_id").combine_chunks()
+        left, right = (ids.take(pa.array(rows)) for rows in measures.entity_pairs(case.truth))
+        lost["splink"] = 1 - reached(RECIPES[case.rules.stem](), records, pa.table({"left_id": left, "right_id": right})) / true
+    return lost
+
+
+def increment(size: int, folder: Path) -> report.Result:
+    """What it costs to match again when 1,000 of `size` records changed, and when none did, beside the full run and the start-up."""
+    case = data.world(data.PERSON, size)
+    records, few = case.write(folder), case.table[:_FEW]
+    (folder / "few").mkdir()
+    start, _ = measures.run(
+        _match(data.Case(case.name, case.rules, few, case.truth[:_FEW]).write(folder / "few"), case.rules, folder / "f.parquet")
+    )
+    clusters = folder / "clusters.parquet"
+    full, _ = measures.run(_match(records, case.rules, clusters))
+    same, told = measures.run(_match(records, case.rules, folder / "same.parquet", "--previous", str(clusters)))
+    data.changed(case, _CHANGED).write(folder)
+    again, news = measures.run(_match(records, case.rules, folder / "again.parquet", "--previous", str(clusters)))
+    return {
+        "records": case.table.num_rows, "changed": _CHANGED, "start_seconds": start.seconds, "full_seconds": full.seconds,
+        "seconds": again.seconds, "peak_mb": again.peak_mb, "share": (again.seconds - start.seconds) / (full.seconds - start.seconds),
+        "unchanged_seconds": same.seconds, "no_op": json.loads(told)["no_op"], "told": json.loads(news),
+    }  # fmt: skip
+
+
+def _increment_line(found: report.Result) -> str:
+    return (
+        f"{found['changed']:,} of {found['records']:,} records changed: {found['seconds']:.1f} s where a full run takes"
+        f" {found['full_seconds']:.1f} s and the start-up {found['start_seconds']:.1f} s: {found['share']:.1%} of the work;"
+        f" with no change {found['unchanged_seconds']:.1f} s, {'nothing done' if found['no_op'] else 'but the work was done again'}"
     )
 
 
-def _with_keys(table: pa.Table, sources: list[str], ids: list[str]) -> pa.Table:
-    keys = {
-        "tenant_id": ["default"] * len(ids), "record_ref": [f"{source}:records:{key}" for source, key in zip(sources, ids, strict=True)],
-        "source": sources, "stream": ["records"] * len(ids), "record_id": ids, "connection_id": sources, "source_cursor": [None] * len(ids),
-    }  # fmt: skip
-    for name, values in keys.items():
-        table = table.append_column(name, pa.array(values, pa.string()))
-    return table.append_column("emitted_at", pa.array([datetime(2026, 1, 1, tzinfo=UTC)] * len(ids), pa.timestamp("us", "UTC")))
-
-
-def from_world(kind: str, scale: int) -> Case:
-    """A generated world: families, namesakes, switchboards, job changes; `scale` is the number of real customers."""
-    world = World("default", 7, scale, datetime(2026, 1, 31, tzinfo=UTC))
-    rows, ids, sources, truth = [], [], [], []
-    for stream, table in world.tables.items():
-        if stream.entity != kind:
-            continue
-        for slot, number in enumerate(table.subject.tolist()):
-            row = world.person(table, slot) if kind == "person" else world.company(table, slot)
-            rows.append(_person(row, stream.source) if kind == "person" else _company(row))
-            ids.append(f"{stream.name}-{record_id(stream, slot)}")
-            sources.append(stream.source)
-            truth.append(table.truth.get(slot) or true_id(kind, number))
-    fields = {name: [row.get(name) or None for row in rows] for name in rows[0]}
-    table = _with_keys(pa.table({name: pa.array(values, pa.string()) for name, values in fields.items()}), sources, ids)
-    codes = np.unique(np.asarray(truth, dtype=object), return_inverse=True)[1]
-    return Case(f"world {kind} {scale}", load_entity(kind), table, codes)
-
-
-def _person(row: Any, source: str) -> dict[str, str]:
-    born = row.born if source == "people_files" else ""
-    return {
-        "given_name": row.given, "family_name": row.family, "email": row.email, "phone": row.phone, "birth_date": born,
-        "street": row.street, "city": row.city, "postcode": row.postcode, "employer": row.employer,
-    }  # fmt: skip
-
-
-def _company(row: Any) -> dict[str, str]:
-    return {"name": row.name, "website": row.domain, "phone": row.phone, "street": row.street, "city": row.city, "postcode": row.postcode}
-
-
-def measure(case: Case) -> dict[str, float]:
-    """Pairwise precision, recall, F1 of the clusters, blocking recall, seconds."""
-    started = time.perf_counter()
-    outcome = resolve_tenant("default", case.entity, case.records, Before(), None, Run(1, "benchmark", datetime(2026, 1, 31, tzinfo=UTC)))
-    seconds = time.perf_counter() - started
-    ids = {link["record_ref"]: link["entity_id"] for link in outcome.links}
-    labels = np.unique([ids[ref] for ref in case.records.column("record_ref").to_pylist()], return_inverse=True)[1]
-    _, both = np.unique(np.stack([labels, case.truth]), axis=1, return_counts=True)
-    right, found, true = _pairs(both), _pairs(np.bincount(labels)), _pairs(np.bincount(case.truth))
-    records = engine.prepare(case.records, engine.make_plan(case.entity.matching), "source")
-    _, blocked = engine.fit(records)
-    reached = float((case.truth[blocked.left] == case.truth[blocked.right]).sum())
-    return {
-        "records": len(labels), "pairs": len(blocked.left), "precision": right / max(1, found), "recall": right / max(1, true),
-        "f1": 2 * right / max(1, found + true), "blocking_recall": reached / max(1, true), "largest": int(np.bincount(labels).max()),
-        "conflicts": outcome.counts["conflicts"], "seconds": seconds,
-    }  # fmt: skip
-
-
-def _pairs(sizes: np.ndarray) -> float:
-    return float((sizes * (sizes - 1) // 2).sum())
-
-
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, default=Path(__file__).resolve().parents[2] / "shared" / "data")
-    parser.add_argument("--scale", type=int, default=2000)
-    parser.add_argument("--check", action="store_true")
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, default=PROJECT.parent / "shared" / "data", help="folder of the labelled CSV files")
+    parser.add_argument("--only", nargs="+", default=[], metavar="NAME", help="data sets whose name begins so")
+    parser.add_argument("--sizes", type=int, nargs="+", default=[50_000, 100_000, 1_000_000], help="records of the generated worlds")
+    parser.add_argument("--no-splink", action="store_true", help="measure ours alone")
+    parser.add_argument("--incremental", action="store_true", help="also match again after 1,000 records of the largest world changed")
+    parser.add_argument("--check", action="store_true", help="exit with 1 unless every demand holds")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures there")
     arguments = parser.parse_args()
-    cases = [from_csv(arguments.data, name) for name in DATA if (arguments.data / f"{name}.csv").is_file()]
-    cases += [from_world(kind, arguments.scale) for kind in ("person", "organization")]
-    worst = 1.0
-    for case in cases:
-        figures = measure(case)
-        worst = min(worst, figures["precision"])
-        print(f"{case.name:28}", "  ".join(f"{name} {value:.4g}" for name, value in figures.items()), flush=True)
-    return 1 if arguments.check and worst < 0.9 else 0
+    results = []
+    print(report.head(), flush=True)
+    with tempfile.TemporaryDirectory() as folder:
+        for case in data.cases(arguments.data, arguments.sizes, arguments.only):
+            results.append(measure(case, Path(folder), not arguments.no_splink))
+            print("\n".join(report.lines(results[-1])), flush=True)
+        again = increment(max(arguments.sizes), Path(folder)) if arguments.incremental else None
+    print("\nPrecision promised → observed, of pairs by probability (pairs)")
+    for result in results:
+        print("\n".join(report.calibration_lines(result)))
+    if again:
+        print(f"\n{_increment_line(again)}")
+    if arguments.json:
+        arguments.json.write_text(json.dumps({"results": results, "incremental": again}, indent=1) + "\n")
+    return _verdict(report.demands(results, again), partial=bool(arguments.only)) if arguments.check else 0
+
+
+def _verdict(demands: list[report.Demand], partial: bool) -> int:
+    """Prints each demand with its outcome; 1 if one does not hold, or was not measured although nothing was left out on purpose."""
+    print()
+    for demand in demands:
+        print(f"{'not measured' if demand.holds is None else 'holds' if demand.holds else 'DOES NOT HOLD':14} {demand.text}")
+    return int(any(demand.holds is False or (demand.holds is None and not partial) for demand in demands))
 
 
 if __name__ == "__main__":

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import pyarrow as pa
 import pytest
 
 from spine.core.entities import Entity, load_entity
-from spine.identity.resolution import Before, Outcome, Run, resolve_tenant
+from spine.identity.model import Model
+from spine.identity.overrides import Override, Wish
+from spine.identity.resolution import Before, Run, resolve_tenant
 
 MOMENT = datetime(2026, 1, 31, tzinfo=UTC)
+MICROSECONDS = pa.timestamp("us", "UTC")
 
 
 def table(rows: Sequence[dict[str, Any]], entity: Entity) -> pa.Table:
@@ -28,45 +32,84 @@ def table(rows: Sequence[dict[str, Any]], entity: Entity) -> pa.Table:
     return found.append_column("emitted_at", pa.array([row.get("emitted_at", MOMENT) for row in rows], pa.timestamp("us", "UTC")))
 
 
+_KEYS = {
+    "links": ("record_ref",), "matches": ("left_ref", "right_ref"), "golden": ("entity_id",), "redirects": ("from_id",),
+    "overrides": ("override_id",), "changes": ("change_id",), "history": ("entity_id", "valid_from"), "models": ("model_version",),
+}  # fmt: skip
+
+
 class Resolver:
     """Resolves rows; keeps what Gold would hold, so that a second call is the next run."""
 
     def __init__(self, entity: Entity, tenant: str = "default") -> None:
-        self.entity, self.tenant, self.before, self.number = entity, tenant, Before(), 0
+        self.entity, self.tenant, self.number = entity, tenant, 0
+        self.model: Model | None = None
         self.rows: dict[str, dict[str, Any]] = {}
+        self.gold: dict[str, list[dict[str, Any]]] = {name: [] for name in _KEYS}
 
-    def run(self, rows: Sequence[dict[str, Any]], *, gone: Sequence[str] = (), **options: Any) -> Outcome:
-        """Add or replace `rows`, remove the refs in `gone`, resolve incrementally."""
+    @property
+    def matches(self) -> list[dict[str, Any]]:
+        return self.gold["matches"]
+
+    def run(self, rows: Sequence[dict[str, Any]] = (), *, gone: Sequence[str] = (), **options: Any) -> SimpleNamespace:
+        """Add or replace `rows`, remove the refs in `gone`, resolve incrementally; the outcome's rows by table, and its counts."""
         fresh = {f"{row.get('source', 'salesforce')}:contacts:{row['ref']}": row for row in rows}
         self.rows.update(fresh)
         for ref in gone:
             del self.rows[f"salesforce:contacts:{ref}"]
         self.number += 1
-        run = Run(self.number, f"run{self.number}", MOMENT)
+        run = Run(self.number, f"run{self.number}", MOMENT + timedelta(hours=self.number))
         outcome = resolve_tenant(
             self.tenant, self.entity, table(list(self.rows.values()), self.entity), self.before, set(fresh), run, **options
         )
-        self._apply(outcome)
-        return outcome
+        found = {name: [] if (rows := getattr(outcome, name)) is None else rows.to_pylist() for name in _KEYS}
+        for name, key in _KEYS.items():
+            kept = {tuple(row[part] for part in key): row for row in [*self.gold[name], *found[name]]}
+            self.gold[name] = [row for row in kept.values() if row.get("op") != "delete"]
+        if found["models"]:
+            self.model = Model.from_json(found["models"][0]["parameters"])
+        return SimpleNamespace(**found, counts=outcome.counts)
 
-    def _apply(self, outcome: Outcome) -> None:
-        from spine.identity.model import Model
+    def steward(self, kind: Any, *refs: str, entities: Sequence[str] = (), **options: Any) -> SimpleNamespace:
+        """A steward's order about the short refs of Salesforce records, and what it makes of Gold."""
+        records = tuple(f"salesforce:contacts:{ref}" for ref in refs)
+        return self.run(wish=Wish(kind, "anna", "I asked them", records, tuple(entities), **options))
 
-        links = {link["record_ref"]: link for link in self.before.links} | {link["record_ref"]: link for link in outcome.links}
-        matches = {(row["left_ref"], row["right_ref"]): row for row in [*self.before.matches, *outcome.matches]}
-        golden = self.before.golden | {row["entity_id"]: row for row in outcome.golden}
-        model = Model.from_json(outcome.models[0]["parameters"]) if outcome.models else self.before.model
-        self.before = Before(
-            [link for link in links.values() if link.get("op") != "delete"],
-            [match for match in matches.values() if match.get("op") != "delete"],
-            {key: row for key, row in golden.items() if row.get("op") != "delete"},
-            model,
-        )
+    def undo(self, change_id: str) -> SimpleNamespace:
+        """Reverse a change, as the pipeline asks for it: with what history knows of the entities before."""
+        change = next(row for row in self.gold["changes"] if row["change_id"] == change_id)
+        same = [row for row in self.gold["changes"] if row["run_id"] == change["run_id"]]
+        about = {row[name] for row in same for name in ("entity_id", "other_entity_id")}
+        then = [row for row in self.gold["history"] if row["valid_from"] < change["changed_at"] and row["entity_id"] in about]
+        last = {row["entity_id"]: row for row in sorted(then, key=lambda row: row["valid_from"])}
+        former = {ref: entity_id for entity_id, row in last.items() for ref in row["records"] or ()}
+        born = {entity_id: row["first_seen_at"] for entity_id, row in last.items() if not row["ended"]}
+        return self.run(wish=Wish("undo", "ben", "it was wrong", change=change, former=former, born=born))
+
+    @property
+    def before(self) -> Before:
+        """Gold as the next run finds it."""
+        parts: dict[str, Any] = {}
+        for name in ("links", "matches", "golden"):
+            rows = [{key: value for key, value in row.items() if key not in ("op", "waterfall")} for row in self.gold[name]]
+            if rows:
+                empty = getattr(Before(), name).schema
+                parts[name] = pa.Table.from_pylist(rows, self._schema(rows, empty))
+        return Before(**parts, overrides=[Override.of(row) for row in self.gold["overrides"]], model=self.model)
+
+    @staticmethod
+    def _schema(rows: Sequence[dict[str, Any]], known: pa.Schema) -> pa.Schema:
+        names = [*dict.fromkeys(name for row in rows for name in row)]
+        found = pa.Table.from_pylist([{name: row.get(name) for name in names} for row in rows]).schema
+        kinds = {"record_count": pa.int32(), "source_count": pa.int32(), "schema_version": pa.int32()}
+        types = {field.name: pa.string() if pa.types.is_null(field.type) else field.type for field in found} | kinds
+        types |= {field.name: field.type for field in known} | {"updated_at": MICROSECONDS}
+        return pa.schema([(name, types[name]) for name in names])
 
     @property
     def ids(self) -> dict[str, str]:
         """Entity id by the short ref of each record."""
-        return {link["record_id"]: link["entity_id"] for link in self.before.links}
+        return {link["record_id"]: link["entity_id"] for link in self.gold["links"]}
 
     @property
     def clusters(self) -> set[frozenset[str]]:
@@ -78,7 +121,7 @@ class Resolver:
 
     def probability(self, one: str, other: str) -> float:
         """The stored probability of a pair, 0 if it was not worth keeping."""
-        for match in self.before.matches:
+        for match in self.matches:
             if {match["left_ref"].split(":")[-1], match["right_ref"].split(":")[-1]} == {one, other}:
                 return float(match["probability"])
         return 0.0

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 import duckdb
 import polars as pl
+import pyarrow as pa
 import pytest
 from deltalake import DeltaTable
 
@@ -32,7 +33,7 @@ def _change(number: int) -> dict[str, object]:
 def test_tables_are_made_once_and_other_engines_open_them(lake):
     gold.ensure_tables(PERSON)
     gold.ensure_tables(PERSON)
-    for name in (*gold.SCHEMAS, gold.golden_table(PERSON)):
+    for name in (*gold.SCHEMAS, gold.golden_table(PERSON), gold.history_table(PERSON)):
         table = DeltaTable(table_uri(name))
         assert table.version() == 0
         assert table.metadata().partition_columns[0] == "tenant_id"
@@ -70,7 +71,7 @@ def test_two_runs_cannot_take_the_same_number(lake):
 
 def test_staged_changes_are_added_once_however_often_they_are_applied(lake):
     gold.ensure_tables(PERSON)
-    staged = gold.stage(PERSON, {gold.CHANGES: [_change(1), _change(2)], gold.LINKS: []})
+    staged = gold.stage(PERSON, {gold.CHANGES: pa.Table.from_pylist([_change(1), _change(2)]), gold.LINKS: None})
     assert set(staged) == {gold.CHANGES}
     entry = _entry(1, staged=staged)
     gold.write_entry("person", entry)

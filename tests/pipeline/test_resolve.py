@@ -31,8 +31,8 @@ NOW = datetime(2026, 1, 31, tzinfo=UTC)
 PERSON = load_entity("person")
 JANE = {"given_name": "Jane", "family_name": "Okonkwo", "email": "jane.okonkwo@acme.com", "city": "Leeds", "postcode": "LS1 4AP"}
 JIM = {"given_name": "Jim", "family_name": "Adeyemi", "email": "jim.adeyemi@acme.com", "city": "Leeds", "postcode": "LS1 4AP"}
-TABLES = (gold.LINKS, gold.MATCHES, gold.CHANGES, gold.REDIRECTS, gold.MODELS, "gold_party_person")
-TIMES = ("linked_at", "matched_at", "changed_at", "created_at", "learned_at", "first_seen_at", "updated_at", "run_id")
+TABLES = (gold.LINKS, gold.MATCHES, gold.CHANGES, gold.REDIRECTS, gold.MODELS, "gold_party_person", "gold_party_person_history")
+TIMES = ("linked_at", "matched_at", "changed_at", "created_at", "learned_at", "first_seen_at", "updated_at", "valid_from", "run_id")
 
 
 @pytest.fixture(scope="module")
@@ -175,7 +175,7 @@ def test_the_gate_keeps_gold_as_it_was_and_names_the_cause(spark, lake, monkeypa
     assert resolve(spark, "person", "r3")["entities"] == 1
 
 
-def test_spark_makes_the_same_entities_as_this_process(spark, lake, monkeypatch):
+def test_spark_makes_and_merges_the_same_entities_as_this_process(spark, lake, monkeypatch):
     put("salesforce", [{"id": "1", **JANE}, {"id": "2", **JIM}, {"id": "3", **JIM, "email": None}])
     put("hubspot", [{"id": "9", **JANE, "given_name": "J."}, {"id": "8", **JIM, "given_name": "James"}])
     resolve(spark, "person", "r1")
@@ -184,6 +184,7 @@ def test_spark_makes_the_same_entities_as_this_process(spark, lake, monkeypatch)
     for table in TABLES:
         shutil.rmtree(table_uri(table))
     monkeypatch.setattr(module, "LOCAL_RECORDS", 0)
+    monkeypatch.setattr(gold, "_SMALL_ROWS", 0)
     resolve(spark, "person", "r1")
     assert {table: rows(table) for table in here} == here
 

@@ -37,57 +37,102 @@ class Change:
 
 @dataclass
 class Assignment:
-    """The id of every record, what changed, and which ids now lead to another one."""
+    """The id of every record, what changed, which ids now lead to another one, and which came back to life."""
 
     ids: dict[str, str] = field(default_factory=dict)
     changes: list[Change] = field(default_factory=list)
     redirects: dict[str, str] = field(default_factory=dict)
+    restored: set[str] = field(default_factory=set)
+
+
+def follow(redirects: Mapping[str, str], entity_id: str) -> str:
+    """Where an id leads to in the end: itself unless it was merged away."""
+    seen = {entity_id}
+    while (onward := redirects.get(entity_id)) is not None and onward not in seen:
+        entity_id = onward
+        seen.add(entity_id)
+    return entity_id
 
 
 def assign(
-    tenant: str, entity: str, run: int, clusters: Sequence[Sequence[str]], before: Mapping[str, str], born: Mapping[str, str]
+    tenant: str,
+    entity: str,
+    run: int,
+    clusters: Sequence[Sequence[str]],
+    before: Mapping[str, str],
+    born: Mapping[str, str],
+    restore: Mapping[str, str] | None = None,
 ) -> Assignment:
     """Ids for `clusters` of record references, given the ids that records had `before` and a sort key of each id's age in `born`.
 
     An id goes to the cluster that holds most of its records (then to the larger one); a cluster that several ids claim keeps the one with
-    most records (then the oldest).
+    most records (then the oldest). Where a decision is undone, `restore` tells the ids that records had before it: an id stays with those
+    records, and one that is gone comes back for them unless a living id has their cluster.
     """
     result = Assignment()
+    former = restore or {}
     members = [sorted(cluster) for cluster in clusters]
     claims: dict[str, Counter[int]] = defaultdict(Counter)
+    returns: dict[str, Counter[int]] = defaultdict(Counter)
     for number, refs in enumerate(members):
         for ref in refs:
             if ref in before:
                 claims[before[ref]][number] += 1
+            if ref in former:
+                returns[former[ref]][number] += 1
     home = {
-        old: min(counts, key=lambda number: (-counts[number], -len(members[number]), members[number][0])) for old, counts in claims.items()
+        old: min(
+            {**claims[old], **returns[old]},
+            key=lambda number: (-returns[old][number], -claims[old][number], -len(members[number]), members[number][0]),
+        )
+        for old in sorted({*claims, *returns})
     }
+    living = set(before.values())
     holders: dict[int, list[str]] = defaultdict(list)
     for old, number in home.items():
         holders[number].append(old)
     for number, refs in enumerate(members):
-        rivals = sorted(holders.get(number, ()), key=lambda old: (-claims[old][number], born.get(old, "~"), old))
+        rivals = sorted(
+            holders.get(number, ()),
+            key=lambda old: (old not in living, -returns[old][number], -claims[old][number], born.get(old, "~"), old),
+        )
         own = rivals[0] if rivals else make_id(tenant, entity, refs[0], run)
-        _settle(result, own, rivals, refs, before, claims)
-    _leavers(result, before, set(home))
+        _settle(result, own, [old for old in rivals if old in living], refs, before, claims, set(returns))
+    _leavers(result, before, {old for old in home if old in living})
     return result
 
 
 def _settle(
-    result: Assignment, own: str, rivals: Sequence[str], refs: Sequence[str], before: Mapping[str, str], claims: Mapping[str, Counter[int]]
+    result: Assignment,
+    own: str,
+    rivals: Sequence[str],
+    refs: Sequence[str],
+    before: Mapping[str, str],
+    claims: Mapping[str, Counter[int]],
+    returning: set[str],
 ) -> None:
+    """Gives a cluster its id; `rivals` are the living ids that claim it, `own` first if it is one of them."""
     result.ids.update(dict.fromkeys(refs, own))
+    sources = sorted({before[ref] for ref in refs if ref in before} - set(rivals))
     if not rivals:
-        result.changes.append(Change("created", own, record_ref=refs[0], reason=f"{len(refs)} records"))
+        result.changes.append(_arrival(result, own, refs, sources, returning))
     for gone in rivals[1:]:
         result.redirects[gone] = own
         result.changes.append(Change("merged", own, gone, reason=f"{sum(claims[gone].values())} records came from it"))
-    for old in sorted({before[ref] for ref in refs if ref in before} - set(rivals)):
+    for old in sources:
         moved = sum(before.get(ref) == old for ref in refs)
         result.changes.append(Change("split", old, own, reason=f"{moved} records left it"))
     if rivals:
         newcomers = [ref for ref in refs if ref not in before]
         result.changes += [Change("joined", own, record_ref=ref) for ref in newcomers]
+
+
+def _arrival(result: Assignment, own: str, refs: Sequence[str], sources: Sequence[str], returning: set[str]) -> Change:
+    """A new entity, or one that comes back under its own id."""
+    if own not in returning:
+        return Change("created", own, record_ref=refs[0], reason=f"{len(refs)} records")
+    result.restored.add(own)
+    return Change("restored", own, sources[0] if sources else None, refs[0], f"{len(refs)} records")
 
 
 def _leavers(result: Assignment, before: Mapping[str, str], alive: set[str]) -> None:

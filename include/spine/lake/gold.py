@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.dataset as pads
 
 from spine.core import clock
@@ -22,7 +23,7 @@ from spine.core.failpoints import failpoint
 from spine.core.names import gold_table
 from spine.lake import delta_sql
 from spine.lake.paths import storage_options, table_uri
-from spine.lake.reading import open_table
+from spine.lake.reading import open_table, reading
 from spine.lake.silver import arrow_type
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ _MOMENT = pa.timestamp("us", "UTC")
 _IDENTITY = [("tenant_id", pa.string()), ("entity", pa.string())]
 LINKS, MATCHES, CHANGES = "gold_identity_links", "gold_identity_matches", "gold_identity_changes"
 REDIRECTS, MODELS, JOURNAL = "gold_identity_redirects", "gold_identity_models", "_identity_journal"
+OVERRIDES = "gold_identity_overrides"
 SCHEMAS: dict[str, pa.Schema] = {
     LINKS: pa.schema([
         *_IDENTITY, ("entity_id", pa.string()), ("record_ref", pa.string()), ("source", pa.string()), ("stream", pa.string()),
@@ -41,7 +43,7 @@ SCHEMAS: dict[str, pa.Schema] = {
     MATCHES: pa.schema([
         *_IDENTITY, ("left_ref", pa.string()), ("right_ref", pa.string()), ("entity_id", pa.string()), ("probability", pa.float64()),
         ("weight", pa.float64()), ("decision", pa.string()), ("waterfall", pa.string()), ("blocking_rule", pa.string()),
-        ("model_version", pa.int32()), ("matched_at", _MOMENT), ("run_id", pa.string()),
+        ("model_version", pa.int32()), ("matched_at", _MOMENT), ("run_id", pa.string()), ("reason", pa.string()),
     ]),
     CHANGES: pa.schema([
         *_IDENTITY, ("change_id", pa.string()), ("kind", pa.string()), ("entity_id", pa.string()), ("other_entity_id", pa.string()),
@@ -53,8 +55,14 @@ SCHEMAS: dict[str, pa.Schema] = {
     MODELS: pa.schema([
         *_IDENTITY, ("model_version", pa.int32()), ("learned_at", _MOMENT), ("parameters", pa.string()), ("run_id", pa.string()),
     ]),
+    OVERRIDES: pa.schema([
+        *_IDENTITY, ("override_id", pa.string()), ("kind", pa.string()), ("left_ref", pa.string()), ("right_ref", pa.string()),
+        ("actor", pa.string()), ("reason", pa.string()), ("weight", pa.float64()), ("active", pa.bool_()), ("made_at", _MOMENT),
+        ("change_id", pa.string()), ("undone_at", _MOMENT), ("undone_by", pa.string()), ("run_id", pa.string()),
+    ]),
 }  # fmt: skip
-_KEYS = {LINKS: ("record_ref",), MATCHES: ("left_ref", "right_ref")}
+_KEYS = {LINKS: ("record_ref",), MATCHES: ("left_ref", "right_ref"), REDIRECTS: ("from_id",), OVERRIDES: ("override_id",)}
+_SMALL_ROWS = 100_000  # up to so many changed rows, delta-rs merges in less time than Spark takes to plan
 _JOURNAL_SCHEMA = pa.schema([
     ("entity", pa.string()), ("run", pa.int64()), ("run_id", pa.string()), ("status", pa.string()), ("inputs", pa.string()),
     ("rules", pa.string()), ("staged", pa.string()), ("counts", pa.string()), ("written_at", _MOMENT),
@@ -76,13 +84,41 @@ def golden_schema(entity: Entity) -> pa.Schema:
     ])  # fmt: skip
 
 
+def history_table(entity: Entity) -> str:
+    """Name of an entity's table of former golden records."""
+    return f"{golden_table(entity)}_history"
+
+
+def history_schema(entity: Entity) -> pa.Schema:
+    """Columns of the history: a golden record with its records from `valid_from` on, until the next row of its id.
+
+    Where the record came to an end (`ended`), only `redirect_to` says more. Rows are only ever added, so that the past can be told however
+    often files of old table versions are removed.
+    """
+    more = [("records", pa.list_(pa.string())), ("valid_from", _MOMENT), ("ended", pa.bool_()), ("redirect_to", pa.string())]
+    return pa.schema([*golden_schema(entity), *more])
+
+
+def schema_of(entity: Entity, name: str) -> pa.Schema:
+    """Columns of one of the entity's Gold tables."""
+    own = {golden_table(entity): golden_schema, history_table(entity): history_schema}
+    return own[name](entity) if name in own else SCHEMAS[name]
+
+
+def _key(entity: Entity, name: str) -> tuple[str, ...] | None:
+    """The columns by which a table's rows are merged, None for tables that rows are only added to."""
+    if name == golden_table(entity):
+        return ("tenant_id", "entity_id")
+    return ("tenant_id", "entity", *_KEYS[name]) if name in _KEYS else None
+
+
 def ensure_tables(entity: Entity) -> None:
     """Makes the Gold tables that are missing; a table of golden records gets the fields of a newer entity version."""
     from deltalake import DeltaTable
     from deltalake.schema import Schema
 
     wanted = {name: (schema, ["tenant_id", "entity"]) for name, schema in SCHEMAS.items()}
-    wanted[golden_table(entity)] = (golden_schema(entity), ["tenant_id"])
+    wanted |= {name: (schema_of(entity, name), ["tenant_id"]) for name in (golden_table(entity), history_table(entity))}
     wanted[JOURNAL] = (_JOURNAL_SCHEMA, ["entity"])
     for name, (schema, partitions) in wanted.items():
         table = open_table(name)
@@ -126,35 +162,47 @@ def last_entry(entity: str) -> Entry | None:
     return Entry(last["run"], last["run_id"], status, rules=last["rules"], **parsed)
 
 
-def read_rows(name: str, where: Sequence[tuple[str, str, Any]], without: Sequence[str] = ()) -> list[dict[str, Any]]:
-    """Rows of the partitions that `where` names, as dicts; empty if there is no table."""
+def read_table(name: str, where: Sequence[tuple[str, str, Any]], columns: Sequence[str] | None = None) -> pa.Table | None:
+    """Rows of the partitions that `where` names (those of `columns` that there are, default all); None if there is no table."""
     table = open_table(name)
     if table is None:
-        return []
-    data = table.to_pyarrow_dataset(file_pruning_predicate=list(where))
+        return None
+    data = table.to_pyarrow_dataset(file_pruning_predicate=[term for term in where if term[1] == "="])
     condition: pads.Expression | None = None
-    for column, _, value in where:
-        term = pads.field(column) == value
+    for column, sign, value in where:
+        term = pads.field(column) == value if sign == "=" else pads.field(column).isin(value)
         condition = term if condition is None else condition & term
-    columns = [column for column in data.schema.names if column not in without]
-    rows: list[dict[str, Any]] = data.to_table(columns=columns, filter=condition).to_pylist()
-    return rows
+    present = None if columns is None else [column for column in columns if column in data.schema.names]
+    with reading(name):
+        return data.to_table(columns=present, filter=condition)
 
 
-def stage(entity: Entity, rows: Mapping[str, Sequence[dict[str, Any]]]) -> dict[str, int]:
-    """Writes what a run wants to change beside Gold; the version of each staged table that has rows."""
+def read_rows(name: str, where: Sequence[tuple[str, str, Any]], columns: Sequence[str] | None = None) -> list[dict[str, Any]]:
+    """The same as dicts; empty if there is no table. A term of `where` is (column, "=", value) or (column, "in", values)."""
+    found = read_table(name, where, columns)
+    return [] if found is None else found.to_pylist()
+
+
+def stage(entity: Entity, tables: Mapping[str, pa.Table | None]) -> dict[str, int]:
+    """Writes what a run wants to change beside Gold; the version of each staged table that has rows.
+
+    Columns that a table lacks are null. Tables that are merged have a column `op`, `upsert` or `delete`.
+    """
     from deltalake import DeltaTable, write_deltalake
 
     versions = {}
-    for name, changes in rows.items():
-        if not changes:
+    for name, found in tables.items():
+        if found is None or not found.num_rows:
             continue
-        schema = golden_schema(entity) if name == golden_table(entity) else SCHEMAS[name]
-        if name in _KEYS or name == golden_table(entity):
+        schema = schema_of(entity, name)
+        if _key(entity, name):
             schema = schema.append(pa.field("op", pa.string()))
+        columns = [
+            found.column(field.name).cast(field.type) if field.name in found.column_names else pa.nulls(found.num_rows, field.type)
+            for field in schema
+        ]
         uri = _staging(entity.entity, name)
-        table = pa.Table.from_pylist([{field: row.get(field) for field in schema.names} for row in changes], schema)
-        write_deltalake(uri, table, mode="overwrite", schema_mode="overwrite", storage_options=storage_options())
+        write_deltalake(uri, pa.table(columns, schema=schema), mode="overwrite", schema_mode="overwrite", storage_options=storage_options())
         versions[name] = DeltaTable(uri, storage_options=storage_options()).version()
     return versions
 
@@ -188,13 +236,16 @@ def write_entry(entity: str, entry: Entry) -> None:
         raise LakeError("another run wrote its journal at the same moment", hint="Run it again", entity=entity) from error
 
 
-def apply(spark: SparkSession, entity: Entity, entry: Entry) -> None:
-    """Writes what `entry` staged into Gold and marks it applied; any number of times with the same result."""
+def apply(spark: SparkSession | None, entity: Entity, entry: Entry) -> None:
+    """Writes what `entry` staged into Gold and marks it applied; any number of times with the same result.
+
+    Large changes are merged by `spark` if it is given.
+    """
     golden = golden_table(entity)
-    for name in (MODELS, MATCHES, LINKS, golden, CHANGES, REDIRECTS):
+    for name in (MODELS, OVERRIDES, MATCHES, LINKS, golden, history_table(entity), CHANGES, REDIRECTS):
         if name in entry.staged:
-            with _points(name, golden):
-                if name in _KEYS or name == golden:
+            with _points({golden: "golden", history_table(entity): "history"}.get(name, name.removeprefix("gold_identity_"))):
+                if _key(entity, name):
                     _merge(spark, entity, name, entry.staged[name])
                 else:
                     append(entity, name, entry)
@@ -204,25 +255,51 @@ def apply(spark: SparkSession, entity: Entity, entry: Entry) -> None:
 
 
 @contextmanager
-def _points(name: str, golden: str) -> Iterator[None]:
-    word = "golden" if name == golden else name.removeprefix("gold_identity_")
+def _points(word: str) -> Iterator[None]:
     failpoint(f"resolve.before_{word}")
     yield
     failpoint(f"resolve.after_{word}")
 
 
-def _merge(spark: SparkSession, entity: Entity, name: str, version: int) -> None:
+def _merge(spark: SparkSession | None, entity: Entity, name: str, version: int) -> None:
+    from deltalake import DeltaTable
+
+    keys = _key(entity, name) or ()
+    names = schema_of(entity, name).names
+    own = {"waterfall": "coalesce(s.`waterfall`, t.`waterfall`)"} if name == MATCHES else {}
+    staged = DeltaTable(_staging(entity.entity, name), version=version, storage_options=storage_options())
+    if spark is None or sum(pa.table(staged.get_add_actions()).column("num_records").to_pylist()) <= _SMALL_ROWS:
+        _merge_here(entity, name, staged.to_pyarrow_table(), keys, own)
+        return
     source = spark.read.format("delta").option("versionAsOf", version).load(_staging(entity.entity, name))
-    schema = golden_schema(entity) if name not in _KEYS else SCHEMAS[name]
-    keys = ("tenant_id", "entity", *_KEYS[name]) if name in _KEYS else ("tenant_id", "entity_id")
-    own = {"waterfall": "coalesce(s.`waterfall`, t.`waterfall`)"} if name == MATCHES else None
     clauses = [
         "WHEN MATCHED AND s.op = 'delete' THEN DELETE",
-        f"WHEN MATCHED THEN {delta_sql.set_columns([column for column in schema.names if column not in keys], own)}",
-        f"WHEN NOT MATCHED AND s.op = 'upsert' THEN {delta_sql.insert_columns(schema.names)}",
+        f"WHEN MATCHED THEN {delta_sql.set_columns([column for column in names if column not in keys], own)}",
+        f"WHEN NOT MATCHED AND s.op = 'upsert' THEN {delta_sql.insert_columns(names)}",
     ]
     pruned = {"entity": [entity.entity]} if name in _KEYS else {}
     delta_sql.merge(spark, table_uri(name), source, keys=keys, clauses=clauses, pruned=pruned)
+
+
+def _merge_here(entity: Entity, name: str, rows: pa.Table, keys: Sequence[str], own: Mapping[str, str]) -> None:
+    """The same MERGE by delta-rs, without Spark. Raises LakeError on a conflicting writer."""
+    from deltalake.exceptions import CommitFailedError
+
+    target = open_table(name)
+    assert target is not None
+    names = schema_of(entity, name).names
+    tenants = ", ".join(delta_sql.literal(tenant) for tenant in pc.unique(rows.column("tenant_id")).to_pylist())
+    terms = [f"t.`{key}` = s.`{key}`" for key in keys] + [f"t.`tenant_id` IN ({tenants})"]
+    if "entity" in keys:
+        terms.append(f"t.`entity` = {delta_sql.literal(entity.entity)}")
+    merge = target.merge(rows, " AND ".join(terms), source_alias="s", target_alias="t")
+    merge = merge.when_matched_delete("s.op = 'delete'")
+    merge = merge.when_matched_update({f"`{column}`": own.get(column, f"s.`{column}`") for column in names if column not in keys})
+    merge = merge.when_not_matched_insert({f"`{column}`": f"s.`{column}`" for column in names}, "s.op = 'upsert'")
+    try:
+        merge.execute()
+    except CommitFailedError as error:
+        raise LakeError("another writer changed the table at the same moment", hint="Run it again", table=name) from error
 
 
 def append(entity: Entity, name: str, entry: Entry) -> None:
@@ -251,5 +328,5 @@ def _sweep(entity: str, staged: Mapping[str, int]) -> None:
 
 def versions(entity: Entity) -> dict[str, int]:
     """The version of each Gold table that exists."""
-    names = [golden_table(entity), *SCHEMAS]
+    names = [golden_table(entity), history_table(entity), *SCHEMAS]
     return {name: table.version() for name in names if (table := open_table(name)) is not None}

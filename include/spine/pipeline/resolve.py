@@ -9,24 +9,23 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections import Counter
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.dataset as pads
 
 from spine.core import clock
 from spine.core.entities import Entity, load_entity
 from spine.core.errors import ConfigError
 from spine.core.failpoints import failpoint
-from spine.core.names import silver_table
 from spine.identity import model as models
 from spine.identity.distributed import SparkPairing
 from spine.identity.engine import LocalPairing
-from spine.identity.resolution import Before, Outcome, Run, resolve_tenant
+from spine.identity.outcome import Before, Outcome, Run
+from spine.identity.overrides import Override
+from spine.identity.resolution import resolve_tenant
 from spine.lake import gold
-from spine.lake.reading import open_table, reading
-from spine.sources.spec import source_names
+from spine.pipeline.records import records, silver_tables
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable
@@ -35,8 +34,10 @@ if TYPE_CHECKING:
 # Above this many records of a tenant, Spark makes and compares the pairs; the clusters are the same either way.
 LOCAL_RECORDS = 300_000
 log = logging.getLogger(__name__)
-_KEY = ("tenant_id", "record_ref", "source", "stream", "record_id", "connection_id", "emitted_at", "source_cursor")
-_COUNTS = ("records", "changed_records", "pairs", "accepted", "review", "conflicts", "entities", "created", "merged", "split", "retired")
+_COUNTS = (
+    "records", "changed_records", "pairs", "accepted", "review", "conflicts", "entities", "created", "merged", "split", "retired",
+    "restored",
+)  # fmt: skip
 
 
 def resolve(spark: SparkSession, entity: str, run_id: str, *, relearn: bool = False) -> dict[str, Any]:
@@ -44,49 +45,57 @@ def resolve(spark: SparkSession, entity: str, run_id: str, *, relearn: bool = Fa
 
     Returns counts, the versions of the Gold tables, and `no_op`. Raises ConfigError, LakeError, QualityFailed (then Gold is as it was).
     """
-    declared = load_entity(entity)
-    if declared.matching is None:
-        raise ConfigError(f"entity {entity} has no matching rules", hint="Add a matching block with attribute kinds")
-    last = gold.last_entry(entity)
-    recovered: dict[str, Any] | None = None
-    if last is not None and last.status == "staged":
-        gold.ensure_tables(declared)
-        gold.apply(spark, declared, last)
-        recovered = last.counts
-    tables = _silver(entity)
+    declared = matched_entity(entity)
+    last, recovered = rolled_forward(spark, declared)
+    tables = silver_tables(entity)
     inputs = {name: {"id": str(table.metadata().id), "version": table.version()} for name, table in sorted(tables.items())}
-    rules = _rules(declared)
-    fresh = last is None or last.rules != rules
+    fresh = last is None or last.rules != rules_of(declared)
     finished = recovered is not None and last is not None and last.run_id == run_id
     if last is not None and last.inputs == inputs and not fresh and (finished or not relearn):
-        return _result(declared, recovered or {}, no_op=recovered is None)
+        return result_of(declared, recovered or {}, no_op=recovered is None)
     changed = _changed(tables, {} if last is None or fresh else last.inputs)
     run = Run(1 if last is None else last.number + 1, run_id, clock.now())
     outcomes = _resolve_tenants(spark, declared, tables, changed, run, relearn)
-    counts = _sum(outcomes)
-    if not any(_rows(declared, outcomes).values()):
-        return _result(declared, counts, no_op=recovered is None)
-    gold.ensure_tables(declared)
+    counts = sum_of(outcomes)
+    if not commit(spark, declared, run, inputs, outcomes):
+        return result_of(declared, counts, no_op=recovered is None)
+    return result_of(declared, counts, no_op=False)
+
+
+def matched_entity(entity: str) -> Entity:
+    """The declaration of an entity that has matching rules. Raises ConfigError."""
+    declared = load_entity(entity)
+    if declared.matching is None:
+        raise ConfigError(f"entity {entity} has no matching rules", hint="Add a matching block with attribute kinds")
+    return declared
+
+
+def rolled_forward(spark: SparkSession | None, entity: Entity) -> tuple[gold.Entry | None, dict[str, Any] | None]:
+    """The newest run, after the tables of one that was killed have been written to their end; then also its counts."""
+    last = gold.last_entry(entity.entity)
+    if last is None or last.status != "staged":
+        return last, None
+    gold.ensure_tables(entity)
+    gold.apply(spark, entity, last)
+    return last, last.counts
+
+
+def commit(spark: SparkSession | None, entity: Entity, run: Run, inputs: dict[str, Any], outcomes: Sequence[Outcome]) -> bool:
+    """Stage the outcomes, enter them in the journal, write them to Gold; False if there is nothing to write. Raises LakeError."""
+    rows = _rows(entity, outcomes)
+    if not any(table is not None for table in rows.values()):
+        return False
+    gold.ensure_tables(entity)
     failpoint("resolve.before_stage")
-    staged = gold.stage(declared, _rows(declared, outcomes))
-    entry = gold.Entry(run.number, run_id, "staged", inputs, rules, staged, counts)
-    gold.write_entry(entity, entry)
+    staged = gold.stage(entity, rows)
+    entry = gold.Entry(run.number, run.run_id, "staged", inputs, rules_of(entity), staged, sum_of(outcomes))
+    gold.write_entry(entity.entity, entry)
     failpoint("resolve.staged")
-    gold.apply(spark, declared, entry)
-    return _result(declared, counts, no_op=False)
+    gold.apply(spark, entity, entry)
+    return True
 
 
-def _silver(entity: str) -> dict[str, DeltaTable]:
-    """The Silver tables of the entity that exist already, also of a source whose spec is broken at the moment."""
-    found = {}
-    for source in source_names():
-        name = silver_table(source, entity)
-        if (table := open_table(name)) is not None:
-            found[name] = table
-    return found
-
-
-def _rules(entity: Entity) -> str:
+def rules_of(entity: Entity) -> str:
     """A fingerprint of everything but data that decides about Gold: a change of it makes a full run."""
     assert entity.matching is not None
     kept = entity.model_dump_json(include={"entity", "domain", "version", "fields", "matching", "survivorship", "trust"})
@@ -121,76 +130,77 @@ def _resolve_tenants(
     spark: SparkSession, entity: Entity, tables: dict[str, DeltaTable], changed: dict[str, set[str]] | None, run: Run, relearn: bool
 ) -> list[Outcome]:
     tenants = {tenant for table in tables.values() for tenant in _tenants(table)}
-    tenants |= {row["tenant_id"] for row in gold.read_rows(gold.LINKS, [("entity", "=", entity.entity)], without=_ALL_BUT_TENANT)}
+    tenants |= {row["tenant_id"] for row in gold.read_rows(gold.LINKS, [("entity", "=", entity.entity)], ["tenant_id"])}
     outcomes = []
     for tenant in sorted(tenants):
-        records = _records(entity, tables, tenant)
-        pairing = LocalPairing() if records.num_rows <= LOCAL_RECORDS else SparkPairing(spark)
+        found = records(entity, tables, tenant)
+        pairing = LocalPairing() if found.num_rows <= LOCAL_RECORDS else SparkPairing(spark)
         mine = None if changed is None else changed.get(tenant, set())
-        outcomes.append(resolve_tenant(tenant, entity, records, _before(entity, tenant), mine, run, relearn, pairing))
+        outcomes.append(resolve_tenant(tenant, entity, found, before_of(entity, tenant), mine, run, relearn, pairing))
     return outcomes
-
-
-_ALL_BUT_TENANT = [name for name in gold.SCHEMAS[gold.LINKS].names if name not in ("tenant_id", "entity")]
 
 
 def _tenants(table: DeltaTable) -> set[str]:
     return {str(partition["tenant_id"]) for partition in table.partitions()}
 
 
-def _records(entity: Entity, tables: dict[str, DeltaTable], tenant: str) -> pa.Table:
-    """A tenant's live records of all sources."""
-    parts = []
-    wanted = gold.golden_schema(entity)
-    for name, table in tables.items():
-        data = table.to_pyarrow_dataset(file_pruning_predicate=[("tenant_id", "=", tenant)])
-        present = [column for column in (*_KEY, *entity.fields) if column in data.schema.names]
-        with reading(name):
-            # Kleene logic: a null `is_deleted` must not hide a record, so deleted ones are named and all others kept.
-            deleted = pads.field("is_deleted").is_valid() & pads.field("is_deleted")
-            found = data.to_table(columns=present, filter=(pads.field("tenant_id") == tenant) & ~deleted)
-        for field in entity.fields:
-            if field in present:
-                place = found.schema.get_field_index(field)
-                found = found.set_column(place, field, pc.cast(found.column(field), wanted.field(field).type))
-        parts.append(found)
-    if parts:
-        return pa.concat_tables(parts, promote_options="permissive")
-    return pa.table({name: pa.array([], pa.string()) for name in _KEY})
-
-
-def _before(entity: Entity, tenant: str) -> Before:
-    mine = [("tenant_id", "=", tenant), ("entity", "=", entity.entity)]
+def before_of(entity: Entity, tenant: str, refs: Collection[str] | None = None) -> Before:
+    """A tenant's Gold as it is; with `refs` only the links and matches of those records, and the golden records they belong to."""
+    mine: list[tuple[str, str, Any]] = [("tenant_id", "=", tenant), ("entity", "=", entity.entity)]
     newest = max(gold.read_rows(gold.MODELS, mine), key=lambda row: row["model_version"], default=None)
-    golden = gold.read_rows(gold.golden_table(entity), [("tenant_id", "=", tenant)])
+    only = [] if refs is None else [("record_ref", "in", pa.array(sorted(refs), pa.string()))]
+    links = _read(entity, gold.LINKS, [*mine, *only])
+    pairs = [] if refs is None else [(name, "in", pa.array(sorted(refs), pa.string())) for name in ("left_ref", "right_ref")]
+    ids = [] if refs is None else [("entity_id", "in", links.column("entity_id").combine_chunks())]
     return Before(
-        gold.read_rows(gold.LINKS, mine),
-        gold.read_rows(gold.MATCHES, mine, without=["waterfall"]),
-        {row["entity_id"]: row for row in golden},
+        links,
+        _read(entity, gold.MATCHES, [*mine, *pairs]).drop_columns(["waterfall"]),
+        _read(entity, gold.golden_table(entity), [("tenant_id", "=", tenant), *ids]),
+        overrides_of(entity.entity, tenant),
         None if newest is None else models.Model.from_json(newest["parameters"]),
     )
 
 
-def _rows(entity: Entity, outcomes: list[Outcome]) -> dict[str, list[dict[str, Any]]]:
-    rows: dict[str, list[dict[str, Any]]] = {
-        gold.LINKS: [], gold.MATCHES: [], gold.CHANGES: [], gold.REDIRECTS: [], gold.MODELS: [], gold.golden_table(entity): []
+def overrides_of(entity: str, tenant: str) -> list[Override]:
+    """All overrides that a tenant's stewards ever made."""
+    rows = gold.read_rows(gold.OVERRIDES, [("tenant_id", "=", tenant), ("entity", "=", entity)])
+    return sorted((Override.of(row) for row in rows), key=lambda item: (item.made_at, item.override_id))
+
+
+def _read(entity: Entity, name: str, where: Sequence[tuple[str, str, Any]]) -> pa.Table:
+    """Rows of a Gold table with all columns that it should have; none if there is no table yet."""
+    schema = gold.schema_of(entity, name)
+    found = gold.read_table(name, where)
+    if found is None:
+        return schema.empty_table()
+    columns = [
+        found.column(field.name).cast(field.type) if field.name in found.column_names else pa.nulls(found.num_rows, field.type)
+        for field in schema
+    ]
+    return pa.table(columns, schema=schema)
+
+
+def _rows(entity: Entity, outcomes: Sequence[Outcome]) -> dict[str, pa.Table | None]:
+    """What the tenants' outcomes change, by Gold table."""
+    names = {
+        gold.LINKS: "links", gold.MATCHES: "matches", gold.CHANGES: "changes", gold.REDIRECTS: "redirects", gold.MODELS: "models",
+        gold.OVERRIDES: "overrides", gold.golden_table(entity): "golden", gold.history_table(entity): "history",
     }  # fmt: skip
-    for outcome in outcomes:
-        rows[gold.LINKS] += outcome.links
-        rows[gold.MATCHES] += outcome.matches
-        rows[gold.CHANGES] += outcome.changes
-        rows[gold.REDIRECTS] += outcome.redirects
-        rows[gold.MODELS] += outcome.models
-        rows[gold.golden_table(entity)] += outcome.golden
+    rows: dict[str, pa.Table | None] = {}
+    for table, name in names.items():
+        parts = [part for outcome in outcomes if (part := getattr(outcome, name)) is not None and part.num_rows]
+        rows[table] = pa.concat_tables(parts, promote_options="permissive") if parts else None
     return rows
 
 
-def _sum(outcomes: list[Outcome]) -> dict[str, Any]:
+def sum_of(outcomes: Sequence[Outcome]) -> dict[str, Any]:
+    """The counts of all tenants together."""
     total: Counter[str] = Counter()
     for outcome in outcomes:
         total.update(outcome.counts)
     return {name: total[name] for name in _COUNTS}
 
 
-def _result(entity: Entity, counts: dict[str, Any], *, no_op: bool) -> dict[str, Any]:
+def result_of(entity: Entity, counts: dict[str, Any], *, no_op: bool) -> dict[str, Any]:
+    """What a run gives back: counts, the versions of the Gold tables, and whether there was nothing to do."""
     return {**dict.fromkeys(_COUNTS, 0), **counts, "versions": gold.versions(entity), "no_op": no_op}
