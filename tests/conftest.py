@@ -22,13 +22,12 @@ from spine.control.bootstrap import bootstrap
 from spine.control.database import Database
 from spine.core.entities import load_entity
 from spine.core.names import bronze_table
-from spine.identity.resolution import Run, resolve_tenant
 from spine.lake import gold as gold_tables
 from spine.lake.bronze import PARTITIONS
 from spine.lake.bronze import SCHEMA as BRONZE
 from spine.lake.paths import table_uri
 from spine.lake.silver import silver_schema
-from spine.pipeline import records, resolve
+from spine.pipeline import resolve
 from spine.pipeline.gold_schema import shape_of
 
 
@@ -219,35 +218,11 @@ class GoldWorld:
         )
         merge.when_matched_update_all().when_not_matched_insert_all().execute()
 
-    def resolve(self, tenant: str = "default", **options: Any) -> dict[str, str]:
-        """Resolve a tenant; entity id by record id."""
-        gold_tables.ensure_tables(self.entity)
+    def resolve(self, tenant: str = "default", *, relearn: bool = False) -> dict[str, str]:
+        """Resolve everything that changed; entity id by record id of a tenant."""
         self.number += 1
-        found = records.records(self.entity, records.silver_tables(self.entity.entity), tenant)
-        run = Run(self.number, f"run{self.number}", WHEN)
-        outcome = resolve_tenant(tenant, self.entity, found, resolve._before(self.entity, tenant), None, run, **options)
-        for name, rows in resolve._rows(self.entity, [outcome]).items():
-            self._apply(name, rows, tenant)
+        resolve.resolve(None, self.entity.entity, f"run{self.number}", relearn=relearn)  # type: ignore[arg-type]
         return {row["record_id"]: row["entity_id"] for row in gold_tables.read_rows(gold_tables.LINKS, [("tenant_id", "=", tenant)])}
-
-    def _apply(self, name: str, rows: Sequence[dict[str, Any]], tenant: str) -> None:
-        golden = name == gold_tables.golden_table(self.entity)
-        keys = {gold_tables.LINKS: ("record_ref",), gold_tables.MATCHES: ("left_ref", "right_ref")}.get(
-            name, ("entity_id",) if golden else ()
-        )
-        schema = gold_tables.golden_schema(self.entity) if golden else gold_tables.SCHEMAS[name]
-        kept = gold_tables.read_rows(name, [("tenant_id", "=", tenant)])
-        if keys:
-            by_key = {tuple(row[key] for key in keys): row for row in kept}
-            for row in rows:
-                former = by_key.pop(key := tuple(row[part] for part in keys), {})
-                if row["op"] != "delete":
-                    by_key[key] = {**former, **{field: value for field, value in row.items() if value is not None or field not in former}}
-            kept = list(by_key.values())
-        else:
-            kept = [*kept, *rows]
-        table = pa.Table.from_pylist([{field: row.get(field) for field in schema.names} for row in kept], schema)
-        write_deltalake(table_uri(name), table, mode="overwrite", predicate=f"tenant_id = '{tenant}'")
 
 
 @pytest.fixture

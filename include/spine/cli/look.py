@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from spine.cli import show, world
-from spine.cli.options import DEFAULT_TENANT, Json, Tenant
+from spine.cli.options import DEFAULT_TENANT, Entity, Json, Tenant
 from spine.core.errors import ConfigError
 
 
@@ -33,6 +34,23 @@ def status(
     entities = [{"source": item["source"], **entity} for item in result["sources"] for entity in item["entities"]]
     show.as_table("Silver", entities, ("source", "entity", "rows", "quarantined"))
     show.as_table("Gold", result["gold"], ("entity", "rows", "linked_records", "published_rows", "published_at", "run_id"))
+
+
+def report(
+    entity: Entity,
+    output: Annotated[Path, typer.Option("--output", "-o", help="Gets the page.", metavar="FILE.html", show_default=False)],
+    tenant: Tenant = DEFAULT_TENANT,
+) -> None:
+    """One page on how an entity was matched: scores, weights, sizes, blocking rules, and why the surest and most doubtful pairs are so.
+
+    spine report person --output person.html
+    """
+    from spine.core.names import require_tenant
+    from spine.pipeline.gold_report import gold_report
+
+    world.lake()
+    gold_report(output, entity, require_tenant(tenant))
+    typer.echo(f"{output} written")
 
 
 def query(

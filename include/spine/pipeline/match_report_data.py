@@ -6,7 +6,7 @@ Only the few pairs and entities that are shown are ever looked at one by one; ev
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -16,6 +16,7 @@ import pyarrow as pa
 
 from spine.identity.blocking import make_rules
 from spine.identity.comparisons import Plan
+from spine.identity.keys import Heavy
 from spine.identity.learn import log_ratios
 from spine.identity.matching import Matched, threshold_weight
 from spine.identity.model import Model
@@ -81,7 +82,7 @@ class RuleFacts:
 
     name: str
     found: int
-    alone: int
+    alone: int | None
     split: int
     dropped: int
     keys: Sequence[str]
@@ -93,7 +94,7 @@ class Reason:
 
     text: str
     pairs: int
-    records: Sequence[tuple[str, Sequence[str], int]]
+    records: Sequence[tuple[Any, Sequence[Any], int]]
 
 
 @dataclass(frozen=True)
@@ -182,16 +183,56 @@ def learned(plan: Plan, model: Model) -> Sequence[tuple[str, Sequence[Level]]]:
     return found
 
 
+def choose(distance: Array, left: Array, right: Array) -> list[int]:
+    """The pairs of least finite distance, one of each entity (`left` and `right` number those of a pair's records), SHOWN at most."""
+    rows = np.flatnonzero(np.isfinite(distance))
+    if len(rows) > NEAREST:
+        rows = rows[np.argpartition(distance[rows], NEAREST)[:NEAREST]]
+    rows = rows[np.lexsort((right[rows], left[rows], distance[rows]))]
+    chosen: list[int] = []
+    seen: set[int] = set()
+    for row in rows.tolist():
+        pair = {int(left[row]), int(right[row])}
+        if not pair & seen:
+            seen |= pair
+            chosen.append(row)
+        if len(chosen) == SHOWN:
+            break
+    return chosen
+
+
+def reasons(conflicts: Iterable[tuple[str, Any, Sequence[Any]]]) -> Sequence[Reason]:
+    """Conflicts (reason, record, rivals) by reason, the most frequent first."""
+    grouped: dict[str, dict[Any, list[Any]]] = {}
+    pairs: Counter[str] = Counter()
+    for text, record, rivals in conflicts:
+        pairs[text] += 1
+        records = grouped.setdefault(text, {})
+        if record in records or len(records) < CONFLICTS_SHOWN:
+            records.setdefault(record, []).extend(rivals)
+    return [
+        Reason(cut(text, 300), count, [(record, rivals[:RIVALS_SHOWN], len(rivals)) for record, rivals in grouped[text].items()])
+        for text, count in pairs.most_common(SHOWN)
+    ]
+
+
 def _rules(matched: Matched) -> Sequence[RuleFacts]:
     found, heavy = matched.found, matched.model.heavy
+    bits = [np.int64(1) << np.int64(number) for number in range(len(heavy))]
+    return rule_facts(
+        matched.records.plan, heavy, [int((found.mask & bit != 0).sum()) for bit in bits], [int((found.mask == bit).sum()) for bit in bits]
+    )
+
+
+def rule_facts(plan: Plan, heavy: Sequence[Heavy], found: Sequence[int], alone: Sequence[int | None]) -> Sequence[RuleFacts]:
+    """The plan's rules with the pairs that each found, and found alone (None: not known)."""
     facts = []
-    for number, (rule, keys) in enumerate(zip(make_rules(matched.records.plan), heavy, strict=True)):
-        bit = np.int64(1) << np.int64(number)
+    for rule, keys, pairs, only in zip(make_rules(plan), heavy, found, alone, strict=True):
         # A rule without a second key cannot split: its keys with too many records are dropped.
         split, dropped = (len(keys.split), len(keys.dropped)) if rule.split else (0, len(keys.split))
         alike = dict.fromkeys(cut(text.removeprefix(f"{rule.name}: "), 200) for text in keys.names)
         facts.append(RuleFacts(
-            rule.name, int((found.mask & bit != 0).sum()), int((found.mask == bit).sum()), split, dropped, list(alike)
+            rule.name, pairs, only, split, dropped, list(alike)
         ))  # fmt: skip
     return facts
 
@@ -217,21 +258,8 @@ class _View:
         return self._pairs(np.abs(weight - self.limit), np.ones(len(weight), dtype=bool))
 
     def _pairs(self, distance: Array, wanted: Array) -> Sequence[Pair]:
-        found = self.matched.found
-        rows = np.flatnonzero(wanted)
-        if len(rows) > NEAREST:
-            rows = rows[np.argpartition(distance[rows], NEAREST)[:NEAREST]]
-        rows = rows[np.lexsort((found.right[rows], found.left[rows], distance[rows]))]
-        label, chosen = self.matched.label, list[Pair]()
-        seen: set[int] = set()
-        for row in rows.tolist():
-            pair = {int(label[found.left[row]]), int(label[found.right[row]])}
-            if not pair & seen:
-                seen |= pair
-                chosen.append(self._pair(row))
-            if len(chosen) == SHOWN:
-                break
-        return chosen
+        found, label = self.matched.found, self.matched.label
+        return [self._pair(row) for row in choose(np.where(wanted, distance, np.inf), label[found.left], label[found.right])]
 
     def _pair(self, row: int) -> Pair:
         matched, scored = self.matched, self.matched.scored
@@ -262,17 +290,9 @@ class _View:
         return Member(self.name(row), float(self.matched.confidence[row]), values)
 
     def conflicts(self) -> Sequence[Reason]:
-        """Reasons, the most frequent first, with the first records of each and whom else those fit."""
-        grouped: dict[str, dict[int, list[int]]] = {}
-        pairs = Counter(one.reason for one in self.matched.conflicts)
-        for one in self.matched.conflicts:
-            records = grouped.setdefault(one.reason, {})
-            if one.row in records or len(records) < CONFLICTS_SHOWN:
-                records.setdefault(one.row, []).extend(one.rivals)
-        return [
-            Reason(cut(reason, 300), count, [
-                (self.name(row), [self.name(rival) for rival in rivals[:RIVALS_SHOWN]], len(rivals))
-                for row, rivals in grouped[reason].items()
-            ])
-            for reason, count in pairs.most_common(SHOWN)
-        ]  # fmt: skip
+        """Strong pairs that were left apart, by reason."""
+        found = []
+        for reason in reasons((one.reason, one.row, one.rivals) for one in self.matched.conflicts):
+            records = [(self.name(row), [self.name(rival) for rival in rivals], fits) for row, rivals, fits in reason.records]
+            found.append(Reason(reason.text, reason.pairs, records))
+        return found
