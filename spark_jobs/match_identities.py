@@ -1,4 +1,8 @@
-"""Spark job: bring an entity's golden records up to date with Silver."""
+"""Spark job: bring an entity's golden records up to date with Silver, or match the records of a file.
+
+`match_identities.py --entity person --run-id RUN` resolves a declared entity of the lake; with RECORDS it is `spine match`, argument by
+argument: `match_identities.py RECORDS --entity RULES.yaml --output CLUSTERS`.
+"""
 
 from __future__ import annotations
 
@@ -7,27 +11,76 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from spine.lake.session import spark_session
 from spine.pipeline.job import run_job
-from spine.pipeline.resolve import resolve
 
 
 def main() -> int:
-    """Parse the arguments, resolve, leave the result file; the exit code says whether it went well."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--entity", required=True)
-    parser.add_argument("--run-id", required=True)
-    parser.add_argument("--result", type=Path)
-    mode = parser.add_mutually_exclusive_group()
+    """Parse the arguments, do the work, leave the result file; the exit code says whether it went well."""
+    parser = _parser()
+    given = parser.parse_args()
+    wrong = _LAKE if given.records else _FILE
+    strange = [f"--{name.replace('_', '-')}" for name in wrong if getattr(given, name) != parser.get_default(name)]
+    if strange:
+        parser.error(f"{', '.join(strange)} {'is not for a file of records' if given.records else 'needs RECORDS'}")
+    if given.records is None:
+        if given.run_id is None:
+            parser.error("--run-id is required without RECORDS")
+        return run_job(lambda: _resolve(given), given.result)
+    if given.output is None and not given.explain_plan:
+        parser.error("--output is required with RECORDS")
+    return run_job(lambda: _match(given), given.result)
+
+
+_LAKE = ("run_id", "relearn", "incremental")
+_FILE = ("output", "matches", "report", "threshold", "previous", "explain_plan", "engine", "json")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("records", type=Path, nargs="?", metavar="RECORDS", help="CSV, Parquet, or the folder of a Delta table")
+    parser.add_argument("--entity", required=True, help="name of a declared entity; with RECORDS the file of its rules")
+    parser.add_argument("--result", type=Path, help="file for the result or the error, as JSON")
+    lake = parser.add_argument_group("without RECORDS")
+    lake.add_argument("--run-id", help="run that the written rows carry")
+    mode = lake.add_mutually_exclusive_group()
     mode.add_argument("--relearn", action="store_true", help="learn the weights anew and match everything again")
     mode.add_argument("--incremental", action="store_true", help="only what changed (the default)")
-    arguments = parser.parse_args()
+    file = parser.add_argument_group("with RECORDS, as `spine match`")
+    file.add_argument("--output", type=Path, metavar="CLUSTERS", help="gets record_id, cluster_id, confidence; .csv or .parquet")
+    file.add_argument("--matches", type=Path, metavar="FILE", help="gets every scored pair; .csv or .parquet")
+    file.add_argument("--report", type=Path, metavar="FILE.html", help="gets the report")
+    file.add_argument("--threshold", type=float, help="pairs of at least this probability are one (default: that of the rules, or 0.85)")
+    file.add_argument("--previous", type=Path, metavar="CLUSTERS", help="clusters of an earlier run, whose ids live on")
+    file.add_argument("--explain-plan", action="store_true", help="print the rules and their numbers of pairs, and stop")
+    file.add_argument("--engine", choices=("auto", "local", "spark"), default="auto", help="what makes and compares the pairs")
+    file.add_argument("--json", action="store_true", help="print the result as JSON")
+    return parser
 
-    def work() -> dict[str, Any]:
-        session = spark_session(f"match_identities_{arguments.entity}")
-        return resolve(session, arguments.entity, arguments.run_id, relearn=arguments.relearn)
 
-    return run_job(work, arguments.result)
+def _resolve(given: argparse.Namespace) -> dict[str, Any]:
+    from spine.lake.session import spark_session
+    from spine.pipeline.resolve import resolve
+
+    return resolve(spark_session(f"match_identities_{given.entity}"), given.entity, given.run_id, relearn=given.relearn)
+
+
+def _match(given: argparse.Namespace) -> dict[str, Any]:
+    import orjson
+
+    from spine.pipeline import match as job
+
+    rules = Path(given.entity)
+    if given.explain_plan:
+        text = job.explain_plan(given.records, rules)
+        print(text, end="")
+        return {"plan": text}
+    request = job.Request(
+        given.records, rules, given.output, given.matches, given.report, given.threshold, given.previous, given.engine
+    )  # fmt: skip
+    result = job.match_records(request)
+    if given.json:
+        print(orjson.dumps(result, option=orjson.OPT_INDENT_2).decode())
+    return result
 
 
 if __name__ == "__main__":

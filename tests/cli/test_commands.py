@@ -85,9 +85,9 @@ def test_help_is_quick_and_imports_nothing_heavy() -> None:
 @pytest.mark.parametrize(
     "words",
     [
-        (), ("sync",), ("normalize",), ("resolve",), ("publish",), ("status",), ("query",), ("validate",), ("maintain",), ("cursor",),
-        ("cursor", "show"), ("cursor", "set"), ("cursor", "rewind"), ("quarantine",), ("quarantine", "list"), ("quarantine", "show"),
-        ("quarantine", "replay"),
+        (), ("sync",), ("normalize",), ("resolve",), ("publish",), ("match",), ("status",), ("query",), ("validate",), ("maintain",),
+        ("cursor",), ("cursor", "show"), ("cursor", "set"), ("cursor", "rewind"), ("quarantine",), ("quarantine", "list"),
+        ("quarantine", "show"), ("quarantine", "replay"),
     ],
     ids=" ".join,
 )  # fmt: skip

@@ -7,7 +7,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from spine.cli import cursor, look, quarantine, run
+from spine.cli import cursor, look, match, quarantine, run
 from spine.core.errors import AuthFailed, ConfigError, SpineError, SyncInProgress
 
 EXIT_CODES: tuple[tuple[type[SpineError], int], ...] = ((ConfigError, 2), (AuthFailed, 3), (SyncInProgress, 4))
@@ -57,6 +57,7 @@ app.command(rich_help_panel=WORK)(run.sync)
 app.command(rich_help_panel=WORK)(run.normalize)
 app.command(rich_help_panel=WORK)(run.resolve)
 app.command(rich_help_panel=WORK)(run.publish)
+app.command(rich_help_panel=WORK)(match.match)
 app.command(rich_help_panel=LOOK)(look.status)
 app.command(rich_help_panel=LOOK)(look.query)
 app.command(rich_help_panel=LOOK)(look.report)

@@ -1,0 +1,120 @@
+"""The command that finds out which records of a file are one: `spine match`."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext, redirect_stdout
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from spine.cli import show
+from spine.cli.options import Json
+from spine.core.errors import ConfigError
+
+
+class Engine(StrEnum):
+    """What makes and compares the pairs."""
+
+    auto = "auto"
+    local = "local"
+    spark = "spark"
+
+
+Records = Annotated[Path, typer.Argument(help="CSV, Parquet, or the folder of a Delta table.", metavar="RECORDS", show_default=False)]
+Rules = Annotated[Path, typer.Option("--entity", "-e", help="Which column holds what, as YAML.", metavar="RULES.yaml", show_default=False)]
+_NEXT = {
+    "created": "new clusters", "joined": "records that joined a cluster", "merged": "clusters merged into another", "split": "splits",
+    "left": "records that are gone", "retired": "clusters that are gone",
+}  # fmt: skip
+
+
+def match(
+    records: Records,
+    entity: Rules,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="Gets record_id, cluster_id, confidence; .csv or .parquet.", metavar="CLUSTERS"),
+    ] = None,
+    matches: Annotated[Path | None, typer.Option(help="Gets every scored pair; .csv or .parquet.", metavar="FILE")] = None,
+    report: Annotated[Path | None, typer.Option(help="Gets the report, one page without a network.", metavar="FILE.html")] = None,
+    threshold: Annotated[
+        float | None, typer.Option(help="Pairs of at least this probability are one. [dim]Default: that of the rules, or 0.85.[/dim]")
+    ] = None,
+    previous: Annotated[Path | None, typer.Option(help="Clusters of an earlier run: their ids live on.", metavar="CLUSTERS")] = None,
+    explain_plan: Annotated[bool, typer.Option("--explain-plan", help="Print the rules and their numbers of pairs, and stop.")] = False,
+    engine: Annotated[
+        Engine, typer.Option(help="auto: this process, and Spark for many records. The clusters are the same.")
+    ] = Engine.auto,
+    json: Json = False,
+) -> None:
+    """Find out which records of a file are one. Needs no lake, no server, no label.
+
+    spine match people.csv --entity person.yaml --output clusters.csv
+    spine match people.csv --entity person.yaml --explain-plan
+    spine match people.csv --entity person.yaml --output clusters.csv --previous clusters.csv
+    spine match shops.parquet -e shop.yaml -o clusters.parquet --matches pairs.parquet --report report.html
+
+    The smallest rules: entity, record_id, source (optional), and under attributes each column's kind (forename, surname, full_name,
+    organization, date, email, phone, street, house_number, city, postcode, region, country, national_id, url, text, title, category,
+    number, ignore).
+    """
+    from spine.pipeline import match as job
+
+    if explain_plan:
+        with _progress() as listen:
+            text = job.explain_plan(records, entity, listen)
+        show.as_json({"plan": text}) if json else typer.echo(text, nl=False)
+        return
+    if output is None:
+        raise ConfigError("--output is missing", hint="Name the file for the clusters, such as --output clusters.csv")
+    with _progress() as listen:
+        result = job.match_records(job.Request(records, entity, output, matches, report, threshold, previous, engine.value), listen)
+    for warning in result["warnings"]:
+        typer.echo(f"Warning: {warning}", err=True)
+    if json:
+        show.as_json(result)
+    else:
+        _print(result)
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[str, str, float | None], None]]:
+    """Tells on stderr what is being done and, stage by stage, what it did and how long that took."""
+    from rich.console import Console
+
+    logging.getLogger("spine.identity").setLevel(logging.ERROR)  # what it warns of is among the result's warnings
+    console = Console(stderr=True, highlight=False)
+    status = console.status("Start") if console.is_terminal else None
+
+    def listen(stage: str, note: str, seconds: float | None) -> None:
+        if seconds is not None:
+            console.print(f"{stage:<28} {seconds:>7.1f} s   {note}", markup=False)
+        elif status:
+            status.update(stage)
+
+    with status or nullcontext(), redirect_stdout(sys.stderr):  # libraries that print must not disturb what a script reads
+        yield listen
+
+
+def _print(result: dict[str, Any]) -> None:
+    if result["no_op"]:
+        typer.echo(f"Nothing changed: the clusters of {result['records']:,} records stay as they are")
+        return
+    lines = [
+        ("records", result["records"]), ("pairs compared", result["pairs"]), ("pairs accepted", result["accepted"]),
+        ("pairs for review", result["review"]), ("pairs in conflict", result["conflicts"]), ("clusters", result["clusters"]),
+        ("records in clusters of several", result["linked_records"]), ("largest cluster", result["largest"]),
+        *((what, result[kind]) for kind, what in _NEXT.items() if kind in result), ("seconds", result["seconds"]),
+        ("peak memory, MiB", result["peak_mb"]),
+    ]  # fmt: skip
+    show.as_table(
+        f"{result['entity'].capitalize()} clusters in {result['output']}", [{"what": what, "number": number} for what, number in lines]
+    )
+    if result.get("changes"):
+        columns = ("kind", "cluster_id", "other_cluster_id", "reason")
+        show.as_table(f"Merges and splits (all changes are in {result['output']}.changes.csv)", result["changes"], columns)

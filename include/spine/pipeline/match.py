@@ -1,0 +1,298 @@
+"""Records of a file -> clusters in a file: `spine match` and the Spark job of the same arguments.
+
+Needs no lake, no PostgreSQL and no Airflow. CLUSTERS is replaced in one step at the end: a run that dies leaves the former one whole.
+Beside it lie `<CLUSTERS>.run.json` (which inputs it was made from, the number of the run) and `<CLUSTERS>.changes.csv` (what the last
+incremental run changed).
+"""
+
+from __future__ import annotations
+
+import resource
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from spine.core.entities import MatchRules, load_match_rules
+from spine.core.errors import ConfigError
+from spine.core.failpoints import failpoint
+from spine.identity import engine
+from spine.identity.matching import Matched, match
+from spine.pipeline import match_files, match_ids, match_note
+from spine.pipeline.match_pairs import Decisions, pair_table
+
+if TYPE_CHECKING:
+    from spine.identity.engine import Pairing, Records
+
+Engine = Literal["auto", "local", "spark"]
+Listener = Callable[[str, str, "float | None"], None]
+# Up to this many records one process makes and compares the pairs, above it Spark does; the clusters are the same either way.
+LOCAL_RECORDS = 2_000_000
+_SHOWN_CHANGES = 10
+_CLUSTERS = ("record_id", "cluster_id", "confidence")
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to match, by which rules, and where the results go. `threshold` (a probability, inclusive) stands above that of the rules."""
+
+    records: Path
+    rules: Path
+    output: Path
+    matches: Path | None = None
+    report: Path | None = None
+    threshold: float | None = None
+    previous: Path | None = None
+    engine: Engine = "auto"
+
+    def limit(self, rules: MatchRules) -> float:
+        """The threshold that holds."""
+        return rules.threshold if self.threshold is None else self.threshold
+
+    def check(self) -> None:
+        """Raises ConfigError for an output that cannot be written or would overwrite an input."""
+        match_files.require_output(self.output)
+        if self.matches:
+            match_files.require_output(self.matches)
+        if self.report:
+            match_files.require_file(self.report)
+        if self.threshold is not None and not 0.5 <= self.threshold <= 1:
+            raise ConfigError(f"threshold {self.threshold} is no probability between 0.5 and 1", hint="The default is 0.85")
+        outputs = [path.resolve() for path in (self.output, self.matches, self.report) if path]
+        taken = {self.records.resolve(), self.rules.resolve()}
+        clash = next((path for number, path in enumerate(outputs) if path in taken or path in outputs[:number]), None)
+        if clash:
+            raise ConfigError(f"{clash} is named twice", hint="Give every input and output a file of its own")
+
+
+@dataclass
+class _Stages:
+    """Seconds of each stage, told to a listener as they pass: once at its beginning, once at its end with what it did."""
+
+    listen: Listener
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def __call__(self, name: str) -> Iterator[Callable[[str], None]]:
+        done: list[str] = []
+        self.listen(name, "", None)
+        started = time.perf_counter()
+        yield done.append
+        self.seconds[name] = round(time.perf_counter() - started, 3)
+        self.listen(name, ", ".join(done), self.seconds[name])
+
+
+def quiet(stage: str, note: str, seconds: float | None) -> None:
+    """A listener for those who do not want to hear."""
+
+
+def match_records(request: Request, listen: Listener = quiet) -> dict[str, Any]:
+    """Write the clusters (and pairs and report, if asked for); returns counts, seconds per stage, warnings and files.
+
+    Raises ConfigError for mistakes in arguments, rules or records, LakeError when an output cannot be written.
+    """
+    started = time.perf_counter()
+    request.check()
+    rules = load_match_rules(request.rules)
+    stages = _Stages(listen)
+    before, note = _previous(request, rules, stages)
+    if before is not None and note.unchanged(request):
+        return _nothing_to_do(request, before, note)
+    ids, table = _read(request.records, rules, stages)
+    warnings = _doubts(table, rules)
+    records, matched = _matched(request, rules, table, stages)
+    warnings += _too_common(matched)
+    with stages("Name clusters") as say:
+        named = _named(rules, ids, matched, before, note)
+        decisions = Decisions.of(matched, request.limit(rules))
+        summary = _summary(rules, matched, named, decisions, before is not None)
+        say(f"{summary['clusters']:,} clusters")
+    with stages("Write") as say:
+        _write(request, ids, matched, named, decisions, note)
+        say(request.output.name)
+    if request.report:
+        with stages("Write report") as say:
+            _report(request, rules, records, ids, matched, named, time.perf_counter() - started)
+            say(request.report.name)
+    note.write(request)
+    return summary | {
+        "run": note.run, "seconds": round(time.perf_counter() - started, 3), "stages": stages.seconds, "peak_mb": _peak_mb(),
+        "warnings": warnings, "output": str(request.output), "no_op": False,
+    }  # fmt: skip
+
+
+def explain_plan(records: Path, rules: Path, listen: Listener = quiet) -> str:
+    """The rules that would be used and the number of pairs each will make, without making them. Raises ConfigError."""
+    from spine.identity.explain import plan_text
+
+    declared, stages = load_match_rules(rules), _Stages(listen)
+    _, table = _read(records, declared, stages)
+    return plan_text(_prepared(declared, table, stages))
+
+
+def _previous(request: Request, rules: MatchRules, stages: _Stages) -> tuple[pa.Table | None, match_note.Note]:
+    """The clusters to go on from, and the note on this run."""
+    inputs = match_note.inputs(request.records, request.rules, request.limit(rules))
+    if request.previous is None:
+        return None, match_note.Note.first(inputs)
+    with stages("Read previous clusters") as say:
+        before = match_files.read_columns(request.previous, _CLUSTERS)
+        for name in _CLUSTERS[:2]:
+            _require_filled(before.column(name), name, request.previous)
+        _require_distinct(before.column("record_id").take(pc.sort_indices(before.column("record_id"))), "record_id", request.previous)
+        say(f"{before.num_rows:,} records")
+    return before, match_note.Note.after(request.previous, inputs)
+
+
+def _nothing_to_do(request: Request, before: pa.Table, note: match_note.Note) -> dict[str, Any]:
+    """The same records, rules and threshold as the run that made the previous clusters: they are the result."""
+    assert request.previous is not None
+    if request.output.resolve() != request.previous.resolve():
+        confidence = before.column("confidence").cast(pa.float64())
+        match_files.write_table(before.set_column(2, "confidence", confidence), request.output)
+        note.write(request)
+    return {"no_op": True, "records": before.num_rows, "run": note.run, "output": str(request.output), "warnings": []}
+
+
+def _read(path: Path, rules: MatchRules, stages: _Stages) -> tuple[pa.Array, pa.Table]:
+    """Record ids and the columns of the attributes and the source, sorted by id so that nothing depends on the order of arrival."""
+    needed = [rules.record_id, *_attributes(rules), *([rules.source] if rules.source else [])]
+    with stages("Read records") as say:
+        table = match_files.read_columns(path, needed)
+        ids = match_files.flat(table.column(rules.record_id))
+        _require_filled(ids, rules.record_id, path)
+        order = pc.sort_indices(ids)
+        if not pc.all(pc.equal(order, pa.array(np.arange(len(order), dtype=np.uint64)))).as_py():
+            table, ids = table.take(order), ids.take(order)
+        _require_distinct(ids, rules.record_id, path)
+        say(f"{len(ids):,} records")
+    if rules.source:  # a record of no known source is of one source with the other such records
+        place = table.schema.get_field_index(rules.source)
+        table = table.set_column(place, rules.source, pc.fill_null(table.column(place), ""))
+    return ids, table
+
+
+def _attributes(rules: MatchRules) -> list[str]:
+    return [name for name, kind in rules.attributes.items() if kind != "ignore"]
+
+
+def _require_filled(ids: Any, name: str, path: Path) -> None:
+    if ids.null_count:
+        raise ConfigError(
+            f"{ids.null_count:,} of {len(ids):,} records of {path.name} have no {name}", hint="Every record needs an id of its own"
+        )
+
+
+def _require_distinct(ids: Any, name: str, path: Path) -> None:
+    found = match_files.duplicates(ids)
+    if found:
+        raise ConfigError(
+            f"{name} of {path.name} is not unique: {found}", hint="Every record needs an id of its own; put its source before it, perhaps"
+        )
+
+
+def _doubts(table: pa.Table, rules: MatchRules) -> list[str]:
+    """What a person should know about the records before trusting the result."""
+    if table.num_rows == 0:
+        return ["there are no records: the clusters are empty"]
+    found = []
+    for name in _attributes(rules):
+        column = table.column(name)
+        if column.null_count == len(column):
+            found.append(f"column {name} is empty: it tells nothing")
+        elif len(column) > 1 and not column.null_count and pc.all(pc.equal(column, column[0])).as_py():
+            found.append(f"column {name} has the same value everywhere: it tells nothing")
+    return found
+
+
+def _too_common(matched: Matched) -> list[str]:
+    names = [name for heavy in matched.model.heavy for name in heavy.names]
+    if not names:
+        return []
+    count = sum(len(heavy.dropped) or len(heavy.split) for heavy in matched.model.heavy)
+    return [f"{count:,} values are too common to find pairs by ({names[0]}); --explain-plan names the worst"]
+
+
+def _prepared(rules: MatchRules, table: pa.Table, stages: _Stages) -> Records:
+    with stages("Standardise") as say:
+        records = engine.prepare(table, engine.make_plan(rules.matching()), rules.source)
+        say(f"{len(records.plan.comparisons)} comparisons")
+    return records
+
+
+def _matched(request: Request, rules: MatchRules, table: pa.Table, stages: _Stages) -> tuple[Records, Matched]:
+    """The entities of all records. State that an earlier run left beside its clusters would be used here."""
+    records = _prepared(rules, table, stages)
+    with stages("Learn, compare and cluster") as say:
+        matched = match(records, request.limit(rules), pairing=_pairing(request.engine, records.rows))
+        say(f"{matched.compared:,} pairs compared")
+    return records, matched
+
+
+def _pairing(wanted: Engine, rows: int) -> Pairing:
+    if wanted == "local" or (wanted == "auto" and rows <= LOCAL_RECORDS):
+        return engine.LocalPairing()
+    from spine.identity.distributed import SparkPairing
+    from spine.lake.session import spark_session
+
+    return SparkPairing(spark_session("match"))
+
+
+def _named(rules: MatchRules, ids: pa.Array, matched: Matched, before: pa.Table | None, note: match_note.Note) -> match_ids.Named:
+    if before is None:
+        return match_ids.first_ids(rules.entity, note.run, ids, matched.label)
+    return match_ids.next_ids(rules.entity, note.run, ids, matched.label, before)
+
+
+def _write(request: Request, ids: pa.Array, matched: Matched, named: match_ids.Named, decisions: Decisions, note: match_note.Note) -> None:
+    """CLUSTERS last, so that whoever sees it new sees the rest new as well."""
+    if request.matches:
+        match_files.write_table(pair_table(matched, ids, decisions), request.matches)
+    changes = match_note.beside(request.output, "changes.csv")
+    failpoint("match.before_clusters")
+    if request.previous:
+        match_files.write_table(named.changes, changes)
+    clusters = pa.table([ids, named.ids, pa.array(np.round(matched.confidence, 6))], names=list(_CLUSTERS))
+    match_files.write_table(clusters, request.output)
+    if not request.previous:
+        changes.unlink(missing_ok=True)  # they spoke of clusters that are no more
+    failpoint("match.after_clusters")
+
+
+def _report(
+    request: Request, rules: MatchRules, records: Records, ids: pa.Array, matched: Matched, named: match_ids.Named, seconds: float
+) -> None:
+    from spine.identity.explain import plan_text
+    from spine.pipeline.match_report import write_report
+
+    assert request.report is not None
+    title, limit = f"{rules.entity.capitalize()} records of {request.records.name}", request.limit(rules)
+    text = plan_text(records) if records.rows else ""
+    write_report(request.report, matched, ids, title=title, plan_text=text, clusters=named.ids, seconds=seconds, threshold=limit)
+
+
+def _summary(rules: MatchRules, matched: Matched, named: match_ids.Named, decisions: Decisions, goes_on: bool) -> dict[str, Any]:
+    sizes = np.bincount(matched.label)
+    sizes = sizes[sizes > 0]
+    found = {
+        "entity": rules.entity, "records": len(matched.label), "pairs": matched.compared, **decisions.counts, "clusters": len(sizes),
+        "linked_records": int(sizes[sizes > 1].sum()), "largest": int(sizes.max(initial=0)),
+    }  # fmt: skip
+    if goes_on:
+        changes = named.changes.filter(pc.is_in(named.changes.column("kind"), pa.array(["merged", "split"])))
+        found |= {kind: named.count(kind) for kind in ("created", "joined", "merged", "split", "left", "retired")}
+        found["changes"] = changes.slice(0, _SHOWN_CHANGES).to_pylist()
+    return found
+
+
+def _peak_mb() -> int:
+    """The most memory that this process has held, in MiB; that of a JVM is not in it."""
+    size = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return int(size // (1024 * 1024 if sys.platform == "darwin" else 1024))
