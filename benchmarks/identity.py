@@ -1,6 +1,6 @@
 """Accuracy, speed and memory of identity resolution beside Splink, without a label and with default settings.
 
-`python benchmarks/identity.py [--data FOLDER] [--only NAME ...] [--sizes 50000 100000 1000000] [--no-splink] [--incremental] [--check] [--json FILE]`
+`python benchmarks/identity.py [--data FOLDER] [--only NAME ...] [--sizes N ...] [--no-splink] [--incremental] [--check] [--json FILE]`
 
 Each engine is a process of its own that reads the same CSV: `spine match` with the smallest rules file (`benchmarks/rules/`), and Splink
 as `identity_splink.py` sets it up. Neither sees the true entities. Printed are pairwise and B-cubed figures of the clusters, the share of
@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
 import sys
 import tempfile
 from pathlib import Path
@@ -145,6 +146,7 @@ def main() -> int:
     parser.add_argument("--check", action="store_true", help="exit with 1 unless every demand holds")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures there")
     arguments = parser.parse_args()
+    logging.getLogger("spine.identity").setLevel(logging.ERROR)  # counting what blocking loses need not warn of large blocks
     results = []
     print(report.head(), flush=True)
     with tempfile.TemporaryDirectory() as folder:
