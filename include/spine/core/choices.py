@@ -88,7 +88,7 @@ def parse_cut(text: str, kind: str) -> Cut:
     """A cut of a value of `kind`. Raises ValueError with the cuts that this kind knows."""
     numbered = _NUMBERED.match(text)
     name, number = (f"{numbered[1]}N", int(numbered[2])) if numbered else (text, 0)
-    if kind not in CUTS.get(name, ()) or name == "N":
+    if kind not in CUTS.get(name, ()) or (name == text and name.endswith("N")):
         raise ValueError(f"{text!r} is no cut of a {kind} (known: {_known(CUTS, kind)})")
     return Cut(name, number)
 

@@ -3,38 +3,50 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import combinations
 
 import jellyfish
 
-from spine.identity import standardize, vocabulary
+from spine.core.choices import BlockingRule, Key, parse_key
+from spine.core.errors import ConfigError
+from spine.identity import standardize, stated, vocabulary
 from spine.identity.comparisons import Plan
 from spine.identity.standardize import SEP
+
+MOST_RULES = 62
+RARE_WORDS = 6
 
 
 @dataclass(frozen=True)
 class Part:
-    """Texts that one value of a feature contributes to a key."""
+    """Texts that one value of a feature contributes to a key: the first `most`, or if `rank`, the words that fewest records carry."""
 
     name: str
     feature: str
     function: Callable[[str], Sequence[str]] = field(compare=False)
     most: int = 1
+    rank: bool = False
 
 
 @dataclass(frozen=True)
 class Rule:
-    """Records that share every part are compared. `split` divides a key with too many records."""
+    """Records that share every part are compared. `split` divides a key with too many records, `budget` is its pairs per record if stated.
+
+    `akin` are features of the attributes that the parts are cut from, too.
+    """
 
     name: str
     parts: tuple[Part, ...]
     split: Part | None = None
+    budget: int | None = None
+    akin: frozenset[str] = frozenset()
 
     @property
     def features(self) -> frozenset[str]:
         """Features that this rule's pairs agree on by construction."""
-        return frozenset(part.feature for part in self.parts)
+        return self.akin | {part.feature for part in self.parts}
 
 
 def _name_words(value: str) -> list[str]:
@@ -85,12 +97,63 @@ def _one(value: str) -> list[str]:
     return [value]
 
 
+def _year(value: str) -> list[str]:
+    return [value[:4]]
+
+
 def _organization_words(value: str) -> list[str]:
     return [word for word in dict.fromkeys(value.split()) if len(word) > 1][:6]
 
 
 def make_rules(plan: Plan) -> tuple[Rule, ...]:
-    """The rules that the plan's features allow, the most telling first."""
+    """The rules that are stated or that the plan's features allow, the most telling first. Raises ConfigError if there are too many."""
+    matching = plan.matching
+    rules = [_certain_rule(plan, attributes) for attributes in matching.same]
+    if matching.blocking is None:
+        rules += chosen_rules(plan)
+    for stated_rule in matching.blocking or ():
+        rules += chosen_rules(plan) if stated_rule.chosen else [_stated_rule(plan, stated_rule)]
+    if len(rules) > MOST_RULES:
+        raise ConfigError(f"{len(rules)} blocking rules are too many, {MOST_RULES} are possible", hint="State fewer of them")
+    return tuple(replace(rule, budget=rule.budget or matching.budget, akin=_akin(plan, rule)) for rule in _distinct(rules))
+
+
+def _distinct(rules: Sequence[Rule]) -> Iterator[Rule]:
+    """The rules without those that make the same keys as an earlier one."""
+    known: set[tuple[Part, ...]] = set()
+    for rule in rules:
+        if rule.parts not in known:
+            known.add(rule.parts)
+            yield rule
+
+
+def _akin(plan: Plan, rule: Rule) -> frozenset[str]:
+    attributes = {name for part in rule.parts for name in plan.attributes(part.feature)}
+    return frozenset(feature.name for feature in plan.features if attributes & set(feature.attributes)) - {
+        part.feature for part in rule.parts
+    }
+
+
+def _certain_rule(plan: Plan, attributes: tuple[str, ...]) -> Rule:
+    feature = next(item.feature for item in plan.comparisons if item.certain and plan.attributes(item.feature) == attributes)
+    return Rule(f"same {feature}", (Part(f"all of {feature}", feature, _one),))
+
+
+def _stated_rule(plan: Plan, rule: BlockingRule) -> Rule:
+    kinds = plan.matching.attributes
+    parts = tuple(_stated_part(plan, parse_key(text, kinds), text) for text in rule.key)
+    split = _stated_part(plan, parse_key(rule.split, kinds), rule.split) if rule.split else None
+    return Rule(" and ".join(rule.key), parts, split, rule.budget)
+
+
+def _stated_part(plan: Plan, key: Key, text: str) -> Part:
+    kind = plan.matching.attributes[key.attribute]
+    feature = next(item.name for item in plan.features if item.attributes == (key.attribute,) and item.kind == kind)
+    return Part(f"stated {text}", feature, stated.cut(key.cut), stated.most(key.cut))
+
+
+def chosen_rules(plan: Plan) -> list[Rule]:
+    """The rules that the kinds of the attributes call for; at least one if there is anything to compare."""
     rules = [Rule(f"same {feature.name}", (Part(feature.name, feature.name, _one),)) for feature in plan.of_kind("national_id")]
     words = Part("name word", "person name", _name_words, 6) if plan.feature("person name") else None
     for feature in plan.of_kind("email"):
@@ -102,9 +165,32 @@ def make_rules(plan: Plan) -> tuple[Rule, ...]:
     ]
     if words:
         rules += _person_rules(plan, words)
-    if organization := _organization_part(plan):
+    if (organization := _organization_part(plan)) and plan.of_kind("organization"):
         rules += _organization_rules(plan, organization)
-    return tuple(rules)
+    rules += _text_rules(plan)
+    rules += _rules_for_the_rest(plan, rules, words or organization)
+    return rules or _rules_of_weak(plan)
+
+
+def _rules_for_the_rest(plan: Plan, rules: Sequence[Rule], names: Part | None) -> Iterator[Rule]:
+    """Rules for features that no rule is cut from yet: a second date or name, a title beside an organisation, an address without a name."""
+    covered = {name for rule in rules for part in rule.parts for name in plan.attributes(part.feature)}
+    for feature in plan.features:
+        if covered & set(feature.attributes) or feature.kind in _NEVER_ALONE:
+            continue
+        for name, cut, most in _REST.get(feature.kind.rstrip(" 23456789"), ()):
+            part = Part(name, feature.name, cut, most)
+            if names and feature.kind in _WITH_NAME:
+                yield Rule(f"{names.name} and {feature.name}", (names, part))
+            else:
+                yield Rule(f"{name} of {feature.name}", (part,), names)
+
+
+def _rules_of_weak(plan: Plan) -> list[Rule]:
+    """Rules where only categories and numbers are known: two of them together, or the only one."""
+    parts = [Part(feature.name, feature.name, _one) for feature in plan.features]
+    pairs = [Rule(f"{one.name} and {other.name}", (one, other)) for one, other in combinations(parts, 2)]
+    return (pairs or [Rule(f"same {part.name}", (part,)) for part in parts])[:MOST_RULES]
 
 
 def _tail(value: str) -> list[str]:
@@ -121,13 +207,20 @@ def _organization_part(plan: Plan) -> Part | None:
 
 
 def _address_parts(plan: Plan) -> dict[str, Part]:
-    feature = plan.feature("postal address")
-    if not feature:
+    """What keys can be cut from the postal address, as far as its attributes can have it."""
+    if not plan.feature("postal address"):
         return {}
-    cuts: dict[str, Callable[[str], Sequence[str]]] = {
-        "house": _house, "postcode": _field(2), "house number": _field(0), "district": _district, "town": _field(3)
+    kinds = _kinds(plan, "postal address")
+    cuts: dict[str, tuple[Callable[[str], Sequence[str]], set[str]]] = {
+        "house": (_house, {"street"}), "postcode": (_field(2), {"postcode", "street"}),
+        "house number": (_field(0), {"house_number", "street"}),
+        "district": (_district, {"postcode", "street"}), "town": (_field(3), {"city", "region"}),
     }  # fmt: skip
-    return {name: Part(name, "postal address", cut) for name, cut in cuts.items()}
+    return {name: Part(name, "postal address", cut) for name, (cut, sources) in cuts.items() if kinds & sources}
+
+
+def _kinds(plan: Plan, feature: str) -> set[str]:
+    return {plan.matching.attributes[name] for name in plan.attributes(feature)}
 
 
 def _person_rules(plan: Plan, words: Part) -> list[Rule]:
@@ -136,30 +229,65 @@ def _person_rules(plan: Plan, words: Part) -> list[Rule]:
     initial = Part("initial", "person name", _initial)
     same_words = Part("all name words", "person name", _all_words)
     rules = [Rule("name word and birth date", (words, Part("date", name, _one))) for name in dates]
-    rules += [Rule(f"name word and {name}", (words, address[name]), initial) for name in ("house", "postcode") if address]
+    rules += [Rule(f"name word and {name}", (words, address[name]), initial) for name in ("house", "postcode") if name in address]
     rules.append(Rule("all name words", (same_words,), address.get("district")))
     for name in dates:
-        rules += [Rule(f"birth date and {at}", (Part("date", name, _one), address[at])) for at in ("district", "town") if address]
+        rules += [Rule(f"birth date and {at}", (Part("date", name, _one), address[at])) for at in ("district", "town") if at in address]
         rules.append(Rule("birth date and initials", (Part("date", name, _one), Part("initials", "person name", _initials))))
-        rules.append(Rule("name word and birth year", (words, Part("year", name, lambda value: [value[:4]])), initial))
-    rules += [Rule(f"name word and {name}", (words, address[name]), initial) for name in ("district", "town") if address]
+        rules.append(Rule("name word and birth year", (words, Part("year", name, _year)), initial))
+    rules += [Rule(f"name word and {name}", (words, address[name]), initial) for name in ("district", "town") if name in address]
     rules.append(Rule("names sound alike", (Part("sounds", "person name", _sounds),), address.get("district")))
+    if _kinds(plan, "person name") in ({"forename"}, {"surname"}):
+        rules.append(Rule("same name", (Part("whole name", "person name", _one),), address.get("district")))
     sound = Part("initial and sound of surname", "person name", _initial_and_sound)
-    rules += [Rule(f"sound of surname and {name}", (sound, address[name])) for name in ("town",) if address]
-    rules += [Rule("sound of surname and birth year", (sound, Part("year", name, lambda value: [value[:4]]))) for name in dates]
+    rules += [Rule(f"sound of surname and {name}", (sound, address[name])) for name in ("town",) if name in address]
+    rules += [Rule("sound of surname and birth year", (sound, Part("year", name, _year))) for name in dates]
     return rules
 
 
 def _organization_rules(plan: Plan, words: Part) -> list[Rule]:
     address = _address_parts(plan)
     rules = [Rule("all name words", (Part("all name words", words.feature, _sorted_words),), address.get("town"))]
-    rules += [Rule(f"same {name}", (address[name],), words) for name in ("house",) if address]
-    rules += [Rule(f"name word and {name}", (words, address[name])) for name in ("house number", "postcode", "town") if address]
-    rules += [Rule("house number and postcode", (address["house number"], address["postcode"]))] if address else []
+    rules += [Rule(f"same {name}", (address[name],), words) for name in ("house",) if name in address]
+    rules += [Rule(f"name word and {name}", (words, address[name])) for name in ("house number", "postcode", "town") if name in address]
+    if {"house number", "postcode"} <= set(address):
+        rules.append(Rule("house number and postcode", (address["house number"], address["postcode"])))
     rules.append(Rule("rare name word", (words,)))
-    rules += [Rule("same house number", (address["house number"],), words)] if address else []
+    rules += [Rule("same house number", (address["house number"],), words)] if "house number" in address else []
     return rules
+
+
+def _text_rules(plan: Plan) -> Iterator[Rule]:
+    """Titles, texts and names of organisations by their rarest words, a word of too many records only together with another one."""
+    features = [feature for kind in ("title", "text", "organization") for feature in plan.of_kind(kind)]
+    if not plan.of_kind("title") and not plan.of_kind("text"):
+        return
+    for feature in features:
+        words = Part(f"rare words of {feature.name}", feature.name, str.split, RARE_WORDS, rank=True)
+        yield Rule(f"rare words of {feature.name}", (words,), words)
+    for one, other in combinations(features[:3], 2):
+        both = tuple(Part(f"words of {feature.name}", feature.name, str.split, RARE_WORDS - 2, rank=True) for feature in (one, other))
+        yield Rule(f"words of {one.name} and of {other.name}", both)
 
 
 def _sorted_words(value: str) -> list[str]:
     return [" ".join(sorted(set(value.split())))]
+
+
+Cutting = tuple[str, Callable[[str], Sequence[str]], int]
+_WHOLE_NAME: tuple[Cutting, ...] = (("all words", _all_words, 1), ("words", _name_words, 6), ("sound", _sounds, 1))
+_WORDS: tuple[Cutting, ...] = (("all words", _sorted_words, 1), ("words", _organization_words, 6))
+_ADDRESS: tuple[Cutting, ...] = (
+    ("house", _house, 1), ("postcode", _field(2), 1), ("road", _field(1), 1), ("town", _field(3), 1),
+    ("house number", _field(0), 1),
+)  # fmt: skip
+_SAME: tuple[Cutting, ...] = (("value", _one, 1),)
+# Kinds that tell little even with a rare value, so that a name must agree besides.
+_WITH_NAME = frozenset({"forename", "house_number", "postcode", "city", "region"})
+# Kinds that tell nothing without a second attribute, and what the keys of the others are cut from where no rule of theirs exists.
+_NEVER_ALONE = frozenset({"category", "country", "region", "number", "together"})
+_REST: dict[str, tuple[Cutting, ...]] = {
+    "person name": _WHOLE_NAME, "forename": _SAME, "surname": _SAME, "full_name": _SAME, "postal address": _ADDRESS, "date": _SAME,
+    "organization": _WORDS, "title": _WORDS, "text": _WORDS, "street": _SAME, "house_number": _SAME, "postcode": _SAME, "city": _SAME,
+    "region": _SAME,
+}  # fmt: skip

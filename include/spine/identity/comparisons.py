@@ -6,7 +6,7 @@ and over one batch of a large one.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
@@ -15,7 +15,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from spine.core.entities import Kind, Matching
-from spine.core.errors import ConfigError
 from spine.identity import levels, standardize
 from spine.identity.standardize import SEP
 
@@ -24,12 +23,13 @@ Array: TypeAlias = Any  # numpy arrays of many element types
 
 @dataclass(frozen=True)
 class Feature:
-    """One standardised column: how it comes from the raw attributes."""
+    """One standardised column: how it comes from the raw attributes, and whether its words are weighed by their rarity."""
 
     name: str
     kind: str
     attributes: tuple[str, ...]
     function: Callable[..., str | None] = field(compare=False)
+    worded: bool = False
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,9 @@ class Comparison:
 
     `m` and `u` are what is believed of matches and of strangers before any data is seen; `related` what relatives or neighbours share
     (None: they share it as a match does; otherwise a floor per level over `u`). `terms` gives per level the text whose rarity counts.
+    On the last level an `exclusive` comparison excludes a pair (an `outweighable` one gives way to overwhelming evidence where matches turn
+    out to differ in it often) and an `opposes` one keeps certain rules from lifting it; the first level of
+    a `certain` one is such a rule. The chances of a `fixed` one are stated and not learned.
     """
 
     name: str
@@ -49,6 +52,15 @@ class Comparison:
     related: tuple[float, ...] | None = ()
     terms: Mapping[int, Callable[[str], str]] = field(default_factory=dict, compare=False)
     exclusive: bool = False
+    outweighable: bool = False
+    opposes: bool = False
+    certain: bool = False
+    fixed: bool = False
+
+    @property
+    def weighs(self) -> bool:
+        """Whether levels carry weight; rules without weight only make pairs certain or exclude them."""
+        return self.m != self.u
 
     @property
     def size(self) -> int:
@@ -77,19 +89,19 @@ def _whole(value: str) -> str:
     return value
 
 
-_FORENAME = Comparison(
+FORENAME = Comparison(
     "forename", "person name", levels.FORENAME_LEVELS, levels.forename, (0.71, 0.14, 0.03, 0.045, 0.055, 0.02),
     (0.008, 0.012, 0.0005, 0.01, 0.06, 0.9095),
-    (0.02, 0.005, 0.0, 0.02, 0.0, 0.0), {1: _first},
+    (0.02, 0.005, 0.0, 0.02, 0.0, 0.0), {1: _first}, opposes=True,
 )  # fmt: skip
-_SURNAME = Comparison(
+SURNAME = Comparison(
     "surname", "person name", levels.SURNAME_LEVELS, levels.surname, (0.82, 0.08, 0.05, 0.05), (0.003, 0.003, 0.03, 0.964), None, {1: _last}
 )
-_ADDRESS = Comparison(
+ADDRESS = Comparison(
     "address", "postal address", levels.ADDRESS_LEVELS, levels.address, (0.5, 0.05, 0.05, 0.1, 0.05, 0.13, 0.12),
     (0.0005, 0.001, 0.001, 0.002, 0.002, 0.04, 0.9535), None, {1: _house, 3: _part(1), 4: _part(2), 6: _part(3)},
 )  # fmt: skip
-_BY_KIND: dict[Kind, Comparison] = {
+BY_KIND: dict[Kind, Comparison] = {
     "date": Comparison(
         "", "", levels.DATE_LEVELS, levels.date, (0.86, 0.08, 0.025, 0.015, 0.02), (0.00006, 0.0015, 0.02, 0.015, 0.96344),
         (0.05, 0.0, 0.0, 0.0, 0.0), {1: _whole}, exclusive=True,
@@ -109,7 +121,7 @@ _BY_KIND: dict[Kind, Comparison] = {
     "url": Comparison("", "", levels.URL_LEVELS, levels.url, (0.8, 0.05, 0.15), (0.0003, 0.0003, 0.9994), None, {1: _whole}),
     "national_id": Comparison(
         "", "", levels.IDENTIFIER_LEVELS, levels.identifier, (0.95, 0.03, 0.02), (0.00001, 0.00005, 0.99994),
-        (0.0, 0.0, 0.0), {1: _whole}, True
+        (0.0, 0.0, 0.0), {1: _whole}, exclusive=True
     ),
     "title": Comparison(
         "", "", levels.ORGANIZATION_LEVELS, levels.organization, (0.5, 0.2, 0.1, 0.1, 0.05, 0.05),
@@ -117,18 +129,15 @@ _BY_KIND: dict[Kind, Comparison] = {
     ),
     "category": Comparison("", "", levels.CATEGORY_LEVELS, levels.category, (0.85, 0.15), (0.3, 0.7), (0.0, 0.0), {1: _whole}),
 }  # fmt: skip
-_BY_KIND["text"] = _BY_KIND["title"]
-_BY_KIND["number"] = _BY_KIND["category"]
-_BY_KIND["country"] = _BY_KIND["category"]
+BY_KIND["text"] = BY_KIND["title"]
+BY_KIND["number"] = BY_KIND["category"]
+BY_KIND["country"] = BY_KIND["category"]
 
-_FUNCTIONS: dict[Kind, Callable[..., str | None]] = {
+FUNCTIONS: dict[Kind, Callable[..., str | None]] = {
     "date": standardize.date, "email": standardize.email, "phone": standardize.phone, "organization": standardize.organization,
     "url": standardize.host, "national_id": standardize.identifier, "title": standardize.plain, "text": standardize.plain,
     "category": standardize.plain, "number": standardize.plain, "country": standardize.plain,
 }  # fmt: skip
-_NAME_KINDS = ("forename", "surname", "full_name")
-_ADDRESS_KINDS = ("street", "house_number", "postcode", "city", "region")
-
 
 @dataclass(frozen=True)
 class Plan:
@@ -146,6 +155,10 @@ class Plan:
         """All features of a kind."""
         return [feature for feature in self.features if feature.kind == kind]
 
+    def attributes(self, name: str) -> tuple[str, ...]:
+        """The attributes that a feature is made of, by its name."""
+        return next(feature.attributes for feature in self.features if feature.name == name)
+
     @property
     def radix(self) -> Array:
         """Place value of each comparison in a pattern."""
@@ -154,46 +167,6 @@ class Plan:
     def digits(self, patterns: Array) -> Array:
         """Levels of each pattern: one row per pattern, one column per comparison."""
         return (patterns[:, None] // self.radix) % np.asarray([comparison.size for comparison in self.comparisons])
-
-
-def make_plan(matching: Matching) -> Plan:
-    """The plan of an entity's `matching` block. Raises ConfigError if no attribute can be compared."""
-    kinds = {attribute: kind for attribute, kind in matching.attributes.items() if kind != "ignore"}
-    by_kind: dict[str, str] = {kind: attribute for attribute, kind in reversed(list(kinds.items()))}
-    features: list[Feature] = []
-    comparisons: list[Comparison] = []
-    if named := [by_kind.get(kind) for kind in _NAME_KINDS]:
-        features += _composite("person name", named, standardize.person_name)
-    if features:
-        comparisons += [_FORENAME, _SURNAME]
-    if found := _composite("postal address", [by_kind.get(kind) for kind in _ADDRESS_KINDS], standardize.address):
-        features += found
-        comparisons.append(_ADDRESS)
-    for attribute, kind in kinds.items():
-        if kind in _BY_KIND:
-            base = _BY_KIND[kind]
-            features.append(Feature(attribute, kind, (attribute,), _FUNCTIONS[kind]))
-            comparisons.append(Comparison(
-                attribute, attribute, base.labels, base.kernel, base.m, base.u, base.related, base.terms, base.exclusive
-            ))  # fmt: skip
-    if not comparisons:
-        raise ConfigError("no attribute to match on", hint="Give matching.attributes at least one kind that can be compared")
-    return Plan(matching, tuple(features), tuple(comparisons))
-
-
-def _composite(name: str, attributes: Sequence[str | None], function: Callable[..., str | None]) -> list[Feature]:
-    present = tuple(attribute for attribute in attributes if attribute)
-    if not present:
-        return []
-    places = [index for index, attribute in enumerate(attributes) if attribute]
-
-    def spread(*values: str | None) -> str | None:
-        padded: list[str | None] = [None] * len(attributes)
-        for place, value in zip(places, values, strict=True):
-            padded[place] = value
-        return function(*padded)
-
-    return [Feature(name, name, present, spread)]
 
 
 def standardized(table: pa.Table, plan: Plan) -> pa.Table:

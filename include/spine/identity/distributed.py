@@ -15,10 +15,11 @@ import pyarrow as pa
 
 from spine.core.entities import Matching
 from spine.identity import blocking, learn
-from spine.identity.comparisons import coded, make_plan, pattern
+from spine.identity.comparisons import coded, pattern
 from spine.identity.engine import Candidates, Records
 from spine.identity.keys import rule_keys
 from spine.identity.model import Model
+from spine.identity.planning import make_plan
 from spine.identity.score import score
 
 if TYPE_CHECKING:

@@ -13,10 +13,11 @@ import numpy as np
 import pyarrow as pa
 
 from spine.identity import blocking, learn
-from spine.identity.comparisons import Plan, coded, make_plan, pattern, standardized
+from spine.identity.comparisons import Plan, coded, pattern, standardized
 from spine.identity.keys import rule_keys
 from spine.identity.model import Model
 from spine.identity.pairs import find_pairs
+from spine.identity.planning import make_plan
 from spine.identity.score import Scored, score
 
 __all__ = ["Candidates", "LocalPairing", "Pairing", "Records", "candidates", "fit", "make_plan", "prepare", "rule_names", "scored"]

@@ -53,7 +53,7 @@ def tallies(plan: Plan, coded: Coded) -> Tallies:
     """
     found: Tallies = {}
     for feature in plan.features:
-        if feature.kind in ("organization", "title", "text"):
+        if feature.worded:
             values, repeats = _repeats(coded[feature.name])
             words = found[feature.name, 0] = {"": sum(repeats)}
             for value, repeat in zip(values, repeats, strict=True):
@@ -155,7 +155,7 @@ def beliefs(plan: Plan, rows: int) -> Model:
         m, u = np.asarray(comparison.m), np.asarray(comparison.u)
         model.m[comparison.name], model.u[comparison.name] = (m / m.sum()).tolist(), (u / u.sum()).tolist()
     _relate(plan, model)
-    model.prior = _odds(1 / max(100.0, rows))
+    model.prior = _odds(plan.matching.prior or 1 / max(100.0, rows))
     model.related = _odds(1 / max(200.0, rows))
     return model
 
@@ -204,6 +204,8 @@ def _histogram(digits: Array, weights: Array, size: int) -> Array:
 
 def _learn_u(plan: Plan, model: Model, digits: Array, weights: Array) -> None:
     for place, comparison in enumerate(plan.comparisons):
+        if comparison.fixed:
+            continue
         belief = np.asarray(comparison.u) / sum(comparison.u)
         seen = _histogram(digits[:, place], weights, comparison.size) + U_STRENGTH * belief
         model.u[comparison.name] = (seen / seen.sum()).tolist()
@@ -213,12 +215,16 @@ def _learn_m(plan: Plan, rules: Sequence[Rule], model: Model, digits: Array, can
     training = [
         (np.flatnonzero((candidates.mask >> number) & 1), rule.features)
         for number, rule in enumerate(rules)
-        if sum(comparison.feature not in rule.features for comparison in plan.comparisons) >= 2
+        if sum(comparison.weighs and comparison.feature not in rule.features for comparison in plan.comparisons) >= 2
     ]
     training = [(rows, features) for rows, features in training if len(rows)]
     shares = [np.asarray([0.3, 0.1, 0.6]) for _ in training]
     for _ in range(ROUNDS):
-        seen = {comparison.name: M_STRENGTH * np.asarray(comparison.m) / sum(comparison.m) for comparison in plan.comparisons}
+        seen = {
+            comparison.name: M_STRENGTH * np.asarray(comparison.m) / sum(comparison.m)
+            for comparison in plan.comparisons
+            if not comparison.fixed
+        }
         for number, (rows, features) in enumerate(training):
             match, related = _posterior(plan, model, digits[rows], features, shares[number])
             weights = candidates.count[rows]
@@ -226,7 +232,7 @@ def _learn_m(plan: Plan, rules: Sequence[Rule], model: Model, digits: Array, can
             sums = np.asarray([(match * weights).sum() + 1, (related * weights).sum() + 1])
             shares[number] = np.r_[sums, max(total - sums.sum(), 0) + 1] / (max(total, sums.sum()) + 1)
             for place, comparison in enumerate(plan.comparisons):
-                if comparison.feature not in features:
+                if comparison.name in seen and comparison.feature not in features:
                     seen[comparison.name] += _histogram(digits[rows, place], match * weights, comparison.size)
         change = 0.0
         for name, counts in seen.items():
@@ -239,8 +245,8 @@ def _learn_m(plan: Plan, rules: Sequence[Rule], model: Model, digits: Array, can
 
 
 def _monotone(plan: Plan, model: Model) -> None:
-    """Makes every comparison's weight fall from agreement to disagreement by pooling neighbours that do not."""
-    for comparison in plan.comparisons:
+    """Makes every learned comparison's weight fall from agreement to disagreement by pooling neighbours that do not."""
+    for comparison in (comparison for comparison in plan.comparisons if not comparison.fixed):
         m, u = np.asarray(model.m[comparison.name]), np.asarray(model.u[comparison.name])
         groups: list[list[int]] = []
         for level in range(len(m)):
@@ -258,9 +264,10 @@ def _learn_shares(plan: Plan, model: Model, digits: Array, count: Array, rows: i
     total = rows * (rows - 1) / 2
     for _ in range(ROUNDS):
         match, related = _posterior(plan, model, digits)
-        before = model.prior
+        before = model.prior, model.related
         # One match in a hundred pairs is believed of a handful of records; thousands of records speak for themselves.
-        model.prior = _odds(min(0.5, ((match * count).sum() + 1) / (total + 100)))
+        if plan.matching.prior is None:
+            model.prior = _odds(min(0.5, ((match * count).sum() + 1) / (total + 100)))
         model.related = _odds(min(0.5, ((related * count).sum() + 0.5) / (total + 100)))
-        if abs(model.prior - before) < 1e-4:
+        if abs(model.prior - before[0]) < 1e-4 and (plan.matching.prior is None or abs(model.related - before[1]) < 1e-4):
             break

@@ -181,7 +181,7 @@ class _Making:
             feature = self._together(attributes)
             own = next((item for item in self.comparisons.values() if item.feature == feature.name and not item.certain), None)
             if own:
-                self.comparisons[own.name] = replace(own, exclusive=True)
+                self.comparisons[own.name] = replace(own, exclusive=True, outweighable=False)
             else:
                 self._add(replace(_NEVER, name=f"never {feature.name}", feature=feature.name))
 

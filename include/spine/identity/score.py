@@ -12,6 +12,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import orjson
 
+from spine.identity import levels
 from spine.identity.comparisons import Comparison, Plan
 from spine.identity.learn import log_ratios
 from spine.identity.model import Model
@@ -20,6 +21,7 @@ from spine.identity.standardize import SEP
 Array: TypeAlias = Any  # numpy arrays of many element types
 Coded = Mapping[str, tuple[Array, list[str]]]
 SMOOTHING = 100.0
+CERTAIN = float(np.log2(0.99 / 0.01)) + 1e-9
 SAME_MAIL = float(np.log2(0.95 / 0.05))
 MAIL_READERS = 25
 
@@ -84,18 +86,24 @@ def _rarity(comparison: Comparison, model: Model, coded: Coded, left: Array, rig
 
 
 def _lift(plan: Plan, model: Model, coded: Coded, left: Array, digits: Array, weight: Array) -> Array:
-    """What the belief `the same personal e-mail of few people is one person` adds, unless name or birth date speak against it."""
+    """What certain rules add: stated ones unless a never rule speaks against a pair, and the belief that the same personal e-mail of few
+    people is one person, unless the name does, too."""
     result = np.zeros(len(weight))
+    never: Array = np.zeros(len(weight), dtype=bool)
     against: Array = np.zeros(len(weight), dtype=bool)
     for place, comparison in enumerate(plan.comparisons):
-        if comparison.name == "forename" or comparison.exclusive:
-            against |= digits[:, place] == len(comparison.labels)
-    for feature in plan.of_kind("email"):
-        place = next(number for number, comparison in enumerate(plan.comparisons) if comparison.name == feature.name)
-        codes, values = coded[feature.name]
+        last = digits[:, place] == len(comparison.labels)
+        never |= last & comparison.exclusive
+        against |= last & (comparison.exclusive or comparison.opposes)
+    for place, comparison in enumerate(plan.comparisons):
+        codes, values = coded[comparison.feature]
+        if comparison.certain:
+            result = np.where((digits[:, place] == 1) & ~never, np.maximum(result, CERTAIN - weight), result)
+        if comparison.labels != levels.EMAIL_LEVELS or 1 not in comparison.terms:
+            continue
         rows = np.flatnonzero((digits[:, place] == 1) & ~against & (weight < SAME_MAIL))
         if len(rows):
-            terms = model.terms[feature.name]["1"]
+            terms = model.terms[comparison.name]["1"]
             used, inverse = np.unique(codes[left[rows]], return_inverse=True)
             few = np.asarray([terms.counts.get(values[code], 1) <= MAIL_READERS for code in used.tolist()])[inverse]
             result[rows] = np.where(few, np.maximum(result[rows], SAME_MAIL - weight[rows]), result[rows])
@@ -114,8 +122,14 @@ def waterfall(plan: Plan, model: Model, coded: Coded, scored: Scored, row: int, 
     if abs(scored.related[row]) > 0.005:
         steps.append(_step("relation", "could be relatives or neighbours", scored.related[row]))
     if scored.lifted[row] > 0:
-        steps.append(_step("certain rule", "same personal e-mail address", scored.lifted[row]))
+        steps.append(_step("certain rule", _certain(plan, scored.levels[row]), scored.lifted[row]))
     return orjson.dumps(steps).decode()
+
+
+def _certain(plan: Plan, digits: Array) -> str:
+    """The certain rule that lifts a pair."""
+    stated = [item.name for level, item in zip(digits.tolist(), plan.comparisons, strict=True) if item.certain and level == 1]
+    return stated[0] if stated else "same personal e-mail address"
 
 
 def _step(

@@ -25,7 +25,6 @@ Array: TypeAlias = Any  # numpy arrays of many element types
 Test: TypeAlias = Callable[[Sequence[str], Array, Array, Mapping[str, float]], Array]
 MOST_WORDS = 6
 _CHUNK = 100_000
-_NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
 
 
 def _join(found: list[str]) -> str | None:
@@ -35,12 +34,6 @@ def _join(found: list[str]) -> str | None:
 def _street(text: str | None) -> str | None:
     number, road, _ = standardize.street(text)
     return _join([*([number] if number else []), *road])
-
-
-def _plain_number(text: str | None) -> str | None:
-    """The first number of a text as a decimal; thousands may be parted by commas, spaces or apostrophes."""
-    found = _NUMBER.search(re.sub(r"(?<=\d)[,' ](?=\d{3}(?:\D|$))", "", text)) if text else None
-    return f"{float(found[0]):g}" if found else None
 
 
 ALONE: dict[Kind, Callable[[str | None], str | None]] = {
@@ -183,7 +176,10 @@ def _near(number: Callable[[str], float], most_apart: float, share: bool = False
 
 
 def _float(value: str) -> float:
-    return float(found) if (found := _plain_number(value)) else np.nan
+    try:
+        return float(value)
+    except ValueError:
+        return np.nan
 
 
 def _day(value: str) -> float:
@@ -251,11 +247,13 @@ def kernel(stated: Sequence[Level]) -> Test:
 
 
 def beliefs(count: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Chances of `count` levels and of `different` among matches and strangers before data speak: agreement is usual, and rarely chance."""
+    """Chances of `count` levels and of `different` among matches and strangers before data speak.
+
+    Nine matches in ten agree, most of them on the first level; chance agreement is 200 times rarer there, 1.5 times on the last level.
+    """
     shares = np.asarray([0.75, *(0.15 / 2**at for at in range(1, count))])
-    chances = np.asarray([0.004 * 3**at for at in range(count)])
-    chances *= min(1.0, 0.5 / chances.sum())
     shares *= 0.9 / shares.sum()
+    chances = shares / np.geomspace(200.0, 200.0 if count == 1 else 1.5, count)
     return (*shares.tolist(), 0.1), (*chances.tolist(), 1 - chances.sum())
 
 
