@@ -5,6 +5,8 @@ A composite (name, address) is one text whose parts are separated by `SEP`, so t
 
 from __future__ import annotations
 
+import html
+import math
 import re
 import unicodedata
 from collections.abc import Callable, Sequence
@@ -24,6 +26,11 @@ _BRACKETS = re.compile(r"\([^)]*\)")
 _ISO_DATE = re.compile(r"^([0-9a-z]{4})-([0-9a-z]{1,2})(?:-([0-9a-z]{1,2}))?(?:[t ].*)?$")
 _EURO_DATE = re.compile(r"^(\d{1,2})[./](\d{1,2})[./](\d{4})$")
 _ZIP_IN_STREET = re.compile(r"\b\d{5}(?:-\d{4})?$")
+_LOOSE_WORD = re.compile(r"\d+(?:\.\d+)+|[^\W_]+", re.UNICODE)
+_THOUSANDS = re.compile(r"(?<=\d),(?=\d{3}\b)")
+_UNSPACED = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]{3,}")
+_DURATION = re.compile(r"^(\d{1,3})\s*(?:m|min|:)\s*([0-5]?\d)\s*(?:s|sec)?\.?$")
+_AMOUNT = re.compile(r"-?\d{1,3}(?:[ ']\d{3})+(?:[.,]\d+)?|-?\d[\d.,]*\d|-?\.?\d")
 _NUMBER = re.compile(r"^\d+[a-z]?$")
 
 
@@ -172,6 +179,43 @@ def host(text: str | None) -> str | None:
 def plain(text: str | None) -> str | None:
     """Words of any text, folded."""
     return None if not text or _is_placeholder(text) else " ".join(tokens(text)) or None
+
+
+def free_text(text: str | None) -> str | None:
+    """Words of a title, product name or long text in order; decimals stay whole, unspaced scripts are cut into pairs of characters."""
+    if not text or _is_placeholder(text):
+        return None
+    plainer = html.unescape(text[:MAX_LENGTH]) if "&" in text else text
+    found = _LOOSE_WORD.findall(_THOUSANDS.sub("", _APOSTROPHE.sub("", fold(plainer))))
+    if not plainer.isascii():
+        found = [piece for word in found for piece in (_pairs(word) if _UNSPACED.match(word) else [word])]
+    return " ".join(found) or None
+
+
+def _pairs(word: str) -> list[str]:
+    return [word[at : at + 2] for at in range(len(word) - 1)]
+
+
+def number(text: str | None) -> str | None:
+    """The first number without currency and unit, in either notation (`$1,299.00`, `1.299,00 €`); minutes and seconds become seconds."""
+    folded = fold(text).strip() if text else ""
+    if spoken := _DURATION.match(folded):
+        return str(int(spoken[1]) * 60 + int(spoken[2]))
+    found = _AMOUNT.search(folded)
+    if not found:
+        return None
+    digits = re.sub("[ ']", "", found[0])
+    if "," in digits and "." in digits:
+        grouping = "," if digits.rindex(".") > digits.rindex(",") else "."
+        digits = digits.replace(grouping, "").replace(",", ".")
+    elif digits.count(",") == 1 and not re.search(r",\d{3}$", digits):
+        digits = digits.replace(",", ".")
+    elif digits.count(".") > 1:
+        digits = digits.replace(".", "")
+    value = float(digits.replace(",", ""))
+    if not math.isfinite(value):
+        return None
+    return str(int(value)) if value.is_integer() else repr(value)
 
 
 def identifier(text: str | None) -> str | None:
