@@ -16,5 +16,5 @@ def test_the_exported_schema_is_current(name):
 
 def test_schemas_are_written_where_asked(tmp_path):
     paths = schemas.write_schemas(tmp_path / "new")
-    assert sorted(path.name for path in paths) == ["entity.schema.json", "source.schema.json"]
+    assert sorted(path.name for path in paths) == ["entity.schema.json", "match.schema.json", "source.schema.json"]
     assert orjson.loads(paths[0].read_bytes())["$schema"].startswith("https://json-schema.org/")

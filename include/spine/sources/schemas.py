@@ -1,4 +1,4 @@
-"""JSON Schemas of source and entity files, for editors and CI: `python -m spine.sources.schemas [folder]` writes them."""
+"""JSON Schemas of source, entity and match rules files, for editors and CI: `python -m spine.sources.schemas [folder]` writes them."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from pathlib import Path
 import orjson
 from pydantic import BaseModel
 
-from spine.core.entities import Entity
+from spine.core.entities import Entity, MatchRules
 from spine.core.settings import PROJECT
 from spine.sources.spec import Source
 
 FOLDER = PROJECT / "schemas"
-MODELS: dict[str, type[BaseModel]] = {"source": Source, "entity": Entity}
+MODELS: dict[str, type[BaseModel]] = {"source": Source, "entity": Entity, "match": MatchRules}
 
 
 def schema_text(model: type[BaseModel]) -> bytes:
