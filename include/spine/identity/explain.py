@@ -12,12 +12,18 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from spine.identity import blocking, keys
+from spine.identity import blocking, blocks, learn
+from spine.identity.blocking import Part, Rule
+from spine.identity.blocks import Blocks
 from spine.identity.comparisons import Comparison
 from spine.identity.engine import Records
+from spine.identity.keys import Coded, Keys
+from spine.identity.standardize import SEP
 
 Array: TypeAlias = Any  # numpy arrays of many element types
 WIDTH = 120
+WORST = 3
+SAMPLE = 25
 
 
 @dataclass(frozen=True)
@@ -36,7 +42,6 @@ class RulePlan:
     """A blocking rule: pairs its keys make without and within the budget, keys split and dropped, and the worst values by name."""
 
     name: str
-    key: str
     wanted: int
     kept: int
     split: int
@@ -68,22 +73,40 @@ class PlanReport:
 
 def explain(records: Records) -> PlanReport:
     """The plan of `records` with the number of pairs of every rule; no pair is made."""
-    plan = records.plan
+    plan, coded = records.plan, records.features
     rules = blocking.make_rules(plan)
-    heavy = keys.find_heavy(rules, records.features)
-    plain, light = keys.rule_keys(rules, records.features, None), keys.rule_keys(rules, records.features, heavy)
+    rarity = learn.rarities(learn.tallies(plan, coded))
     source = records.source if plan.matching.link == "across_sources" else None
-    return PlanReport(
-        records.rows, plan.matching.link, plan.matching.threshold,
-        tuple(_feature(records, number) for number in range(len(plan.features))), plan.comparisons,
-        tuple(
-            RulePlan(
-                rule.name, " + ".join(dict.fromkeys(part.name for part in rule.parts)), pairs_of(wanted, source), pairs_of(kept, source),
-                len(found.split), len(found.dropped) if rule.split else len(found.split), tuple(found.names),
-            )
-            for rule, wanted, kept, found in zip(rules, plain, light, heavy, strict=True)
-        ),
-    )  # fmt: skip
+    keys = Keys(coded, rarity)
+    told = []
+    for rule, (heavy, kept) in zip(rules, blocks.learn_blocks(rules, coded, rarity), strict=True):
+        plain = blocks.blocks_of(keys.plain(rule))
+        dropped = heavy.dropped if rule.split else heavy.split
+        worst = _names(rule, plain.where(np.isin(plain.key, [*heavy.split, *heavy.dropped])), coded)
+        told.append(RulePlan(rule.name, pairs_of(plain, source), pairs_of(kept, source), len(heavy.split), len(dropped), worst))
+    features = tuple(_feature(records, number) for number in range(len(plan.features)))
+    return PlanReport(records.rows, plan.matching.link, plan.matching.threshold, features, plan.comparisons, tuple(told))
+
+
+def _names(rule: Rule, found: Blocks, coded: Coded) -> tuple[str, ...]:
+    """How the keys of the largest blocks read: the texts that their records have in common."""
+    ends = np.cumsum(found.size)
+    named = []
+    for number in np.argsort(-found.size, kind="stable")[:WORST].tolist():
+        rows = found.rows[ends[number] - found.size[number] : ends[number]]
+        texts = [_common(part, coded, rows[:: max(1, len(rows) // SAMPLE)]) for part in rule.parts]
+        named.append(f"{rule.name}: {', '.join(text for text in texts if text)} ({len(rows):,} records)")
+    return tuple(named)
+
+
+def _common(part: Part, coded: Coded, rows: Array) -> str:
+    """What the records' values contribute to a key alike; nicknames of one name by that of the first record."""
+    codes, values = coded[part.feature]
+    found = [values[code] for code in np.unique(codes[rows]).tolist()]
+    texts = [list(part.function(value)) for value in found]
+    shared = [text for text in texts[0] if all(text in others for others in texts)]
+    words = [text.replace(SEP, " ").strip() for text in shared if not text.startswith("#")]
+    return " ".join(words) if words or not shared else f"forms of {found[0].split(SEP)[0].split(' ')[0]}"
 
 
 def _feature(records: Records, number: int) -> FeaturePlan:
@@ -92,17 +115,17 @@ def _feature(records: Records, number: int) -> FeaturePlan:
     return FeaturePlan(feature.name, feature.kind, feature.attributes, int((codes >= 0).sum()), len(values))
 
 
-def pairs_of(matrix: Array, source: Array | None = None) -> int:
-    """Pairs of records that share a key (once per shared key); with `source`, pairs within one source do not count."""
-    rows, columns = np.nonzero(matrix)
-    table = np.unique(np.stack([matrix[rows, columns], rows]), axis=1)
-    if source is None:
-        return _block_pairs(table[:1])
-    return _block_pairs(table[:1]) - _block_pairs(np.stack([table[0], source[table[1]]]))
+def pairs_of(found: Blocks, source: Array | None = None) -> int:
+    """Pairs of records that share a block (once per shared block); with `source`, pairs within one source do not count."""
+    pairs = _pairs(found.size)
+    if source is None or not pairs:
+        return pairs
+    block: Array = np.repeat(np.arange(len(found.size)), found.size)
+    _, within = np.unique(block * (source.max() + 1) + source[found.rows], return_counts=True)
+    return pairs - _pairs(within)
 
 
-def _block_pairs(blocks: Array) -> int:
-    _, sizes = np.unique(blocks, axis=1, return_counts=True)
+def _pairs(sizes: Array) -> int:
     return int((sizes.astype(np.int64) * (sizes - 1) // 2).sum())
 
 
@@ -163,7 +186,7 @@ def _rules(report: PlanReport) -> Iterator[str]:
 def _worst(report: PlanReport) -> Iterator[str]:
     named = [name for rule in report.rules for name in rule.worst]
     if named:
-        yield from ("", "Values with too many records, left to the other rules")
+        yield from ("", "Values with too many records: split by a second key if the rule has one, otherwise left to the other rules")
         yield from (f"  {shorten(name, WIDTH - 2, placeholder=' …')}" for name in named)
 
 
