@@ -85,7 +85,7 @@ def test_going_on_from_former_clusters(spine: Spine, folder: Path) -> None:
     Path("clusters.csv").write_text("\n".join(line.replace(",per_", ",old_") if line.startswith("a0,") else line for line in former) + "\n")
     merged = spine("match people.csv -e person.yaml -o clusters.csv --previous clusters.csv")
     assert "clusters merged into another" in merged.stdout
-    assert "Merges and splits (all changes are in clusters.csv.changes.csv)" in merged.stdout
+    assert "Merges and splits, the first of 1 (all are in clusters.csv.changes.csv)" in merged.stdout
     assert "1 record came from it" in merged.stdout
 
 

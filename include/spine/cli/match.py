@@ -116,5 +116,7 @@ def _print(result: dict[str, Any]) -> None:
         f"{result['entity'].capitalize()} clusters in {result['output']}", [{"what": what, "number": number} for what, number in lines]
     )
     if result.get("changes"):
-        columns = ("kind", "cluster_id", "other_cluster_id", "reason")
-        show.as_table(f"Merges and splits (all changes are in {result['output']}.changes.csv)", result["changes"], columns)
+        typer.echo(f"Merges and splits, the first of {result['merged'] + result['split']:,} (all are in {result['output']}.changes.csv)")
+        for change in result["changes"]:
+            how = "took in" if change["kind"] == "merged" else "lost to"
+            typer.echo(f"  {change['cluster_id']} {how} {change['other_cluster_id']}: {change['reason']}")

@@ -163,14 +163,14 @@ def _nothing_to_do(request: Request, before: pa.Table, note: match_note.Note) ->
 
 def _read(path: Path, rules: MatchRules, stages: _Stages) -> tuple[pa.Array, pa.Table]:
     """Record ids and the columns of the attributes and the source, sorted by id so that nothing depends on the order of arrival."""
-    needed = [rules.record_id, *_attributes(rules), *([rules.source] if rules.source else [])]
+    needed = [rules.record_id, *_used(rules)]
     with stages("Read records") as say:
         table = match_files.read_columns(path, needed)
         ids = match_files.flat(table.column(rules.record_id))
         _require_filled(ids, rules.record_id, path)
         order = pc.sort_indices(ids)
         if not pc.all(pc.equal(order, pa.array(np.arange(len(order), dtype=np.uint64)))).as_py():
-            table, ids = table.take(order), ids.take(order)
+            ids, table = ids.take(order), table.select(_used(rules)).take(order)
         _require_distinct(ids, rules.record_id, path)
         say(f"{len(ids):,} records")
     if rules.source:  # a record of no known source is of one source with the other such records
@@ -181,6 +181,10 @@ def _read(path: Path, rules: MatchRules, stages: _Stages) -> tuple[pa.Array, pa.
 
 def _attributes(rules: MatchRules) -> list[str]:
     return [name for name, kind in rules.attributes.items() if kind != "ignore"]
+
+
+def _used(rules: MatchRules) -> list[str]:
+    return list(dict.fromkeys([*_attributes(rules), *([rules.source] if rules.source else [])]))
 
 
 def _require_filled(ids: Any, name: str, path: Path) -> None:
