@@ -21,6 +21,7 @@ Array: TypeAlias = Any  # numpy arrays of many element types
 Evidence = Callable[[Array, Array], tuple[Array, Array]]
 CLIP = 12.0
 NEVER = -1e9
+FORBIDDEN = 2 * NEVER  # not by values that exclude each other, but by a steward
 MUST = 60.0
 AMBIGUOUS_MARGIN = 6.6
 LARGEST = 1_200
@@ -50,7 +51,8 @@ def cluster(
 ) -> Clusters:
     """Entities of `rows` records joined by edges (row numbers, weights of at least `threshold` in log2 odds).
 
-    `evidence` gives weight and mutual exclusion of any pairs; `must` are pairs of rows that are one entity whatever speaks against it.
+    `evidence` gives weight and mutual exclusion of any pairs (weight minus infinity: by a steward's word); `must` are pairs of rows that
+    are one entity whatever speaks against it.
     Rows must be in an order that does not depend on how they arrived.
     """
     result = Clusters(np.arange(rows), np.ones(rows))
@@ -91,7 +93,7 @@ def _inner_pairs(starts: Array, sizes: Array) -> tuple[Array, Array, Array]:
     """All pairs of places inside each group of `sizes` places from `starts` (ordered as `np.triu_indices`), and where each group begins."""
     place = np.repeat(starts, sizes) + np.arange(sizes.sum()) - np.repeat(np.cumsum(sizes) - sizes, sizes)
     partners = np.repeat(starts + sizes, sizes) - place - 1
-    one = np.repeat(place, partners)
+    one: Array = np.repeat(place, partners)
     other = one + 1 + np.arange(len(one)) - np.repeat(np.cumsum(partners) - partners, partners)
     counts = sizes * (sizes - 1) // 2
     return one, other, np.cumsum(counts) - counts
@@ -102,7 +104,7 @@ def _divide(order: Array, starts: Array, sizes: Array, bound: Array, evidence: E
     one, other, offset = _inner_pairs(starts, sizes)
     one, other = order[one], order[other]
     weight, excluded = evidence(one, other)
-    free = np.where(excluded, NEVER, weight)
+    free = np.where(excluded, np.where(np.isneginf(weight), FORBIDDEN, NEVER), weight)
     weight = np.where(bound[one] == bound[other], MUST, free)
     disagrees = np.minimum.reduceat(weight, offset) <= 0
     first = np.minimum.reduceat(np.minimum(one, other), offset)
@@ -121,7 +123,7 @@ def _divide(order: Array, starts: Array, sizes: Array, bound: Array, evidence: E
 def _parts(group: Array, condensed: Array, bound: Array, threshold: float, result: Clusters) -> Array:
     """A number per record of a group: records with the same number are one entity."""
     size = len(group)
-    clipped = np.where(condensed > NEVER / 2, np.clip(condensed, -CLIP, CLIP), NEVER)
+    clipped = np.where(condensed > NEVER / 2, np.clip(condensed, -CLIP, CLIP), condensed)
     part = fcluster(linkage(CLIP - clipped, "average"), CLIP, "distance") - 1
     square = _square(condensed, size)
     tied = np.unique(bound[group], return_inverse=True)[1]
@@ -131,13 +133,21 @@ def _parts(group: Array, condensed: Array, bound: Array, threshold: float, resul
 
 
 def _joined(part: Array, tied: Array, square: Array) -> Array:
-    """What evidence divides and a steward ties: entities become one as a whole unless that joined records that exclude each other."""
+    """What evidence divides and a steward ties: entities become one as a whole unless that joined records that exclude each other.
+
+    Where the steward ties two records whose own values exclude each other, those values say nothing about the rest of their entities
+    either; the steward's own never-links do.
+    """
     size = len(part)
     _, whole = connected_components(coo_matrix((np.ones(size), (part, size + tied)), shape=(2 * size, 2 * size)), directed=False)
     union = whole[part]
-    excluded = (square <= NEVER / 2) & np.isfinite(square) & (tied[:, None] != tied[None, :])
-    inside = (union[:, None] == union[None, :]) & excluded
-    return _agglomerate(tied, square) if inside.any() else union
+    together = union[:, None] == union[None, :]
+    bound = tied[:, None] == tied[None, :]
+    forbidden = (square <= NEVER * 1.5) & np.isfinite(square)
+    excluded = (square <= NEVER / 2) & np.isfinite(square) & ~forbidden
+    overruled = np.isin(union, union[(excluded & bound).any(axis=1)])
+    apart = (forbidden | (excluded & ~overruled[:, None])) & ~bound
+    return _agglomerate(tied, square) if (together & apart).any() else union
 
 
 def _agglomerate(tied: Array, square: Array) -> Array:
@@ -146,7 +156,8 @@ def _agglomerate(tied: Array, square: Array) -> Array:
     membership = np.zeros((count, len(tied)))
     membership[tied, np.arange(len(tied))] = 1.0
     np.fill_diagonal(square, 0.0)
-    total, sizes, alive = membership @ square @ membership.T, membership.sum(axis=1), np.ones(count, dtype=bool)
+    total, sizes = membership @ square @ membership.T, membership.sum(axis=1)
+    alive: Array = np.ones(count, dtype=bool)
     part = tied.copy()
     while True:
         mean = np.where(alive[:, None] & alive[None, :], total / np.outer(sizes, sizes), -np.inf)
@@ -197,7 +208,7 @@ def _record(one: Array, other: Array, weight: Array, result: Clusters) -> None:
     np.maximum.at(best, one, weight)
     np.maximum.at(best, other, weight)
     result.confidence[rows] = 1.0 / (1.0 + np.exp2(-best[rows]))
-    place = np.zeros(len(result.label), dtype=np.int64)
+    place: Array = np.zeros(len(result.label), dtype=np.int64)
     place[rows] = np.arange(len(rows))
     lengths = coo_matrix((600.0 - weight, (place[one], place[other])), shape=(len(rows), len(rows)))
     tree = minimum_spanning_tree(lengths.tocsr()).tocoo()

@@ -67,6 +67,7 @@ _JOURNAL_SCHEMA = pa.schema([
     ("entity", pa.string()), ("run", pa.int64()), ("run_id", pa.string()), ("status", pa.string()), ("inputs", pa.string()),
     ("rules", pa.string()), ("staged", pa.string()), ("counts", pa.string()), ("written_at", _MOMENT),
 ])  # fmt: skip
+_PARTITIONS = ("tenant_id", "entity")
 _PROPERTIES = {"delta.enableDeletionVectors": "false"}
 
 
@@ -170,7 +171,9 @@ def read_table(name: str, where: Sequence[tuple[str, str, Any]], columns: Sequen
     data = table.to_pyarrow_dataset(file_pruning_predicate=[term for term in where if term[1] == "="])
     condition: pads.Expression | None = None
     for column, sign, value in where:
-        term = pads.field(column) == value if sign == "=" else pads.field(column).isin(value)
+        # Files of delta-rs carry bounds as string views, against which Arrow cannot check plain strings: a cast keeps them apart.
+        found = pads.field(column) if column in _PARTITIONS else pads.field(column).cast(pa.string())
+        term = found == value if sign == "=" else found.isin(value)
         condition = term if condition is None else condition & term
     present = None if columns is None else [column for column in columns if column in data.schema.names]
     with reading(name):

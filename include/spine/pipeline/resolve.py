@@ -40,8 +40,10 @@ _COUNTS = (
 )  # fmt: skip
 
 
-def resolve(spark: SparkSession, entity: str, run_id: str, *, relearn: bool = False) -> dict[str, Any]:
+def resolve(spark: SparkSession | None, entity: str, run_id: str, *, relearn: bool = False) -> dict[str, Any]:
     """Bring an entity's Gold up to date with Silver; `relearn` learns the weights anew and matches everything again.
+
+    Without `spark` everything happens in this process, however many records there are.
 
     Returns counts, the versions of the Gold tables, and `no_op`. Raises ConfigError, LakeError, QualityFailed (then Gold is as it was).
     """
@@ -127,14 +129,14 @@ def _changed(tables: dict[str, DeltaTable], before: dict[str, Any]) -> dict[str,
 
 
 def _resolve_tenants(
-    spark: SparkSession, entity: Entity, tables: dict[str, DeltaTable], changed: dict[str, set[str]] | None, run: Run, relearn: bool
+    spark: SparkSession | None, entity: Entity, tables: dict[str, DeltaTable], changed: dict[str, set[str]] | None, run: Run, relearn: bool
 ) -> list[Outcome]:
     tenants = {tenant for table in tables.values() for tenant in _tenants(table)}
     tenants |= {row["tenant_id"] for row in gold.read_rows(gold.LINKS, [("entity", "=", entity.entity)], ["tenant_id"])}
     outcomes = []
     for tenant in sorted(tenants):
         found = records(entity, tables, tenant)
-        pairing = LocalPairing() if found.num_rows <= LOCAL_RECORDS else SparkPairing(spark)
+        pairing = LocalPairing() if spark is None or found.num_rows <= LOCAL_RECORDS else SparkPairing(spark)
         mine = None if changed is None else changed.get(tenant, set())
         outcomes.append(resolve_tenant(tenant, entity, found, before_of(entity, tenant), mine, run, relearn, pairing))
     return outcomes
