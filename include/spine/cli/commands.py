@@ -7,11 +7,11 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from spine.cli import cursor, look, match, quarantine, run
+from spine.cli import cursor, look, match, quarantine, run, steward
 from spine.core.errors import AuthFailed, ConfigError, SpineError, SyncInProgress
 
 EXIT_CODES: tuple[tuple[type[SpineError], int], ...] = ((ConfigError, 2), (AuthFailed, 3), (SyncInProgress, 4))
-WORK, LOOK, CARE = "Move data", "Look", "Take care"
+WORK, LOOK, DECIDE, CARE = "Move data", "Look", "Decide who is who", "Take care"
 
 
 class SpineGroup(TyperGroup):
@@ -62,6 +62,9 @@ app.command(rich_help_panel=LOOK)(look.status)
 app.command(rich_help_panel=LOOK)(look.query)
 app.command(rich_help_panel=LOOK)(look.report)
 app.command(rich_help_panel=LOOK)(look.validate)
+app.command(rich_help_panel=LOOK)(steward.entity)
+for command in (steward.review, steward.link, steward.unlink, steward.merge, steward.split, steward.undo, steward.overrides):
+    app.command(rich_help_panel=DECIDE)(command)
 app.add_typer(cursor.app, name="cursor", rich_help_panel=CARE)
 app.add_typer(quarantine.app, name="quarantine", rich_help_panel=CARE)
 app.command(rich_help_panel=CARE)(run.maintain)
