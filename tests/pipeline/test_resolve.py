@@ -195,7 +195,15 @@ def test_an_entity_without_matching_rules_is_refused(spark, lake):
 
 
 @pytest.mark.parametrize(
-    "place", ["resolve.staged", "resolve.before_links", "resolve.after_links", "resolve.before_golden", "resolve.before_applied"]
+    "place",
+    [
+        "resolve.before_stage",
+        "resolve.staged",
+        "resolve.before_links",
+        "resolve.after_links",
+        "resolve.before_golden",
+        "resolve.before_applied",
+    ],
 )
 def test_a_kill_between_two_tables_does_no_harm(spark, lake, place, tmp_path, monkeypatch):
     """The killed run is rolled forward by the next one, also when Silver has moved on meanwhile."""

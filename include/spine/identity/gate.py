@@ -1,8 +1,14 @@
-"""May this outcome become Gold? Judges sizes, weak links and churn against the state before; says which rule failed and by how much."""
+"""May this outcome become Gold? Judges sizes, weak links, churn and stewards' labels; says which rule failed, by how much, and the cause.
+
+Labels are the pairs that stewards tied or kept apart, judged by their weights alone, as if nobody had said anything. Stewards speak where the
+engine errs, so no fixed floor would do: precision and recall may be as low as they were when the stewards spoke, and no lower.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 from spine.core.errors import QualityFailed
 
@@ -12,36 +18,83 @@ WEAK_LINK = 0.9
 WEAK_SHARE = 0.5
 CHURN = 0.3
 FEW = 50
+FEW_LABELS = 20
+FLOOR = 0.9
+TOLERANCE = 0.1
 
 
-def check(
-    tenant: str,
-    entity: str,
-    sizes: Sequence[int],
-    weakest: Sequence[float],
-    former_largest: int,
-    former_ids: int,
-    changes: Mapping[str, int],
-) -> None:
-    """Raises QualityFailed that names the rule, what was found and the limit.
+@dataclass(frozen=True)
+class Label:
+    """A pair that a steward judged: whether it is one entity, and whether its weight says so now and said so then."""
 
-    `sizes` and `weakest` (probability of the weakest link) are of the entities with several records; `changes` counts the kinds of change.
+    left_ref: str
+    right_ref: str
+    one: bool
+    now: bool
+    then: bool
+
+
+@dataclass(frozen=True)
+class Figures:
+    """What is judged. `sizes` and `weakest` (probability of the weakest link) are of the entities with several records.
+
+    `largest_refs` are some records of the largest entity; `former_largest` and `former_ids` tell of Gold before; `changes` counts kinds.
     """
-    largest = max(sizes, default=1)
-    limit = max(LARGEST_ENTITY, SIZE_JUMP * former_largest)
+
+    sizes: Sequence[int]
+    weakest: Sequence[float]
+    former_largest: int = 0
+    former_ids: int = 0
+    changes: Mapping[str, int] = field(default_factory=dict)
+    labels: Sequence[Label] = ()
+    largest_refs: Sequence[str] = ()
+
+
+def check(tenant: str, entity: str, figures: Figures) -> None:
+    """Raises QualityFailed that names the rule, what was found, the limit, and what brought it about."""
+    where = {"tenant": tenant, "entity": entity}
+    largest = max(figures.sizes, default=1)
+    limit = max(LARGEST_ENTITY, SIZE_JUMP * figures.former_largest)
     if largest > limit:
-        _refuse("an entity has too many records", tenant, entity, "cluster_size_jump", largest, limit)
-    weak = sum(probability < WEAK_LINK for probability in weakest)
-    if len(weakest) >= FEW and weak > WEAK_SHARE * len(weakest):
-        _refuse("too many entities hang together by a weak link", tenant, entity, "weak_links", weak / len(weakest), WEAK_SHARE)
-    moved = changes.get("merged", 0) + changes.get("split", 0)
-    if former_ids >= FEW and moved > CHURN * former_ids:
-        _refuse("too many entities merged or split at once", tenant, entity, "id_churn", moved / former_ids, CHURN)
+        cause = f"records such as {', '.join(figures.largest_refs)}"
+        _refuse("an entity has too many records", "cluster_size_jump", largest, limit, cause, where)
+    weak = sum(probability < WEAK_LINK for probability in figures.weakest)
+    if len(figures.weakest) >= FEW and weak > WEAK_SHARE * len(figures.weakest):
+        cause = f"{weak} of {len(figures.weakest)} entities with a link below {WEAK_LINK}"
+        _refuse("too many entities hang together by a weak link", "weak_links", weak / len(figures.weakest), WEAK_SHARE, cause, where)
+    merged, split = (figures.changes.get(kind, 0) for kind in ("merged", "split"))
+    if figures.former_ids >= FEW and merged + split > CHURN * figures.former_ids:
+        cause = f"{merged} merged and {split} split of {figures.former_ids} entities"
+        _refuse("too many entities merged or split at once", "id_churn", (merged + split) / figures.former_ids, CHURN, cause, where)
+    if len(figures.labels) >= FEW_LABELS:
+        _judge_labels(figures.labels, where)
 
 
-def _refuse(what: str, tenant: str, entity: str, rule: str, found: float, limit: float) -> None:
+def agreement(labels: Sequence[Label], then: bool = False) -> tuple[float, float]:
+    """Precision and recall of the weights on stewards' labels, now or when they were made; 1 where nothing can be told."""
+    said = [(label.one, label.then if then else label.now) for label in labels]
+    right = sum(one and together for one, together in said)
+    found, true = sum(together for _, together in said), sum(one for one, _ in said)
+    return right / found if found else 1.0, right / true if true else 1.0
+
+
+def _judge_labels(labels: Sequence[Label], where: Mapping[str, Any]) -> None:
+    wrong = {
+        "label_precision": [label for label in labels if label.now and not label.one],
+        "label_recall": [label for label in labels if label.one and not label.now],
+    }
+    words = {"label_precision": "joined pairs that stewards keep apart", "label_recall": "parted pairs that stewards tied"}
+    for rule, now, then in zip(wrong, agreement(labels), agreement(labels, then=True), strict=True):
+        limit = min(FLOOR, then - TOLERANCE)
+        if now < limit:
+            first = wrong[rule][0]
+            cause = f"the weights {words[rule]}: {len(wrong[rule])} of {len(labels)}, such as {first.left_ref} and {first.right_ref}"
+            _refuse(f"{rule.replace('label_', '')} on the pairs that stewards judged has fallen", rule, now, limit, cause, where)
+
+
+def _refuse(what: str, rule: str, found: float, limit: float, cause: str, where: Mapping[str, Any]) -> None:
     raise QualityFailed(
         f"Gold was not written: {what}",
         hint="Look at the newest records for placeholder values or a broken mapping; if the data is right, resolve with relearn",
-        tenant=tenant, entity=entity, rule=rule, found=round(found, 3), limit=round(limit, 3),
+        **where, rule=rule, found=round(found, 3), limit=round(limit, 3), cause=cause,
     )  # fmt: skip

@@ -130,7 +130,7 @@ class _Resolution:
 
     def _score(self, found: Candidates) -> None:
         self.compared = len(found.left)
-        self.found, self.scored = kept(found, engine.scored(self.records, self.model, found))
+        self.found, self.scored = kept(self.records, self.model, found)
 
     def _pairs(self) -> None:
         """Stored matches that still hold, and the edges of old and new pairs."""
@@ -207,12 +207,24 @@ class _Resolution:
 
     def _judge(self) -> None:
         former = Counter(self.before.links.column("entity_id").value_counts().field("counts").to_pylist())
-        kinds = Counter(change.kind for change in self.ids.changes)
-        largest = 0 if self.relearn else max(former, default=0)
-        sizes = np.bincount(outcome.codes(pa.array(self.after, pa.string()))[0])
-        weakest = list(self.clusters.weakest.values())
-        known = 0 if self.relearn else former.total()
-        gate.check(self.tenant, self.entity.entity, sizes[sizes > 1].tolist(), weakest, largest, known, kinds)
+        number, _ = outcome.codes(pa.array(self.after, pa.string()))
+        sizes = np.bincount(number, minlength=1)
+        largest = np.flatnonzero(number == sizes.argmax())[:3].tolist()
+        figures = gate.Figures(
+            sizes[sizes > 1].tolist(), list(self.clusters.weakest.values()), 0 if self.relearn else max(former, default=0),
+            0 if self.relearn else former.total(), Counter(change.kind for change in self.ids.changes), self._labels(),
+            [self.refs[row] for row in largest],
+        )  # fmt: skip
+        gate.check(self.tenant, self.entity.entity, figures)
+
+    def _labels(self) -> list[gate.Label]:
+        """What the weights alone say of the pairs that stewards judged, now and when they did."""
+        pairs = {(item.left_ref, item.right_ref): item for item in self.active if item.weight is not None}
+        limit = self.threshold - 1e-9
+        return [
+            gate.Label(*pair, pairs[pair].kind == overrides.MUST, weight >= limit, (pairs[pair].weight or 0.0) >= limit)
+            for pair, weight in self._weights(list(pairs)).items()
+        ]
 
     def _rows(self, models: pa.Table | None) -> Outcome:
         state = State(
