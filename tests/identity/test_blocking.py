@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import logging
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spine.core.entities import load_entity
-from spine.identity import blocking, engine, learn
-from spine.identity import keys as key_module
+from spine.identity import blocking, engine
+from spine.identity import blocks as block_module
+from spine.identity import pairs as pair_module
+from spine.identity.blocks import blocks_of
 from spine.identity.keys import rule_keys
 from spine.identity.pairs import find_pairs
 
@@ -34,8 +36,8 @@ def _records(rows: list[dict[str, Any]]) -> engine.Records:
     )
 
 
-def _pairs(keys, changed=None):
-    parts = list(find_pairs(keys, changed))
+def _pairs(blocks, rows, changed=None):
+    parts = list(find_pairs(blocks, rows, changed))
     return [
         (int(left), int(right), int(rule), int(mask))
         for part in parts
@@ -47,8 +49,8 @@ def _pairs(keys, changed=None):
 @given(rows=_rows, data=st.data())
 def test_every_pair_comes_once_from_the_first_rule_that_yields_it(rows, data):
     records = _records(rows)
-    keys = rule_keys(blocking.make_rules(records.plan), records.features, None)
-    found = _pairs(keys)
+    keys = rule_keys(blocking.make_rules(records.plan), records.features, None, {})
+    found = _pairs([blocks_of(matrix) for matrix in keys], len(rows))
     expected = {}
     for left in range(len(rows)):
         for right in range(left + 1, len(rows)):
@@ -58,24 +60,44 @@ def test_every_pair_comes_once_from_the_first_rule_that_yields_it(rows, data):
     assert len(found) == len(expected)
     assert {(left, right): (rule, mask) for left, right, rule, mask in found} == expected
     changed = np.asarray(data.draw(st.lists(st.booleans(), min_size=len(rows), max_size=len(rows))))
-    assert set(_pairs(keys, changed)) == {pair for pair in found if changed[pair[0]] or changed[pair[1]]}
+    touched = [blocks_of(matrix, None, changed) for matrix in keys]
+    assert set(_pairs(touched, len(rows), changed)) == {pair for pair in found if changed[pair[0]] or changed[pair[1]]}
+
+
+def test_many_pairs_come_in_passes_and_are_the_same(monkeypatch):
+    blocks = [blocks_of(np.asarray([[1, 2], [1, 0], [2, 1], [0, 3], [3, 2]]))]
+    whole = _pairs(blocks, 5)
+    monkeypatch.setattr(pair_module, "MOST_PAIRS", 2)
+    assert sorted(_pairs(blocks, 5)) == sorted(whole)
+    assert len(whole) == 6
 
 
 def test_a_key_of_too_many_records_is_split_or_dropped_and_named(monkeypatch, caplog):
-    monkeypatch.setattr(key_module, "SMALL_BLOCK", 2)
-    monkeypatch.setattr(
-        key_module,
-        "_over_budget",
-        lambda keys: [int(k) for k, n in zip(*np.unique(keys[keys != 0], return_counts=True), strict=True) if n > 9],
-    )
+    monkeypatch.setattr(block_module, "largest_allowed", lambda *_: 9)
     letters = "abcdefghijklmnopqrst"
-    rows = [{"given_name": f"{one}{other}ex", "family_name": f"{other}{one}ov", "phone": "+4930555777"} for one, other in pairwise(letters)]
+    rows = [{"given_name": f"{one}{other}ex", "family_name": "Kova", "phone": "+4930555777"} for one, other in pairwise(letters)]
     records = _records(rows)
-    with caplog.at_level(logging.WARNING):
-        model = learn.start(records.plan, records.features, len(rows))
+    model, found = engine.fit(records)
+    assert any("blocking key split or dropped" in message and "same phone" in message for message in caplog.messages)
+    phone = blocking.make_rules(records.plan)[1]
+    assert phone.name == "same phone"
+    assert len(model.heavy[1].split) == 1
+    assert not (found.rule == 1).any()
 
-    keys = rule_keys(blocking.make_rules(records.plan), records.features, model.heavy)
-    assert not [pair for pair in _pairs(keys) if pair[2] == 0]
+
+@settings(max_examples=40, deadline=None)
+@given(rows=_rows, limit=st.integers(2, 5))
+def test_known_heavy_keys_give_the_blocks_that_were_learned(rows, limit):
+    records = _records(rows)
+    rules = blocking.make_rules(records.plan)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(block_module, "largest_allowed", lambda *_: limit)
+        learned = list(block_module.learn_blocks(rules, records.features, {}))
+    again = block_module.known_blocks(rules, records.features, [heavy for heavy, _ in learned], {}, None)
+    for (_, one), other in zip(learned, again, strict=True):
+        assert sorted(zip(one.key.tolist(), one.size.tolist(), strict=True)) == sorted(
+            zip(other.key.tolist(), other.size.tolist(), strict=True)
+        )
 
 
 def test_a_plan_knows_its_rules_by_kind():

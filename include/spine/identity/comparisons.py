@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from spine.core.entities import Kind, Matching
-from spine.identity import levels, standardize
+from spine.identity import levels, levels_text, standardize
 from spine.identity.standardize import SEP
 
 Array: TypeAlias = Any  # numpy arrays of many element types
@@ -104,7 +104,7 @@ ADDRESS = Comparison(
 BY_KIND: dict[Kind, Comparison] = {
     "date": Comparison(
         "", "", levels.DATE_LEVELS, levels.date, (0.86, 0.08, 0.025, 0.015, 0.02), (0.00006, 0.0015, 0.02, 0.015, 0.96344),
-        (0.05, 0.0, 0.0, 0.0, 0.0), {1: _whole}, exclusive=True,
+        (0.02, 0.0, 0.0, 0.0, 0.0), {1: _whole}, exclusive=True, outweighable=True,
     ),
     "email": Comparison(
         "", "", levels.EMAIL_LEVELS, levels.email, (0.5, 0.06, 0.05, 0.02, 0.08, 0.29), (0.00002, 0.0002, 0.0001, 0.0005, 0.006, 0.99318),
@@ -121,23 +121,30 @@ BY_KIND: dict[Kind, Comparison] = {
     "url": Comparison("", "", levels.URL_LEVELS, levels.url, (0.8, 0.05, 0.15), (0.0003, 0.0003, 0.9994), None, {1: _whole}),
     "national_id": Comparison(
         "", "", levels.IDENTIFIER_LEVELS, levels.identifier, (0.95, 0.03, 0.02), (0.00001, 0.00005, 0.99994),
-        (0.0, 0.0, 0.0), {1: _whole}, exclusive=True
+        (0.0, 0.0, 0.0), {1: _whole}, exclusive=True, outweighable=True,
     ),
     "title": Comparison(
-        "", "", levels.ORGANIZATION_LEVELS, levels.organization, (0.5, 0.2, 0.1, 0.1, 0.05, 0.05),
-        (0.001, 0.002, 0.003, 0.01, 0.07, 0.914), (),
+        "", "", levels_text.TITLE_LEVELS, levels_text.title, (0.35, 0.22, 0.08, 0.1, 0.1, 0.03, 0.09, 0.03),
+        (0.0005, 0.0005, 0.0003, 0.0005, 0.002, 0.003, 0.05, 0.9432),
+        (0.0, 0.005, 0.0, 0.01, 0.1, 0.2, 0.3, 0.0), {1: _whole},
+    ),
+    "text": Comparison(
+        "", "", levels_text.TEXT_LEVELS, levels_text.text, (0.3, 0.17, 0.08, 0.13, 0.17, 0.15),
+        (0.0005, 0.0005, 0.0005, 0.003, 0.03, 0.9655), (), {1: _whole},
+    ),
+    "number": Comparison(
+        "", "", levels_text.NUMBER_LEVELS, levels_text.number, (0.6, 0.15, 0.1, 0.15), (0.02, 0.05, 0.1, 0.83), (), {1: _whole}
     ),
     "category": Comparison("", "", levels.CATEGORY_LEVELS, levels.category, (0.85, 0.15), (0.3, 0.7), (0.0, 0.0), {1: _whole}),
 }  # fmt: skip
-BY_KIND["text"] = BY_KIND["title"]
-BY_KIND["number"] = BY_KIND["category"]
 BY_KIND["country"] = BY_KIND["category"]
 
 FUNCTIONS: dict[Kind, Callable[..., str | None]] = {
     "date": standardize.date, "email": standardize.email, "phone": standardize.phone, "organization": standardize.organization,
-    "url": standardize.host, "national_id": standardize.identifier, "title": standardize.plain, "text": standardize.plain,
-    "category": standardize.plain, "number": standardize.plain, "country": standardize.plain,
+    "url": standardize.host, "national_id": standardize.identifier, "title": standardize.free_text, "text": standardize.free_text,
+    "category": standardize.plain, "number": standardize.number, "country": standardize.plain,
 }  # fmt: skip
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -181,7 +188,7 @@ def standardized(table: pa.Table, plan: Plan) -> pa.Table:
 
 def coded(features: pa.Table) -> dict[str, tuple[Array, list[str]]]:
     """Integer codes (-1 for null) and distinct values of every feature, independent of the order of rows."""
-    found = {}
+    found: dict[str, tuple[Array, list[str]]] = {}
     for name in features.column_names:
         whole = features.column(name).combine_chunks()
         encoded = whole if pa.types.is_dictionary(whole.type) else whole.dictionary_encode()
@@ -190,29 +197,28 @@ def coded(features: pa.Table) -> dict[str, tuple[Array, list[str]]]:
         rank[order] = np.arange(len(order))
         codes = np.asarray(pc.fill_null(encoded.indices, -1), dtype=np.int64)
         renumbered = np.where(codes >= 0, rank[codes], -1) if len(order) else codes
-        found[name] = (renumbered, encoded.dictionary.take(pa.array(order)).to_pylist())
+        found[name] = (renumbered, levels.Values(encoded.dictionary.take(pa.array(order)).to_pylist()))
     return found
 
 
 def pattern(
     plan: Plan, columns: Mapping[str, tuple[Array, list[str]]], left: Array, right: Array, rarity: Mapping[str, Mapping[str, float]]
 ) -> Array:
-    """The pattern of each pair of row numbers; every distinct pair of values is compared once, in either order alike."""
+    """The pattern of each pair of row numbers, in either order alike."""
     result: Array = np.zeros(len(left), dtype=np.int64)
-    seen: dict[str, tuple[Array, Array, Array, Array]] = {}
+    sides: dict[str, tuple[Array, Array, Array]] = {}
     for comparison, place in zip(plan.comparisons, plan.radix, strict=True):
         codes, values = columns[comparison.feature]
-        if comparison.feature not in seen:
-            seen[comparison.feature] = _distinct(codes[left], codes[right], len(values))
-        known, low, high, inverse = seen[comparison.feature]
+        if comparison.feature not in sides:
+            sides[comparison.feature] = _sides(codes[left], codes[right])
+        known, low, high = sides[comparison.feature]
         if len(low):
-            found = comparison.kernel(values, low, high, rarity.get(comparison.feature, {}))
-            result[known] += found.astype(np.int64)[inverse] * place
+            result[known] += comparison.kernel(values, low, high, rarity.get(comparison.feature, {})).astype(np.int64) * place
     return result
 
 
-def _distinct(one: Array, other: Array, size: int) -> tuple[Array, Array, Array, Array]:
+def _sides(one: Array, other: Array) -> tuple[Array, Array, Array]:
+    """Places of the pairs of which both values are known, and their codes, the smaller first."""
     known = np.flatnonzero((one >= 0) & (other >= 0))
-    low, high = np.minimum(one[known], other[known]), np.maximum(one[known], other[known])
-    keys, inverse = np.unique(low * size + high, return_inverse=True)
-    return known, keys // max(1, size), keys % max(1, size), inverse
+    one, other = one[known], other[known]
+    return known, np.minimum(one, other), np.maximum(one, other)

@@ -5,7 +5,9 @@ Reads an Arrow table of raw attributes, gives scored pairs of row numbers. No I/
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
 
@@ -13,8 +15,9 @@ import numpy as np
 import pyarrow as pa
 
 from spine.identity import blocking, learn
+from spine.identity.blocks import Blocks, known_blocks, learn_blocks
 from spine.identity.comparisons import Plan, coded, pattern, standardized
-from spine.identity.keys import rule_keys
+from spine.identity.keys import log_heavy
 from spine.identity.model import Model
 from spine.identity.pairs import find_pairs
 from spine.identity.planning import make_plan
@@ -23,6 +26,7 @@ from spine.identity.score import Scored, score
 __all__ = ["Candidates", "LocalPairing", "Pairing", "Records", "candidates", "fit", "make_plan", "prepare", "rule_names", "scored"]
 
 Array: TypeAlias = Any  # numpy arrays of many element types
+CHUNK = 500_000
 
 
 @dataclass(frozen=True)
@@ -62,23 +66,44 @@ def prepare(table: pa.Table, plan: Plan, source: str | None = None) -> Records:
 def candidates(records: Records, model: Model, changed: Array | None = None) -> Candidates:
     """Candidate pairs of the records with their patterns; with `changed` (a flag per row) only pairs of which one record changed."""
     rules = blocking.make_rules(records.plan)
-    keys = rule_keys(rules, records.features, model.heavy)
+    return _paired(records, model, list(known_blocks(rules, records.features, model.heavy, model.rarity, changed)), changed)
+
+
+def _paired(records: Records, model: Model, blocks: list[Blocks], changed: Array | None = None) -> Candidates:
     across = records.plan.matching.link == "across_sources"
     parts = []
-    for found in find_pairs(keys, changed):
-        keep = records.source[found.left] != records.source[found.right] if across else np.ones(len(found.left), dtype=bool)
-        parts.append((found.left[keep], found.right[keep], found.rule[keep], found.mask[keep]))
+    for found in find_pairs(blocks, records.rows, changed):
+        left, right, rule, mask = found.left, found.right, found.rule, found.mask
+        if across:
+            keep = records.source[left] != records.source[right]
+            left, right, rule, mask = left[keep], right[keep], rule[keep], mask[keep]
+        parts.append((left, right, patterns(records, left, right, model.rarity), rule, mask))
     none: Array = np.zeros(0, dtype=np.int64)
-    left, right, rule, mask = (np.concatenate([none, *(part[place] for part in parts)]) for place in range(4))
-    return Candidates(left, right, pattern(records.plan, records.features, left, right, model.rarity), rule, mask)
+    return Candidates(*(np.concatenate([none, *columns]) for columns in zip(*parts, strict=True)))
+
+
+def patterns(records: Records, left: Array, right: Array, rarity: Mapping[str, Mapping[str, float]]) -> Array:
+    """The pattern of each pair of row numbers; many pairs are compared by all cores."""
+    starts = range(0, len(left), CHUNK)
+    if len(starts) < 2:
+        return pattern(records.plan, records.features, left, right, rarity)
+
+    def part(at: int) -> Array:
+        return pattern(records.plan, records.features, left[at : at + CHUNK], right[at : at + CHUNK], rarity)
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        return np.concatenate(list(pool.map(part, starts)))
 
 
 def fit(records: Records, version: int = 1) -> tuple[Model, Candidates]:
     """Learns a model from the records; also gives the candidate pairs that it was learned from."""
-    start = learn.start(records.plan, records.features, records.rows)
-    found = candidates(records, start)
+    begun = learn.start(records.plan, records.features, records.rows)
+    learned = list(learn_blocks(blocking.make_rules(records.plan), records.features, begun.rarity))
+    begun.heavy = [heavy for heavy, _ in learned]
+    log_heavy(begun.heavy)
+    found = _paired(records, begun, [blocks for _, blocks in learned])
     counts = learn.count_patterns(found.mask, found.pattern)
-    return learn.finish(records.plan, records.features, records.rows, start, counts, version), found
+    return learn.finish(records.plan, records.features, records.rows, begun, counts, version), found
 
 
 class Pairing(Protocol):

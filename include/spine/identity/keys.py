@@ -18,10 +18,14 @@ from spine.identity.standardize import SEP
 
 Array: TypeAlias = Any  # numpy arrays of many element types
 Coded = Mapping[str, tuple[Array, list[str]]]
+Rarity = Mapping[str, Mapping[str, float]]
 log = logging.getLogger(__name__)
 PAIRS_PER_RECORD = 6
+LEAST_BUDGET = 40_000
+LONE_WORDS = 2
 SMALL_BLOCK = 12
 LARGEST_BLOCK = 2_000
+NAMED = 5
 
 
 @dataclass
@@ -33,106 +37,99 @@ class Heavy:
     names: list[str] = field(default_factory=list)
 
 
-def _hashes(texts: Sequence[str]) -> Array:
+def log_heavy(heavy: Sequence[Heavy]) -> None:
+    """Tells of the keys that were split or dropped."""
+    for name in (name for found in heavy for name in found.names):
+        log.warning("blocking key split or dropped, too many records: %s", name)
+
+
+def hashes(texts: Sequence[str]) -> Array:
+    """A number per text, never 0, the same on every machine."""
     import pandas as pd
 
     hashed = pd.util.hash_array(np.asarray(texts, dtype=object), categorize=False).astype(np.int64)
     return np.where(hashed == 0, 1, hashed)
 
 
-def _part_keys(part: Part, coded: Coded) -> Array:
-    codes, values = coded[part.feature]
-    cuts = [part.function(value)[: part.most] for value in values]
-    table: Array = np.zeros((len(values) + 1, part.most), dtype=np.int64)
-    rows: Array = np.repeat(np.arange(len(values)), [len(cut) for cut in cuts]) if cuts else np.zeros(0, dtype=np.int64)
-    columns = np.asarray([place for cut in cuts for place in range(len(cut))], dtype=np.int64)
-    flat = [text for cut in cuts for text in cut]
-    if flat:
-        table[rows, columns] = _hashes(flat)
-    return table[codes]  # code -1 takes the last row, which holds no key
+class Keys:
+    """Keys of the same records under many rules; what one value contributes to a key is made once."""
+
+    def __init__(self, coded: Coded, rarity: Rarity) -> None:
+        self.coded, self.rarity = coded, rarity
+        self._parts: dict[Part, Array] = {}
+
+    def part(self, part: Part) -> Array:
+        """What each record contributes under one part (records x `part.most`, 0 for none)."""
+        if part not in self._parts:
+            codes, values = self.coded[part.feature]
+            if part.rank:
+                weights = self.rarity.get(part.feature, {})
+                cuts: list[Sequence[str]] = [_rarest(part.function(value), weights, part.most) for value in values]
+            else:
+                cuts = [part.function(value)[: part.most] for value in values]
+            table: Array = np.zeros((len(values) + 1, part.most), dtype=np.int64)
+            counts = [len(cut) for cut in cuts]
+            rows: Array = np.repeat(np.arange(len(values)), counts)
+            columns = np.arange(len(rows)) - np.repeat(np.cumsum(counts, dtype=np.int64) - counts, counts)
+            flat = [text for cut in cuts for text in cut]
+            if flat:
+                table[rows, columns] = hashes(flat)
+            self._parts[part] = table[codes]  # code -1 takes the last row, which holds no key
+        return self._parts[part]
+
+    def plain(self, rule: Rule) -> Array:
+        """All keys of a rule (records x keys, 0 for none)."""
+        keys = self.part(rule.parts[0])
+        for part in rule.parts[1:]:
+            keys = combined(keys, self.part(part))
+        return keys
+
+    def light(self, rule: Rule, heavy: Heavy) -> Array:
+        """The keys of a rule, those that are too many split and dropped."""
+        keys = self.plain(rule)
+        too_many = np.isin(keys, np.asarray(heavy.split, dtype=np.int64)) if heavy.split else np.zeros(keys.shape, dtype=bool)
+        light = np.where(too_many, 0, keys)
+        if rule.split is not None and too_many.any():
+            light = np.concatenate([light, combined(np.where(too_many, keys, 0), self.part(rule.split))], axis=1)
+        if heavy.dropped:
+            light = np.where(np.isin(light, np.asarray(heavy.dropped, dtype=np.int64)), 0, light)
+        return light[:, light.any(axis=0)] if light.any() else light[:, :1]
 
 
-def _combined(one: Array, other: Array) -> Array:
+def _rarest(words: Sequence[str], weights: Mapping[str, float], most: int) -> list[str]:
+    """The rarest of the words that several records carry, then the longest of the others, which new records may share."""
+    words = list(dict.fromkeys(words))
+    shared = sorted((word for word in words if word in weights), key=lambda word: (-weights[word], word))
+    lone = sorted((word for word in words if word not in weights), key=lambda word: (-len(word), word))
+    return shared[: most - LONE_WORDS] + lone[:LONE_WORDS]
+
+
+def combined(one: Array, other: Array) -> Array:
     """Every key of the one with every key of the other, per record; 0 stays absent."""
     with np.errstate(over="ignore"):
         mixed = (one[:, :, None] * np.int64(-7046029254386353131)) ^ (other[:, None, :] * np.int64(-4417276706812531889) + np.int64(97))
-    mixed = np.where((one[:, :, None] == 0) | (other[:, None, :] == 0), 0, np.where(mixed == 0, 1, mixed))
-    return mixed.reshape(len(one), -1)
+    mixed[mixed == 0] = 1
+    mixed[np.broadcast_to((one[:, :, None] == 0) | (other[:, None, :] == 0), mixed.shape)] = 0
+    return mixed.reshape(len(one), one.shape[1] * other.shape[1])
 
 
-def rule_keys(rules: Sequence[Rule], coded: Coded, heavy: Sequence[Heavy] | None) -> list[Array]:
-    """Keys of every record under every rule (rows x keys, 0 for none); with `heavy`, its keys are split and dropped."""
-    parts: dict[Part, Array] = {}
-    result = []
-    for number, rule in enumerate(rules):
-        keys = None
-        for part in (*rule.parts, *([rule.split] if rule.split else [])):
-            if part not in parts:
-                parts[part] = _part_keys(part, coded)
-        for part in rule.parts:
-            keys = parts[part] if keys is None else _combined(keys, parts[part])
-        assert keys is not None
-        if heavy is not None:
-            keys = _capped(rule, _lightened(keys, parts[rule.split] if rule.split else None, heavy[number]), coded)
-        result.append(keys)
-    return result
+def rule_keys(rules: Sequence[Rule], coded: Coded, heavy: Sequence[Heavy] | None, rarity: Rarity) -> list[Array]:
+    """Keys of every record under every rule (rows x keys, 0 for none); with `heavy`, its keys are split and dropped.
+
+    Keys that have become too common since `heavy` was learned stay; `blocks` drops them.
+    """
+    keys = Keys(coded, rarity)
+    return [keys.plain(rule) if heavy is None else keys.light(rule, heavy[number]) for number, rule in enumerate(rules)]
 
 
-def _lightened(keys: Array, split: Array | None, heavy: Heavy) -> Array:
-    too_many = np.isin(keys, np.asarray(heavy.split, dtype=np.int64))
-    light = np.where(too_many, 0, keys)
-    if split is not None and too_many.any():
-        light = np.concatenate([light, _combined(np.where(too_many, keys, 0), split)], axis=1)
-    light = np.where(np.isin(light, np.asarray(heavy.dropped, dtype=np.int64)), 0, light)
-    return light[:, light.any(axis=0)] if light.any() else light[:, :1]
+def largest_allowed(sizes: Array, blocks: Array, rows: int, budget: int | None = None) -> int:
+    """How many of `rows` records a key of one rule may have, if there are so many blocks of each size (sizes rise).
 
-
-def _capped(rule: Rule, keys: Array, coded: Coded) -> Array:
-    """Drops keys that have become too common since the model was learned, and says so: time to learn anew."""
-    distinct, counts = np.unique(keys[keys != 0], return_counts=True)
-    overgrown = distinct[counts > 2 * LARGEST_BLOCK]
-    if not len(overgrown):
-        return keys
-    for name in _readable(rule, keys, overgrown.tolist(), coded):
-        log.warning("blocking key dropped, it has become too common since the weights were learned: %s", name)
-    return np.where(np.isin(keys, overgrown), 0, keys)
-
-
-def find_heavy(rules: Sequence[Rule], coded: Coded) -> list[Heavy]:
-    """Which keys of each rule are too many for the budget of PAIRS_PER_RECORD pairs per record and rule."""
-    plain = rule_keys(rules, coded, None)
-    found = []
-    for number, keys in enumerate(plain):
-        heavy = Heavy(split=_over_budget(keys))
-        if heavy.split and rules[number].split:
-            again = rule_keys([rules[number]], coded, [heavy])[0]
-            heavy.dropped = _over_budget(again)
-            heavy.names = _readable(rules[number], again, heavy.dropped, coded)
-        else:
-            heavy.names = _readable(rules[number], keys, heavy.split, coded)
-        found.append(heavy)
-    return found
-
-
-def _over_budget(keys: Array) -> list[int]:
-    distinct, counts = np.unique(keys[keys != 0], return_counts=True)
-    sizes, blocks = np.unique(counts, return_counts=True)
-    return [int(key) for key in distinct[counts > largest_allowed(sizes, blocks, len(keys))]]
-
-
-def largest_allowed(sizes: Array, blocks: Array, rows: int) -> int:
-    """How many of `rows` records a key of one rule may have, if there are so many blocks of each size (sizes rise)."""
+    A stated `budget` of pairs per record is kept to the letter; without one, small blocks and small tables are always compared.
+    """
     pairs = np.cumsum(sizes * (sizes - 1) // 2 * blocks)
-    allowed = sizes[pairs <= max(20_000, PAIRS_PER_RECORD * rows)]
-    return min(max(SMALL_BLOCK, int(allowed.max(initial=0))), LARGEST_BLOCK)
-
-
-def _readable(rule: Rule, keys: Array, which: Sequence[int], coded: Coded) -> list[str]:
-    names = []
-    for key in which[:5]:
-        rows = np.flatnonzero((keys == key).any(axis=1))
-        names.append(block_name(rule, len(rows), int(rows[0]), coded))
-    return names
+    allowed = sizes[pairs <= (max(LEAST_BUDGET, PAIRS_PER_RECORD * rows) if budget is None else budget * rows)]
+    return min(max(SMALL_BLOCK if budget is None else 1, int(allowed.max(initial=0))), LARGEST_BLOCK)
 
 
 def block_name(rule: Rule, size: int, row: int, coded: Coded) -> str:

@@ -7,7 +7,6 @@ Each blocking rule trains the comparisons it does not itself use (its pairs agre
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -17,13 +16,11 @@ import numpy as np
 from spine.identity import blocking
 from spine.identity.blocking import Rule
 from spine.identity.comparisons import Plan, pattern
-from spine.identity.keys import find_heavy
 from spine.identity.model import Model, Terms
 
 Array: TypeAlias = Any  # numpy arrays of many element types
 Coded = Mapping[str, tuple[Array, list[str]]]
 Tallies = dict[tuple[str, int], dict[str, int]]
-log = logging.getLogger(__name__)
 RANDOM_PAIRS = 300_000
 M_STRENGTH = 30.0
 U_STRENGTH = 1_000.0
@@ -42,8 +39,12 @@ class Counts:
 
 def count_patterns(mask: Array, patterns: Array) -> Counts:
     """Counts of the distinct combinations."""
-    table, count = np.unique(np.stack([mask, patterns], axis=1), axis=0, return_counts=True)
-    return Counts(table[:, 0], table[:, 1], count.astype(float))
+    size = int(patterns.max(initial=0)) + 1
+    if int(mask.max(initial=0)) >= 2**62 // size:
+        table, count = np.unique(np.stack([mask, patterns], axis=1), axis=0, return_counts=True)
+        return Counts(table[:, 0], table[:, 1], count.astype(float))
+    codes, count = np.unique(mask * size + patterns, return_counts=True)
+    return Counts(codes // size, codes % size, count.astype(float))
 
 
 def tallies(plan: Plan, coded: Coded) -> Tallies:
@@ -113,13 +114,10 @@ def random_patterns(plan: Plan, coded: Coded, rows: int, rarity: Mapping[str, Ma
 
 
 def start(plan: Plan, coded: Coded, rows: int) -> Model:
-    """Everything but the weights: what is believed, rarity of words and values, and the blocking keys that are too common (logged)."""
+    """What is known before any pair is compared: beliefs, rarity of words and values."""
     model = beliefs(plan, rows)
     tallied = tallies(plan, coded)
     model.rarity, model.terms = rarities(tallied), term_tables(tallied)
-    model.heavy = find_heavy(blocking.make_rules(plan), coded)
-    for name in (name for heavy in model.heavy for name in heavy.names):
-        log.warning("blocking key split or dropped, too many records: %s", name)
     return model
 
 

@@ -6,10 +6,13 @@ depends on one value alone is done once per value. Similarities: Winkler 1990 (J
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar, cast
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 import scipy.sparse as sp
 from rapidfuzz import process
 from rapidfuzz.distance import OSA, JaroWinkler
@@ -18,40 +21,89 @@ from spine.identity import standardize, vocabulary
 from spine.identity.standardize import SEP
 
 Codes: TypeAlias = Any  # numpy arrays of many element types
+T = TypeVar("T")
+CHUNK = 2_000_000
+SMALL_TABLE = 40_000_000
+LEAST_ALIKE = 0.75
 Kernel = Callable[[Sequence[str], Codes, Codes, Mapping[str, float]], Codes]
+
+
+class Values(list[str]):
+    """The distinct values of a feature; remembers what kernels derive from them, so that it is derived once."""
+
+    def __init__(self, values: Sequence[str] = ()) -> None:
+        super().__init__(values)
+        self.derived: dict[Any, Any] = {}
+        self.lock = threading.Lock()
+
+
+def derive(values: Sequence[str], maker: Callable[[Sequence[str]], T]) -> T:
+    """`maker(values)`, made once for a `Values`."""
+    if not isinstance(values, Values):
+        return maker(values)
+    with values.lock:
+        if maker not in values.derived:
+            values.derived[maker] = maker(values)
+        return cast(T, values.derived[maker])
 
 
 class Texts:
     """One part of every distinct value, with its own codes so that equality is an integer comparison; `` is code 0 and means absent."""
 
     def __init__(self, parts: Sequence[str]) -> None:
-        self.values, codes = np.unique(np.asarray(["", *parts], dtype=object), return_inverse=True)
-        self.codes = codes[1:]
+        encoded = pa.array(["", *parts], pa.string()).dictionary_encode()
+        self.values = encoded.dictionary.to_numpy(zero_copy_only=False)
+        self.codes = np.asarray(encoded.indices, dtype=np.int64)[1:]
 
     def present(self, which: Codes) -> Codes:
         """Whether the part is there."""
         return self.codes[which] > 0
 
 
-def _measured(scorer: Any, a: Texts, left: Codes, b: Texts, right: Codes, where: Codes, missing: float) -> Codes:
-    """`scorer` for the pairs in `where`, once per distinct pair of texts; `missing` for the others."""
+def _measured(scorer: Any, a: Texts, left: Codes, b: Texts, right: Codes, where: Codes, missing: float, cutoff: float) -> Codes:
+    """`scorer` for the pairs in `where`, once per distinct pair of texts if there are few; `missing` for the others.
+
+    What is below (a similarity) or above (a distance) `cutoff` need not be exact, which makes it several times faster.
+    """
     result: Codes = np.full(len(left), missing, dtype=np.float32)
     chosen = np.flatnonzero(where)
-    if len(chosen):
-        keys = a.codes[left[chosen]].astype(np.int64) * len(b.values) + b.codes[right[chosen]]
-        distinct, inverse = np.unique(keys, return_inverse=True)
-        one, other = a.values[distinct // len(b.values)], b.values[distinct % len(b.values)]
-        result[chosen] = process.cpdist(list(one), list(other), scorer=scorer, dtype=np.float32)[inverse]
+    for at in range(0, len(chosen), CHUNK):
+        rows = chosen[at : at + CHUNK]
+        one, other = a.codes[left[rows]], b.codes[right[rows]]
+        size = len(a.values) * len(b.values)
+        if size > SMALL_TABLE or size > 4 * len(rows):
+            result[rows] = _compared(scorer, a, one, b, other, cutoff)
+            continue
+        keys = one * len(b.values) + other
+        seen: Codes = np.zeros(size, dtype=bool)
+        seen[keys] = True
+        distinct = np.flatnonzero(seen)
+        table: Codes = np.zeros(size, dtype=np.float32)
+        table[distinct] = _compared(scorer, a, distinct // len(b.values), b, distinct % len(b.values), cutoff)
+        result[rows] = table[keys]
     return result
 
 
+def _compared(scorer: Any, a: Texts, one: Codes, b: Texts, other: Codes, cutoff: float) -> Codes:
+    left, right = list(a.values[one]), list(b.values[other])
+    return np.asarray(process.cpdist(left, right, scorer=scorer, dtype=np.float32, score_cutoff=cutoff))
+
+
 def _alike(a: Texts, left: Codes, b: Texts, right: Codes) -> Codes:
-    """Jaro-Winkler of the pairs where both parts are there, 0 otherwise."""
-    return _measured(JaroWinkler.normalized_similarity, a, left, b, right, a.present(left) & b.present(right), 0.0)
+    """Jaro-Winkler of the pairs where both parts are there, 0 where they are missing or less alike than any level asks for."""
+    present = a.present(left) & b.present(right)
+    if a is not b:
+        return _measured(JaroWinkler.normalized_similarity, a, left, b, right, present, 0.0, LEAST_ALIKE)
+    equal = present & (a.codes[left] == a.codes[right])
+    found = _measured(JaroWinkler.normalized_similarity, a, left, b, right, present & ~equal, 0.0, LEAST_ALIKE)
+    return np.where(equal, np.float32(1.0), found)
 
 
-def _edits(a: Texts, left: Codes, right: Codes, where: Codes) -> Codes:
-    return _measured(OSA.distance, a, left, a, right, where, 99.0)
+def _edits(a: Texts, left: Codes, right: Codes, where: Codes, most: int) -> Codes:
+    """Edits and transpositions between the texts, 99 outside `where`; exact up to `most`."""
+    equal = where & (a.codes[left] == a.codes[right])
+    found = _measured(OSA.distance, a, left, a, right, where & ~equal, 99.0, most)
+    return np.where(equal, np.float32(0.0), found)
 
 
 class Names:
@@ -59,11 +111,15 @@ class Names:
 
     def __init__(self, values: Sequence[str]) -> None:
         split = [value.split(SEP) for value in values]
+        self.last_asked = threading.local()
         self.first = Texts([forename for forename, _ in split])
         self.last = Texts([surname for _, surname in split])
         self.head = Texts([forename.split(" ")[0] for forename, _ in split])
         self.tail = Texts([surname.split(" ")[-1] for _, surname in split])
         self.groups = [vocabulary.NICKNAMES.get(word, frozenset()) for word in self.head.values]
+        self.grouped = np.asarray([bool(group) for group in self.groups], dtype=bool)
+        self.initial = Texts([word[:1] for word in self.head.values]).codes
+        self.short = np.asarray([len(word) == 1 for word in self.head.values], dtype=bool)
 
     def forenames(self, left: Codes, right: Codes) -> Codes:
         """Similarity of the forenames: of the whole or of their first words."""
@@ -79,28 +135,37 @@ class Names:
 
     def nicknames(self, left: Codes, right: Codes) -> Codes:
         """Whether both forenames are forms of one name."""
-        keys = self.head.codes[left].astype(np.int64) * len(self.groups) + self.head.codes[right]
-        distinct, inverse = np.unique(keys, return_inverse=True)
-        share = [bool(self.groups[key // len(self.groups)] & self.groups[key % len(self.groups)]) for key in distinct.tolist()]
-        return np.asarray(share, dtype=bool)[inverse] if share else np.zeros(0, dtype=bool)
+        found: Codes = np.zeros(len(left), dtype=bool)
+        a, b = self.head.codes[left], self.head.codes[right]
+        rows = np.flatnonzero(self.grouped[a] & self.grouped[b] & (a != b))
+        keys, inverse = np.unique(a[rows] * len(self.groups) + b[rows], return_inverse=True)
+        share = [bool(self.groups[key // len(self.groups)] & self.groups[key % len(self.groups)]) for key in keys.tolist()]
+        found[rows] = np.asarray(share, dtype=bool)[inverse]
+        return found
 
     def initials(self, left: Codes, right: Codes) -> Codes:
         """Whether one forename is just the other's first letter."""
-        letter = np.asarray([word[:1] for word in self.head.values], dtype=object)
-        short = np.asarray([len(word) == 1 for word in self.head.values])
         a, b = self.head.codes[left], self.head.codes[right]
-        return (letter[a] == letter[b]) & (short[a] | short[b]) & (a > 0) & (b > 0)
+        return (self.initial[a] == self.initial[b]) & (self.short[a] | self.short[b]) & (a > 0) & (b > 0)
 
 
 def _orientation(names: Names, left: Codes, right: Codes) -> tuple[Codes, Codes, Codes]:
-    """Straight similarities (forename, surname) and the similarity if the two fields are swapped (the weaker half, or the only one)."""
+    """Straight similarities (forename, surname) and the similarity if the two fields are swapped (the weaker half, or the only one).
+
+    Forename and surname are compared one after the other for the same pairs, so the last answer is kept.
+    """
+    last = getattr(names.last_asked, "answer", None)
+    if last is not None and last[0] is left and last[1] is right:
+        return cast(tuple[Codes, Codes, Codes], last[2])
     forename, surname = names.forenames(left, right), names.surnames(left, right)
     one, other = names.crossed(left, right)
     whole = names.first.present(left) & names.last.present(left) & names.first.present(right) & names.last.present(right)
     lone = (~names.last.present(left) | ~names.last.present(right)) & (names.first.present(left) & names.first.present(right))
     crossed = np.where(whole, np.minimum(one, other), np.where(lone, np.maximum(one, other), 0.0))
     straight = np.where(whole, np.minimum(forename, surname), forename)
-    return forename, surname, np.where((crossed >= 0.88) & (crossed > straight), crossed, 0.0)
+    answer = forename, surname, np.where((crossed >= 0.88) & (crossed > straight), crossed, 0.0)
+    names.last_asked.answer = (left, right, answer)
+    return answer
 
 
 FORENAME_LEVELS = (
@@ -116,7 +181,7 @@ SURNAME_LEVELS = ("same surname", "close spelling", "similar surname", "differen
 
 def forename(values: Sequence[str], left: Codes, right: Codes, _: Mapping[str, float]) -> Codes:
     """Levels of FORENAME_LEVELS; a lone name that fits the other's surname says nothing about the forename."""
-    names = Names(values)
+    names = derive(values, Names)
     alike, _surname, swapped = _orientation(names, left, right)
     comparable = names.first.present(left) & names.first.present(right)
     lone = ~names.last.present(left) | ~names.last.present(right)
@@ -139,7 +204,7 @@ def forename(values: Sequence[str], left: Codes, right: Codes, _: Mapping[str, f
 
 def surname(values: Sequence[str], left: Codes, right: Codes, _: Mapping[str, float]) -> Codes:
     """Levels of SURNAME_LEVELS, in the orientation in which the two names fit better."""
-    names = Names(values)
+    names = derive(values, Names)
     _forename, straight, swapped = _orientation(names, left, right)
     comparable: Codes = (names.last.present(left) & names.last.present(right)) | (swapped > 0)
     alike: Codes = np.where(swapped > 0, swapped, straight)
@@ -149,19 +214,26 @@ def surname(values: Sequence[str], left: Codes, right: Codes, _: Mapping[str, fl
 DATE_LEVELS = ("same date", "one slip or swapped day and month", "two slips", "same year", "different date")
 
 
+class Dates:
+    """What is derived from one date alone."""
+
+    def __init__(self, values: Sequence[str]) -> None:
+        self.whole, self.year = Texts(values), Texts([value[:4] for value in values])
+        turned = pa.array([value[:4] + value[6:] + value[4:6] for value in values], pa.string())
+        self.turned = np.asarray(pc.fill_null(pc.index_in(turned, pa.array(self.whole.values, pa.string())), -1), dtype=np.int64)
+        self.known = np.asarray([not value.endswith("00") for value in values], dtype=bool)
+        self.month = Texts([value[4:6].replace("00", "") for value in values])
+
+
 def date(values: Sequence[str], left: Codes, right: Codes, _: Mapping[str, float]) -> Codes:
     """Levels of DATE_LEVELS; unknown days and months are not held against a pair."""
-    whole, year = Texts(list(values)), Texts([value[:4] for value in values])
-    swapped = Texts([value[:4] + value[6:] + value[4:6] for value in values])
-    known = np.asarray([not value.endswith("00") for value in values], dtype=bool)
-    month = Texts([value[4:6] for value in values])
-    same_year = year.codes[left] == year.codes[right]
-    partial = ~known[left] | ~known[right]
-    same_month = (
-        (month.codes[left] == month.codes[right]) | (month.values[month.codes[left]] == "00") | (month.values[month.codes[right]] == "00")
-    )
-    distance = _edits(whole, left, right, np.ones(len(left), dtype=bool))
-    turned = whole.values[whole.codes[left]] == swapped.values[swapped.codes[right]]
+    dates = derive(values, Dates)
+    same_year = dates.year.codes[left] == dates.year.codes[right]
+    partial = ~dates.known[left] | ~dates.known[right]
+    month = dates.month.codes
+    same_month = (month[left] == month[right]) | (month[left] == 0) | (month[right] == 0)
+    distance = _edits(dates.whole, left, right, np.ones(len(left), dtype=bool), 2)
+    turned = dates.whole.codes[left] == dates.turned[right]
     level = np.select([distance == 0, (distance == 1) | turned, distance == 2, same_year], [1, 2, 3, 4], default=5)
     return np.where(partial, np.where(same_year & same_month, np.maximum(level, 3), np.where(same_year, 4, 5)), level)
 
@@ -169,17 +241,27 @@ def date(values: Sequence[str], left: Codes, right: Codes, _: Mapping[str, float
 EMAIL_LEVELS = ("same address", "same mailbox elsewhere", "close spelling", "same role address", "same company domain", "different address")
 
 
+class Mails:
+    """What is derived from one address alone."""
+
+    def __init__(self, values: Sequence[str]) -> None:
+        split = [value.split("@") for value in values]
+        self.whole, self.local, self.domain = Texts(values), Texts([local for local, _ in split]), Texts([domain for _, domain in split])
+        self.role = np.asarray([standardize.is_role_mail(value) for value in values], dtype=bool)
+        self.long = np.asarray([len(local) >= 5 for local, _ in split], dtype=bool)
+        self.free = np.asarray([domain in vocabulary.FREE_MAIL for _, domain in split], dtype=bool)
+
+
 def email(values: Sequence[str], left: Codes, right: Codes, _: Mapping[str, float]) -> Codes:
     """Levels of EMAIL_LEVELS; a role address (`info@`) never counts as a personal one, a free-mail domain never as a company's."""
-    local, domain = Texts([value.split("@")[0] for value in values]), Texts([value.split("@")[1] for value in values])
-    role = np.asarray([standardize.is_role_mail(value) for value in values], dtype=bool)
-    long = np.asarray([len(value.split("@")[0]) >= 5 for value in values], dtype=bool)
-    free = np.asarray([value.split("@")[1] in vocabulary.FREE_MAIL for value in values], dtype=bool)
-    same_local, same_domain = local.codes[left] == local.codes[right], domain.codes[left] == domain.codes[right]
-    same, roles = same_local & same_domain, role[left] | role[right]
-    close = _edits(Texts(list(values)), left, right, long[left] & long[right]) <= 1
+    mails = derive(values, Mails)
+    same_local = mails.local.codes[left] == mails.local.codes[right]
+    same_domain = mails.domain.codes[left] == mails.domain.codes[right]
+    same, roles, company = same_local & same_domain, mails.role[left] | mails.role[right], same_domain & ~mails.free[left]
+    long = mails.long[left] & mails.long[right]
+    close = _edits(mails.whole, left, right, long, 1) <= 1
     return np.select(
-        [same & role[left], same, same_domain & ~free[left] & roles, roles, close, same_local & long[left], same_domain & ~free[left]],
+        [same & mails.role[left], same, company & roles, roles, close, same_local & mails.long[left], company],
         [4, 1, 5, 6, 3, 2, 5],
         default=6,
     )
@@ -188,26 +270,57 @@ def email(values: Sequence[str], left: Codes, right: Codes, _: Mapping[str, floa
 PHONE_LEVELS = ("same number", "same last seven digits", "one digit off", "different number")
 
 
+class Phones:
+    """What is derived from one number alone."""
+
+    def __init__(self, values: Sequence[str]) -> None:
+        self.whole, self.tail = Texts(values), Texts([value[-7:] for value in values])
+        self.digits = np.asarray([len(value) for value in values], dtype=np.int64)
+
+
 def phone(values: Sequence[str], left: Codes, right: Codes, _: Mapping[str, float]) -> Codes:
     """Levels of PHONE_LEVELS."""
-    whole, short = Texts(list(values)), Texts([value[-7:] for value in values])
-    uneven = np.asarray([len(value) for value in values])
-    same = whole.codes[left] == whole.codes[right]
-    tail = (short.codes[left] == short.codes[right]) & (uneven[left] >= 7) & (uneven[right] >= 7)
-    cut = tail & (uneven[left] != uneven[right])
-    close = _edits(whole, left, right, np.ones(len(left), dtype=bool)) <= 1
-    return np.select([same | cut, tail, close], [1, 2, 3], default=4)
+    phones = derive(values, Phones)
+    digits, tail = phones.digits, phones.tail.codes
+    same = phones.whole.codes[left] == phones.whole.codes[right]
+    same_tail = (tail[left] == tail[right]) & (digits[left] >= 7) & (digits[right] >= 7)
+    cut = same_tail & (digits[left] != digits[right])
+    close = _edits(phones.whole, left, right, ~same_tail, 1) <= 1
+    return np.select([same | cut, same_tail, close], [1, 2, 3], default=4)
 
 
-ADDRESS_LEVELS = ("same house", "same number, other spelling", "same street", "same postcode", "near postcode", "same town", "elsewhere")
+ADDRESS_LEVELS = (
+    "same house",
+    "same number, other spelling",
+    "same street",
+    "same postcode",
+    "near postcode",
+    "same town",
+    "elsewhere",
+)
+
+
+class Addresses:
+    """Parts of every distinct address; `head` is the longest word of the street."""
+
+    def __init__(self, values: Sequence[str]) -> None:
+        split = [value.split(SEP) for value in values]
+        self.number, self.road, self.code, self.town = (Texts([parts[place] for parts in split]) for place in range(4))
+        self.head = _of(self.road, lambda road: max(road.split(" "), key=len))
+        self.district = _of(self.code, standardize.postcode_district)
+
+
+def _of(texts: Texts, cut: Callable[[str], str]) -> Texts:
+    """A part of a part, cut once per distinct text."""
+    found = Texts([cut(text) for text in texts.values.tolist()])
+    found.codes = found.codes[texts.codes]
+    return found
 
 
 def address(values: Sequence[str], left: Codes, right: Codes, _: Mapping[str, float]) -> Codes:
     """Levels of ADDRESS_LEVELS from house number, street, postcode and town together, since they depend on each other."""
-    split = [value.split(SEP) for value in values]
-    number, road, code, town = (Texts([parts[place] for parts in split]) for place in range(4))
-    head = Texts([max(parts[1].split(" "), key=len) for parts in split])
-    district = Texts([standardize.postcode_district(parts[2]) for parts in split])
+    parts = derive(values, Addresses)
+    number, road, code, town = parts.number, parts.road, parts.code, parts.town
 
     def both(part: Texts) -> Codes:
         return part.present(left) & part.present(right)
@@ -216,20 +329,20 @@ def address(values: Sequence[str], left: Codes, right: Codes, _: Mapping[str, fl
         return both(part) & (part.codes[left] == part.codes[right])
 
     towns = equal(town) | (_alike(town, left, town, right) >= 0.92)
-    streets = equal(road) | equal(head) | (_alike(road, left, road, right) >= 0.9)
+    streets = equal(road) | equal(parts.head) | (_alike(road, left, road, right) >= 0.9)
     apart = (both(code) & ~equal(code)) & (both(town) & ~towns)
     place = equal(code) | towns
-    near = (both(code) & (_edits(code, left, right, both(code)) <= 1)) | (equal(district) & towns)
+    near = (both(code) & (_edits(code, left, right, both(code), 1) <= 1)) | (equal(parts.district) & towns)
     nothing = ~(both(number) & both(road)) & ~both(code) & ~both(town) & ~both(road) & ~both(number)
     return np.select(
         [
             nothing,
             equal(number) & streets & ~apart,
             equal(number) & (place | (~both(code) & ~both(town))) & ~streets,
-            streets & ~both(number) & ~apart,
+            streets & (~both(number) | place) & ~apart,
             equal(code),
             near,
-            towns | equal(district),
+            towns | equal(parts.district),
         ],
         [0, 1, 2, 3, 4, 5, 6],
         default=7,
@@ -246,16 +359,28 @@ ORGANIZATION_LEVELS = (
 )
 
 
-def _weighted(values: Sequence[str], cut: Callable[[str], list[str]], weights: Mapping[str, float], unknown: float) -> sp.csr_matrix:
-    """One row per value, one column per distinct piece, sqrt of the piece's weight."""
-    index: dict[str, int] = {}
-    rows, columns, data = [], [], []
-    for row, value in enumerate(values):
-        for piece in set(cut(value)):
-            rows.append(row)
-            columns.append(index.setdefault(piece, len(index)))
-            data.append(weights.get(piece, unknown))
-    return sp.csr_matrix((np.sqrt(data), (rows, columns)), shape=(len(values), max(1, len(index))))
+class Pieces:
+    """One row per value, one column per distinct piece (word or letter triple)."""
+
+    def __init__(self, values: Sequence[str], cut: Callable[[str], list[str]]) -> None:
+        pieces = [list(dict.fromkeys(cut(value))) for value in values]
+        encoded = pa.array([piece for found in pieces for piece in found], pa.string()).dictionary_encode()
+        self.names: list[str] = encoded.dictionary.to_pylist()
+        self.columns = np.asarray(encoded.indices, dtype=np.int64)
+        self.bounds = np.r_[0, np.cumsum([len(found) for found in pieces])].astype(np.int64)
+
+    def weighted(self, weights: Mapping[str, float], unknown: float) -> sp.csr_matrix:
+        """The matrix of the square roots of the pieces' weights."""
+        data = np.sqrt([weights.get(name, unknown) for name in self.names])[self.columns] if self.names else np.zeros(0)
+        return sp.csr_matrix((data, self.columns, self.bounds), shape=(len(self.bounds) - 1, max(1, len(self.names))))
+
+
+def _words(values: Sequence[str]) -> Pieces:
+    return Pieces(values, str.split)
+
+
+def _triples(values: Sequence[str]) -> sp.csr_matrix:
+    return Pieces(values, _trigrams).weighted({}, 1.0)
 
 
 def _trigrams(value: str) -> list[str]:
@@ -275,14 +400,16 @@ def _overlap(matrix: sp.csr_matrix, left: Codes, right: Codes) -> tuple[Codes, C
 
 def organization(values: Sequence[str], left: Codes, right: Codes, rarity: Mapping[str, float]) -> Codes:
     """Levels of ORGANIZATION_LEVELS: words weigh by their rarity, spelling slips are caught by letter triples."""
+    keys, inverse = np.unique(left * np.int64(len(values)) + right, return_inverse=True)
+    left, right = keys // max(1, len(values)), keys % max(1, len(values))
     unknown = max(rarity.values(), default=8.0)
-    shared, one, other = _overlap(_weighted(values, str.split, rarity, unknown), left, right)
-    pieces, left_pieces, right_pieces = _overlap(_weighted(values, _trigrams, {}, 1.0), left, right)
+    shared, one, other = _overlap(derive(values, _words).weighted(rarity, unknown), left, right)
+    pieces, left_pieces, right_pieces = _overlap(derive(values, _triples), left, right)
     cosine = shared / np.maximum(np.sqrt(one * other), 1e-9)
     within = shared / np.maximum(np.minimum(one, other), 1e-9)
     spelling = pieces / np.maximum(np.sqrt(left_pieces * right_pieces), 1e-9)
     strong = shared >= unknown * 0.7
-    return np.select(
+    level = np.select(
         [
             cosine >= 0.97,
             (cosine >= 0.72) | (spelling >= 0.78),
@@ -293,15 +420,24 @@ def organization(values: Sequence[str], left: Codes, right: Codes, rarity: Mappi
         [1, 2, 3, 4, 5],
         default=6,
     )
+    return level[inverse]
 
 
 URL_LEVELS = ("same host", "same name, other ending", "different host")
 
 
+class Hosts:
+    """What is derived from one host name alone."""
+
+    def __init__(self, values: Sequence[str]) -> None:
+        self.whole, self.name = Texts(values), Texts([max(value.split(".")[:-1], key=len) for value in values])
+
+
 def url(values: Sequence[str], left: Codes, right: Codes, _: Mapping[str, float]) -> Codes:
     """Levels of URL_LEVELS."""
-    whole, name = Texts(list(values)), Texts([max(value.split(".")[:-1], key=len) for value in values])
-    return np.select([whole.codes[left] == whole.codes[right], name.codes[left] == name.codes[right]], [1, 2], default=3)
+    hosts = derive(values, Hosts)
+    same_name = hosts.name.codes[left] == hosts.name.codes[right]
+    return np.select([hosts.whole.codes[left] == hosts.whole.codes[right], same_name], [1, 2], default=3)
 
 
 IDENTIFIER_LEVELS = ("same identifier", "one character off", "different identifier")
@@ -309,7 +445,7 @@ IDENTIFIER_LEVELS = ("same identifier", "one character off", "different identifi
 
 def identifier(values: Sequence[str], left: Codes, right: Codes, _: Mapping[str, float]) -> Codes:
     """Levels of IDENTIFIER_LEVELS."""
-    distance = _edits(Texts(list(values)), left, right, np.ones(len(left), dtype=bool))
+    distance = _edits(derive(values, Texts), left, right, np.ones(len(left), dtype=bool), 1)
     return np.select([distance == 0, distance == 1], [1, 2], default=3)
 
 

@@ -12,10 +12,11 @@ from spine.identity import cluster, engine
 from spine.identity.comparisons import Plan, pattern
 from spine.identity.engine import Candidates, LocalPairing, Pairing, Records
 from spine.identity.model import Model
-from spine.identity.score import Scored, score
+from spine.identity.score import Scored, hopeful, score
 
 Array: TypeAlias = Any  # numpy arrays of many element types
 REVIEW = 0.5
+SELDOM = 0.03
 
 
 def _no_pairs() -> Array:
@@ -63,12 +64,15 @@ def threshold_weight(probability: float) -> float:
     return float(np.log2(probability / max(1e-12, 1 - probability)))
 
 
-def excluded(plan: Plan, source: Array, levels: Array, left: Array, right: Array) -> Array:
-    """Pairs that cannot be one entity: exclusive attributes (birth dates, identifiers) differ, or one source under `across_sources`."""
+def excluded(plan: Plan, model: Model, source: Array, scored: Scored, left: Array, right: Array) -> Array:
+    """Pairs that cannot be one entity: exclusive attributes (birth dates, identifiers) differ, or one source under `across_sources`.
+
+    Such an attribute speaks by its weight alone where even matches are found to differ in it more often than SELDOM.
+    """
     found: Array = np.zeros(len(left), dtype=bool)
     for place, comparison in enumerate(plan.comparisons):
-        if comparison.exclusive:
-            found |= levels[:, place] == len(comparison.labels)
+        if comparison.exclusive and not (comparison.outweighable and model.m[comparison.name][-1] > SELDOM):
+            found |= scored.levels[:, place] == len(comparison.labels)
     if plan.matching.link == "across_sources":
         found |= source[left] == source[right]
     return found
@@ -82,7 +86,7 @@ class PairEvidence:
         code = found.left * np.int64(records.rows) + found.right
         order = np.argsort(code)
         self.code, self.weight = code[order], scored.weight[order]
-        self.apart = excluded(records.plan, records.source, scored.levels, found.left, found.right)[order]
+        self.apart = excluded(records.plan, model, records.source, scored, found.left, found.right)[order]
         self.never = np.sort(never[:, 0] * np.int64(records.rows) + never[:, 1])
 
     def same_source(self, left: int, right: int) -> bool:
@@ -95,14 +99,15 @@ class PairEvidence:
         code = left * np.int64(self.records.rows) + right
         place = np.minimum(np.searchsorted(self.code, code), max(0, len(self.code) - 1))
         known = self.code[place] == code if len(self.code) else np.zeros(len(code), dtype=bool)
-        weight, apart = np.zeros(len(code)), np.zeros(len(code), dtype=bool)
+        weight: Array = np.zeros(len(code))
+        apart: Array = np.zeros(len(code), dtype=bool)
         weight[known], apart[known] = self.weight[place[known]], self.apart[place[known]]
         new = np.flatnonzero(~known)
         if len(new):
             one, other = left[new], right[new]
             patterns = pattern(self.records.plan, self.records.features, one, other, self.model.rarity)
             found = score(self.records.plan, self.model, self.records.features, one, other, patterns)
-            weight[new], apart[new] = found.weight, excluded(self.records.plan, self.records.source, found.levels, one, other)
+            weight[new], apart[new] = found.weight, excluded(self.records.plan, self.model, self.records.source, found, one, other)
         if len(self.never):
             apart |= np.isin(code, self.never)
         return weight, apart
@@ -124,7 +129,7 @@ def match(
     else:
         found = pairing.candidates(records, model, None, REVIEW)
     compared = len(found.left)
-    found, scored = kept(found, engine.scored(records, model, found))
+    found, scored = kept(records, model, found)
     limit = threshold_weight(threshold)
     evidence = PairEvidence(records, model, found, scored, given.never)
     strong = scored.weight >= limit - 1e-9
@@ -135,8 +140,10 @@ def match(
     return Matched(records, model, found, scored, clusters.label, clusters.confidence, clusters.weakest, conflicts, compared)
 
 
-def kept(found: Candidates, scored: Scored) -> tuple[Candidates, Scored]:
-    """The pairs worth keeping: probability of REVIEW or more."""
+def kept(records: Records, model: Model, found: Candidates) -> tuple[Candidates, Scored]:
+    """The pairs worth keeping, with their scores: probability of REVIEW or more."""
+    found = found.take(np.flatnonzero(hopeful(records.plan, model, found.pattern, threshold_weight(REVIEW))))
+    scored = engine.scored(records, model, found)
     worth = np.flatnonzero(scored.probability >= REVIEW)
     return found.take(worth), scored.take(worth)
 

@@ -7,6 +7,7 @@ reads a few dozen small values instead of as many index ranges. The keys are tho
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -16,6 +17,7 @@ import pyarrow.compute as pc
 from spine.identity import blocking, engine
 from spine.identity.comparisons import Plan, pattern
 from spine.identity.keys import LARGEST_BLOCK, rule_keys
+from spine.identity.matching import PairEvidence
 from spine.identity.model import Model
 from spine.identity.score import Scored
 
@@ -51,7 +53,7 @@ def keys(records: engine.Records, model: Model) -> tuple[Array, Array]:
     """Distinct (row, key) of all blocking rules as two aligned arrays, too common keys split or left out as in matching."""
     rows: list[Array] = [np.zeros(0, dtype=np.int64)]
     found: list[Array] = [np.zeros(0, dtype=np.uint64)]
-    for table in rule_keys(blocking.make_rules(records.plan), records.features, model.heavy):
+    for table in rule_keys(blocking.make_rules(records.plan), records.features, model.heavy, model.rarity):
         row, place = np.nonzero(table)
         rows.append(row)
         found.append(table[row, place].view(np.uint64))
@@ -109,14 +111,26 @@ def likely(wanted: Array, postings: Array, total: int) -> tuple[Array, int]:
     return records[best].astype(np.int64), len(records)
 
 
-def against(query: engine.Records, stored: Sequence[str], model: Model) -> tuple[engine.Records, Scored]:
-    """Scores of the one record of `query` (row 0) with each stored record (rows from 1), under the model's weights."""
-    records = records_of([*texts(query).to_pylist(), *stored], query.plan)
-    return records, pairs_scored(records, model, np.full(len(stored), 0), np.arange(1, len(stored) + 1))
+@dataclass(frozen=True)
+class Judged:
+    """Scores of pairs of rows, and which of them can never be one entity by themselves."""
+
+    scored: Scored
+    apart: Array
 
 
-def pairs_scored(records: engine.Records, model: Model, left: Array, right: Array) -> Scored:
-    """Scores of any pairs of rows, whether or not a blocking rule yields them."""
+def against(query: engine.Records, stored: Sequence[str], model: Model) -> tuple[engine.Records, Judged]:
+    """The one record of `query` (row 0) judged with each stored record (rows from 1), under the model's weights."""
+    parts = records_of([*texts(query).to_pylist(), *stored], query.plan)
+    records = replace(parts, source=np.arange(parts.rows))  # what is asked for is of no source
+    return records, judged(records, model, np.full(len(stored), 0), np.arange(1, len(stored) + 1))
+
+
+def judged(records: engine.Records, model: Model, left: Array, right: Array) -> Judged:
+    """Any pairs of rows judged, whether or not a blocking rule yields them."""
     found = pattern(records.plan, records.features, left, right, model.rarity)
     none: Array = np.zeros(len(left), dtype=np.int64)
-    return engine.scored(records, model, engine.Candidates(left, right, found, none, none))
+    pairs = engine.Candidates(left, right, found, none, none)
+    scored = engine.scored(records, model, pairs)
+    _, apart = PairEvidence(records, model, pairs, scored, np.zeros((0, 2), dtype=np.int64))(left, right)
+    return Judged(scored, apart)

@@ -67,6 +67,25 @@ def score(plan: Plan, model: Model, coded: Coded, left: Array, right: Array, pat
     return Scored(weight, probability(weight), digits, parts, rarity, household, lifted)
 
 
+def hopeful(plan: Plan, model: Model, patterns: Array, least: float) -> Array:
+    """Which patterns can reach the weight `least` at all, whatever the rarity of the shared values; the others need not be scored."""
+    bound = np.full(len(patterns), model.prior)
+    for comparison, place in zip(plan.comparisons, plan.radix.tolist(), strict=True):
+        best = log_ratios(model, "m", comparison.name).copy()
+        for level in comparison.terms:
+            if terms := model.terms.get(comparison.name, {}).get(str(level)):
+                best[level] += _rarest(model.u[comparison.name][level - 1], terms.total)
+        if comparison.certain or comparison.labels == levels.EMAIL_LEVELS:
+            best[1] = np.inf
+        bound += best[(patterns // place) % comparison.size]
+    return bound >= least - 1e-6
+
+
+def _rarest(usual: float, total: int) -> float:
+    """The most that rarity can add."""
+    return float(np.log2(usual / max(SMOOTHING * usual / (total + SMOOTHING), min(usual, 0.5 / (total + SMOOTHING)))))
+
+
 def _rarity(comparison: Comparison, model: Model, coded: Coded, left: Array, right: Array, level: Array) -> Array:
     """log2(u / chance of this very value) for levels on which the pair shares a value; the pair itself is not counted."""
     codes, values = coded[comparison.feature]

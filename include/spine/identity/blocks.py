@@ -1,0 +1,120 @@
+"""Records that share a blocking key, and which keys have too many of them. One rule at a time, so that memory stays flat."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from spine.identity.blocking import Rule
+from spine.identity.keys import LARGEST_BLOCK, NAMED, Coded, Heavy, Keys, Rarity, block_name, combined, largest_allowed
+
+Array: TypeAlias = Any  # numpy arrays of many element types
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Blocks:
+    """Blocks of two records or more: the `rows` of one block after the other (rising within a block), each block's `key` and `size`."""
+
+    rows: Array
+    key: Array
+    size: Array
+
+    def where(self, chosen: Array) -> Blocks:
+        """Some of the blocks."""
+        return Blocks(self.rows[np.repeat(chosen, self.size)], self.key[chosen], self.size[chosen])
+
+
+def blocks_of(matrix: Array, rows: Array | None = None, changed: Array | None = None) -> Blocks:
+    """The blocks of a matrix of keys (records x keys, 0 for none), whose records are `rows` (default: numbered in order).
+
+    With `changed` (a flag per row), only blocks that have a changed record.
+    """
+    width = max(1, matrix.shape[1])
+    flat = matrix.reshape(-1)
+    place = np.flatnonzero(flat)
+    key, row = flat[place], place // width
+    if rows is not None:
+        row = rows[row]
+    keep = _shared(key, None if changed is None else changed[row])
+    key, row = key[keep], row[keep]
+    order = np.argsort(key, kind="stable")
+    key, row = key[order], row[order]
+    new = np.r_[True, (key[1:] != key[:-1]) | (row[1:] != row[:-1])][: len(key)]  # a record may have one key twice
+    key, row = key[new], row[new]
+    starts = np.flatnonzero(np.r_[True, key[1:] != key[:-1]][: len(key)])
+    found = Blocks(row.astype(np.int32), key[starts], np.diff(np.r_[starts, len(key)]))
+    wanted = found.size > 1
+    if changed is not None and len(starts):
+        wanted &= np.add.reduceat(changed[row].astype(np.int64), starts) > 0
+    return found.where(wanted)
+
+
+def _shared(key: Array, changed: Array | None) -> Array:
+    """Which entries may share their key with another one (told by a part of the key's bits, so that the rest need not be sorted)."""
+    bits = min(24, max(8, len(key).bit_length() + 1))
+    bucket = (key.view(np.uint64) >> np.uint64(64 - bits)).astype(np.int64)
+    keep = np.bincount(bucket, minlength=1 << bits)[bucket] > 1
+    if changed is not None:
+        touched: Array = np.zeros(1 << bits, dtype=bool)
+        touched[bucket[changed]] = True
+        keep &= touched[bucket]
+    return np.flatnonzero(keep)
+
+
+def learn_blocks(rules: Sequence[Rule], coded: Coded, rarity: Rarity) -> Iterator[tuple[Heavy, Blocks]]:
+    """Of each rule: which keys are too many for its budget of pairs per record, and the blocks that remain."""
+    keys = Keys(coded, rarity)
+    for rule in rules:
+        matrix = keys.plain(rule)
+        found = blocks_of(matrix)
+        heavy = Heavy()
+        too_many = found.size > _limit(found.size, len(matrix), rule.budget)
+        heavy.split = found.key[too_many].tolist()
+        light = found.where(~too_many)
+        if not heavy.split or not rule.split:
+            heavy.names = _named(rule, found.where(too_many), coded)
+            yield heavy, light
+            continue
+        rows = np.unique(found.where(too_many).rows)
+        finer = blocks_of(combined(np.where(np.isin(matrix[rows], heavy.split), matrix[rows], 0), keys.part(rule.split)[rows]), rows)
+        limit = _limit(np.r_[light.size, finer.size], len(matrix), rule.budget)
+        still = finer.size > limit
+        heavy.dropped = np.r_[light.key[light.size > limit], finer.key[still]].tolist()
+        heavy.names = _named(rule, finer.where(still), coded)
+        yield heavy, _joined(light.where(light.size <= limit), finer.where(~still))
+
+
+def find_heavy(rules: Sequence[Rule], coded: Coded, rarity: Rarity) -> list[Heavy]:
+    """Of each rule, which keys are too many for its budget of pairs per record (PAIRS_PER_RECORD unless it is stated)."""
+    return [heavy for heavy, _ in learn_blocks(rules, coded, rarity)]
+
+
+def known_blocks(rules: Sequence[Rule], coded: Coded, heavy: Sequence[Heavy], rarity: Rarity, changed: Array | None) -> Iterator[Blocks]:
+    """The blocks of each rule under keys that are known to be too many; of these, if `changed` is given, those with a changed record."""
+    keys = Keys(coded, rarity)
+    for rule, known in zip(rules, heavy, strict=True):
+        found = blocks_of(keys.light(rule, known), None, changed)
+        overgrown = found.size > 2 * LARGEST_BLOCK
+        for name in _named(rule, found.where(overgrown), coded):
+            log.warning("blocking key dropped, it has become too common since the weights were learned: %s", name)
+        yield found.where(~overgrown)
+
+
+def _limit(sizes: Array, rows: int, budget: int | None) -> int:
+    return largest_allowed(*np.unique(np.r_[1, sizes], return_counts=True), rows, budget)
+
+
+def _joined(one: Blocks, other: Blocks) -> Blocks:
+    return Blocks(np.r_[one.rows, other.rows], np.r_[one.key, other.key], np.r_[one.size, other.size])
+
+
+def _named(rule: Rule, found: Blocks, coded: Coded) -> list[str]:
+    """How the largest of the blocks read."""
+    first = np.cumsum(found.size) - found.size
+    worst = np.argsort(-found.size, kind="stable")[:NAMED]
+    return [block_name(rule, int(found.size[number]), int(found.rows[first[number]]), coded) for number in worst.tolist()]
