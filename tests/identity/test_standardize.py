@@ -39,6 +39,24 @@ def test_dates(raw, expected):
 @pytest.mark.parametrize(
     ("raw", "expected"),
     [
+        pytest.param("3/4/1990", "19900403", id="day first where both are possible"),
+        pytest.param("3/14/1990", "19900314", id="month first where nothing else is possible"),
+        pytest.param("31-12-1999", "19991231", id="dashes"),
+        pytest.param("1/2/85", "19850201", id="two digits of a year in the last century"),
+        pytest.param("31-Mar-15", "20150331", id="two digits of a year in this century"),
+        pytest.param("March 9th, 2015", "20150309", id="English"),
+        pytest.param("4. Dezember 2001", "20011204", id="German"),
+        pytest.param("12 août 1950", "19500812", id="French"),
+        pytest.param("9 foo 2015", None, id="no month"),
+    ],
+)
+def test_dates_in_other_notations(raw, expected):
+    assert standardize.date(raw) == expected
+
+
+@pytest.mark.parametrize(
+    ("raw", "expected"),
+    [
         ("Jane.Doe+news@ACME.com", "jane.doe@acme.com"),
         ("j.a.n.e@googlemail.com", "jane@gmail.com"),
         ("test@test.com", None),

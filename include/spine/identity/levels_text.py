@@ -54,9 +54,9 @@ class Words:
         codes = (self.digits & self.long & (weight >= RARE * greatest)).astype(float)
         weights, numbers = _Sides(self, weight), _Sides(self, self.digits.astype(float))
         coded = _Sides(self, codes)
-        none = np.zeros(0)
-        one, other = none, none
-        code = clash = np.zeros(0, dtype=bool)
+        none: Codes = np.zeros(0)
+        no: Codes = np.zeros(0, dtype=bool)
+        one, other, code, clash = none, none, no, no
         for at in range(0, len(left), CHUNK):
             a, b = left[at : at + CHUNK], right[at : at + CHUNK]
             mine, theirs = weights.seen(a, b)
@@ -111,7 +111,7 @@ def _triples(values: Sequence[str]) -> sp.csr_matrix:
     """Letter triples of every text, rows of length one."""
     found = Pieces(values, lambda value: [value[at : at + 3] for at in range(max(1, len(value) - 2))])
     lengths = np.diff(found.bounds)
-    data = np.repeat(1.0 / np.sqrt(np.maximum(lengths, 1)), lengths)
+    data: Codes = np.repeat(1.0 / np.sqrt(np.maximum(lengths, 1)), lengths)
     return sp.csr_matrix((data, found.columns, found.bounds), shape=(len(lengths), max(1, len(found.names))))
 
 

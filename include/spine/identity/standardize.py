@@ -24,7 +24,10 @@ _WORD = re.compile(r"[^\W_]+", re.UNICODE)
 _APOSTROPHE = re.compile("['\u2019`\u00b4]")
 _BRACKETS = re.compile(r"\([^)]*\)")
 _ISO_DATE = re.compile(r"^([0-9a-z]{4})-([0-9a-z]{1,2})(?:-([0-9a-z]{1,2}))?(?:[t ].*)?$")
-_EURO_DATE = re.compile(r"^(\d{1,2})[./](\d{1,2})[./](\d{4})$")
+_DAY_FIRST = re.compile(r"^(\d{1,2})[./-](\d{1,2})[./-](\d{4}|\d{2})(?:[t ].*)?$")
+_DAY_AND_NAME = re.compile(r"^(\d{1,2})(?:st|nd|rd|th)?[\s.,-]+([^\W\d_]{3,})[\s.,-]+(\d{4}|\d{2})$")
+_NAME_AND_DAY = re.compile(r"^([^\W\d_]{3,})[\s.,-]+(\d{1,2})(?:st|nd|rd|th)?[\s.,-]+(\d{4}|\d{2})$")
+_FIRST_YEAR = 30  # of two-digit years: 30 is 1930, 29 is 2029
 _ZIP_IN_STREET = re.compile(r"\b\d{5}(?:-\d{4})?$")
 _LOOSE_WORD = re.compile(r"\d+(?:\.\d+)+|[^\W_]+", re.UNICODE)
 _THOUSANDS = re.compile(r"(?<=\d),(?=\d{3}\b)")
@@ -79,12 +82,20 @@ def person_name(forename: str | None, surname: str | None, full_name: str | None
 
 
 def date(text: str | None) -> str | None:
-    """`YYYYMMDD` with `00` for an unknown month or day; misread digits stay, so that they can be compared. Placeholders give None."""
+    """`YYYYMMDD` with `00` for an unknown month or day; misread digits stay, so that they can be compared. Placeholders give None.
+
+    Of `3/4/1990` the day is taken to come first, of `3/14/1990` the month.
+    """
     folded = fold(text).strip() if text else ""
     if found := _ISO_DATE.match(folded):
         digits = found[1] + found[2].zfill(2) + (found[3] or "00").zfill(2)
-    elif found := _EURO_DATE.match(folded):
-        digits = found[3] + found[2].zfill(2) + found[1].zfill(2)
+    elif found := _DAY_FIRST.match(folded):
+        day, month = (found[1], found[2]) if int(found[2]) <= 12 else (found[2], found[1])
+        digits = _year(found[3]) + month.zfill(2) + day.zfill(2)
+    elif found := _DAY_AND_NAME.match(folded):
+        digits = _spelled(found[3], found[2], found[1])
+    elif found := _NAME_AND_DAY.match(folded):
+        digits = _spelled(found[3], found[1], found[2])
     elif re.fullmatch(r"\d{4}", folded):
         digits = folded + "0000"
     elif re.fullmatch(r"\d{8}", folded):
@@ -92,6 +103,16 @@ def date(text: str | None) -> str | None:
     else:
         return None
     return None if digits in words.PLACEHOLDER_DATES or digits.startswith("0000") else digits
+
+
+def _year(digits: str) -> str:
+    return digits if len(digits) == 4 else f"{'19' if int(digits) >= _FIRST_YEAR else '20'}{digits}"
+
+
+def _spelled(year: str, month: str, day: str) -> str:
+    """A date whose month is a word, `0000` if the word is none."""
+    number = words.MONTHS.get(month[:3]) or words.MONTHS.get(month)
+    return f"{_year(year)}{number}{day.zfill(2)}" if number else "0000"
 
 
 def email(text: str | None) -> str | None:

@@ -50,6 +50,19 @@ PLACEHOLDERS = frozenset(
     ]
 ) | {"not provided", "not known", "not available", "no name", "first name", "last name", "to be determined", "not applicable"}
 
+# First three letters of the months' English, German, French, Spanish and Italian names, accents dropped; longer where three do not tell.
+MONTHS = {
+    name: f"{number:02}"
+    for number, names in enumerate(
+        (
+            "jan ene gen", "feb fev", "mar", "apr avr abr", "may mai mag", "jun giu juin", "jul lug juillet",
+            "aug aou ago", "sep set", "oct okt ott", "nov", "dec dez dic",
+        ),
+        start=1,
+    )
+    for name in names.split()
+}  # fmt: skip
+
 PLACEHOLDER_DATES = frozenset({"19000101", "18991230", "18991231", "19700101", "00010101", "11111111", "99991231", "20000101"})
 PLACEHOLDER_MAILS = frozenset(
     [
