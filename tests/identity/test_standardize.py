@@ -62,6 +62,7 @@ def test_dates_in_other_notations(raw, expected):
         ("test@test.com", None),
         ("nobody", None),
         ("x@localhost", None),
+        ("anna@b@acme.com", "anna.b@acme.com"),
     ],
 )
 def test_mail_addresses(raw, expected):

@@ -66,7 +66,8 @@ class Words:
             clash = np.r_[clash, (numbers.own[a] - mine > 0.5) & (numbers.own[b] - theirs > 0.5)]
         own_left, own_right = weights.own[left], weights.own[right]
         both = np.sqrt(one * other)
-        within = np.where(own_left <= own_right, one / np.maximum(own_left, 1e-9), other / np.maximum(own_right, 1e-9))
+        shorter = np.minimum(own_left, own_right)
+        within = np.maximum(np.where(own_left <= shorter, one, 0.0), np.where(own_right <= shorter, other, 0.0)) / np.maximum(shorter, 1e-9)
         return Shared(both / np.maximum(np.sqrt(own_left * own_right), 1e-9), within, both, code, clash)
 
 

@@ -119,7 +119,7 @@ def email(text: str | None) -> str | None:
     """The address in lower case without `+tag`; Gmail's dots are dropped, since it ignores them."""
     folded = fold(text).strip() if text else ""
     local, at, domain = folded.rpartition("@")
-    local = local.split("+")[0]
+    local = local.split("+")[0].replace("@", ".")
     if not at or not local or "." not in domain or folded in words.PLACEHOLDER_MAILS or domain in words.PLACEHOLDER_HOSTS - {"example.com"}:
         return None
     if domain in {"gmail.com", "googlemail.com"}:
