@@ -87,7 +87,7 @@ def test_help_is_quick_and_imports_nothing_heavy() -> None:
     [
         (), ("sync",), ("normalize",), ("resolve",), ("publish",), ("match",), ("status",), ("query",), ("validate",), ("maintain",),
         ("cursor",), ("cursor", "show"), ("cursor", "set"), ("cursor", "rewind"), ("quarantine",), ("quarantine", "list"),
-        ("quarantine", "show"), ("quarantine", "replay"),
+        ("quarantine", "show"), ("quarantine", "replay"), ("lookup",), ("why",), ("how",),
     ],
     ids=" ".join,
 )  # fmt: skip

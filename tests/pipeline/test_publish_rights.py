@@ -16,6 +16,7 @@ pytestmark = pytest.mark.postgres
 Ask = Callable[..., list[tuple[Any, ...]]]
 RELATIONS = (
     "person", "person_sources", "person_matches", "organization", "organization_sources", "organization_matches", "changes", "redirects",
+    "person_evidence", "organization_evidence",
     "publications", "party_person", "party_organization", "identity_links", "identity_matches", "identity_changes", "identity_redirects",
     "publication_log",
 )  # fmt: skip

@@ -7,7 +7,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from spine.cli import cursor, look, match, quarantine, run, steward
+from spine.cli import cursor, identity, look, match, quarantine, run, steward
 from spine.core.errors import AuthFailed, ConfigError, SpineError, SyncInProgress
 
 EXIT_CODES: tuple[tuple[type[SpineError], int], ...] = ((ConfigError, 2), (AuthFailed, 3), (SyncInProgress, 4))
@@ -62,6 +62,9 @@ app.command(rich_help_panel=LOOK)(look.status)
 app.command(rich_help_panel=LOOK)(look.query)
 app.command(rich_help_panel=LOOK)(look.report)
 app.command(rich_help_panel=LOOK)(look.validate)
+app.command(rich_help_panel=LOOK)(identity.lookup)
+app.command(rich_help_panel=LOOK)(identity.why)
+app.command(rich_help_panel=LOOK)(identity.how)
 app.command(rich_help_panel=LOOK)(steward.entity)
 for command in (steward.review, steward.link, steward.unlink, steward.merge, steward.split, steward.undo, steward.overrides):
     app.command(rich_help_panel=DECIDE)(command)

@@ -72,9 +72,9 @@ class Database:
     def reading_gold(self, tenant_id: str) -> Iterator[Connection]:
         """A read-only transaction on one publication of schema `gold`, with the rights of the tenant's analysts, no more."""
         role = "analyst" if tenant_id == DEFAULT_TENANT else analyst_role(tenant_id)
-        with reachable(self.url), self._engine.execution_options(isolation_level="REPEATABLE READ").begin() as connection:
+        engine = self._engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+        with reachable(self.url), engine.begin() as connection:
             connection.execute(text("SELECT set_config('role', :role, true)"), {"role": role})
-            connection.execute(text("SET TRANSACTION READ ONLY"))
             yield connection
 
     def close(self) -> None:

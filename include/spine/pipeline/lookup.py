@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 import numpy as np
-import orjson
 import pyarrow as pa
 from sqlalchemy import Connection, column, select, table, text
 from sqlalchemy.exc import ProgrammingError
@@ -21,7 +20,7 @@ from spine.control.database import Database
 from spine.core.entities import load_entity
 from spine.core.errors import ConfigError
 from spine.core.names import DEFAULT_TENANT
-from spine.identity import engine, matching, model, postings, score, standardize
+from spine.identity import engine, matching, model, narrate, postings, standardize
 from spine.identity.standardize import SEP
 from spine.pipeline.publish_lookup import stamp_of
 
@@ -130,15 +129,14 @@ class Lookup:
             raise ConfigError(f"The rules of {self.entity.entity} changed since it was published", hint=hint)
         if self._loaded is None or self._loaded[0] != state.stamp:
             learned = model.Model.from_json(connection.execute(_PARAMETERS, mine).scalar_one())
-            self._loaded = (state.stamp, _quick(learned))
+            self._loaded = (state.stamp, learned)
         return self._loaded[1], state
 
     def _hits(self, query: engine.Records, candidates: list[Any], learned: model.Model) -> list[Hit]:
         if not candidates:
             return []
-        records, scored = postings.against(query, [row.features for row in candidates], learned)
-        right = np.arange(1, records.rows)
-        apart = matching.excluded(self.plan, np.arange(records.rows), scored.levels, np.zeros_like(right), right)
+        records, judged = postings.against(query, [row.features for row in candidates], learned)
+        scored, apart = judged.scored, judged.apart
         order = np.lexsort((-scored.weight, apart))
         best: dict[str, Hit] = {}
         counts: dict[str, int] = {}
@@ -147,11 +145,11 @@ class Lookup:
             counts[row.entity_id] = counts.get(row.entity_id, 0) + 1
             if row.entity_id in best:
                 continue
-            steps = score.waterfall(self.plan, learned, records.features, scored, place, 0, place + 1)
+            steps = narrate.steps(records, learned, scored, place, 0, place + 1)
             weight = float(scored.weight[place])
             best[row.entity_id] = Hit(
                 row.entity_id, float(scored.probability[place]), weight, self._decision(weight, bool(apart[place])), row.record_ref, 0,
-                orjson.loads(steps),
+                steps,
             )  # fmt: skip
         return [Hit(**{**vars(hit), "records": counts[hit.entity_id]}) for hit in best.values()]
 
@@ -167,13 +165,6 @@ class Lookup:
         chosen = golden.where(column("entity_id").in_(ids), column("tenant_id") == self.tenant)
         rows = connection.execute(chosen).mappings()
         return {row["entity_id"]: {name: value for name, value in row.items() if name not in HIDDEN} for row in rows}
-
-
-def _quick(learned: model.Model) -> model.Model:
-    """The weights with heavy keys as arrays, which `keys` would otherwise make of its lists at every question."""
-    for heavy in learned.heavy:
-        heavy.split, heavy.dropped = np.asarray(heavy.split, dtype=np.int64), np.asarray(heavy.dropped, dtype=np.int64)
-    return learned
 
 
 def values_by_kind(entity: str, given: Mapping[str, str | None]) -> dict[str, str]:

@@ -183,10 +183,12 @@ class _Tenant:
         touched = np.unique(postings.bucket_of(np.concatenate(keys), self.buckets))
         self._temporary("lookup_touched", {"bucket": pa.array(touched, pa.int64())})
         away = "DELETE FROM gold.lookup_keys AS t USING lookup_touched AS g WHERE {} AND t.bucket = g.bucket RETURNING t.postings"
-        old = postings.unpack([row[0] for row in self.execute(sql.SQL(away).format(self._mine()))])
+        taken = [row[0] for row in self.execute(sql.SQL(away).format(self._mine()))]
+        old = postings.unpack(taken)
         old = old[~np.isin(old["record"], gone)]
         self._copy(LOOKUP_KEYS, self._packed(np.concatenate([old["key"], key]), np.concatenate([old["record"].astype(np.int64), number])))
         self.counts[LOOKUP_RECORDS.name]["deleted"] += len(before)
+        self.counts[LOOKUP_KEYS.name]["deleted"] += len(taken)
         count = sql.SQL("UPDATE gold.lookup_models AS t SET records = records + {}, run_id = {} WHERE {}")
         self.execute(count.format(sql.Literal(rows.num_rows - len(before)), sql.Literal(self.run_id), self._mine()))
 

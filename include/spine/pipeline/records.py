@@ -18,6 +18,14 @@ from spine.sources.spec import source_names
 KEY = ("tenant_id", "record_ref", "source", "stream", "record_id", "connection_id", "emitted_at", "source_cursor")
 
 
+def among(column: str, values: Collection[str]) -> pads.Expression:
+    """The condition that a text column holds one of `values`.
+
+    The cast keeps Arrow from comparing them with the file's statistics, which delta-rs may give as another kind of text.
+    """
+    return pads.field(column).cast(pa.string()).isin(pa.array(sorted(values), pa.string()))
+
+
 def silver_tables(entity: str) -> dict[str, DeltaTable]:
     """The Silver tables of the entity that exist already, also of a source whose spec is broken at the moment."""
     found = {silver_table(source, entity): open_table(silver_table(source, entity)) for source in source_names()}
@@ -39,7 +47,7 @@ def _of_table(entity: Entity, name: str, table: DeltaTable, tenant: str, refs: C
     # Kleene logic: a null `is_deleted` must not hide a record, so deleted ones are named and all others kept.
     where = (pads.field("tenant_id") == tenant) & ~(pads.field("is_deleted").is_valid() & pads.field("is_deleted"))
     if refs is not None:
-        where &= pads.field("record_ref").isin(pa.array(sorted(refs), pa.string()))
+        where &= among("record_ref", refs)
     with reading(name):
         found = data.to_table(columns=present, filter=where)
     columns = [
