@@ -68,5 +68,36 @@ def test_no_id_ever_comes_again_after_it_was_gone(runs):
         before = found.ids
 
 
+def test_ids_come_back_for_the_records_that_had_them():
+    found = assign("default", "person", 3, [["a", "b"], ["c"]], dict.fromkeys("abc", "x"), {}, {"a": "x", "b": "x", "c": "y"})
+    assert found.ids == {"a": "x", "b": "x", "c": "y"}
+    assert found.restored == {"y"}
+    assert sorted(change.kind for change in found.changes) == ["restored", "split"]
+
+
+def test_the_id_of_a_living_entity_stays_where_its_former_records_are():
+    found = assign("default", "person", 3, [["a"], ["b", "c", "d"]], dict.fromkeys("abcd", "x"), {}, {"a": "x", "b": "y", "c": "y"})
+    assert found.ids == {"a": "x", "b": "y", "c": "y", "d": "y"}
+
+
+def test_no_id_comes_back_while_its_records_stay_together():
+    found = assign("default", "person", 3, [["a", "b"]], dict.fromkeys("ab", "x"), {}, {"a": "x", "b": "y"})
+    assert (found.ids, found.changes, found.restored) == ({"a": "x", "b": "x"}, [], set())
+
+
+@given(st.lists(st.integers(0, 3), min_size=8, max_size=8), st.lists(st.integers(0, 3), min_size=8, max_size=8))
+def test_whatever_happens_between_undoing_it_restores_every_id(labels, others):
+    refs = [f"r{number}" for number in range(8)]
+
+    def groups(found):
+        return [[ref for ref, label in zip(refs, found, strict=True) if label == wanted] for wanted in sorted(set(found))]
+
+    first = _run(1, groups(labels))
+    second = _run(2, groups(others), first.ids)
+    back = assign("default", "person", 3, groups(labels), second.ids, {}, first.ids)
+    assert back.ids == first.ids
+    assert back.restored == set(first.ids.values()) - set(second.ids.values())
+
+
 def test_ids_differ_between_tenants_and_runs():
     assert len({make_id(tenant, "person", "a", run) for tenant in ("default", "acme") for run in (1, 2)}) == 4

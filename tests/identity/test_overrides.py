@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -265,6 +266,25 @@ def _check(gold: Any) -> None:
             seen.add(at)
         assert ids.follow(onward, start) == at
     assert {row["entity_id"] for row in gold.gold["golden"]} == set(owner)
+
+
+@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(seed=st.integers(0, 10_000), batches=st.integers(1, 4))
+def test_batches_in_any_order_equal_one_full_run_also_with_overrides(resolver, seed, batches):
+    dice = random.Random(seed)
+    rows = [{"ref": ref, **_someone(ref, 0)} for ref in _REFS]
+    full, parts = resolver(load_entity("person")), resolver(load_entity("person"))
+    full.run(rows)
+    for _ in range(4):
+        with suppress(ConfigError, IdentityConflict):
+            full.steward(dice.choice(["link", "unlink"]), *dice.sample(_REFS, 2))
+    parts.model, parts.gold["overrides"] = full.model, full.gold["overrides"]
+    dice.shuffle(rows)
+    for number in range(batches):
+        parts.run(rows[number::batches])
+    assert parts.clusters == full.clusters
+    decisions = [{(row["left_ref"], row["right_ref"], row["decision"]) for row in gold.matches} for gold in (full, parts)]
+    assert decisions[0] == decisions[1]
 
 
 def _someone(ref: str, number: int) -> dict[str, Any]:

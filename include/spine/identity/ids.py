@@ -67,7 +67,7 @@ def assign(
 
     An id goes to the cluster that holds most of its records (then to the larger one); a cluster that several ids claim keeps the one with
     most records (then the oldest). Where a decision is undone, `restore` tells the ids that records had before it: an id stays with those
-    records, and one that is gone comes back for them unless a living id has their cluster.
+    records, and one that is gone comes back for them unless another one of that time has their cluster.
     """
     result = Assignment()
     former = restore or {}
@@ -94,10 +94,18 @@ def assign(
     for number, refs in enumerate(members):
         rivals = sorted(
             holders.get(number, ()),
-            key=lambda old: (old not in living, -returns[old][number], -claims[old][number], born.get(old, "~"), old),
+            key=lambda old: (
+                not returns[old][number],
+                old not in living,
+                -returns[old][number],
+                -claims[old][number],
+                born.get(old, "~"),
+                old,
+            ),
         )
         own = rivals[0] if rivals else make_id(tenant, entity, refs[0], run)
-        _settle(result, own, [old for old in rivals if old in living], refs, before, claims, set(returns))
+        losers = {old: claims[old].total() for old in rivals[1:] if old in living}
+        _settle(result, own, losers, refs, before, (living, set(returns)))
     _leavers(result, before, {old for old in home if old in living})
     return result
 
@@ -105,24 +113,24 @@ def assign(
 def _settle(
     result: Assignment,
     own: str,
-    rivals: Sequence[str],
+    losers: Mapping[str, int],
     refs: Sequence[str],
     before: Mapping[str, str],
-    claims: Mapping[str, Counter[int]],
-    returning: set[str],
+    known: tuple[set[str], set[str]],
 ) -> None:
-    """Gives a cluster its id; `rivals` are the living ids that claim it, `own` first if it is one of them."""
+    """Gives a cluster its id; `losers` are the other living ids that claim it, with their number of records."""
+    living, returning = known
     result.ids.update(dict.fromkeys(refs, own))
-    sources = sorted({before[ref] for ref in refs if ref in before} - set(rivals))
-    if not rivals:
+    sources = sorted({before[ref] for ref in refs if ref in before} - {own, *losers})
+    if own not in living:
         result.changes.append(_arrival(result, own, refs, sources, returning))
-    for gone in rivals[1:]:
+    for gone, records in losers.items():
         result.redirects[gone] = own
-        result.changes.append(Change("merged", own, gone, reason=f"{sum(claims[gone].values())} records came from it"))
+        result.changes.append(Change("merged", own, gone, reason=f"{records} records came from it"))
     for old in sources:
         moved = sum(before.get(ref) == old for ref in refs)
         result.changes.append(Change("split", old, own, reason=f"{moved} records left it"))
-    if rivals:
+    if own in living:
         newcomers = [ref for ref in refs if ref not in before]
         result.changes += [Change("joined", own, record_ref=ref) for ref in newcomers]
 
