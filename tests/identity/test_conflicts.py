@@ -56,7 +56,8 @@ def test_the_clearly_better_claim_wins_and_the_other_is_a_conflict(across, crowd
 
 def test_birth_dates_that_exclude_each_other_are_named(person, crowd):
     both = {**MARTEN, "phone": PHONE, "email": "marten.okonkwo@acme.org", "employer": "Acme"}
-    outcome = person.run([*spread(crowd), {"ref": "a", **both, "birth_date": "1971-03-04"}, {"ref": "b", **both, "birth_date": "1999-11-28"}])
+    rows = [{"ref": "a", **both, "birth_date": "1971-03-04"}, {"ref": "b", **both, "birth_date": "1999-11-28"}]
+    outcome = person.run([*spread(crowd), *rows])
     assert person.ids["a"] != person.ids["b"]
     assert "exclude each other" in conflicts(person)[frozenset({"a", "b"})]
     assert set(told(outcome)) == {"a"}
