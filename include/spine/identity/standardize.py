@@ -210,7 +210,15 @@ def free_text(text: str | None) -> str | None:
     found = _LOOSE_WORD.findall(_THOUSANDS.sub("", _APOSTROPHE.sub("", fold(plainer))))
     if not plainer.isascii():
         found = [piece for word in found for piece in (_pairs(word) if _UNSPACED.match(word) else [word])]
+        if _is_garbled(found):
+            return None
     return " ".join(found) or None
+
+
+def _is_garbled(found: Sequence[str]) -> bool:
+    """Whether words are what a wrong encoding leaves: mostly single letters, and the same ones over and over (`Ã ³ Ã ¸ Ã ½`)."""
+    letters = [word for word in found if len(word) == 1 and not word.isdigit()]
+    return len(found) >= 4 and len(letters) > 0.6 * len(found) and 2 * len(set(letters)) <= len(letters)
 
 
 def _pairs(word: str) -> list[str]:
