@@ -10,6 +10,7 @@ import math
 import re
 import unicodedata
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from spine.identity import vocabulary as words
 
 SEP = "\x1f"
 MAX_LENGTH = 400
+CACHED = 100_000  # names, towns and codes come again and again
 _WORD = re.compile(r"[^\W_]+", re.UNICODE)
 _APOSTROPHE = re.compile("['\u2019`\u00b4]")
 _BRACKETS = re.compile(r"\([^)]*\)")
@@ -53,7 +55,7 @@ def tokens(text: str | None) -> list[str]:
 
 def _is_placeholder(text: str) -> bool:
     folded = fold(text).strip()
-    return folded in words.PLACEHOLDERS or not any(char.isalnum() for char in folded) or (len(folded) > 2 and len(set(folded)) == 1)
+    return folded in words.PLACEHOLDERS or not _WORD.search(folded) or (len(folded) > 2 and len(set(folded)) == 1)
 
 
 def name_words(text: str | None) -> list[str]:
@@ -65,12 +67,22 @@ def name_words(text: str | None) -> list[str]:
     return kept or found
 
 
+@lru_cache(maxsize=CACHED)
+def _name(text: str | None) -> tuple[str, ...]:
+    return tuple(name_words(text))
+
+
+@lru_cache(maxsize=CACHED)
+def _place(text: str | None) -> str:
+    return "" if not text or _is_placeholder(text) else " ".join(tokens(text))
+
+
 def person_name(forename: str | None, surname: str | None, full_name: str | None = None) -> str | None:
     """`<forename words>SEP<surname words>`; a full name fills what is missing, a surname kept in the forename moves to its place."""
-    first, last = name_words(forename), name_words(surname)
+    first, last = _name(forename), _name(surname)
     if full_name and not first and not last:
         before, comma, after = full_name.partition(",")
-        first, last = (name_words(after), name_words(before)) if comma else (name_words(full_name), [])
+        first, last = (_name(after), _name(before)) if comma else (_name(full_name), ())
     if first and last and len(first) > len(last) and first[-len(last) :] == last:
         first = first[: -len(last)]
     if len(first) > 1 and not last:
@@ -155,6 +167,7 @@ def street(text: str | None) -> tuple[str, list[str], str]:
     return number, kept or [word for word in found if word != number], zipped.group(0)[:5] if zipped else ""
 
 
+@lru_cache(maxsize=CACHED)
 def postcode(text: str | None) -> str:
     """The code without separators, `` if there is none; the `+4` of US codes is dropped."""
     if not text or _is_placeholder(text):
@@ -165,6 +178,7 @@ def postcode(text: str | None) -> str:
     return "".join(char for char in folded if char.isalnum())
 
 
+@lru_cache(maxsize=CACHED)
 def postcode_district(code: str) -> str:
     """The coarser part: the outward code of a British code, the first three characters of others."""
     return code[:-3] if re.fullmatch(r"[a-z]{1,2}\w{1,2}\d[a-z0-9]{2}", code) and len(code) >= 5 else code[:3]
@@ -174,8 +188,7 @@ def address(line: str | None, number: str | None, code: str | None, town: str | 
     """`<house number>SEP<street words>SEP<postcode>SEP<town>`, parts may be empty; None if all are."""
     found_number, street_words, found_code = street(line)
     digits = " ".join(tokens(number)) or found_number
-    place = "" if not town or _is_placeholder(town) else " ".join(tokens(town))
-    place = place or ("" if not region or _is_placeholder(region) else " ".join(tokens(region)))
+    place = _place(town) or _place(region)
     parts = [digits, " ".join(street_words), postcode(code) or found_code, place]
     return SEP.join(parts) if any(parts) else None
 
@@ -216,7 +229,7 @@ def free_text(text: str | None) -> str | None:
 
 
 def _is_garbled(found: Sequence[str]) -> bool:
-    """Whether words are what a wrong encoding leaves: mostly single letters, and the same ones over and over (`Ã ³ Ã ¸ Ã ½`)."""
+    """Whether words are what a wrong encoding leaves: mostly single letters, and the same ones over and over."""
     letters = [word for word in found if len(word) == 1 and not word.isdigit()]
     return len(found) >= 4 and len(letters) > 0.6 * len(found) and 2 * len(set(letters)) <= len(letters)
 
