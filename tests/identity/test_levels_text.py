@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spine.identity import levels_text, standardize
-from spine.identity.levels import Kernel, Values
+from spine.identity.levels import Kernel
+from spine.identity.texts import Values
 
 PLAIN = {"": 8.0, "camera": 1.0, "digital": 1.0, "black": 1.5, "canon": 3.0, "powershot": 3.0, "the": 0.3, "of": 0.3}
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from itertools import combinations
 
 import jellyfish
@@ -49,6 +49,11 @@ class Rule:
         return self.akin | {part.feature for part in self.parts}
 
 
+@lru_cache(maxsize=100_000)
+def _metaphone(word: str) -> str:
+    return jellyfish.metaphone(word)
+
+
 def _name_words(value: str) -> list[str]:
     forename, surname = value.split(SEP)
     found = [word for word in f"{surname} {forename}".split() if len(word) > 1]
@@ -57,18 +62,18 @@ def _name_words(value: str) -> list[str]:
 
 
 def _all_words(value: str) -> list[str]:
-    found = sorted(set(re.split(rf"[ {SEP}]", value)) - {""})
+    found = sorted(set(value.replace(SEP, " ").split(" ")) - {""})
     return [" ".join(found)] if len(found) > 1 and any(len(word) > 1 for word in found) else []
 
 
 def _sounds(value: str) -> list[str]:
-    found = sorted({jellyfish.metaphone(word) for word in re.split(rf"[ {SEP}]", value) if len(word) > 1} - {""})
+    found = sorted({_metaphone(word) for word in value.replace(SEP, " ").split(" ") if len(word) > 1} - {""})
     return [" ".join(found)] if len(found) > 1 else []
 
 
 def _initial_and_sound(value: str) -> list[str]:
     forename, surname = value.split(SEP)
-    return [f"{forename[0]} {jellyfish.metaphone(surname.split(' ')[-1])}"] if forename and surname else []
+    return [f"{forename[0]} {_metaphone(surname.split(' ')[-1])}"] if forename and surname else []
 
 
 def _initial(value: str) -> list[str]:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 import numpy as np
-from scipy.cluster.hierarchy import fcluster, linkage
+from scipy.cluster.hierarchy import linkage
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components, minimum_spanning_tree
 
@@ -124,12 +124,24 @@ def _parts(group: Array, condensed: Array, bound: Array, threshold: float, resul
     """A number per record of a group: records with the same number are one entity."""
     size = len(group)
     clipped = np.where(condensed > NEVER / 2, np.clip(condensed, -CLIP, CLIP), condensed)
-    part = fcluster(linkage(CLIP - clipped, "average"), CLIP, "distance") - 1
+    part = _cut(linkage(CLIP - clipped, "average"), size)
     square = _square(condensed, size)
     tied = np.unique(bound[group], return_inverse=True)[1]
     if tied.max() + 1 < size:
         return _joined(part, tied, _square(clipped, size))
     return _set_ambiguous_apart(group, part, square, threshold, result) if part.max() else part
+
+
+def _cut(tree: Array, size: int) -> Array:
+    """A number per record: the groups that average linkage joined while the mean evidence was not negative."""
+    groups: list[list[int]] = [[row] for row in range(size)]
+    for one, other, distance, _ in tree.tolist():
+        groups.append(groups[int(one)] + groups[int(other)] if distance <= CLIP else [])
+    part = np.full(size, -1)
+    for number in range(len(groups) - 1, -1, -1):
+        if groups[number] and part[groups[number][0]] < 0:
+            part[groups[number]] = number
+    return np.unique(part, return_inverse=True)[1]
 
 
 def _joined(part: Array, tied: Array, square: Array) -> Array:
@@ -181,6 +193,8 @@ def _square(condensed: Array, size: int) -> Array:
 
 def _set_ambiguous_apart(group: Array, part: Array, square: Array, threshold: float, result: Clusters) -> Array:
     """Records that fit two clusters that exclude each other about equally well become entities of their own."""
+    if not (np.isfinite(square) & (square <= NEVER / 2)).any():
+        return part
     part = part.copy()
     for row in range(len(group)):
         strong = np.flatnonzero((square[row] >= threshold - 1e-9) & (part != part[row]))

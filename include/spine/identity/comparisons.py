@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 from spine.core.entities import Kind, Matching
 from spine.identity import levels, levels_text, standardize
 from spine.identity.standardize import SEP
+from spine.identity.texts import Values
 
 Array: TypeAlias = Any  # numpy arrays of many element types
 
@@ -104,7 +105,7 @@ ADDRESS = Comparison(
 BY_KIND: dict[Kind, Comparison] = {
     "date": Comparison(
         "", "", levels.DATE_LEVELS, levels.date, (0.86, 0.08, 0.025, 0.015, 0.02), (0.00006, 0.0015, 0.02, 0.015, 0.96344),
-        (0.02, 0.0, 0.0, 0.0, 0.0), {1: _whole}, exclusive=True, outweighable=True,
+        (0.05, 0.0, 0.0, 0.0, 0.0), {1: _whole}, exclusive=True, outweighable=True,
     ),
     "email": Comparison(
         "", "", levels.EMAIL_LEVELS, levels.email, (0.5, 0.06, 0.05, 0.02, 0.08, 0.29), (0.00002, 0.0002, 0.0001, 0.0005, 0.006, 0.99318),
@@ -197,7 +198,7 @@ def coded(features: pa.Table) -> dict[str, tuple[Array, list[str]]]:
         rank[order] = np.arange(len(order))
         codes = np.asarray(pc.fill_null(encoded.indices, -1), dtype=np.int64)
         renumbered = np.where(codes >= 0, rank[codes], -1) if len(order) else codes
-        found[name] = (renumbered, levels.Values(encoded.dictionary.take(pa.array(order)).to_pylist()))
+        found[name] = (renumbered, Values(encoded.dictionary.take(pa.array(order)).to_pylist()))
     return found
 
 

@@ -26,6 +26,8 @@ M_STRENGTH = 30.0
 U_STRENGTH = 1_000.0
 MOST_TERMS = 50_000
 ROUNDS = 60
+MANY = 500
+SELDOM = 0.03
 
 
 @dataclass(frozen=True)
@@ -233,6 +235,7 @@ def _learn_m(plan: Plan, rules: Sequence[Rule], model: Model, digits: Array, can
                 if comparison.name in seen and comparison.feature not in features:
                     seen[comparison.name] += _histogram(digits[rows, place], match * weights, comparison.size)
         change = 0.0
+        model.unreliable = _unreliable(plan, seen)
         for name, counts in seen.items():
             new = counts / counts.sum()
             change = max(change, float(np.abs(new - model.m[name]).max()))
@@ -240,6 +243,16 @@ def _learn_m(plan: Plan, rules: Sequence[Rule], model: Model, digits: Array, can
         _relate(plan, model)
         if change < 1e-4:
             break
+
+
+def _unreliable(plan: Plan, seen: Mapping[str, Array]) -> list[str]:
+    """Exclusive comparisons in which MANY matches were seen, and too large a share of them with values that differ."""
+    found = []
+    for comparison in plan.comparisons:
+        counts = seen.get(comparison.name)
+        if comparison.outweighable and counts is not None and counts.sum() > MANY and counts[-1] > SELDOM * counts.sum():
+            found.append(comparison.name)
+    return found
 
 
 def _monotone(plan: Plan, model: Model) -> None:

@@ -8,102 +8,18 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeAlias, TypeVar, cast
+from typing import cast
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import scipy.sparse as sp
-from rapidfuzz import process
-from rapidfuzz.distance import OSA, JaroWinkler
 
 from spine.identity import standardize, vocabulary
 from spine.identity.standardize import SEP
+from spine.identity.texts import Codes, Ends, Texts, alike, derive, edits
 
-Codes: TypeAlias = Any  # numpy arrays of many element types
-T = TypeVar("T")
-CHUNK = 2_000_000
-SMALL_TABLE = 40_000_000
-LEAST_ALIKE = 0.75
 Kernel = Callable[[Sequence[str], Codes, Codes, Mapping[str, float]], Codes]
-
-
-class Values(list[str]):
-    """The distinct values of a feature; remembers what kernels derive from them, so that it is derived once."""
-
-    def __init__(self, values: Sequence[str] = ()) -> None:
-        super().__init__(values)
-        self.derived: dict[Any, Any] = {}
-        self.lock = threading.Lock()
-
-
-def derive(values: Sequence[str], maker: Callable[[Sequence[str]], T]) -> T:
-    """`maker(values)`, made once for a `Values`."""
-    if not isinstance(values, Values):
-        return maker(values)
-    with values.lock:
-        if maker not in values.derived:
-            values.derived[maker] = maker(values)
-        return cast(T, values.derived[maker])
-
-
-class Texts:
-    """One part of every distinct value, with its own codes so that equality is an integer comparison; `` is code 0 and means absent."""
-
-    def __init__(self, parts: Sequence[str]) -> None:
-        encoded = pa.array(["", *parts], pa.string()).dictionary_encode()
-        self.values = encoded.dictionary.to_numpy(zero_copy_only=False)
-        self.codes = np.asarray(encoded.indices, dtype=np.int64)[1:]
-
-    def present(self, which: Codes) -> Codes:
-        """Whether the part is there."""
-        return self.codes[which] > 0
-
-
-def _measured(scorer: Any, a: Texts, left: Codes, b: Texts, right: Codes, where: Codes, missing: float, cutoff: float) -> Codes:
-    """`scorer` for the pairs in `where`, once per distinct pair of texts if there are few; `missing` for the others.
-
-    What is below (a similarity) or above (a distance) `cutoff` need not be exact, which makes it several times faster.
-    """
-    result: Codes = np.full(len(left), missing, dtype=np.float32)
-    chosen = np.flatnonzero(where)
-    for at in range(0, len(chosen), CHUNK):
-        rows = chosen[at : at + CHUNK]
-        one, other = a.codes[left[rows]], b.codes[right[rows]]
-        size = len(a.values) * len(b.values)
-        if size > SMALL_TABLE or size > 4 * len(rows):
-            result[rows] = _compared(scorer, a, one, b, other, cutoff)
-            continue
-        keys = one * len(b.values) + other
-        seen: Codes = np.zeros(size, dtype=bool)
-        seen[keys] = True
-        distinct = np.flatnonzero(seen)
-        table: Codes = np.zeros(size, dtype=np.float32)
-        table[distinct] = _compared(scorer, a, distinct // len(b.values), b, distinct % len(b.values), cutoff)
-        result[rows] = table[keys]
-    return result
-
-
-def _compared(scorer: Any, a: Texts, one: Codes, b: Texts, other: Codes, cutoff: float) -> Codes:
-    left, right = list(a.values[one]), list(b.values[other])
-    return np.asarray(process.cpdist(left, right, scorer=scorer, dtype=np.float32, score_cutoff=cutoff))
-
-
-def _alike(a: Texts, left: Codes, b: Texts, right: Codes) -> Codes:
-    """Jaro-Winkler of the pairs where both parts are there, 0 where they are missing or less alike than any level asks for."""
-    present = a.present(left) & b.present(right)
-    if a is not b:
-        return _measured(JaroWinkler.normalized_similarity, a, left, b, right, present, 0.0, LEAST_ALIKE)
-    equal = present & (a.codes[left] == a.codes[right])
-    found = _measured(JaroWinkler.normalized_similarity, a, left, b, right, present & ~equal, 0.0, LEAST_ALIKE)
-    return np.where(equal, np.float32(1.0), found)
-
-
-def _edits(a: Texts, left: Codes, right: Codes, where: Codes, most: int) -> Codes:
-    """Edits and transpositions between the texts, 99 outside `where`; exact up to `most`."""
-    equal = where & (a.codes[left] == a.codes[right])
-    found = _measured(OSA.distance, a, left, a, right, where & ~equal, 99.0, most)
-    return np.where(equal, np.float32(0.0), found)
 
 
 class Names:
@@ -112,6 +28,9 @@ class Names:
     def __init__(self, values: Sequence[str]) -> None:
         split = [value.split(SEP) for value in values]
         self.last_asked = threading.local()
+        self.many_first = np.asarray([" " in forename for forename, _ in split], dtype=bool)
+        self.many_last = np.asarray([" " in surname for _, surname in split], dtype=bool)
+        self.begins = Texts([part[:1] for pair in split for part in pair]).codes.reshape(-1, 2)
         self.first = Texts([forename for forename, _ in split])
         self.last = Texts([surname for _, surname in split])
         self.head = Texts([forename.split(" ")[0] for forename, _ in split])
@@ -123,15 +42,18 @@ class Names:
 
     def forenames(self, left: Codes, right: Codes) -> Codes:
         """Similarity of the forenames: of the whole or of their first words."""
-        return np.maximum(_alike(self.first, left, self.first, right), _alike(self.head, left, self.head, right))
+        heads = alike(self.head, left, self.head, right, self.many_first[left] | self.many_first[right])
+        return np.maximum(alike(self.first, left, self.first, right), heads)
 
     def surnames(self, left: Codes, right: Codes) -> Codes:
         """Similarity of the surnames: of the whole or of their last words."""
-        return np.maximum(_alike(self.last, left, self.last, right), 0.97 * _alike(self.tail, left, self.tail, right))
+        tails = alike(self.tail, left, self.tail, right, self.many_last[left] | self.many_last[right])
+        return np.maximum(alike(self.last, left, self.last, right), 0.97 * tails)
 
     def crossed(self, left: Codes, right: Codes) -> tuple[Codes, Codes]:
-        """Similarity of the left forename with the right surname, and of the left surname with the right forename."""
-        return _alike(self.first, left, self.last, right), _alike(self.last, left, self.first, right)
+        """Similarity of the left forename with the right surname, and of the left surname with the right forename, with one initial."""
+        one = alike(self.first, left, self.last, right, self.begins[left, 0] == self.begins[right, 1])
+        return one, alike(self.last, left, self.first, right, self.begins[left, 1] == self.begins[right, 0])
 
     def nicknames(self, left: Codes, right: Codes) -> Codes:
         """Whether both forenames are forms of one name."""
@@ -182,7 +104,7 @@ SURNAME_LEVELS = ("same surname", "close spelling", "similar surname", "differen
 def forename(values: Sequence[str], left: Codes, right: Codes, _: Mapping[str, float]) -> Codes:
     """Levels of FORENAME_LEVELS; a lone name that fits the other's surname says nothing about the forename."""
     names = derive(values, Names)
-    alike, _surname, swapped = _orientation(names, left, right)
+    similar, _surname, swapped = _orientation(names, left, right)
     comparable = names.first.present(left) & names.first.present(right)
     lone = ~names.last.present(left) | ~names.last.present(right)
     same = (names.first.codes[left] == names.first.codes[right]) | (names.head.codes[left] == names.head.codes[right])
@@ -193,8 +115,8 @@ def forename(values: Sequence[str], left: Codes, right: Codes, _: Mapping[str, f
             same & ~initial,
             swapped > 0,
             initial,
-            names.nicknames(left, right) | (alike >= 0.9),
-            alike >= 0.78,
+            names.nicknames(left, right) | (similar >= 0.9),
+            similar >= 0.78,
         ],
         [0, 1, 3, 4, 2, 5],
         default=6,
@@ -207,8 +129,8 @@ def surname(values: Sequence[str], left: Codes, right: Codes, _: Mapping[str, fl
     names = derive(values, Names)
     _forename, straight, swapped = _orientation(names, left, right)
     comparable: Codes = (names.last.present(left) & names.last.present(right)) | (swapped > 0)
-    alike: Codes = np.where(swapped > 0, swapped, straight)
-    return np.select([~comparable, alike >= 0.999, alike >= 0.9, alike >= 0.78], [0, 1, 2, 3], default=4)
+    similar: Codes = np.where(swapped > 0, swapped, straight)
+    return np.select([~comparable, similar >= 0.999, similar >= 0.9, similar >= 0.78], [0, 1, 2, 3], default=4)
 
 
 DATE_LEVELS = ("same date", "one slip or swapped day and month", "two slips", "same year", "different date")
@@ -232,7 +154,7 @@ def date(values: Sequence[str], left: Codes, right: Codes, _: Mapping[str, float
     partial = ~dates.known[left] | ~dates.known[right]
     month = dates.month.codes
     same_month = (month[left] == month[right]) | (month[left] == 0) | (month[right] == 0)
-    distance = _edits(dates.whole, left, right, np.ones(len(left), dtype=bool), 2)
+    distance = edits(dates.whole, left, right, np.ones(len(left), dtype=bool), 2)
     turned = dates.whole.codes[left] == dates.turned[right]
     level = np.select([distance == 0, (distance == 1) | turned, distance == 2, same_year], [1, 2, 3, 4], default=5)
     return np.where(partial, np.where(same_year & same_month, np.maximum(level, 3), np.where(same_year, 4, 5)), level)
@@ -259,7 +181,7 @@ def email(values: Sequence[str], left: Codes, right: Codes, _: Mapping[str, floa
     same_domain = mails.domain.codes[left] == mails.domain.codes[right]
     same, roles, company = same_local & same_domain, mails.role[left] | mails.role[right], same_domain & ~mails.free[left]
     long = mails.long[left] & mails.long[right]
-    close = _edits(mails.whole, left, right, long, 1) <= 1
+    close = edits(mails.whole, left, right, long & (same_local | same_domain), 1) <= 1  # one slip spares mailbox or domain
     return np.select(
         [same & mails.role[left], same, company & roles, roles, close, same_local & mails.long[left], company],
         [4, 1, 5, 6, 3, 2, 5],
@@ -276,6 +198,7 @@ class Phones:
     def __init__(self, values: Sequence[str]) -> None:
         self.whole, self.tail = Texts(values), Texts([value[-7:] for value in values])
         self.digits = np.asarray([len(value) for value in values], dtype=np.int64)
+        self.ends = Ends(self.whole)
 
 
 def phone(values: Sequence[str], left: Codes, right: Codes, _: Mapping[str, float]) -> Codes:
@@ -285,7 +208,7 @@ def phone(values: Sequence[str], left: Codes, right: Codes, _: Mapping[str, floa
     same = phones.whole.codes[left] == phones.whole.codes[right]
     same_tail = (tail[left] == tail[right]) & (digits[left] >= 7) & (digits[right] >= 7)
     cut = same_tail & (digits[left] != digits[right])
-    close = _edits(phones.whole, left, right, ~same_tail, 1) <= 1
+    close = phones.ends.one_slip(left, right, ~same_tail)
     return np.select([same | cut, same_tail, close], [1, 2, 3], default=4)
 
 
@@ -328,11 +251,11 @@ def address(values: Sequence[str], left: Codes, right: Codes, _: Mapping[str, fl
     def equal(part: Texts) -> Codes:
         return both(part) & (part.codes[left] == part.codes[right])
 
-    towns = equal(town) | (_alike(town, left, town, right) >= 0.92)
-    streets = equal(road) | equal(parts.head) | (_alike(road, left, road, right) >= 0.9)
+    towns = equal(town) | (alike(town, left, town, right) >= 0.92)
+    streets = equal(road) | equal(parts.head) | (alike(road, left, road, right) >= 0.9)
     apart = (both(code) & ~equal(code)) & (both(town) & ~towns)
     place = equal(code) | towns
-    near = (both(code) & (_edits(code, left, right, both(code), 1) <= 1)) | (equal(parts.district) & towns)
+    near = (both(code) & (edits(code, left, right, both(code), 1) <= 1)) | (equal(parts.district) & towns)
     nothing = ~(both(number) & both(road)) & ~both(code) & ~both(town) & ~both(road) & ~both(number)
     return np.select(
         [
@@ -445,7 +368,7 @@ IDENTIFIER_LEVELS = ("same identifier", "one character off", "different identifi
 
 def identifier(values: Sequence[str], left: Codes, right: Codes, _: Mapping[str, float]) -> Codes:
     """Levels of IDENTIFIER_LEVELS."""
-    distance = _edits(derive(values, Texts), left, right, np.ones(len(left), dtype=bool), 1)
+    distance = edits(derive(values, Texts), left, right, np.ones(len(left), dtype=bool), 1)
     return np.select([distance == 0, distance == 1], [1, 2], default=3)
 
 

@@ -14,7 +14,8 @@ import numpy as np
 import pyarrow as pa
 import scipy.sparse as sp
 
-from spine.identity.levels import Codes, Pieces, derive
+from spine.identity.levels import Pieces
+from spine.identity.texts import Codes, derive
 
 CHUNK = 100_000
 RARE = 0.7  # of the greatest weight of a word: few records carry it

@@ -16,7 +16,6 @@ from spine.identity.score import Scored, hopeful, score
 
 Array: TypeAlias = Any  # numpy arrays of many element types
 REVIEW = 0.5
-SELDOM = 0.03
 
 
 def _no_pairs() -> Array:
@@ -67,11 +66,11 @@ def threshold_weight(probability: float) -> float:
 def excluded(plan: Plan, model: Model, source: Array, scored: Scored, left: Array, right: Array) -> Array:
     """Pairs that cannot be one entity: exclusive attributes (birth dates, identifiers) differ, or one source under `across_sources`.
 
-    Such an attribute speaks by its weight alone where even matches are found to differ in it more often than SELDOM.
+    An attribute in which even matches often differ (`model.unreliable`) speaks by its weight alone.
     """
     found: Array = np.zeros(len(left), dtype=bool)
     for place, comparison in enumerate(plan.comparisons):
-        if comparison.exclusive and not (comparison.outweighable and model.m[comparison.name][-1] > SELDOM):
+        if comparison.exclusive and comparison.name not in model.unreliable:
             found |= scored.levels[:, place] == len(comparison.labels)
     if plan.matching.link == "across_sources":
         found |= source[left] == source[right]

@@ -32,6 +32,7 @@ class Terms:
 class Model:
     """Learned parameters. `prior` and `related` are log2 odds that two random records match, or belong to relatives or neighbours.
 
+    Even matches often differ in the comparisons that are `unreliable`, so that a difference there excludes nothing.
     `m`, `u` and `h` give each comparison's level probabilities among matches, strangers and relatives or neighbours.
     """
 
@@ -44,6 +45,7 @@ class Model:
     terms: dict[str, dict[str, Terms]] = field(default_factory=dict)
     rarity: dict[str, dict[str, float]] = field(default_factory=dict)
     heavy: list[Heavy] = field(default_factory=list)
+    unreliable: list[str] = field(default_factory=list)
     version: int = 1
     engine: int = ENGINE
 

@@ -1,0 +1,120 @@
+"""Texts of the distinct values of a feature: what is derived from one value alone is made once, equality is an integer comparison.
+
+Similarities: Winkler 1990 (Jaro-Winkler) and OSA (edits with transpositions), by rapidfuzz.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any, TypeAlias, TypeVar, cast
+
+import numpy as np
+import pyarrow as pa
+from rapidfuzz import process
+from rapidfuzz.distance import OSA, JaroWinkler
+
+Codes: TypeAlias = Any  # numpy arrays of many element types
+T = TypeVar("T")
+CHUNK = 2_000_000
+SMALL_TABLE = 40_000_000
+LEAST_ALIKE = 0.75
+
+
+class Values(list[str]):
+    """The distinct values of a feature; remembers what kernels derive from them, so that it is derived once."""
+
+    def __init__(self, values: Sequence[str] = ()) -> None:
+        super().__init__(values)
+        self.derived: dict[Any, Any] = {}
+        self.lock = threading.Lock()
+
+
+def derive(values: Sequence[str], maker: Callable[[Sequence[str]], T]) -> T:
+    """`maker(values)`, made once for a `Values`."""
+    if not isinstance(values, Values):
+        return maker(values)
+    with values.lock:
+        if maker not in values.derived:
+            values.derived[maker] = maker(values)
+        return cast(T, values.derived[maker])
+
+
+class Texts:
+    """One part of every distinct value, with its own codes so that equality is an integer comparison; `` is code 0 and means absent."""
+
+    values: Codes
+    codes: Codes
+
+    def __init__(self, parts: Sequence[str]) -> None:
+        encoded = pa.array(["", *parts], pa.string()).dictionary_encode()
+        self.values = encoded.dictionary.to_numpy(zero_copy_only=False)
+        self.codes = np.asarray(encoded.indices, dtype=np.int64)[1:]
+
+    def present(self, which: Codes) -> Codes:
+        """Whether the part is there."""
+        return self.codes[which] > 0
+
+
+def _measured(scorer: Any, a: Texts, left: Codes, b: Texts, right: Codes, where: Codes, missing: float, cutoff: float) -> Codes:
+    """`scorer` for the pairs in `where`, once per distinct pair of texts if there are few; `missing` for the others.
+
+    What is below (a similarity) or above (a distance) `cutoff` need not be exact, which makes it several times faster.
+    """
+    result: Codes = np.full(len(left), missing, dtype=np.float32)
+    chosen = np.flatnonzero(where)
+    for at in range(0, len(chosen), CHUNK):
+        rows = chosen[at : at + CHUNK]
+        one, other = a.codes[left[rows]], b.codes[right[rows]]
+        size = len(a.values) * len(b.values)
+        if size > SMALL_TABLE or size > 4 * len(rows):
+            result[rows] = _compared(scorer, a, one, b, other, cutoff)
+            continue
+        keys = one * len(b.values) + other
+        seen: Codes = np.zeros(size, dtype=bool)
+        seen[keys] = True
+        distinct = np.flatnonzero(seen)
+        table: Codes = np.zeros(size, dtype=np.float32)
+        table[distinct] = _compared(scorer, a, distinct // len(b.values), b, distinct % len(b.values), cutoff)
+        result[rows] = table[keys]
+    return result
+
+
+def _compared(scorer: Any, a: Texts, one: Codes, b: Texts, other: Codes, cutoff: float) -> Codes:
+    left, right = list(a.values[one]), list(b.values[other])
+    return np.asarray(process.cpdist(left, right, scorer=scorer, dtype=np.float32, score_cutoff=cutoff))
+
+
+def alike(a: Texts, left: Codes, b: Texts, right: Codes, where: Codes | None = None) -> Codes:
+    """Jaro-Winkler of the pairs where both parts are there, 0 where they are missing or less alike than any level asks for."""
+    present = a.present(left) & b.present(right)
+    if where is not None:
+        present &= where
+    if a is not b:
+        return _measured(JaroWinkler.normalized_similarity, a, left, b, right, present, 0.0, LEAST_ALIKE)
+    equal = present & (a.codes[left] == a.codes[right])
+    found = _measured(JaroWinkler.normalized_similarity, a, left, b, right, present & ~equal, 0.0, LEAST_ALIKE)
+    return np.where(equal, np.float32(1.0), found)
+
+
+def edits(a: Texts, left: Codes, right: Codes, where: Codes, most: int) -> Codes:
+    """Edits and transpositions between the texts, 99 outside `where`; exact up to `most`."""
+    equal = where & (a.codes[left] == a.codes[right])
+    found = _measured(OSA.distance, a, left, a, right, where & ~equal, 99.0, most)
+    return np.where(equal, np.float32(0.0), found)
+
+
+class Ends:
+    """First and last three characters of every text. A single slip leaves one of them as it is in texts of at least eight characters."""
+
+    def __init__(self, texts: Texts) -> None:
+        self.texts = texts
+        values = texts.values.tolist()
+        self.first, self.last = (Texts([cut(value) for value in values]).codes for cut in (lambda text: text[:3], lambda text: text[-3:]))
+        self.short = np.asarray([len(value) < 8 for value in values], dtype=bool)
+
+    def one_slip(self, left: Codes, right: Codes, where: Codes) -> Codes:
+        """Whether the texts differ by one edit or transposition at most, inside `where`."""
+        one, other = self.texts.codes[left], self.texts.codes[right]
+        near = (self.first[one] == self.first[other]) | (self.last[one] == self.last[other]) | self.short[one] | self.short[other]
+        return edits(self.texts, left, right, where & near, 1) <= 1
