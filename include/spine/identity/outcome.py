@@ -19,7 +19,8 @@ from spine.identity.engine import Candidates, Records
 from spine.identity.matching import Constraints
 from spine.identity.model import Model
 from spine.identity.overrides import Order, Override
-from spine.identity.score import Scored, waterfall
+from spine.identity.score import Scored
+from spine.identity.waterfalls import waterfalls
 
 Array: TypeAlias = Any  # numpy arrays of many element types
 MOMENT = pa.timestamp("us", "UTC")
@@ -192,7 +193,9 @@ def matches(s: State) -> pa.Table | None:
     same = ("probability", "weight", "decision", "entity_id", "reason", "blocking_rule", "model_version")
     write = np.flatnonzero((stored < 0) | np.logical_or.reduce([differs(former.column(name), new[name]) for name in same]))
     fresh = _stamped(s, new, len(new_code)).take(pa.array(write))
-    fresh = fresh.append_column("waterfall", _waterfalls(s, write))
+    features, scored = s.records.features, s.scored.take(write)
+    texts = waterfalls(s.records.plan, s.model, features, scored, s.found.left[write], s.found.right[write])
+    fresh = fresh.append_column("waterfall", texts)
     place = np.flatnonzero(s.holds & (s.touched[s.left] | s.touched[s.right]))
     kept = s.before.matches.take(pa.array(place))
     again = _decided(s, s.left[place], s.right[place], np.asarray(kept.column("probability")), np.asarray(kept.column("weight")))
@@ -224,14 +227,6 @@ def _decided(s: State, left: Array, right: Array, probability: Array, weight: Ar
         "decision": pa.array(decision, pa.string()), "reason": pa.array(reason, pa.string()),
         "matched_at": constant(s.run.moment, len(left), MOMENT),
     }  # fmt: skip
-
-
-def _waterfalls(s: State, chosen: Array) -> pa.Array:
-    texts = [
-        waterfall(s.records.plan, s.model, s.records.features, s.scored, at, int(s.found.left[at]), int(s.found.right[at]))
-        for at in chosen.tolist()
-    ]
-    return pa.array(texts, pa.string())
 
 
 def golden(s: State) -> tuple[pa.Table | None, pa.Table | None]:
