@@ -16,7 +16,7 @@ from spine.identity import blocking, engine
 from spine.identity import blocks as block_module
 from spine.identity import pairs as pair_module
 from spine.identity.blocks import blocks_of
-from spine.identity.keys import rule_keys
+from spine.identity.keys import Keys, rule_keys
 from spine.identity.pairs import find_pairs
 
 PERSON = load_entity("person")
@@ -92,8 +92,8 @@ def test_known_heavy_keys_give_the_blocks_that_were_learned(rows, limit):
     rules = blocking.make_rules(records.plan)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(block_module, "largest_allowed", lambda *_: limit)
-        learned = list(block_module.learn_blocks(rules, records.features, {}))
-    again = block_module.known_blocks(rules, records.features, [heavy for heavy, _ in learned], {}, None)
+        learned = list(block_module.learn_blocks(rules, Keys(records.features, {})))
+    again = block_module.known_blocks(rules, Keys(records.features, {}), [heavy for heavy, _ in learned], None)
     for (_, one), other in zip(learned, again, strict=True):
         assert sorted(zip(one.key.tolist(), one.size.tolist(), strict=True)) == sorted(
             zip(other.key.tolist(), other.size.tolist(), strict=True)

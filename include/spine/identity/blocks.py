@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from spine.identity.blocking import Rule
-from spine.identity.keys import LARGEST_BLOCK, NAMED, Coded, Heavy, Keys, Rarity, block_name, combined, largest_allowed
+from spine.identity.keys import LARGEST_BLOCK, NAMED, Coded, Heavy, Keys, block_name, combined, largest_allowed
 
 Array: TypeAlias = Any  # numpy arrays of many element types
 log = logging.getLogger(__name__)
@@ -66,9 +66,8 @@ def _shared(key: Array, changed: Array | None) -> Array:
     return np.flatnonzero(keep)
 
 
-def learn_blocks(rules: Sequence[Rule], coded: Coded, rarity: Rarity) -> Iterator[tuple[Heavy, Blocks]]:
+def learn_blocks(rules: Sequence[Rule], keys: Keys) -> Iterator[tuple[Heavy, Blocks]]:
     """Of each rule: which keys are too many for its budget of pairs per record, and the blocks that remain."""
-    keys = Keys(coded, rarity)
     for rule in rules:
         matrix = keys.plain(rule)
         found = blocks_of(matrix)
@@ -77,7 +76,7 @@ def learn_blocks(rules: Sequence[Rule], coded: Coded, rarity: Rarity) -> Iterato
         heavy.split = found.key[too_many].tolist()
         light = found.where(~too_many)
         if not heavy.split or not rule.split:
-            heavy.names = _named(rule, found.where(too_many), coded)
+            heavy.names = _named(rule, found.where(too_many), keys.coded)
             yield heavy, light
             continue
         rows = np.unique(found.where(too_many).rows)
@@ -85,22 +84,16 @@ def learn_blocks(rules: Sequence[Rule], coded: Coded, rarity: Rarity) -> Iterato
         limit = _limit(np.r_[light.size, finer.size], len(matrix), rule.budget)
         still = finer.size > limit
         heavy.dropped = np.r_[light.key[light.size > limit], finer.key[still]].tolist()
-        heavy.names = _named(rule, finer.where(still), coded)
+        heavy.names = _named(rule, finer.where(still), keys.coded)
         yield heavy, _joined(light.where(light.size <= limit), finer.where(~still))
 
 
-def find_heavy(rules: Sequence[Rule], coded: Coded, rarity: Rarity) -> list[Heavy]:
-    """Of each rule, which keys are too many for its budget of pairs per record (PAIRS_PER_RECORD unless it is stated)."""
-    return [heavy for heavy, _ in learn_blocks(rules, coded, rarity)]
-
-
-def known_blocks(rules: Sequence[Rule], coded: Coded, heavy: Sequence[Heavy], rarity: Rarity, changed: Array | None) -> Iterator[Blocks]:
+def known_blocks(rules: Sequence[Rule], keys: Keys, heavy: Sequence[Heavy], changed: Array | None) -> Iterator[Blocks]:
     """The blocks of each rule under keys that are known to be too many; of these, if `changed` is given, those with a changed record."""
-    keys = Keys(coded, rarity)
     for rule, known in zip(rules, heavy, strict=True):
         found = blocks_of(keys.light(rule, known), None, changed)
         overgrown = found.size > 2 * LARGEST_BLOCK
-        for name in _named(rule, found.where(overgrown), coded):
+        for name in _named(rule, found.where(overgrown), keys.coded):
             log.warning("blocking key dropped, it has become too common since the weights were learned: %s", name)
         yield found.where(~overgrown)
 

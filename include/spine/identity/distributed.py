@@ -19,7 +19,7 @@ from spine.identity.distributed_clusters import divided
 from spine.identity.distributed_pairs import candidate_pairs, candidates_of, compared, promising, scored
 from spine.identity.distributed_records import Spread, find_heavy, spread, standardise, tallies
 from spine.identity.engine import Candidates, Records
-from spine.identity.keys import log_heavy
+from spine.identity.keys import Keys, log_heavy
 from spine.identity.matching import REVIEW
 from spine.identity.model import Model
 
@@ -40,7 +40,7 @@ class SparkPairing:
         """Learns a model; also gives the pairs whose probability is at least `likely`."""
         start = learn.start(records.plan, records.features, records.rows)
         rules = blocking.make_rules(records.plan)
-        start.heavy = [heavy for heavy, _ in learn_blocks(rules, records.features, start.rarity)]
+        start.heavy = [heavy for heavy, _ in learn_blocks(rules, Keys(records.features, start.rarity))]
         log_heavy(start.heavy)
         held = spread(records, self.spark.createDataFrame)
         pairs = compared(held, start, candidate_pairs(held, start)).persist()

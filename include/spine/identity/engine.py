@@ -17,7 +17,7 @@ import pyarrow as pa
 from spine.identity import blocking, learn
 from spine.identity.blocks import Blocks, known_blocks, learn_blocks
 from spine.identity.comparisons import Plan, coded, pattern, standardized
-from spine.identity.keys import log_heavy
+from spine.identity.keys import Keys, log_heavy
 from spine.identity.model import Model
 from spine.identity.pairs import find_pairs
 from spine.identity.planning import make_plan
@@ -65,8 +65,8 @@ def prepare(table: pa.Table, plan: Plan, source: str | None = None) -> Records:
 
 def candidates(records: Records, model: Model, changed: Array | None = None) -> Candidates:
     """Candidate pairs of the records with their patterns; with `changed` (a flag per row) only pairs of which one record changed."""
-    rules = blocking.make_rules(records.plan)
-    return _paired(records, model, list(known_blocks(rules, records.features, model.heavy, model.rarity, changed)), changed)
+    keys = Keys(records.features, model.rarity)
+    return _paired(records, model, list(known_blocks(blocking.make_rules(records.plan), keys, model.heavy, changed)), changed)
 
 
 def _paired(records: Records, model: Model, blocks: list[Blocks], changed: Array | None = None) -> Candidates:
@@ -97,13 +97,18 @@ def patterns(records: Records, left: Array, right: Array, rarity: Mapping[str, M
 
 def fit(records: Records, version: int = 1) -> tuple[Model, Candidates]:
     """Learns a model from the records; also gives the candidate pairs that it was learned from."""
+    return _fit(records, version)[:2]
+
+
+def _fit(records: Records, version: int) -> tuple[Model, Candidates, Keys]:
     begun = learn.start(records.plan, records.features, records.rows)
-    learned = list(learn_blocks(blocking.make_rules(records.plan), records.features, begun.rarity))
+    keys = Keys(records.features, begun.rarity)
+    learned = list(learn_blocks(blocking.make_rules(records.plan), keys))
     begun.heavy = [heavy for heavy, _ in learned]
     log_heavy(begun.heavy)
     found = _paired(records, begun, [blocks for _, blocks in learned])
     counts = learn.count_patterns(found.mask, found.pattern)
-    return learn.finish(records.plan, records.features, records.rows, begun, counts, version), found
+    return learn.finish(records.plan, records.features, records.rows, begun, counts, version), found, keys
 
 
 class Pairing(Protocol):
@@ -119,11 +124,14 @@ class Pairing(Protocol):
 
 
 class LocalPairing:
-    """Finds and compares pairs in this process."""
+    """Finds and compares pairs in this process. `keys` are those of the records that it has learned from."""
+
+    keys: Keys | None = None
 
     def fit(self, records: Records, version: int, likely: float) -> tuple[Model, Candidates]:
         """Learns a model; also gives all candidate pairs."""
-        return fit(records, version)
+        model, found, self.keys = _fit(records, version)
+        return model, found
 
     def candidates(self, records: Records, model: Model, changed: Array | None, likely: float) -> Candidates:
         """All candidate pairs."""

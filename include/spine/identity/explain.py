@@ -79,7 +79,7 @@ def explain(records: Records) -> PlanReport:
     source = records.source if plan.matching.link == "across_sources" else None
     keys = Keys(coded, rarity)
     told = []
-    for rule, (heavy, kept) in zip(rules, blocks.learn_blocks(rules, coded, rarity), strict=True):
+    for rule, (heavy, kept) in zip(rules, blocks.learn_blocks(rules, keys), strict=True):
         plain = blocks.blocks_of(keys.plain(rule))
         dropped = heavy.dropped if rule.split else heavy.split
         worst = _names(rule, plain.where(np.isin(plain.key, [*heavy.split, *heavy.dropped])), coded)

@@ -54,9 +54,9 @@ def hashes(texts: Sequence[str]) -> Array:
 class Keys:
     """Keys of the same records under many rules; what one value contributes to a key is made once."""
 
-    def __init__(self, coded: Coded, rarity: Rarity) -> None:
+    def __init__(self, coded: Coded, rarity: Rarity, known: Mapping[Part, Array] | None = None) -> None:
         self.coded, self.rarity = coded, rarity
-        self._parts: dict[Part, Array] = {}
+        self._parts: dict[Part, Array] = dict(known or {})
 
     def part(self, part: Part) -> Array:
         """What each record contributes under one part (records x `part.most`, 0 for none)."""
@@ -133,6 +133,6 @@ def largest_allowed(sizes: Array, blocks: Array, rows: int, budget: int | None =
 
 
 def block_name(rule: Rule, size: int, row: int, coded: Coded) -> str:
-    """How a block of `size` records reads, of which `row` is one."""
-    shown = [coded[part.feature][1][coded[part.feature][0][row]].replace(SEP, " ").strip() for part in rule.parts]
-    return f"{rule.name}: {size} records like {', '.join(shown)}"
+    """How a block of `size` records reads, of which `row` is one (as far as its values are at hand)."""
+    shown = [coded[part.feature][1][coded[part.feature][0][row]].replace(SEP, " ").strip() for part in rule.parts if part.feature in coded]
+    return f"{rule.name}: {size} records like {', '.join(shown)}" if shown else f"{rule.name}: {size} records"

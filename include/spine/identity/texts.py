@@ -110,7 +110,7 @@ class Ends:
     def __init__(self, texts: Texts) -> None:
         self.texts = texts
         values = texts.values.tolist()
-        self.first, self.last = (Texts([cut(value) for value in values]).codes for cut in (lambda text: text[:3], lambda text: text[-3:]))
+        self.first, self.last = (Texts([value[cut] for value in values]).codes for cut in (slice(3), slice(-3, None)))
         self.short = np.asarray([len(value) < 8 for value in values], dtype=bool)
 
     def one_slip(self, left: Codes, right: Codes, where: Codes) -> Codes:
