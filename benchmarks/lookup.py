@@ -2,8 +2,8 @@
 
 `python benchmarks/lookup.py [--entities N] [--changed N] [--check]` writes Silver and Gold of N people, of whom every tenth is known to
 two systems, publishes them, publishes again after some changed, and asks 200 questions of three kinds: all values, name and e-mail alone,
-and people who are not there. Prints seconds and sizes of the publications and the time of the questions; with `--check` the exit code
-says whether 95 of 100 stay below the limit.
+and people who are not there. Prints seconds and sizes of the publications and the time of the questions, straight after publishing and
+again; with `--check` the exit code says whether 95 of 100 stay below the limit at the first time.
 """
 
 from __future__ import annotations
@@ -143,22 +143,22 @@ def questions(found: pa.Table, after: int) -> dict[str, list[tuple[dict[str, Any
     return {"all values": rows[:half], "name, e-mail": short, "not there": [(row, None) for row in strangers]}
 
 
-def ask(lookup: Lookup, asked: dict[str, list[tuple[dict[str, Any], str | None]]]) -> float:
-    """Puts all questions and prints what they took; the 95th percentile of all in milliseconds."""
-    print(f"\n{'question':<14}{'asked':>7}{'found':>7}{'wrong':>7}{'sharing':>9}{'compared':>10}{'p50 ms':>9}{'p95 ms':>9}{'max ms':>9}")
-    every: list[float] = []
-    for kind, pairs in asked.items():
-        answers = [(lookup.find(values), key) for values, key in pairs]
-        accepted = [(answer.hits[0].entity_id, key) for answer, key in answers if answer.hits and answer.hits[0].decision == "accepted"]
-        times = [answer.milliseconds for answer, _ in answers]
-        every += times
-        sharing, compared = (float(np.mean([getattr(answer, name) for answer, _ in answers])) for name in ("sharing", "compared"))
-        print(
-            f"{kind:<14}{len(pairs):>7}{len(accepted):>7}{sum(one != other for one, other in accepted):>7}{sharing:>9.0f}{compared:>10.0f}"
-            f"{np.percentile(times, 50):>9.1f}{np.percentile(times, 95):>9.1f}{max(times):>9.1f}"
-        )
-    p50, p95 = np.percentile(every, [50, 95])
-    print(f"{'all':<14}{len(every):>7}{'':>40}{p50:>9.1f}{p95:>9.1f}{max(every):>9.1f}")
+def ask(title: str, lookup: Lookup, asked: dict[str, list[tuple[dict[str, Any], str | None]]]) -> float:
+    """Puts all questions in mixed order and prints what they took by kind; the 95th percentile of all in milliseconds."""
+    mixed = [(kind, values, key) for kind, pairs in asked.items() for values, key in pairs]
+    Random(4).shuffle(mixed)
+    answers = [(kind, lookup.find(values), key) for kind, values, key in mixed]
+    head = ("asked", "found", "wrong", "sharing", "compared", "p50 ms", "p95 ms", "max ms")
+    print(f"\n{title:<24}" + "".join(f"{word:>10}" for word in head))
+    for kind in [*asked, "all"]:
+        mine = [(answer, key) for own, answer, key in answers if kind in (own, "all")]
+        accepted = [(answer.hits[0].entity_id, key) for answer, key in mine if answer.hits and answer.hits[0].decision == "accepted"]
+        times = [answer.milliseconds for answer, _ in mine]
+        p50, p95 = np.percentile(times, [50, 95])
+        counts = [len(mine), len(accepted), sum(one != other for one, other in accepted)]
+        means = [float(np.mean([getattr(answer, name) for answer, _ in mine])) for name in ("sharing", "compared")]
+        print(f"{kind:<24}" + "".join(f"{n:>10}" for n in counts) + "".join(f"{n:>10.0f}" for n in means)
+              + "".join(f"{n:>10.1f}" for n in (p50, p95, max(times))))  # fmt: skip
     return float(p95)
 
 
@@ -202,7 +202,9 @@ def main() -> int:
         print(sizes(database))
         lookup = Lookup(database, "person")
         timed("read the weights (once per process)", lookup.load)
-        p95 = ask(lookup, questions(found, arguments.changed))
+        asked = questions(found, arguments.changed)
+        p95 = ask("straight after publishing", lookup, asked)
+        ask("the same again", lookup, asked)
         return int(arguments.check and p95 >= LIMIT)
     finally:
         embedded.stop(home / "home")
