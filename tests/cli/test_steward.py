@@ -101,7 +101,7 @@ def test_a_reason_is_required(spine):
 def test_the_queue(spine):
     asked(spine, "unlink", ONE, TWO, "--reason", "sisters")
     assert asked(spine, "review", "person") == []
-    assert "Waiting for a steward" in spine("review").stdout
+    assert "Nothing waits for a steward" in spine("review").stdout
 
 
 def test_a_golden_record_now_and_then(spine):

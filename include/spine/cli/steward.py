@@ -150,6 +150,9 @@ def review(
     if json:
         show.as_json(rows)
         return
+    if not rows:
+        typer.echo(f"Nothing waits for a steward of tenant {tenant}")
+        return
     readable = [{**row, "probability": f"{row['probability']:.3f}", "value": f"{row['value']:.1f}"} for row in rows]
     columns = ("decision", "left_ref", "right_ref", "probability", "value", "pairs", "reason")
     show.as_table(f"Waiting for a steward of tenant {tenant}", readable, columns)
@@ -180,4 +183,5 @@ def entity(
     if found["asked"] != found["entity_id"]:
         typer.echo(f"{found['asked']} was merged into it", err=True)
     confidence = f"{found['confidence']:.3f}".rstrip("0").rstrip(".")
-    typer.echo(f"{len(found['records'])} records, weakest link {confidence}: {', '.join(found['records'])}")
+    many = "1 record" if len(found["records"]) == 1 else f"{len(found['records'])} records, weakest link {confidence}"
+    typer.echo(f"{many}: {', '.join(found['records'])}")

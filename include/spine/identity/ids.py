@@ -126,10 +126,10 @@ def _settle(
         result.changes.append(_arrival(result, own, refs, sources, returning))
     for gone, records in losers.items():
         result.redirects[gone] = own
-        result.changes.append(Change("merged", own, gone, reason=f"{records} records came from it"))
+        result.changes.append(Change("merged", own, gone, reason=f"{_records(records)} came from it"))
     for old in sources:
         moved = sum(before.get(ref) == old for ref in refs)
-        result.changes.append(Change("split", old, own, reason=f"{moved} records left it"))
+        result.changes.append(Change("split", old, own, reason=f"{_records(moved)} left it"))
     if own in living:
         newcomers = [ref for ref in refs if ref not in before]
         result.changes += [Change("joined", own, record_ref=ref) for ref in newcomers]
@@ -138,9 +138,13 @@ def _settle(
 def _arrival(result: Assignment, own: str, refs: Sequence[str], sources: Sequence[str], returning: set[str]) -> Change:
     """A new entity, or one that comes back under its own id."""
     if own not in returning:
-        return Change("created", own, record_ref=refs[0], reason=f"{len(refs)} records")
+        return Change("created", own, record_ref=refs[0], reason=_records(len(refs)))
     result.restored.add(own)
-    return Change("restored", own, sources[0] if sources else None, refs[0], f"{len(refs)} records")
+    return Change("restored", own, sources[0] if sources else None, refs[0], _records(len(refs)))
+
+
+def _records(count: int) -> str:
+    return "1 record" if count == 1 else f"{count:,} records"
 
 
 def _leavers(result: Assignment, before: Mapping[str, str], alive: set[str]) -> None:
