@@ -75,7 +75,7 @@ def _match(given: argparse.Namespace) -> dict[str, Any]:
         print(text, end="")
         return {"plan": text}
     request = job.Request(
-        given.records, rules, given.output, given.matches, given.report, given.threshold, given.previous, given.engine
+        given.records, rules, given.output, given.matches, given.report, given.threshold, given.previous, given.engine, given.relearn
     )  # fmt: skip
     result = job.match_records(request)
     if given.json:

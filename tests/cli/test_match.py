@@ -58,7 +58,7 @@ def test_a_person_sees_stages_and_a_summary(spine: Spine, folder: Path) -> None:
     for what in ("records", "pairs compared", "pairs accepted", "pairs for review", "pairs in conflict", "clusters", "largest cluster"):
         assert what in done.stdout
     assert {path.name for path in folder.iterdir()} == {
-        "person.yaml", "people.csv", "clusters.csv", "clusters.csv.run.json", "pairs.csv", "report.html"
+        "person.yaml", "people.csv", "clusters.csv", "clusters.csv.run.json", "clusters.csv.state", "pairs.csv", "report.html"
     }  # fmt: skip
 
 

@@ -183,7 +183,6 @@ class TestResult:
 class TestOddRecords:
     """Inputs that are no error."""
 
-    @pytest.mark.xfail(raises=ValueError, reason="blocking keys of an empty table cannot be combined yet")
     def test_no_record(self, match: Match, tmp_path: Path) -> None:
         result = match("id,system,given,family,mail,born\n", matches="pairs.csv", report="report.html")
         assert (tmp_path / "clusters.csv").read_text() == "record_id,cluster_id,confidence\n"

@@ -50,6 +50,8 @@ def match(
     engine: Annotated[
         Engine, typer.Option(help="auto: this process, and Spark for many records. The clusters are the same.")
     ] = Engine.auto,
+    relearn: Annotated[bool, typer.Option("--relearn", help="With --previous: learn the weights anew and match everything.")] = False,
+    state: Annotated[bool, typer.Option(help="Keep beside CLUSTERS what the next --previous run goes on from.")] = True,
     json: Json = False,
 ) -> None:
     """Find out which records of a file are one. Needs no lake, no server, no label.
@@ -73,7 +75,8 @@ def match(
     if output is None:
         raise ConfigError("--output is missing", hint="Name the file for the clusters, such as --output clusters.csv")
     with _progress() as listen:
-        result = job.match_records(job.Request(records, entity, output, matches, report, threshold, previous, engine.value), listen)
+        request = job.Request(records, entity, output, matches, report, threshold, previous, engine.value, relearn, state)
+        result = job.match_records(request, listen)
     for warning in result["warnings"]:
         typer.echo(f"Warning: {warning}", err=True)
     if json:

@@ -51,16 +51,24 @@ class Candidates:
 
     def take(self, chosen: Array) -> Candidates:
         """Some of the pairs."""
-        return Candidates(*(column[chosen] for column in (self.left, self.right, self.pattern, self.rule, self.mask)))
+        return Candidates(*(column[chosen] for column in vars(self).values()))
+
+    def with_these(self, other: Candidates) -> Candidates:
+        """These pairs and then the others."""
+        return Candidates(*(np.concatenate(both) for both in zip(vars(self).values(), vars(other).values(), strict=True)))
 
 
 def prepare(table: pa.Table, plan: Plan, source: str | None = None) -> Records:
     """Standardised records of a table of raw attributes, in its order. `source` names the column that tells where a record is from."""
-    features = coded(standardized(table, plan))
+    return recall(standardized(table, plan), plan, None if source is None else table.column(source))
+
+
+def recall(features: pa.Table, plan: Plan, source: pa.ChunkedArray | pa.Array | None = None) -> Records:
+    """Records of values that are standardised already. `source` tells where each record is from."""
     if source is None:
-        return Records(plan, features, np.zeros(table.num_rows, dtype=np.int64), table.num_rows)
-    _, codes = np.unique(np.asarray(table.column(source).to_pylist(), dtype=object), return_inverse=True)
-    return Records(plan, features, codes, table.num_rows)
+        return Records(plan, coded(features), np.zeros(features.num_rows, dtype=np.int64), features.num_rows)
+    codes = coded(pa.table({"source": source}))["source"][0]
+    return Records(plan, coded(features), codes, features.num_rows)
 
 
 def candidates(records: Records, model: Model, changed: Array | None = None) -> Candidates:

@@ -127,8 +127,13 @@ def match(
         model, found = pairing.fit(records, version, REVIEW)
     else:
         found = pairing.candidates(records, model, None, REVIEW)
-    compared = len(found.left)
-    found, scored = kept(records, model, found)
+    return divide(records, model, *kept(records, model, found), threshold, given, len(found.left))
+
+
+def divide(
+    records: Records, model: Model, found: Candidates, scored: Scored, threshold: float, given: Constraints, compared: int
+) -> Matched:
+    """Entities of the records from their scored pairs."""
     limit = threshold_weight(threshold)
     evidence = PairEvidence(records, model, found, scored, given.never)
     strong = scored.weight >= limit - 1e-9

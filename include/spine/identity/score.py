@@ -42,6 +42,10 @@ class Scored:
         """Some of the pairs."""
         return Scored(*(column[chosen] for column in vars(self).values()))
 
+    def with_these(self, other: Scored) -> Scored:
+        """These scores and then the others."""
+        return Scored(*(np.concatenate(both) for both in zip(vars(self).values(), vars(other).values(), strict=True)))
+
 
 def probability(weight: Array) -> Array:
     """The probability whose log2 odds are `weight`."""
@@ -65,6 +69,15 @@ def score(plan: Plan, model: Model, coded: Coded, left: Array, right: Array, pat
     lifted = _lift(plan, model, coded, left, digits, weight)
     weight = weight + lifted
     return Scored(weight, probability(weight), digits, parts, rarity, household, lifted)
+
+
+def restored(plan: Plan, model: Model, patterns: Array, weight: Array, rarity: Array, related: Array, lifted: Array) -> Scored:
+    """The scores that `score` gave, from what the patterns alone do not tell."""
+    digits = plan.digits(patterns)
+    parts = np.zeros(digits.shape)
+    for place, comparison in enumerate(plan.comparisons):
+        parts[:, place] = log_ratios(model, "m", comparison.name)[digits[:, place]]
+    return Scored(weight, probability(weight), digits, parts, rarity, related, lifted)
 
 
 def hopeful(plan: Plan, model: Model, patterns: Array, least: float) -> Array:

@@ -2,7 +2,7 @@
 
 Needs no lake, no PostgreSQL and no Airflow. CLUSTERS is replaced in one step at the end: a run that dies leaves the former one whole.
 Beside it lie `<CLUSTERS>.run.json` (which inputs it was made from, the number of the run) and `<CLUSTERS>.changes.csv` (what the last
-incremental run changed).
+incremental run changed), and `<CLUSTERS>.state/` (what the next incremental run goes on from).
 """
 
 from __future__ import annotations
@@ -10,11 +10,11 @@ from __future__ import annotations
 import resource
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -24,13 +24,16 @@ from spine.core.entities import MatchRules, load_match_rules
 from spine.core.errors import ConfigError
 from spine.core.failpoints import failpoint
 from spine.identity import engine
+from spine.identity.blocking import Part
+from spine.identity.incremental import blocking_parts, rematch
 from spine.identity.matching import Matched, match
-from spine.pipeline import match_files, match_ids, match_note
+from spine.pipeline import match_files, match_ids, match_note, match_state
 from spine.pipeline.match_pairs import Decisions, pair_table
 
 if TYPE_CHECKING:
     from spine.identity.engine import Pairing, Records
 
+Array: TypeAlias = Any  # numpy arrays of many element types
 Engine = Literal["auto", "local", "spark"]
 Listener = Callable[[str, str, "float | None"], None]
 # Up to this many records one process makes and compares the pairs, above it Spark does; the clusters are the same either way.
@@ -41,7 +44,11 @@ _CLUSTERS = ("record_id", "cluster_id", "confidence")
 
 @dataclass(frozen=True)
 class Request:
-    """What to match, by which rules, and where the results go. `threshold` (a probability, inclusive) stands above that of the rules."""
+    """What to match, by which rules, and where the results go. `threshold` (a probability, inclusive) stands above that of the rules.
+
+    With `previous`, only what changed is matched, by the weights of then, unless `relearn` asks for new ones. `keep_state` leaves beside
+    the clusters what the next such run needs (about half a gigabyte for a million records).
+    """
 
     records: Path
     rules: Path
@@ -51,6 +58,8 @@ class Request:
     threshold: float | None = None
     previous: Path | None = None
     engine: Engine = "auto"
+    relearn: bool = False
+    keep_state: bool = True
 
     def limit(self, rules: MatchRules) -> float:
         """The threshold that holds."""
@@ -103,20 +112,24 @@ def match_records(request: Request, listen: Listener = quiet) -> dict[str, Any]:
     rules = load_match_rules(request.rules)
     stages = _Stages(listen)
     before, note = _previous(request, rules, stages)
-    if before is not None and note.unchanged(request):
+    if before is not None and not request.relearn and note.unchanged(request):
         return _nothing_to_do(request, before, note)
     ids, table = _read(request.records, rules, stages)
     warnings = _doubts(table, rules)
-    records, matched = _matched(request, rules, table, stages)
+    step = _matched(request, rules, ids, table, note, stages)
+    records, matched = step.records, step.matched
     warnings += _too_common(matched)
     with stages("Name clusters") as say:
-        named = _named(rules, ids, matched, before, note)
+        named = _named(rules, ids, step, before, note)
         decisions = Decisions.of(matched, request.limit(rules))
         summary = _summary(rules, matched, named, decisions, before is not None)
         say(f"{summary['clusters']:,} clusters")
     with stages("Write") as say:
         _write(request, ids, matched, named, decisions, note)
         say(request.output.name)
+    if request.keep_state:
+        with stages("Keep state"):
+            _keep_state(request, ids, table, step, note)
     if request.report:
         with stages("Write report") as say:
             _report(request, rules, records, ids, matched, named, time.perf_counter() - started)
@@ -231,13 +244,51 @@ def _prepared(rules: MatchRules, table: pa.Table, stages: _Stages) -> Records:
     return records
 
 
-def _matched(request: Request, rules: MatchRules, table: pa.Table, stages: _Stages) -> tuple[Records, Matched]:
-    """The entities of all records. State that an earlier run left beside its clusters would be used here."""
-    records = _prepared(rules, table, stages)
-    with stages("Learn, compare and cluster") as say:
-        matched = match(records, request.limit(rules), pairing=_pairing(request.engine, records.rows))
-        say(f"{matched.compared:,} pairs compared")
-    return records, matched
+@dataclass(frozen=True)
+class _Step:
+    """What matching gave: the entities, the rows that it looked at (None: all), and what the next run can go on from."""
+
+    records: Records
+    matched: Matched
+    touched: Array | None
+    features: Callable[[], pa.Table]
+    parts: Mapping[Part, Array] | None
+
+
+def _matched(request: Request, rules: MatchRules, ids: pa.Array, table: pa.Table, note: match_note.Note, stages: _Stages) -> _Step:
+    """The entities of all records; where an earlier run left its state, only what changed since then is matched."""
+    plan, limit = engine.make_plan(rules.matching()), request.limit(rules)
+    state = None
+    if request.previous is not None and note.known is not None and not request.relearn:
+        key = _state_key(note.inputs, note.known["clusters"])
+        state = match_state.load(request.previous, key, plan, ids, table, rules.source)
+    if state is None:
+        records = _prepared(rules, table, stages)
+        with stages("Learn, compare and cluster") as say:
+            pairing = _pairing(request.engine, records.rows)
+            matched = match(records, limit, pairing=pairing)
+            say(f"{matched.compared:,} pairs compared")
+        keys = pairing.keys if isinstance(pairing, engine.LocalPairing) else None
+        parts = None if keys is None else {part: keys.part(part) for part in blocking_parts(plan)}
+        return _Step(records, matched, None, lambda: match_state.features_of(records), parts)
+    with stages("Compare what changed") as say:
+        matched, touched, parts = rematch(plan, state.changed, state.former(), state.records_of, limit)
+        if request.report:
+            matched = replace(matched, records=state.records_of(np.arange(len(ids))))
+        say(f"{int(state.changed.sum()) + len(state.gone):,} records, {matched.compared:,} pairs compared")
+    return _Step(matched.records, matched, touched, state.features, parts)
+
+
+def _state_key(inputs: Mapping[str, Any], clusters: str) -> dict[str, Any]:
+    return {"rules": inputs["rules"], "threshold": inputs["threshold"], "engine": inputs["engine"], "clusters": clusters}
+
+
+def _keep_state(request: Request, ids: pa.Array, table: pa.Table, step: _Step, note: match_note.Note) -> None:
+    if step.parts is None:
+        match_state.forget(request.output)
+        return
+    key = _state_key(note.inputs, match_note.content(request.output))
+    match_state.save(request.output, key, ids, table, step.features(), step.matched, step.parts)
 
 
 def _pairing(wanted: Engine, rows: int) -> Pairing:
@@ -249,10 +300,13 @@ def _pairing(wanted: Engine, rows: int) -> Pairing:
     return SparkPairing(spark_session("match"))
 
 
-def _named(rules: MatchRules, ids: pa.Array, matched: Matched, before: pa.Table | None, note: match_note.Note) -> match_ids.Named:
+def _named(rules: MatchRules, ids: pa.Array, step: _Step, before: pa.Table | None, note: match_note.Note) -> match_ids.Named:
+    label = step.matched.label
     if before is None:
-        return match_ids.first_ids(rules.entity, note.run, ids, matched.label)
-    return match_ids.next_ids(rules.entity, note.run, ids, matched.label, before)
+        return match_ids.first_ids(rules.entity, note.run, ids, label)
+    if step.touched is None:
+        return match_ids.next_ids(rules.entity, note.run, ids, label, before)
+    return match_ids.touched_ids(rules.entity, note.run, ids, label, before, step.touched)
 
 
 def _write(request: Request, ids: pa.Array, matched: Matched, named: match_ids.Named, decisions: Decisions, note: match_note.Note) -> None:

@@ -59,6 +59,20 @@ def next_ids(entity: str, run: int, records: Any, label: Array, before: pa.Table
     return _Assignment(entity, run, records, label, before).named()
 
 
+def touched_ids(entity: str, run: int, records: Any, label: Array, before: pa.Table, touched: Array) -> Named:
+    """`next_ids` where only clusters of `touched` rows (a flag per row) can have changed: those and all who were with them before."""
+    rows = np.flatnonzero(touched)
+    chosen = records.take(pa.array(rows))
+    held = flat(before.column("record_id"))
+    still = pc.index_in(records, value_set=held)
+    concerned = pc.or_(pc.is_in(held, value_set=chosen), pc.invert(pc.is_in(held, value_set=records)))
+    part = next_ids(entity, run, chosen, np.searchsorted(rows, label[rows]), before.filter(concerned))
+    place: Array = np.asarray(pc.fill_null(still, 0), dtype=np.int64)
+    place[rows] = len(held) + np.arange(len(rows))
+    ids = pa.concat_arrays([flat(before.column("cluster_id")), part.ids]).take(pa.array(place))
+    return Named(ids, part.changes)
+
+
 class _Assignment:
     """Claims of the old ids on the new clusters, settled; arrays of one row per claim, cluster or record."""
 

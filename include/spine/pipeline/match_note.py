@@ -26,7 +26,7 @@ def beside(clusters: Path, what: str) -> Path:
 
 def inputs(records: Path, rules: Path, threshold: float) -> dict[str, Any]:
     """What the clusters depend on: the contents of records and rules, the threshold, the engine. Empty for what is absent."""
-    return {"records": _content(records), "rules": _content(rules), "threshold": threshold, "engine": ENGINE}
+    return {"records": content(records), "rules": content(rules), "threshold": threshold, "engine": ENGINE}
 
 
 @dataclass(frozen=True)
@@ -45,14 +45,14 @@ class Note:
     @classmethod
     def after(cls, clusters: Path, inputs: dict[str, Any]) -> Note:
         """The note of a run that goes on from `clusters`."""
-        content = _content(clusters)
+        seen = content(clusters)
         try:
             known = orjson.loads(beside(clusters, "run.json").read_bytes())
-            if known["clusters"] == content:
+            if known["clusters"] == seen:
                 return cls(known["run"] + 1, inputs, known)
         except (OSError, ValueError, KeyError, TypeError):
             pass  # no note of ours: any number will do that no earlier run of these clusters had
-        return cls(int(content[:12], 16), inputs)
+        return cls(int(seen[:12], 16), inputs)
 
     def unchanged(self, request: Request) -> bool:
         """Whether the former clusters were made from the same inputs, and the other outputs are there as that run left them."""
@@ -63,9 +63,9 @@ class Note:
     def write(self, request: Request) -> None:
         """Put the note beside the clusters, whole or not at all."""
         run = self.known["run"] if self.known and self.known["inputs"] == self.inputs else self.run
-        content = {"run": run, "inputs": self.inputs, "clusters": _content(request.output), "files": _files(request)}
+        told = {"run": run, "inputs": self.inputs, "clusters": content(request.output), "files": _files(request)}
         with replacing(beside(request.output, "run.json")) as partial:
-            partial.write_bytes(orjson.dumps(content, option=orjson.OPT_INDENT_2))
+            partial.write_bytes(orjson.dumps(told, option=orjson.OPT_INDENT_2))
 
 
 def _files(request: Request) -> dict[str, Any]:
@@ -77,7 +77,7 @@ def _files(request: Request) -> dict[str, Any]:
     return found
 
 
-def _content(path: Path) -> str:
+def content(path: Path) -> str:
     """A hash of a file's bytes; of a Delta table its id and version; empty if there is nothing."""
     if path.is_dir():
         return _delta_version(path)
