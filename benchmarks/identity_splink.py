@@ -101,7 +101,12 @@ def _historical() -> Recipe:
 
 
 def _person() -> Recipe:
-    """Separate names, and one comparison for all of the address, did better than joined names and a comparison per part (F1 0.83, 0.72)."""
+    """Separate names, one comparison for all of the address, and e-mail addresses that are equal or not.
+
+    F1 at 100,000 and 1,000,000 records of the world: 0.86 and 0.86. With `EmailComparison`, which counts a mailbox made of the name as
+    evidence besides the name: 0.84 and 0.64. With expectation maximisation over equal names as well: 0.83 and 0.58. With joined names and a
+    comparison per part of the address, which counts a household several times: 0.72 at 100,000.
+    """
     columns = {
         "given": _clean("given_name"), "family": _clean("family_name"), "email": "nullif(lower(trim(email)), '')",
         "phone": _digits("phone", 9), "born": "birth_date", "street": _clean("street"), "city": _clean("city"),
@@ -124,13 +129,13 @@ def _person() -> Recipe:
             "l.given = r.family and l.family = r.given",
         ],
         comparisons=[
-            cl.NameComparison("given"), cl.NameComparison("family"), cl.EmailComparison("email"),
+            cl.NameComparison("given"), cl.NameComparison("family"), _exact("email"),
             cl.DateOfBirthComparison("born", input_is_string=True), _exact("phone"),
             cl.CustomComparison(output_column_name="address", comparison_levels=address),
         ],
         deterministic=[block_on("email", "family"), block_on("given", "family", "phone"), block_on("given", "family", "born"),
                        block_on("given", "family", "street")],
-        recall=0.7, training=[block_on("born"), block_on("email"), block_on("given", "family")],
+        recall=0.7, training=[block_on("email"), block_on("phone", "family")],
     )  # fmt: skip
 
 
