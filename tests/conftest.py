@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
+import multiprocessing.forkserver
+import os
+import runpy
 import shutil
+import subprocess
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -22,6 +26,7 @@ from spine.control.bootstrap import bootstrap
 from spine.control.database import Database
 from spine.core.entities import load_entity
 from spine.core.names import bronze_table
+from spine.core.settings import settings
 from spine.lake import gold as gold_tables
 from spine.lake.bronze import PARTITIONS
 from spine.lake.bronze import SCHEMA as BRONZE
@@ -29,6 +34,17 @@ from spine.lake.paths import table_uri
 from spine.lake.silver import silver_schema
 from spine.pipeline import resolve
 from spine.pipeline.gold_schema import shape_of
+from spine.stack import connect, processes
+
+_FORKED = str(Path(__file__).with_name("forked.py"))
+# A process with threads must not be forked: one of them may hold a lock that nobody in the child will ever give back.
+_SINGLE_THREADED = {"GX_ANALYTICS_ENABLED": "false", "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"} | dict.fromkeys(
+    ("MALLOC_CONF", "_RJEM_MALLOC_CONF", "JE_ARROW_MALLOC_CONF"), "background_thread:false"
+)
+_PRELOADED = [
+    "great_expectations", "pyspark.sql.connect.session", "pyspark.sql.connect.functions", "spine.pipeline.extract",
+    "spine.pipeline.normalize", "spine.pipeline.publish", "spine.pipeline.resolve",
+]  # fmt: skip
 
 
 @pytest.fixture(scope="session")
@@ -91,8 +107,65 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture(scope="session")
-def spark() -> Iterator[Any]:
-    """The one Spark session of the test run: a local JVM, or the server that SPARK_REMOTE names."""
+def spark_server() -> Iterator[dict[str, str]]:
+    """The one warm JVM of the test run: what its clients need in their environment, where it is set until the end of the session.
+
+    Processes that tests start and kill are its clients as well, as jobs are in production. What SPARK_REMOTE names is taken as it is.
+    """
+    if settings().spark_remote:
+        yield {name: os.environ[name] for name in ("SPARK_REMOTE", "SPARK_CONNECT_AUTHENTICATE_TOKEN") if name in os.environ}
+        return
+    home = Path(tempfile.mkdtemp(prefix="spine-connect-"))
+    (home / "jars").symlink_to(settings().jars, target_is_directory=True)
+    try:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("SPINE_HOME", str(home))
+            connect.start()
+            connect.wait()
+            clients = connect.client_environment()
+        with pytest.MonkeyPatch.context() as patch:
+            for name, value in clients.items():
+                patch.setenv(name, value)
+            yield clients
+    finally:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("SPINE_HOME", str(home))
+            processes.stop(connect.NAME)
+        shutil.rmtree(home, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def run_program(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Runs a Python file with arguments in a process of its own, which tests may kill, and gives what `subprocess.run` would give.
+
+    The process is forked from one that has imported our libraries, and inherits nothing else from this one.
+    """
+    context = multiprocessing.get_context("forkserver")
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in _SINGLE_THREADED.items():
+            patch.setenv(name, value)
+        context.set_forkserver_preload(_PRELOADED)
+        multiprocessing.forkserver.ensure_running()
+
+    def run(program: Path, *arguments: str, env: Mapping[str, str], timeout: float = 180) -> subprocess.CompletedProcess[str]:
+        folder = tmp_path_factory.mktemp("process")
+        order = {"program": str(program), "arguments": arguments, "environment": dict(env), "folder": str(folder)}
+        process = context.Process(target=runpy.run_path, args=(_FORKED, {"ORDER": order}))
+        process.start()
+        process.join(timeout)
+        if process.is_alive():
+            process.kill()
+            process.join()
+            raise subprocess.TimeoutExpired([str(program), *arguments], timeout)
+        told = [(folder / name).read_text(errors="replace") for name in ("stdout", "stderr")]
+        return subprocess.CompletedProcess([str(program), *arguments], process.exitcode or 0, *told)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def spark(spark_server: dict[str, str]) -> Iterator[Any]:
+    """This process's session on the one warm server."""
     from spine.lake.session import spark_session
 
     session = spark_session("tests")
@@ -103,24 +176,30 @@ def spark() -> Iterator[Any]:
 @pytest.fixture
 def bronze(lake: str) -> Callable[..., None]:
     """Appends rows to a Bronze table as extraction does; each row is its columns, `payload` as JSON values or raw text."""
+    return append_bronze
 
-    def append(source: str, stream: str, rows: list[dict[str, Any]]) -> None:
-        common = {"tenant_id": "acme", "source": source, "stream": stream, "cursor": None, "op": "upsert", "schema_fingerprint": "f"}
-        common |= {"connection_id": f"ipai_connector_{source}", "run_id": "extract", "emitted_at": WHEN}
-        full = [common | row for row in rows]
-        for row in full:
-            row["emitted_date"] = row["emitted_at"].date()
-            row["payload"] = row["payload"] if isinstance(row["payload"], str) else orjson.dumps(row["payload"]).decode()
-        table = DeltaTable.create(
-            table_uri(bronze_table(source, stream)),
-            BRONZE,
-            mode="ignore",
-            partition_by=PARTITIONS,
-            configuration={"delta.enableChangeDataFeed": "true"},
-        )
-        write_deltalake(table, pa.Table.from_pylist(full, BRONZE), mode="append")
 
-    return append
+@pytest.fixture(scope="session")
+def append_to_bronze() -> Callable[..., None]:
+    """The same for fixtures that live longer than a test; they set SPINE_LAKE themselves."""
+    return append_bronze
+
+
+def append_bronze(source: str, stream: str, rows: list[dict[str, Any]]) -> None:
+    common = {"tenant_id": "acme", "source": source, "stream": stream, "cursor": None, "op": "upsert", "schema_fingerprint": "f"}
+    common |= {"connection_id": f"ipai_connector_{source}", "run_id": "extract", "emitted_at": WHEN}
+    full = [common | row for row in rows]
+    for row in full:
+        row["emitted_date"] = row["emitted_at"].date()
+        row["payload"] = row["payload"] if isinstance(row["payload"], str) else orjson.dumps(row["payload"]).decode()
+    table = DeltaTable.create(
+        table_uri(bronze_table(source, stream)),
+        BRONZE,
+        mode="ignore",
+        partition_by=PARTITIONS,
+        configuration={"delta.enableChangeDataFeed": "true"},
+    )
+    write_deltalake(table, pa.Table.from_pylist(full, BRONZE), mode="append")
 
 
 WHEN = dt.datetime(2026, 1, 31, 8, 15, tzinfo=dt.UTC)

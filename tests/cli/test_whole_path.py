@@ -35,7 +35,7 @@ def spine(tmp_path: Path) -> Iterator[Spine]:
     drop = tmp_path / "drop"
     drop.mkdir()
     (drop / "people-1.csv").write_text("\n".join(ROWS) + "\n")
-    kept = {key: value for key, value in os.environ.items() if not key.startswith(("AIRFLOW", "SPINE_", "SPARK_REMOTE"))}
+    kept = {key: value for key, value in os.environ.items() if not key.startswith(("AIRFLOW", "SPINE_", "SPARK_REMOTE", "SPARK_CONNECT"))}
     environment = {
         **kept,
         "SPINE_HOME": str(home),
@@ -44,10 +44,10 @@ def spine(tmp_path: Path) -> Iterator[Spine]:
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
     }
 
-    def run(*words: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "spine.cli", *words], env=environment, text=True, capture_output=True, check=False, timeout=300
-        )
+    def run(*words: str, server: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+        """`server`: a warm Spark server to use, as after `make up`."""
+        command = [sys.executable, "-m", "spine.cli", *words]
+        return subprocess.run(command, env=environment | (server or {}), text=True, capture_output=True, check=False, timeout=300)
 
     try:
         yield run
@@ -56,7 +56,7 @@ def spine(tmp_path: Path) -> Iterator[Spine]:
         shutil.rmtree(home, ignore_errors=True)
 
 
-def test_files_to_golden_records(spine: Spine) -> None:
+def test_files_to_golden_records(spine: Spine, spark_server: dict[str, str]) -> None:
     synced = spine("sync", "people_files", "--json")
     assert synced.returncode == 0, synced.stderr
     result = json.loads(synced.stdout)
@@ -67,7 +67,7 @@ def test_files_to_golden_records(spine: Spine) -> None:
     assert "identifies the person" in waiting[0]["reasons"][0]["reason"]
     shown = spine("quarantine", "show", "people_files", "person", waiting[0]["quarantine_id"][:10], "--json")
     assert json.loads(json.loads(shown.stdout)["payload"])["employee_id"] == "3"
-    resolved = spine("resolve", "person", "--json")
+    resolved = spine("resolve", "person", "--json", server=spark_server)
     assert resolved.returncode == 0, resolved.stderr
     published = spine("publish", "person", "--json")
     assert json.loads(published.stdout)[0]["published"] is True
@@ -77,5 +77,5 @@ def test_files_to_golden_records(spine: Spine) -> None:
     assert status["sources"][0]["last_run"]["status"] == "success"
     assert status["sources"][0]["streams"][0]["cursor"]
     assert next(item for item in status["gold"] if item["entity"] == "person")["published_rows"] == 2
-    again = json.loads(spine("sync", "people_files", "--json").stdout)
+    again = json.loads(spine("sync", "people_files", "--json", server=spark_server).stdout)
     assert (again["streams"][0]["rows"], again["entities"]["person"]["published"]) == (0, 0)

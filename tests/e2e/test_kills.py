@@ -8,15 +8,13 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
-from unittest.mock import patch
 
 import orjson
 import psycopg
@@ -24,8 +22,7 @@ import pytest
 from deltalake import DeltaTable
 
 from spine.control import ledger, runs
-from spine.core.settings import PROJECT, settings
-from spine.stack import connect, processes
+from spine.core.settings import PROJECT
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.spark, pytest.mark.postgres, pytest.mark.timeout(1200)]
 TENANT = "mill"
@@ -54,6 +51,7 @@ class Deployment:
     folder: Path
     database: str
     environment: dict[str, str]
+    run_program: Callable[..., subprocess.CompletedProcess[str]]
 
     def steps(self, *steps: str, failpoint: str = "") -> subprocess.CompletedProcess[str]:
         """Run steps in one process."""
@@ -64,11 +62,7 @@ class Deployment:
         return self._run(PROJECT / "spark_jobs" / f"{name}.py", *arguments, failpoint=failpoint).returncode
 
     def _run(self, program: Path, *arguments: str, failpoint: str) -> subprocess.CompletedProcess[str]:
-        done = subprocess.run(
-            [sys.executable, str(program), *arguments],
-            env={**os.environ, **self.environment, "SPINE_FAILPOINT": failpoint},
-            capture_output=True, text=True, timeout=180, check=False,
-        )  # fmt: skip
+        done = self.run_program(program, *arguments, env={**os.environ, **self.environment, "SPINE_FAILPOINT": failpoint})
         assert done.returncode == (KILLED if failpoint else done.returncode), f"{failpoint} was not reached: {done.stderr[-2000:]}"
         assert done.returncode in (0, 3, KILLED), done.stderr[-3000:]
         return done
@@ -100,20 +94,6 @@ def plain(row: dict[str, Any]) -> str:
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory) -> Iterator[dict[str, str]]:
-    """A warm Spark Connect server of this module; what its clients need in their environment."""
-    home = tmp_path_factory.mktemp("connect")
-    (home / "jars").symlink_to(settings().jars, target_is_directory=True)
-    with patch.dict(os.environ, {"SPINE_HOME": str(home)}):
-        try:
-            connect.start()
-            connect.wait()
-            yield connect.client_environment()
-        finally:
-            processes.stop(connect.NAME)
-
-
-@pytest.fixture(scope="module")
 def vendors(tmp_path_factory):
     """The vendors, with refresh tokens that serve both deployments."""
     from spine.sandbox.server import SandboxServer
@@ -123,7 +103,7 @@ def vendors(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def deploy(server, vendors, new_control_plane, connections_to, tmp_path_factory):
+def deploy(spark_server, run_program, vendors, new_control_plane, connections_to, tmp_path_factory):
     def make(name: str) -> Deployment:
         folder = tmp_path_factory.mktemp(name)
         for part in ("lake", "home"):
@@ -133,11 +113,10 @@ def deploy(server, vendors, new_control_plane, connections_to, tmp_path_factory)
         order = {"folder": str(folder), "database": url, "tenant": TENANT, "streams": STREAMS}
         order["connections"] = {name: asdict(info) for name, info in known.items()}
         (folder / "order.json").write_bytes(orjson.dumps(order))
-        environment = server | {
+        environment = spark_server | {
             "SPINE_LAKE": str(folder / "lake"), "SPINE_HOME": str(folder / "home"), "SPINE_POSTGRES": url, "SPINE_FLUSH_BYTES": "1",
-            "PYTHONPATH": str(PROJECT / "include"),
         }  # fmt: skip
-        return Deployment(folder, url, environment)
+        return Deployment(folder, url, environment, run_program)
 
     return make
 

@@ -57,6 +57,8 @@ def running() -> Iterator[Running]:
     home = Path(tempfile.mkdtemp(prefix="spine-e2e-"))  # pytest's own folder is closed to PostgreSQL's user, who is not root
     with pytest.MonkeyPatch.context() as patch:
         jars = settings().jars
+        for name in ("SPARK_REMOTE", "SPARK_CONNECT_AUTHENTICATE_TOKEN", "SPARK_CONNECT_MODE_ENABLED"):
+            patch.delenv(name, raising=False)  # the stack has a server of its own
         patch.setenv("SPINE_HOME", str(home))
         patch.setenv("SPINE_LAKE", str(home / "lake"))
         patch.setenv("SPINE_SOURCES", str(daily_salesforce(home)))

@@ -82,7 +82,7 @@ def test_two_workers_find_the_same_clusters(master: str, tmp_path: Path) -> None
     table = _people()
     records, clusters = tmp_path / "records.parquet", tmp_path / "clusters.parquet"
     pq.write_table(table, records)
-    environment = {name: value for name, value in os.environ.items() if name != "SPARK_REMOTE"}
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("SPARK_REMOTE", "SPARK_CONNECT"))}
     environment |= {"MATCHING": MATCHING.model_dump_json(), "SPARK_LOCAL_IP": LOOPBACK, "PYSPARK_PYTHON": sys.executable}
     command = [sys.executable, str(Path(__file__).with_name("match_on_master.py")), master, str(records), str(clusters)]
 

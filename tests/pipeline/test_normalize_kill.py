@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
-import subprocess
-import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ import pytest
 from deltalake import DeltaTable
 
 from spine.core.errors import QualityFailed
-from spine.core.settings import PROJECT, settings
+from spine.core.settings import PROJECT
 from spine.lake.paths import table_uri
 from spine.pipeline.job import read_result
 from spine.pipeline.normalize import normalize
@@ -34,13 +34,8 @@ def change(bronze: Any) -> None:
     bronze("salesforce", "contacts", [contact(1, 1), contact(2, 1, Email="nobody"), contact(4), contact(4, 1) | {"op": "delete"}])
 
 
-def job(home: Path, jars: Path, failpoint: str | None, *options: str) -> subprocess.CompletedProcess[bytes]:
-    """The job in a process of its own, as spark-submit would start it."""
-    (home / "jars").exists() or (home / "jars").symlink_to(jars)
-    command = [sys.executable, str(PROJECT / "spark_jobs" / "normalize.py"), "--source", "salesforce", "--run-id", "run2", *options]
-    environment = os.environ | {"SPINE_HOME": str(home), "PYTHONPATH": str(PROJECT / "include")}
-    environment |= {"SPINE_FAILPOINT": failpoint} if failpoint else {}
-    return subprocess.run(command, env=environment, capture_output=True, timeout=400, check=False)
+JOB = PROJECT / "spark_jobs" / "normalize.py"
+OPTIONS = ("--source", "salesforce", "--run-id", "run2")
 
 
 def tables() -> dict[str, list[dict[str, Any]]]:
@@ -57,43 +52,51 @@ def tables() -> dict[str, list[dict[str, Any]]]:
     return found
 
 
+@dataclass(frozen=True)
+class Prepared:
+    """A lake before the run, and every table as an undisturbed run leaves it."""
+
+    lake: Path
+    undisturbed: dict[str, list[dict[str, Any]]]
+
+
 @pytest.fixture(scope="module")
-def jars() -> Path:
-    return settings().jars
+def prepared(spark: Any, append_to_bronze: Any, tmp_path_factory: pytest.TempPathFactory) -> Prepared:
+    folder = tmp_path_factory.mktemp("prepared")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SPINE_HOME", str(folder / "home"))
+        patch.setenv("SPINE_LAKE", str(folder / "lake"))
+        fill(append_to_bronze)
+        normalize(spark, "salesforce", "run1")
+        change(append_to_bronze)
+        patch.setenv("SPINE_LAKE", str(shutil.copytree(folder / "lake", folder / "calm")))
+        normalize(spark, "salesforce", "run2")
+        undisturbed = tables()
+    return Prepared(folder / "lake", undisturbed)
 
 
 @pytest.mark.parametrize("failpoint", ["normalize.after_quarantine", "normalize.before_merge", "normalize.after_merge"])
 def test_killed_and_run_again_it_is_as_if_nothing_had_happened(
-    spark: Any, jars: Path, bronze: Any, lake: str, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failpoint: str
+    spark: Any, run_program: Any, prepared: Prepared, lake: str, home: Path, failpoint: str
 ) -> None:
-    monkeypatch.setenv("SPINE_LAKE", str(tmp_path / "undisturbed"))
-    fill(bronze)
-    normalize(spark, "salesforce", "run1")
-    change(bronze)
+    shutil.copytree(prepared.lake, lake, dirs_exist_ok=True)
+    assert run_program(JOB, *OPTIONS, env=os.environ | {"SPINE_FAILPOINT": failpoint}).returncode == -signal.SIGKILL
     normalize(spark, "salesforce", "run2")
-    undisturbed = tables()
-
-    monkeypatch.setenv("SPINE_LAKE", lake)
-    fill(bronze)
-    normalize(spark, "salesforce", "run1")
-    change(bronze)
-    assert job(home, jars, failpoint).returncode == -signal.SIGKILL
-    normalize(spark, "salesforce", "run2")
-    assert tables() == undisturbed
+    assert tables() == prepared.undisturbed
     before = DeltaTable(table_uri("salesforce_person")).version()
     normalize(spark, "salesforce", "run2")
     assert DeltaTable(table_uri("salesforce_person")).version() == before
 
 
-def test_the_job_leaves_its_result_or_its_error(bronze: Any, jars: Path, home: Path, tmp_path: Path) -> None:
+def test_the_job_leaves_its_result_or_its_error(spark_server: Any, run_program: Any, bronze: Any, home: Path, tmp_path: Path) -> None:
     result = tmp_path / "result.json"
     fill(bronze)
-    done = job(home, jars, None, "--result", str(result), "--tenants", "acme,north")
-    assert done.returncode == 0, done.stderr.decode()[-2000:]
+    done = run_program(JOB, *OPTIONS, "--result", str(result), "--tenants", "acme,north", env=os.environ)
+    assert done.returncode == 0, done.stderr[-2000:]
     found = read_result(result, "normalize")["entities"]["person"]
     assert (found["published"], found["quarantined"], found["validation"]["passed"]) == (2, 1, True)
 
     bronze("salesforce", "contacts", [contact(number, 2, Email="nobody") for number in range(100)])
-    assert job(home, jars, None, "--result", str(result), "--renormalize").returncode == 1
+    assert run_program(JOB, *OPTIONS, "--result", str(result), "--renormalize", env=os.environ).returncode == 1
     with pytest.raises(QualityFailed, match="few_rows_quarantined"):
         read_result(result, "normalize")

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
-import tempfile
+import random
 from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
 import pytest
 from deltalake import DeltaTable
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from spine.core.settings import PROJECT
 from spine.lake.paths import table_uri
@@ -19,14 +17,13 @@ from spine.pipeline.normalize import normalize
 
 pytestmark = [pytest.mark.spark, pytest.mark.slow]
 START = dt.datetime(2026, 1, 31, tzinfo=dt.UTC)
-KINDS = st.sampled_from(["good", "good", "bad", "delete"])
-# A record is the kinds of its versions; a version may be read several times, as a lookback does.
-VERSIONS = st.lists(st.tuples(KINDS, st.integers(1, 2)), min_size=1, max_size=4)
+SEED, TENANTS = 20260131, 12
 
 
-def row(record: int, cursor: int, kind: str, reading: int) -> dict[str, Any]:
+def row(tenant: str, record: int, cursor: int, kind: str, reading: int) -> dict[str, Any]:
     email = "nobody" if kind == "bad" else f"{record}.{cursor}@b.org"
     return {
+        "tenant_id": tenant,
         "record_id": str(record),
         "cursor": f"2026-01-31T{cursor:02d}:00:00.000000Z",
         "emitted_at": START + dt.timedelta(hours=cursor, minutes=reading),
@@ -35,12 +32,29 @@ def row(record: int, cursor: int, kind: str, reading: int) -> dict[str, Any]:
     }
 
 
+def versions(draw: random.Random) -> list[tuple[str, int]]:
+    """A record: the kind of each version, and how often it is read, as a lookback reads some twice."""
+    return [(draw.choice(["good", "good", "bad", "delete"]), draw.randint(1, 2)) for _ in range(draw.randint(1, 4))]
+
+
+def shuffled(draw: random.Random, records: dict[str, list[list[tuple[str, int]]]]) -> list[dict[str, Any]]:
+    """Every reading of every version of every tenant's records, in any order."""
+    rows = [
+        row(tenant, record, cursor, kind, reading)
+        for tenant, mine in records.items()
+        for record, seen in enumerate(mine)
+        for cursor, (kind, readings) in enumerate(seen)
+        for reading in range(readings)
+    ]
+    return draw.sample(rows, len(rows))
+
+
 def expected(records: list[list[tuple[str, int]]]) -> tuple[dict[str, tuple[str, bool]], set[tuple[str, str]]]:
     """(name and deleted by record, quarantined record and version) as a reader of the rules would work it out."""
     silver: dict[str, tuple[str, bool]] = {}
     quarantined = set()
-    for record, versions in enumerate(records):
-        for cursor, (kind, _) in enumerate(versions):
+    for record, seen in enumerate(records):
+        for cursor, (kind, _) in enumerate(seen):
             if kind == "bad":
                 quarantined.add((str(record), f"version {cursor}"))
             else:
@@ -56,33 +70,26 @@ def _without_limit(folder: Path) -> Path:
     return folder
 
 
-@settings(max_examples=3, deadline=None, suppress_health_check=list(HealthCheck))
-@given(records=st.lists(VERSIONS, min_size=12, max_size=40), data=st.data())
 def test_any_order_and_any_batches_give_the_same_silver(
-    spark: Any, bronze: Any, monkeypatch: pytest.MonkeyPatch, records: list[list[tuple[str, int]]], data: st.DataObject
+    spark: Any, bronze: Any, lake: str, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    rows = [
-        row(record, cursor, kind, reading)
-        for record, versions in enumerate(records)
-        for cursor, (kind, readings) in enumerate(versions)
-        for reading in range(readings)
-    ]
-    shuffled = data.draw(st.permutations(rows))
+    """Every tenant has records, an order and batches of its own, so that three runs judge them all."""
+    monkeypatch.setenv("SPINE_ENTITIES", str(_without_limit(tmp_path / "entities")))
+    draw = random.Random(SEED)
+    records = {f"t{number}": [versions(draw) for _ in range(draw.randint(12, 40))] for number in range(TENANTS)}
     batches: dict[int, list[dict[str, Any]]] = defaultdict(list)
-    for one in shuffled:
-        batches[data.draw(st.integers(0, 2))].append(one)
-    with tempfile.TemporaryDirectory() as folder:
-        monkeypatch.setenv("SPINE_LAKE", str(Path(folder) / "lake"))
-        monkeypatch.setenv("SPINE_HOME", str(Path(folder) / "home"))
-        monkeypatch.setenv("SPINE_ENTITIES", str(_without_limit(Path(folder) / "entities")))
-        for number, batch in batches.items():
-            bronze("salesforce", "contacts", batch)
-            normalize(spark, "salesforce", f"run{number}")
-        silver, quarantined = expected(records)
-        found = DeltaTable(table_uri("salesforce_person")).to_pyarrow_table().to_pylist()
-        assert {one["record_id"]: (one["family_name"], one["is_deleted"]) for one in found} == silver
-        assert len(found) == len(silver)
-        uri = table_uri("quarantine_salesforce_person")
-        kept = DeltaTable(uri).to_pyarrow_table().to_pylist() if DeltaTable.is_deltatable(uri) else []
-        assert len(kept) == len(quarantined)
-        assert {(one["record_id"], one["payload"].split('"')[3]) for one in kept} == quarantined
+    for one in shuffled(draw, records):
+        batches[draw.randrange(3)].append(one)
+    for number, batch in batches.items():
+        bronze("salesforce", "contacts", batch)
+        normalize(spark, "salesforce", f"run{number}")
+    found = DeltaTable(table_uri("salesforce_person")).to_pyarrow_table().to_pylist()
+    kept = DeltaTable(table_uri("quarantine_salesforce_person")).to_pyarrow_table().to_pylist()
+    for tenant, mine in records.items():
+        silver, quarantined = expected(mine)
+        rows = [one for one in found if one["tenant_id"] == tenant]
+        assert {one["record_id"]: (one["family_name"], one["is_deleted"]) for one in rows} == silver
+        assert len(rows) == len(silver)
+        held = [one for one in kept if one["tenant_id"] == tenant]
+        assert len(held) == len(quarantined)
+        assert {(one["record_id"], one["payload"].split('"')[3]) for one in held} == quarantined

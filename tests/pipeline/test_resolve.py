@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
-import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -33,13 +31,6 @@ JANE = {"given_name": "Jane", "family_name": "Okonkwo", "email": "jane.okonkwo@a
 JIM = {"given_name": "Jim", "family_name": "Adeyemi", "email": "jim.adeyemi@acme.com", "city": "Leeds", "postcode": "LS1 4AP"}
 TABLES = (gold.LINKS, gold.MATCHES, gold.CHANGES, gold.REDIRECTS, gold.MODELS, "gold_party_person", "gold_party_person_history")
 TIMES = ("linked_at", "matched_at", "changed_at", "created_at", "learned_at", "first_seen_at", "updated_at", "valid_from", "run_id")
-
-
-@pytest.fixture(scope="module")
-def spark() -> Any:
-    from spine.lake.session import spark_session
-
-    return spark_session("test_resolve")
 
 
 def put(source: str, rows: list[dict[str, Any]], tenant: str = "default") -> None:
@@ -205,13 +196,14 @@ def test_an_entity_without_matching_rules_is_refused(spark, lake):
         "resolve.before_applied",
     ],
 )
-def test_a_kill_between_two_tables_does_no_harm(spark, lake, place, tmp_path, monkeypatch):
+def test_a_kill_between_two_tables_does_no_harm(spark, run_program, lake, place, tmp_path, monkeypatch):
     """The killed run is rolled forward by the next one, also when Silver has moved on meanwhile."""
     put("salesforce", [{"id": "1", **JANE}, {"id": "2", **JIM}])
     put("hubspot", [{"id": "9", **JANE}])
     calm = tmp_path / "calm"
     shutil.copytree(lake, calm)
-    killed = _die(place)
+    job = PROJECT / "spark_jobs" / "match_identities.py"
+    killed = run_program(job, "--entity", "person", "--run-id", "r1", env=os.environ | {"SPINE_FAILPOINT": place})
     assert killed.returncode == -9, killed.stderr[-2000:]
     result = resolve(spark, "person", "r1")
     assert (result["no_op"], result["entities"]) == (False, 2)
@@ -220,14 +212,3 @@ def test_a_kill_between_two_tables_does_no_harm(spark, lake, place, tmp_path, mo
     monkeypatch.setenv("SPINE_LAKE", str(calm))
     resolve(spark, "person", "r1")
     assert {table: rows(table) for table in TABLES} == disturbed
-
-
-def _die(place: str) -> subprocess.CompletedProcess[str]:
-    """The run in a process of its own that is killed at `place`.."""
-    program = (
-        "from spine.lake.session import spark_session\n"
-        "from spine.pipeline.resolve import resolve\n"
-        "resolve(spark_session('killed'), 'person', 'r1')\n"
-    )
-    environment = {**os.environ, "SPINE_FAILPOINT": place, "PYTHONPATH": str(PROJECT / "include")}
-    return subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, timeout=300, check=False)

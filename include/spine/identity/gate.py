@@ -1,7 +1,7 @@
 """May this outcome become Gold? Judges sizes, weak links, churn and stewards' labels; says which rule failed, by how much, and the cause.
 
-Labels are the pairs that stewards tied or kept apart, judged by their weights alone, as if nobody had said anything. Stewards speak where the
-engine errs, so no fixed floor would do: precision and recall may be as low as they were when the stewards spoke, and no lower.
+Labels are the pairs that stewards tied or kept apart, judged by their weights alone, as if nobody had said anything. Stewards speak where
+the engine errs, so no fixed floor would do: precision and recall may be as low as they were when the stewards spoke, and no lower.
 """
 
 from __future__ import annotations

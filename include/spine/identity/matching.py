@@ -93,7 +93,7 @@ class PairEvidence:
         return bool(self.records.source[left] == self.records.source[right])
 
     def __call__(self, left: Array, right: Array) -> tuple[Array, Array]:
-        """Weights (log2 odds) and exclusions of the pairs, in either order of their rows."""
+        """Weights (log2 odds; minus infinity where a steward forbids it) and exclusions of the pairs, in either order of their rows."""
         left, right = np.minimum(left, right), np.maximum(left, right)
         code = left * np.int64(self.records.rows) + right
         place = np.minimum(np.searchsorted(self.code, code), max(0, len(self.code) - 1))
@@ -108,7 +108,9 @@ class PairEvidence:
             found = score(self.records.plan, self.model, self.records.features, one, other, patterns)
             weight[new], apart[new] = found.weight, excluded(self.records.plan, self.model, self.records.source, found, one, other)
         if len(self.never):
-            apart |= np.isin(code, self.never)
+            forbidden = np.isin(code, self.never)
+            apart |= forbidden
+            weight[forbidden] = -np.inf
         return weight, apart
 
 
@@ -157,15 +159,35 @@ def find_conflicts(clusters: cluster.Clusters, found: Candidates, strong: Array,
     label = clusters.label
     cut = np.flatnonzero(strong & (label[found.left] != label[found.right]))
     left, right = found.left[cut], found.right[cut]
-    _, apart = evidence(left, right)
+    _, direct = evidence(left, right)
+    entities = _excluding(label, left, right, evidence)
     result = []
-    for one, other, direct in zip(left.tolist(), right.tolist(), apart.tolist(), strict=True):
+    for number, (one, other) in enumerate(zip(left.tolist(), right.tolist(), strict=True)):
         torn = next((row for row in (one, other) if row in clusters.ambiguous), None)
         if torn is not None:
             why = "fits two entities that exclude each other"
-        elif direct:
+        elif direct[number]:
             why = "two records of one source" if across and evidence.same_source(one, other) else "known values that exclude each other"
+        elif entities[number]:
+            why = "belongs to an entity whose other records exclude it"
         else:
             why = "one weak bridge: most other pairs of the two entities speak against it"
         result.append(Conflict(torn if torn is not None else one, (other if torn != other else one,), f"IDENTITY_CONFLICT: {why}"))
     return result
+
+
+def _excluding(label: Array, left: Array, right: Array, evidence: PairEvidence) -> Array:
+    """Of each pair, whether its two entities hold records that exclude each other. Two entities are compared once, some at a time."""
+    order: Array = np.argsort(label, kind="stable")
+    ranked = label[order]
+    entities, back = np.unique(np.stack([label[left], label[right]], axis=1), axis=0, return_inverse=True)
+    first: Array = np.searchsorted(ranked, entities)
+    size: Array = np.searchsorted(ranked, entities, side="right") - first
+    pairs = size[:, 0] * size[:, 1]
+    found: Array = np.zeros(len(entities), dtype=bool)
+    for some in np.split(np.arange(len(entities)), np.flatnonzero(np.diff(np.cumsum(pairs) // cluster.BATCH)) + 1):
+        which: Array = np.repeat(some, pairs[some])
+        within = np.arange(len(which)) - np.repeat(np.cumsum(pairs[some]) - pairs[some], pairs[some])
+        one, other = order[first[which, 0] + within // size[which, 1]], order[first[which, 1] + within % size[which, 1]]
+        found[which[evidence(one, other)[1]]] = True
+    return found[back.reshape(-1)]

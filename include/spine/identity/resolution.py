@@ -47,16 +47,6 @@ def resolve_tenant(
     return made.outcome(changed, relearn, wish)
 
 
-class _Evidence(PairEvidence):
-    """Says of which pairs a steward's word forbids them."""
-
-    def __call__(self, left: Array, right: Array) -> tuple[Array, Array]:
-        weight, apart = super().__call__(left, right)
-        code = np.minimum(left, right) * np.int64(self.records.rows) + np.maximum(left, right)
-        weight[np.isin(code, self.never)] = -np.inf
-        return weight, apart
-
-
 class _Resolution:
     """The steps of one tenant's resolution, in order; each leaves its result in a field of its own."""
 
@@ -151,7 +141,7 @@ class _Resolution:
         must = (self.constraints.must[:, 0], self.constraints.must[:, 1])
         self.touched = self._touched(cluster.components(len(self.refs), np.r_[left, must[0]], np.r_[right, must[1]]))
         inside, tied = self.touched[left], self.touched[must[0]]
-        evidence = _Evidence(self.records, self.model, self.found, self.scored, self.constraints.never)
+        evidence = PairEvidence(self.records, self.model, self.found, self.scored, self.constraints.never)
         self.clusters = cluster.cluster(
             len(self.refs), left[inside], right[inside], weight[inside], evidence, self.threshold, (must[0][tied], must[1][tied])
         )
