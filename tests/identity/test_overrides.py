@@ -216,7 +216,7 @@ _STEPS = st.lists(
 def test_whatever_happens_must_links_are_kept_and_never_links_not_violated_and_ids_never_reused(resolver, steps):
     gold = resolver(load_entity("person"))
     gold.run([{"ref": ref, **_someone(ref, 0)} for ref in _REFS])
-    owners: dict[str, set[str]] = {}
+    owners: dict[str, set[str]] = {entity_id: {ref} for ref, entity_id in gold.ids.items()}
     for number, (step, one, other) in enumerate(steps, 1):
         alive = set(gold.ids.values())
         outcome = _take(gold, step, one, other, number)
