@@ -11,7 +11,7 @@ import orjson
 
 from spine.identity.keys import Heavy
 
-ENGINE = 1
+ENGINE = 2
 Array: TypeAlias = Any  # numpy arrays of many element types
 
 

@@ -39,6 +39,7 @@ _SQL = {
     "json": "jsonb",
     "bytes": "bytea",
 }
+CHANGE_KINDS = "created, joined, left, merged, split, retired, conflict, restored; linked, unlinked, undone and the like by a steward"
 DECISIONS = "accepted (joined), review (a person should look), conflict (excludes another), rejected"
 
 
@@ -160,6 +161,7 @@ MATCHES = Table(
         Column("probability", "double", "Probability that both records are one, 0 to 1"),
         Column("weight", "double", "The same as evidence: log2 of the odds, prior included"),
         Column("decision", "string", DECISIONS),
+        Column("reason", "string", "Why a strong pair was left apart, or what a steward said"),
         Column("waterfall", "json", "The evidence attribute by attribute: level, weight in bits, both values"),
         Column("blocking_rule", "string", "Rule that brought the two records together"),
         Column("model_version", "integer", "Version of the learned weights"),
@@ -175,7 +177,7 @@ CHANGES = Table(
         TENANT,
         _ENTITY,
         Column("change_id", "string", "Id of the change"),
-        Column("kind", "string", "created, joined, left, merged, split, retired or conflict"),
+        Column("kind", "string", CHANGE_KINDS),
         Column("entity_id", "string", "Golden record that changed"),
         Column("other_entity_id", "string", "The other golden record of a merge or split"),
         _REF,
