@@ -147,7 +147,7 @@ def run_program(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., subpr
         context.set_forkserver_preload(_PRELOADED)
         multiprocessing.forkserver.ensure_running()
 
-    def run(program: Path, *arguments: str, env: Mapping[str, str], timeout: float = 180) -> subprocess.CompletedProcess[str]:
+    def run(program: Path, *arguments: str, env: Mapping[str, str], timeout: float = 500) -> subprocess.CompletedProcess[str]:
         folder = tmp_path_factory.mktemp("process")
         order = {"program": str(program), "arguments": arguments, "environment": dict(env), "folder": str(folder)}
         process = context.Process(target=runpy.run_path, args=(_FORKED, {"ORDER": order}))
