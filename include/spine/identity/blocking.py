@@ -6,12 +6,13 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from itertools import combinations
+from typing import Any
 
 import jellyfish
 
 from spine.core.choices import BlockingRule, Key, parse_key
 from spine.core.errors import ConfigError
-from spine.identity import standardize, stated, vocabulary
+from spine.identity import hashing, standardize, stated, vocabulary
 from spine.identity.comparisons import Plan
 from spine.identity.standardize import SEP
 
@@ -54,11 +55,17 @@ def _metaphone(word: str) -> str:
     return jellyfish.metaphone(word)
 
 
+def _longest_words(text: str) -> list[str]:
+    return sorted((word for word in set(text.split(" ")) if len(word) > 1), key=lambda word: (-len(word), word))[:2]
+
+
+def _nicknames(forename: str) -> list[str]:
+    return [f"#{group}" for group in sorted(vocabulary.NICKNAMES.get(forename, ()))[:2]]
+
+
 def _name_words(value: str) -> list[str]:
     forename, surname = value.split(SEP)
-    found = [word for word in f"{surname} {forename}".split() if len(word) > 1]
-    groups = vocabulary.NICKNAMES.get(forename.split(" ")[0], frozenset())
-    return list(dict.fromkeys([*found[:4], *(f"#{group}" for group in sorted(groups)[:2])]))
+    return list(dict.fromkeys([*_longest_words(surname), *_longest_words(forename), *_nicknames(forename.split(" ")[0])]))
 
 
 def _all_words(value: str) -> list[str]:
@@ -66,8 +73,12 @@ def _all_words(value: str) -> list[str]:
     return [" ".join(found)] if len(found) > 1 and any(len(word) > 1 for word in found) else []
 
 
+def _sounds_of(text: str) -> list[str]:
+    return sorted({_metaphone(word) for word in text.split(" ") if len(word) > 1} - {""})
+
+
 def _sounds(value: str) -> list[str]:
-    found = sorted({_metaphone(word) for word in value.replace(SEP, " ").split(" ") if len(word) > 1} - {""})
+    found = _sounds_of(value.replace(SEP, " "))
     return [" ".join(found)] if len(found) > 1 else []
 
 
@@ -87,6 +98,9 @@ def _initials(value: str) -> list[str]:
 
 def _field(place: int) -> Callable[[str], list[str]]:
     return lambda value: [found] if (found := value.split(SEP)[place]) else []
+
+
+_house_number, _road, _postcode, _town = (_field(place) for place in range(4))
 
 
 def _district(value: str) -> list[str]:
@@ -217,9 +231,9 @@ def _address_parts(plan: Plan) -> dict[str, Part]:
         return {}
     kinds = _kinds(plan, "postal address")
     cuts: dict[str, tuple[Callable[[str], Sequence[str]], set[str]]] = {
-        "house": (_house, {"street"}), "postcode": (_field(2), {"postcode", "street"}),
-        "house number": (_field(0), {"house_number", "street"}),
-        "district": (_district, {"postcode", "street"}), "town": (_field(3), {"city", "region"}),
+        "house": (_house, {"street"}), "postcode": (_postcode, {"postcode", "street"}),
+        "house number": (_house_number, {"house_number", "street"}),
+        "district": (_district, {"postcode", "street"}), "town": (_town, {"city", "region"}),
     }  # fmt: skip
     return {name: Part(name, "postal address", cut) for name, (cut, sources) in cuts.items() if kinds & sources}
 
@@ -279,12 +293,20 @@ def _sorted_words(value: str) -> list[str]:
     return [" ".join(sorted(set(value.split())))]
 
 
+# The cuts that are made for all values of a feature at once.
+NUMBERS: dict[Callable[[str], Sequence[str]], Callable[[Sequence[str]], Any]] = {
+    _name_words: hashing.of_words(_longest_words, _nicknames), _all_words: hashing.of_all(str.split), _sounds: hashing.of_all(_sounds_of),
+    _initial: hashing.of_initial, _initials: hashing.of_initials, _initial_and_sound: hashing.of_initial_and(_metaphone),
+    _house: hashing.of_house, _house_number: hashing.of_address("number"), _road: hashing.of_address("road"),
+    _postcode: hashing.of_address("code"), _district: hashing.of_address("district"), _town: hashing.of_address("town"),
+    _one: hashing.of_value, _personal_mail: hashing.of_personal_mail, _tail: hashing.of_tail,
+}  # fmt: skip
 Cutting = tuple[str, Callable[[str], Sequence[str]], int]
 _WHOLE_NAME: tuple[Cutting, ...] = (("all words", _all_words, 1), ("words", _name_words, 6), ("sound", _sounds, 1))
 _WORDS: tuple[Cutting, ...] = (("all words", _sorted_words, 1), ("words", _organization_words, 6))
 _ADDRESS: tuple[Cutting, ...] = (
-    ("house", _house, 1), ("postcode", _field(2), 1), ("road", _field(1), 1), ("town", _field(3), 1),
-    ("house number", _field(0), 1),
+    ("house", _house, 1), ("postcode", _postcode, 1), ("road", _road, 1), ("town", _town, 1),
+    ("house number", _house_number, 1),
 )  # fmt: skip
 _SAME: tuple[Cutting, ...] = (("value", _one, 1),)
 # Kinds that tell little even with a rare value, so that a name must agree besides.

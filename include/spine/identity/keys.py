@@ -13,7 +13,8 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from spine.identity.blocking import Part, Rule
+from spine.identity.blocking import NUMBERS, Part, Rule
+from spine.identity.hashing import hash_table
 from spine.identity.standardize import SEP
 
 Array: TypeAlias = Any  # numpy arrays of many element types
@@ -43,14 +44,6 @@ def log_heavy(heavy: Sequence[Heavy]) -> None:
         log.warning("blocking key split or dropped, too many records: %s", name)
 
 
-def hashes(texts: Sequence[str]) -> Array:
-    """A number per text, never 0, the same on every machine."""
-    import pandas as pd
-
-    hashed = pd.util.hash_array(np.asarray(texts, dtype=object), categorize=False).astype(np.int64)
-    return np.where(hashed == 0, 1, hashed)
-
-
 class Keys:
     """Keys of the same records under many rules; what one value contributes to a key is made once."""
 
@@ -64,16 +57,12 @@ class Keys:
             codes, values = self.coded[part.feature]
             if part.rank:
                 weights = self.rarity.get(part.feature, {})
-                cuts: list[Sequence[str]] = [_rarest(part.function(value), weights, part.most) for value in values]
+                made = hash_table([_rarest(part.function(value), weights, part.most) for value in values], part.most)
+            elif part.function in NUMBERS:
+                made = NUMBERS[part.function](values)
             else:
-                cuts = [part.function(value)[: part.most] for value in values]
-            table: Array = np.zeros((len(values) + 1, part.most), dtype=np.int64)
-            counts = [len(cut) for cut in cuts]
-            rows: Array = np.repeat(np.arange(len(values)), counts)
-            columns = np.arange(len(rows)) - np.repeat(np.cumsum(counts, dtype=np.int64) - counts, counts)
-            flat = [text for cut in cuts for text in cut]
-            if flat:
-                table[rows, columns] = hashes(flat)
+                made = hash_table([part.function(value) for value in values], part.most)
+            table = np.concatenate([made, np.zeros((1, part.most), dtype=np.int64)])
             self._parts[part] = table[codes]  # code -1 takes the last row, which holds no key
         return self._parts[part]
 
