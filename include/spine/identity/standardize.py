@@ -36,6 +36,9 @@ _THOUSANDS = re.compile(r"(?<=\d),(?=\d{3}\b)")
 _UNSPACED = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]{3,}")
 _DURATION = re.compile(r"^(\d{1,3})\s*(?:m|min|:)\s*([0-5]?\d)\s*(?:s|sec)?\.?$")
 _AMOUNT = re.compile(r"-?\d{1,3}(?:[ ']\d{3})+(?:[.,]\d+)?|-?\d[\d.,]*\d|-?\.?\d")
+_NO_DIGITS = re.compile(r"\D+")
+_EXTENSION_MARK = re.compile("[xX#]")
+_EXTENSION = re.compile(r"(?i)\s*(?:ext|x|#)\.?\s*\d+\s*$")
 _NUMBER = re.compile(r"^\d+[a-z]?$")
 
 
@@ -148,7 +151,7 @@ def is_role_mail(address: str) -> bool:
 
 def phone(text: str | None) -> str | None:
     """The last ten digits at most, so that international and national spellings agree; fewer than six, or one digit repeated, is none."""
-    digits = re.sub(r"\D", "", re.split(r"(?i)\s*(?:ext|x|#)\.?\s*\d+\s*$", text)[0]) if text else ""
+    digits = _NO_DIGITS.sub("", text if text.isascii() and not _EXTENSION_MARK.search(text) else _EXTENSION.split(text)[0]) if text else ""
     digits = digits.removeprefix("00")
     if len(digits) < 6 or len(set(digits[-7:])) <= 2 or digits.endswith(("1234567", "12345678", "123456789", "0000000")):
         return None
@@ -267,16 +270,15 @@ def identifier(text: str | None) -> str | None:
 
 def column(inputs: Sequence[pa.ChunkedArray | pa.Array], function: Callable[..., str | None]) -> pa.DictionaryArray:
     """`function` over aligned columns, called once per distinct combination of values; the result is dictionary-encoded."""
-    length = len(inputs[0])
-    codes: Any = np.zeros(length, dtype=np.int64)
+    codes: Any = np.zeros(len(inputs[0]), dtype=np.int64)
     for values in inputs:
         own, _ = encode(values)
-        _, codes = np.unique(codes * (own.max(initial=-1) + 2) + own + 1, return_inverse=True)
-    _, first, inverse = np.unique(codes, return_index=True, return_inverse=True)
+        codes = np.asarray(pa.array(codes * (own.max(initial=-1) + 2) + own + 1).dictionary_encode().indices, dtype=np.int64)
+    first = np.flatnonzero(np.diff(np.maximum.accumulate(codes), prepend=-1))  # codes are numbered as they appear
     picked = [pc.take(_text(values), pa.array(first)).to_pylist() for values in inputs]
     results = [function(*values) for values in zip(*picked, strict=True)]
     encoded = pa.array(results, pa.string()).dictionary_encode()
-    return pa.DictionaryArray.from_arrays(pc.take(encoded.indices, pa.array(inverse)), encoded.dictionary)
+    return pa.DictionaryArray.from_arrays(pc.take(encoded.indices, pa.array(codes)), encoded.dictionary)
 
 
 def _text(values: pa.ChunkedArray | pa.Array) -> pa.Array:
