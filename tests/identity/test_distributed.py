@@ -194,7 +194,8 @@ def test_records_need_an_id_of_their_own(spark: Any, ids: list[str | None]) -> N
 @pytest.mark.parametrize("count", [pytest.param(0, id="none"), pytest.param(1, id="one"), pytest.param(2, id="two-strangers")])
 def test_hardly_any_records(spark: Any, count: int) -> None:
     table = people(6).slice(0, count) if count < 2 else people(6).take(pa.array([0, 400]))
-    found = match_on_spark(spark.createDataFrame(table), engine.make_plan(PEOPLE), 0.85, record_id="record_id", source="source")
+    raw = spark.createDataFrame(table, ", ".join(f"{name} string" for name in table.column_names))
+    found = match_on_spark(raw, engine.make_plan(PEOPLE), 0.85, record_id="record_id", source="source")
     clusters = found.clusters.toArrow()
     assert sorted(clusters.column("cluster_id").to_pylist()) == sorted(table.column("record_id").to_pylist())
     assert found.matches.count() == 0

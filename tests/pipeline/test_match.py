@@ -21,7 +21,6 @@ import pytest
 from deltalake import write_deltalake
 
 from spine.core.errors import ConfigError
-from spine.pipeline import match as module
 from spine.pipeline.match import Request, explain_plan, match_records
 from spine.pipeline.match_files import read_columns
 
@@ -407,12 +406,3 @@ def test_the_state_of_a_run_is_readable(match: Match, tmp_path: Path) -> None:
     match()
     note = orjson.loads((tmp_path / "clusters.csv.run.json").read_bytes())
     assert (note["run"], note["inputs"]["threshold"]) == (1, 0.85)
-
-
-@pytest.mark.spark
-def test_spark_gives_the_same_clusters(match: Match, spark: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    match(engine="local")
-    monkeypatch.setattr(module, "LOCAL_RECORDS", 100)
-    monkeypatch.setattr("spine.lake.session.spark_session", lambda name: spark)
-    match(output="spark.csv")
-    assert (tmp_path / "spark.csv").read_bytes() == (tmp_path / "clusters.csv").read_bytes()

@@ -61,7 +61,8 @@ class SparkMatched:
 
     `clusters`: `record_id`, `cluster_id` (the smallest record id of the entity), `confidence`, `weakest` (on the record that names a
     cluster), `conflicts` (rival record ids and reasons). `matches`: `left_id, right_id, rule, mask, weight, probability` of the pairs worth
-    keeping. `compared` is the number of pairs compared.
+    keeping, whether they are `together` in a cluster, and what each comparison adds to the weight (`said0, said1, …`). `compared` is the
+    number of pairs compared.
     """
 
     plan: Plan
@@ -100,7 +101,7 @@ def match_on_spark(
     clusters = divided(records, model, worth, threshold).persist()
     kept = (*records.kept, pairs, worth, clusters)
     return SparkMatched(
-        plan, model, records.rows, int(count[~drawn].sum()), _named(records, clusters), _pairs_named(records, worth), kept
+        plan, model, records.rows, int(count[~drawn].sum()), _named(records, clusters), _pairs_named(records, clusters, worth), kept
     )  # fmt: skip
 
 
@@ -118,7 +119,8 @@ def _drawn(records: Spread) -> DataFrame:
     """The random pairs from which chance agreement is learned, as pairs of no rule."""
     left, right = learn.random_pairs(records.rows)
     ends = {"l": np.minimum(left, right), "r": np.maximum(left, right), "mask": np.zeros(len(left), dtype=np.int64)}
-    return records.frame.sparkSession.createDataFrame(pa.table({name: pa.array(values, pa.int64()) for name, values in ends.items()}))
+    table = pa.table({name: pa.array(values, pa.int64()) for name, values in ends.items()})
+    return records.frame.sparkSession.createDataFrame(table, "l long, r long, mask long")  # there may be no pair to infer that from
 
 
 def _counts(pairs: DataFrame) -> learn.Counts:
@@ -154,10 +156,18 @@ def _named(records: Spread, clusters: DataFrame) -> DataFrame:
     )  # fmt: skip
 
 
-def _pairs_named(records: Spread, pairs: DataFrame) -> DataFrame:
+def _pairs_named(records: Spread, clusters: DataFrame, pairs: DataFrame) -> DataFrame:
     from pyspark.sql import functions as F
 
-    ids = records.frame.select("row", "id")
-    left, right = (ids.select(F.col("row").alias(end), F.col("id").alias(name)) for end, name in (("l", "left_id"), ("r", "right_id")))
+    ids = (
+        records.frame.select("row", "id")
+        .join(clusters.select("row", "label"), "row", "left")
+        .withColumn("label", F.coalesce("label", "row"))
+    )
+    left = ids.select(F.col("row").alias("l"), F.col("id").alias("left_id"), F.col("label").alias("left_label"))
+    right = ids.select(F.col("row").alias("r"), F.col("id").alias("right_id"), F.col("label").alias("right_label"))
     rule = F.expr("CAST(log2(mask & -mask) AS INT)").alias("rule")
-    return pairs.join(left, "l").join(right, "r").select("left_id", "right_id", rule, "mask", "pattern", "weight", "probability")
+    said = [f"said{place}" for place in range(len(records.plan.comparisons))]
+    return pairs.join(left, "l").join(right, "r").select(
+        "left_id", "right_id", rule, "mask", "pattern", "weight", "probability", F.expr("left_label = right_label").alias("together"), *said
+    )  # fmt: skip

@@ -80,17 +80,24 @@ def compared(records: Spread, model: Model, pairs: DataFrame) -> DataFrame:
 
 
 def scored(records: Spread, model: Model, pairs: DataFrame, likely: float) -> DataFrame:
-    """Compared pairs with `weight` and `probability`, as far as that is at least `likely`."""
+    """Compared pairs with `weight` and `probability`, as far as that is at least `likely`.
+
+    `said0, said1, …` is what each comparison adds to the weight: by its level and by the rarity of the shared value.
+    """
     plan = records.plan
+    said = [f"said{place}" for place in range(len(plan.comparisons))]
 
     def work(asked: pa.Table, table: pa.Table) -> pa.Table:
         held, left, right, _ = _met(plan, asked, table)
         found = score(plan, model, held.features, left, right, np.asarray(asked.column("pattern")))
         full = asked.append_column("weight", pa.array(found.weight)).append_column("probability", pa.array(found.probability))
+        for name, column in zip(said, (found.parts + found.rarity).T, strict=True):
+            full = full.append_column(name, pa.array(column))
         return full.filter(pa.array(found.probability >= likely))
 
     names = ("l", "r", "mask", "pattern")
-    return _in_cells(records, pairs, work, names, "l long, r long, mask long, pattern long, weight double, probability double")
+    kinds = [*(f"{name} long" for name in names), *(f"{name} double" for name in ("weight", "probability", *said))]
+    return _in_cells(records, pairs, work, names, ", ".join(kinds))
 
 
 def _met(plan: Plan, asked: pa.Table, table: pa.Table) -> tuple[engine.Records, Array, Array, Array]:

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from spine.core.errors import ConfigError
-from spine.identity import blocking, keys, learn
+from spine.identity import blocking, hashing, keys, learn
 from spine.identity.comparisons import Plan, coded, standardized
 from spine.identity.engine import Records
 from spine.identity.keys import Heavy
@@ -71,9 +71,9 @@ def standardise(raw: DataFrame, plan: Plan, record_id: str, source: str | None) 
     from pyspark.sql import functions as F
 
     attributes = sorted({attribute for feature in plan.features for attribute in feature.attributes})
-    named = [F.nullif(F.col(f"`{name}`").cast("string"), F.lit("")).alias(f"a{place}") for place, name in enumerate(attributes)]
-    origin = F.lit("") if source is None else F.coalesce(F.col(f"`{source}`").cast("string"), F.lit(""))
-    narrow = raw.select(F.col(f"`{record_id}`").cast("string").alias("id"), origin.alias("source"), *named)
+    named = [F.nullif(F.col(quoted(name)).cast("string"), F.lit("")).alias(f"a{place}") for place, name in enumerate(attributes)]
+    origin = F.lit("") if source is None else F.coalesce(F.col(quoted(source)).cast("string"), F.lit(""))
+    narrow = raw.select(F.col(quoted(record_id)).cast("string").alias("id"), origin.alias("source"), *named)
     ordered = narrow.orderBy("id").withColumn("at", F.monotonically_increasing_id())
     features = "".join(f", f{number} string" for number in range(len(plan.features)))
     frame = ordered.mapInArrow(_standardiser(plan, attributes), f"at long, id string, twice boolean, source long{features}").persist()
@@ -91,6 +91,11 @@ def standardise(raw: DataFrame, plan: Plan, record_id: str, source: str | None) 
     shifts = " ".join(f"WHEN {place} THEN {start - (place << 33)}L" for place, start in ahead.items()) or "WHEN 0 THEN 0L"
     shift = F.expr(f"CASE at >> 33 {shifts} END")
     return Spread(plan, frame.withColumn("row", F.col("at") + shift), rows, pieces_for(frame, rows), (frame,))
+
+
+def quoted(name: str) -> str:
+    """A column name as Spark wants to read it: dots and the like mean nothing in it."""
+    return "`" + name.replace("`", "``") + "`"
 
 
 def gathered(batches: Batches, most: int = CHUNK) -> Iterator[pa.Table]:
@@ -120,7 +125,7 @@ def _standardiser(plan: Plan, attributes: Sequence[str]) -> Worker:
             ids = table.column("id").combine_chunks()
             twice = pc.fill_null(pc.equal(ids, pa.concat_arrays([pa.array([last], ids.type), ids[:-1]])), False)
             last = ids[-1].as_py() if len(ids) else last
-            columns = {"at": table.column("at"), "id": ids, "twice": twice, "source": keys.hashes(table.column("source").to_pylist())}
+            columns = {"at": table.column("at"), "id": ids, "twice": twice, "source": hashing.hashes(table.column("source").to_pylist())}
             columns |= {f"f{number}": found.column(feature.name).cast(pa.string()) for number, feature in enumerate(plan.features)}
             yield from pa.table(columns).to_batches(max_chunksize=10_000)
 

@@ -27,16 +27,16 @@ from spine.identity import engine
 from spine.identity.blocking import Part
 from spine.identity.incremental import blocking_parts, rematch
 from spine.identity.matching import Matched, match
-from spine.pipeline import match_files, match_ids, match_note, match_state
-from spine.pipeline.match_pairs import Decisions, pair_table
+from spine.pipeline import match_checks, match_files, match_ids, match_note, match_state
+from spine.pipeline.match_pairs import Found
 
 if TYPE_CHECKING:
-    from spine.identity.engine import Pairing, Records
+    from spine.identity.engine import Records
 
 Array: TypeAlias = Any  # numpy arrays of many element types
 Engine = Literal["auto", "local", "spark"]
 Listener = Callable[[str, str, "float | None"], None]
-# Up to this many records one process makes and compares the pairs, above it Spark does; the clusters are the same either way.
+# Up to this many records one process does it all, above it Spark does; the clusters are the same either way.
 LOCAL_RECORDS = 2_000_000
 _SHOWN_CHANGES = 10
 _CLUSTERS = ("record_id", "cluster_id", "confidence")
@@ -46,7 +46,8 @@ _CLUSTERS = ("record_id", "cluster_id", "confidence")
 class Request:
     """What to match, by which rules, and where the results go. `threshold` (a probability, inclusive) stands above that of the rules.
 
-    With `previous`, only what changed is matched, by the weights of then, unless `relearn` asks for new ones. `keep_state` leaves beside
+    With `previous`, only what changed is matched, by the weights of then, unless `relearn` asks for new ones; Spark always matches and
+    learns anew, and the ids live on. `keep_state` leaves beside
     the clusters what the next such run needs (about half a gigabyte for a million records).
     """
 
@@ -114,25 +115,22 @@ def match_records(request: Request, listen: Listener = quiet) -> dict[str, Any]:
     before, note = _previous(request, rules, stages)
     if before is not None and not request.relearn and note.unchanged(request):
         return _nothing_to_do(request, before, note)
-    ids, table = _read(request.records, rules, stages)
-    warnings = _doubts(table, rules)
-    step = _matched(request, rules, ids, table, note, stages)
-    records, matched = step.records, step.matched
-    warnings += _too_common(matched)
+    by_spark = _wants_spark(request)
+    found, step, warnings = _matched_on_spark(request, rules, stages) if by_spark else _matched_here(request, rules, note, stages)
+    warnings += _too_common(found)
     with stages("Name clusters") as say:
-        named = _named(rules, ids, step, before, note)
-        decisions = Decisions.of(matched, request.limit(rules))
-        summary = _summary(rules, matched, named, decisions, before is not None)
+        named = _named(rules, found, step, before, note)
+        summary = _summary(rules, found, named, before is not None)
         say(f"{summary['clusters']:,} clusters")
     with stages("Write") as say:
-        _write(request, ids, matched, named, decisions, note)
+        _write(request, found, named)
         say(request.output.name)
     if request.keep_state:
         with stages("Keep state"):
-            _keep_state(request, ids, table, step, note)
-    if request.report:
+            _keep_state(request, step, note)
+    if request.report and step is not None:
         with stages("Write report") as say:
-            _report(request, rules, records, ids, matched, named, time.perf_counter() - started)
+            _report(request, rules, step, named, time.perf_counter() - started)
             say(request.report.name)
     note.write(request)
     return summary | {
@@ -158,8 +156,9 @@ def _previous(request: Request, rules: MatchRules, stages: _Stages) -> tuple[pa.
     with stages("Read previous clusters") as say:
         before = match_files.read_columns(request.previous, _CLUSTERS)
         for name in _CLUSTERS[:2]:
-            _require_filled(before.column(name), name, request.previous)
-        _require_distinct(before.column("record_id").take(pc.sort_indices(before.column("record_id"))), "record_id", request.previous)
+            match_checks.require_filled(before.column(name).null_count, before.num_rows, name, request.previous)
+        sorted_ids = before.column("record_id").take(pc.sort_indices(before.column("record_id")))
+        match_checks.require_distinct(match_files.duplicates(sorted_ids), "record_id", request.previous)
         say(f"{before.num_rows:,} records")
     return before, match_note.Note.after(request.previous, inputs)
 
@@ -176,15 +175,15 @@ def _nothing_to_do(request: Request, before: pa.Table, note: match_note.Note) ->
 
 def _read(path: Path, rules: MatchRules, stages: _Stages) -> tuple[pa.Array, pa.Table]:
     """Record ids and the columns of the attributes and the source, sorted by id so that nothing depends on the order of arrival."""
-    needed = [rules.record_id, *_used(rules)]
+    used = match_checks.used(rules)
     with stages("Read records") as say:
-        table = match_files.read_columns(path, needed)
+        table = match_files.read_columns(path, [rules.record_id, *used])
         ids = match_files.flat(table.column(rules.record_id))
-        _require_filled(ids, rules.record_id, path)
+        match_checks.require_filled(ids.null_count, len(ids), rules.record_id, path)
         order = pc.sort_indices(ids)
         if not pc.all(pc.equal(order, pa.array(np.arange(len(order), dtype=np.uint64)))).as_py():
-            ids, table = ids.take(order), table.select(_used(rules)).take(order)
-        _require_distinct(ids, rules.record_id, path)
+            ids, table = ids.take(order), table.select(used).take(order)
+        match_checks.require_distinct(match_files.duplicates(ids), rules.record_id, path)
         say(f"{len(ids):,} records")
     if rules.source:  # a record of no known source is of one source with the other such records
         place = table.schema.get_field_index(rules.source)
@@ -192,48 +191,20 @@ def _read(path: Path, rules: MatchRules, stages: _Stages) -> tuple[pa.Array, pa.
     return ids, table
 
 
-def _attributes(rules: MatchRules) -> list[str]:
-    return [name for name, kind in rules.attributes.items() if kind != "ignore"]
-
-
-def _used(rules: MatchRules) -> list[str]:
-    return list(dict.fromkeys([*_attributes(rules), *([rules.source] if rules.source else [])]))
-
-
-def _require_filled(ids: Any, name: str, path: Path) -> None:
-    if ids.null_count:
-        raise ConfigError(
-            f"{ids.null_count:,} of {len(ids):,} records of {path.name} have no {name}", hint="Every record needs an id of its own"
-        )
-
-
-def _require_distinct(ids: Any, name: str, path: Path) -> None:
-    found = match_files.duplicates(ids)
-    if found:
-        raise ConfigError(
-            f"{name} of {path.name} is not unique: {found}", hint="Every record needs an id of its own; put its source before it, perhaps"
-        )
-
-
 def _doubts(table: pa.Table, rules: MatchRules) -> list[str]:
     """What a person should know about the records before trusting the result."""
-    if table.num_rows == 0:
-        return ["there are no records: the clusters are empty"]
-    found = []
-    for name in _attributes(rules):
-        column = table.column(name)
-        if column.null_count == len(column):
-            found.append(f"column {name} is empty: it tells nothing")
-        elif len(column) > 1 and not column.null_count and pc.all(pc.equal(column, column[0])).as_py():
-            found.append(f"column {name} has the same value everywhere: it tells nothing")
-    return found
+    names = match_checks.attributes(rules)
+    filled = {name: table.num_rows - table.column(name).null_count for name in names}
+    full = [name for name in names if table.num_rows and filled[name] == table.num_rows]
+    constant = {name for name in full if pc.all(pc.equal(table.column(name), table.column(name)[0])).as_py()}
+    return match_checks.doubts(table.num_rows, filled, constant)
 
 
-def _too_common(matched: Matched) -> list[str]:
-    names = [name for heavy in matched.model.heavy for name in heavy.names]
+def _too_common(found: Found) -> list[str]:
+    names = [name for heavy in found.model.heavy for name in heavy.names]
     if not names:
         return []
-    count = sum(len(heavy.dropped) or len(heavy.split) for heavy in matched.model.heavy)
+    count = sum(len(heavy.dropped) or len(heavy.split) for heavy in found.model.heavy)
     return [f"{count:,} values are too common to find pairs by ({names[0]}); --explain-plan names the worst"]
 
 
@@ -246,13 +217,38 @@ def _prepared(rules: MatchRules, table: pa.Table, stages: _Stages) -> Records:
 
 @dataclass(frozen=True)
 class _Step:
-    """What matching gave: the entities, the rows that it looked at (None: all), and what the next run can go on from."""
+    """What matching in this process gave: the entities, the rows that it looked at (None: all), and what the next run can go on from."""
 
-    records: Records
+    ids: pa.Array
+    table: pa.Table
     matched: Matched
     touched: Array | None
     features: Callable[[], pa.Table]
-    parts: Mapping[Part, Array] | None
+    parts: Mapping[Part, Array]
+
+
+def _wants_spark(request: Request) -> bool:
+    """Whether Spark is asked for, or there are too many records. Raises ConfigError if it shall do what it cannot."""
+    wanted = request.engine == "spark" or (request.engine == "auto" and match_files.has_more_rows(request.records, LOCAL_RECORDS))
+    if wanted and request.report:
+        raise ConfigError(
+            "a report needs all pairs in one process, but Spark is to match these records",
+            hint="Leave out --report (--matches tells the weights of every pair), or choose --engine local if the memory suffices",
+        )
+    return wanted
+
+
+def _matched_on_spark(request: Request, rules: MatchRules, stages: _Stages) -> tuple[Found, None, list[str]]:
+    from spine.pipeline import match_spark
+
+    found, warnings = match_spark.matched(request.records, rules, request.limit(rules), stages, pairs=request.matches is not None)
+    return found, None, warnings
+
+
+def _matched_here(request: Request, rules: MatchRules, note: match_note.Note, stages: _Stages) -> tuple[Found, _Step, list[str]]:
+    ids, table = _read(request.records, rules, stages)
+    step = _matched(request, rules, ids, table, note, stages)
+    return Found.of(step.matched, ids, request.limit(rules)), step, _doubts(table, rules)
 
 
 def _matched(request: Request, rules: MatchRules, ids: pa.Array, table: pa.Table, note: match_note.Note, stages: _Stages) -> _Step:
@@ -265,82 +261,72 @@ def _matched(request: Request, rules: MatchRules, ids: pa.Array, table: pa.Table
     if state is None:
         records = _prepared(rules, table, stages)
         with stages("Learn, compare and cluster") as say:
-            pairing = _pairing(request.engine, records.rows)
+            pairing = engine.LocalPairing()
             matched = match(records, limit, pairing=pairing)
             say(f"{matched.compared:,} pairs compared")
-        keys = pairing.keys if isinstance(pairing, engine.LocalPairing) else None
-        parts = None if keys is None else {part: keys.part(part) for part in blocking_parts(plan)}
-        return _Step(records, matched, None, lambda: match_state.features_of(records), parts)
+        assert pairing.keys is not None  # it has learned
+        parts = {part: pairing.keys.part(part) for part in blocking_parts(plan)}
+        return _Step(ids, table, matched, None, lambda: match_state.features_of(records), parts)
     with stages("Compare what changed") as say:
         matched, touched, parts = rematch(plan, state.changed, state.former(), state.records_of, limit)
         if request.report:
             matched = replace(matched, records=state.records_of(np.arange(len(ids))))
         say(f"{int(state.changed.sum()) + len(state.gone):,} records, {matched.compared:,} pairs compared")
-    return _Step(matched.records, matched, touched, state.features, parts)
+    return _Step(ids, table, matched, touched, state.features, parts)
 
 
 def _state_key(inputs: Mapping[str, Any], clusters: str) -> dict[str, Any]:
     return {"rules": inputs["rules"], "threshold": inputs["threshold"], "engine": inputs["engine"], "clusters": clusters}
 
 
-def _keep_state(request: Request, ids: pa.Array, table: pa.Table, step: _Step, note: match_note.Note) -> None:
-    if step.parts is None:
+def _keep_state(request: Request, step: _Step | None, note: match_note.Note) -> None:
+    if step is None:  # Spark keeps nothing to go on from
         match_state.forget(request.output)
         return
     key = _state_key(note.inputs, match_note.content(request.output))
-    match_state.save(request.output, key, ids, table, step.features(), step.matched, step.parts)
+    match_state.save(request.output, key, step.ids, step.table, step.features(), step.matched, step.parts)
 
 
-def _pairing(wanted: Engine, rows: int) -> Pairing:
-    if wanted == "local" or (wanted == "auto" and rows <= LOCAL_RECORDS):
-        return engine.LocalPairing()
-    from spine.identity.distributed import SparkPairing
-    from spine.lake.session import spark_session
-
-    return SparkPairing(spark_session("match"))
-
-
-def _named(rules: MatchRules, ids: pa.Array, step: _Step, before: pa.Table | None, note: match_note.Note) -> match_ids.Named:
-    label = step.matched.label
+def _named(rules: MatchRules, found: Found, step: _Step | None, before: pa.Table | None, note: match_note.Note) -> match_ids.Named:
+    ids, label = found.ids, found.label
     if before is None:
         return match_ids.first_ids(rules.entity, note.run, ids, label)
-    if step.touched is None:
+    if step is None or step.touched is None:
         return match_ids.next_ids(rules.entity, note.run, ids, label, before)
     return match_ids.touched_ids(rules.entity, note.run, ids, label, before, step.touched)
 
 
-def _write(request: Request, ids: pa.Array, matched: Matched, named: match_ids.Named, decisions: Decisions, note: match_note.Note) -> None:
+def _write(request: Request, found: Found, named: match_ids.Named) -> None:
     """CLUSTERS last, so that whoever sees it new sees the rest new as well."""
     if request.matches:
-        match_files.write_table(pair_table(matched, ids, decisions), request.matches)
+        match_files.write_table(found.pairs(), request.matches)
     changes = match_note.beside(request.output, "changes.csv")
     failpoint("match.before_clusters")
     if request.previous:
         match_files.write_table(named.changes, changes)
-    clusters = pa.table([ids, named.ids, pa.array(np.round(matched.confidence, 6))], names=list(_CLUSTERS))
+    clusters = pa.table([found.ids, named.ids, pa.array(np.round(found.confidence, 6))], names=list(_CLUSTERS))
     match_files.write_table(clusters, request.output)
     if not request.previous:
         changes.unlink(missing_ok=True)  # they spoke of clusters that are no more
     failpoint("match.after_clusters")
 
 
-def _report(
-    request: Request, rules: MatchRules, records: Records, ids: pa.Array, matched: Matched, named: match_ids.Named, seconds: float
-) -> None:
+def _report(request: Request, rules: MatchRules, step: _Step, named: match_ids.Named, seconds: float) -> None:
     from spine.identity.explain import plan_text
     from spine.pipeline.match_report import write_report
 
     assert request.report is not None
     title, limit = f"{rules.entity.capitalize()} records of {request.records.name}", request.limit(rules)
-    text = plan_text(records) if records.rows else ""
-    write_report(request.report, matched, ids, title=title, plan_text=text, clusters=named.ids, seconds=seconds, threshold=limit)
+    matched = step.matched
+    text = plan_text(matched.records) if matched.records.rows else ""
+    write_report(request.report, matched, step.ids, title=title, plan_text=text, clusters=named.ids, seconds=seconds, threshold=limit)
 
 
-def _summary(rules: MatchRules, matched: Matched, named: match_ids.Named, decisions: Decisions, goes_on: bool) -> dict[str, Any]:
-    sizes = np.bincount(matched.label)
+def _summary(rules: MatchRules, result: Found, named: match_ids.Named, goes_on: bool) -> dict[str, Any]:
+    sizes = np.bincount(result.label)
     sizes = sizes[sizes > 0]
     found = {
-        "entity": rules.entity, "records": len(matched.label), "pairs": matched.compared, **decisions.counts, "clusters": len(sizes),
+        "entity": rules.entity, "records": len(result.label), "pairs": result.compared, **result.counts, "clusters": len(sizes),
         "linked_records": int(sizes[sizes > 1].sum()), "largest": int(sizes.max(initial=0)),
     }  # fmt: skip
     if goes_on:

@@ -5,18 +5,13 @@ Everything runs on Arrow columns; no value becomes a Python object. Touches noth
 
 from __future__ import annotations
 
-import codecs
-import csv
 import difflib
 import glob
-import gzip
-import io
 import os
-import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import Any, Literal
 
 import psutil  # type: ignore[import-untyped]
 import pyarrow as pa
@@ -25,13 +20,11 @@ import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 
 from spine.core.errors import ConfigError, LakeError
+from spine.pipeline import match_csv
+from spine.pipeline.match_csv import require_columns
 
 CSV_SUFFIXES = (".csv", ".tsv", ".txt", ".csv.gz")
 OUTPUT_SUFFIXES = (".csv", ".parquet")
-DELIMITERS = ",;\t|"
-# Arrow reads a CSV in blocks, and a row must fit into one: first as is quick, then as the largest row that is believable wants.
-_BLOCKS = (8 << 20, 1 << 30)
-_HEADER = 1 << 20
 
 
 def read_columns(path: Path, columns: Sequence[str]) -> pa.Table:
@@ -40,19 +33,55 @@ def read_columns(path: Path, columns: Sequence[str]) -> pa.Table:
     Raises ConfigError for a missing or unreadable file, an unknown column (with those there are) and values that are no texts.
     """
     wanted = list(dict.fromkeys(columns))
+    kind = kind_of(path)
+    if kind == "csv":
+        return match_csv.read(path, wanted)
+    return _texts(_delta(path, wanted) if kind == "delta" else _parquet(path, wanted), path)
+
+
+def kind_of(path: Path) -> Literal["csv", "parquet", "delta"]:
+    """The format of a table, by its name. Raises ConfigError for a missing or empty file and for any other format."""
     if path.is_dir():
-        return _texts(_delta(path, wanted), path)
+        return "delta"
     if not path.is_file():
         raise ConfigError(f"there is no file {path}", hint=_neighbours(path))
     if path.stat().st_size == 0:
         raise ConfigError(f"{path} is empty: it has not even a header", hint="A CSV starts with a line of column names")
     if path.name.lower().endswith(CSV_SUFFIXES):
-        return _csv(path, wanted)
+        return "csv"
     if path.suffix.lower() == ".parquet":
-        return _texts(_parquet(path, wanted), path)
+        return "parquet"
     raise ConfigError(
         f"{path.name} is neither CSV nor Parquet nor the folder of a Delta table", hint="Name it .csv, .tsv, .csv.gz or .parquet"
     )
+
+
+def has_more_rows(path: Path, most: int) -> bool:
+    """Whether a table has more than `most` rows; lines are counted for rows in a CSV. False for what cannot be read."""
+    try:
+        kind = kind_of(path)
+        if kind == "delta":
+            return bool(_dataset(path).count_rows() > most)
+        if kind == "parquet":
+            return bool(pq.read_metadata(path).num_rows > most)
+        if path.suffix.lower() != ".gz" and path.stat().st_size <= 2 * most:
+            return False
+        return match_csv.lines(path) > most
+    except (ConfigError, OSError, pa.ArrowException):
+        return False  # whoever reads it says what is wrong
+
+
+def typed_schema(path: Path, wanted: Sequence[str]) -> pa.Schema:
+    """The types of columns of a Parquet or Delta table. Raises ConfigError as `read_columns` does, without reading a row."""
+    if kind_of(path) == "delta":
+        schema = _dataset(path).schema
+    else:
+        with _parquet_file(path) as file:
+            schema = file.schema_arrow
+    require_columns(path, wanted, schema.names)
+    found = pa.schema([schema.field(name) for name in wanted])
+    _texts(found.empty_table(), path)
+    return found
 
 
 def require_output(path: Path) -> None:
@@ -120,141 +149,33 @@ def _neighbours(path: Path) -> str:
     return f"Is it {close[0]}?" if close else "Check the path"
 
 
-def require_columns(path: Path, wanted: Sequence[str], present: Sequence[str]) -> None:
-    """Raises ConfigError that names the wanted columns which are absent, what each may be meant for, and those there are."""
-    missing = [name for name in wanted if name not in present]
-    if not missing:
-        return
-    guesses = {name: difflib.get_close_matches(name.lower(), {item.lower(): None for item in present}, 1, 0.6) for name in missing}
-    meant = [next(item for item in present if item.lower() == found[0]) for found in guesses.values() if found]
-    shown = ", ".join(present[:40]) + (f" and {len(present) - 40} more" if len(present) > 40 else "")
-    plural = "s" if len(missing) > 1 else ""
-    hint = f"Did you mean {', '.join(meant)}? " if meant else ""
-    raise ConfigError(f"{path.name} has no column{plural} {', '.join(missing)}", hint=f"{hint}It has {shown}")
-
-
-def _csv(path: Path, wanted: Sequence[str]) -> pa.Table:
-    header, delimiter, only = _header(path)
-    names = [name.strip() for name in header]
-    require_columns(path, wanted, names)
-    twice = [name for name in wanted if names.count(name) > 1]
-    if twice:
-        raise ConfigError(f"{path.name} has more than one column {twice[0]}", hint="Give each column a name of its own")
-    if only:
-        return pa.table({name: pa.array([], pa.string()) for name in wanted})
-    raw = [header[names.index(name)] for name in wanted]
-    for block in _BLOCKS:
-        try:
-            table = _read_csv(path, raw, delimiter, block, threads=True).rename_columns(list(wanted))
-        except pa.ArrowInvalid as error:
-            problem = str(error)
-            if "straddl" not in problem or block == _BLOCKS[-1]:
-                raise _csv_error(path, raw, delimiter, problem) from None
-        else:
-            break
-    _require_closed_quotes(path, delimiter)
-    return table
-
-
-def _require_closed_quotes(path: Path, delimiter: str) -> None:
-    """Raises ConfigError for a quote that is never closed: Arrow takes all rows behind it for one value without a word."""
-    with _opened(path) as file:
-        quotes = sum(piece.count(b'"') for piece in iter(lambda: file.read(_HEADER), b""))
-    if quotes % 2 == 0:
-        return
-    csv.field_size_limit(_BLOCKS[-1])
-    with io.TextIOWrapper(_opened(path), encoding="utf-8", errors="replace", newline="") as lines:
-        rows, last = csv.reader(lines, delimiter=delimiter, strict=True), 0
-        try:
-            for _ in rows:
-                last = rows.line_num
-        except csv.Error as error:  # other liberties, such as a letter behind a closing quote, do no harm
-            if "unexpected end" in str(error):
-                raise ConfigError(
-                    f"{path.name} has a quote that is never closed (line {last + 1:,})", hint="Close it, or double it"
-                ) from None
-
-
-def _read_csv(path: Path, raw: Sequence[str], delimiter: str, block: int, *, threads: bool) -> pa.Table:
-    return pacsv.read_csv(
-        path,
-        pacsv.ReadOptions(block_size=block, use_threads=threads),
-        pacsv.ParseOptions(delimiter=delimiter, newlines_in_values=True),
-        pacsv.ConvertOptions(
-            include_columns=list(raw), column_types=dict.fromkeys(raw, pa.string()), null_values=[""], strings_can_be_null=True
-        ),
-    )
-
-
-def _csv_error(path: Path, raw: Sequence[str], delimiter: str, problem: str) -> ConfigError:
-    """What is wrong with a CSV, and in which row; never the row itself."""
-    if "UTF8" in problem:
-        line = _first_foreign_line(path)
-        return ConfigError(
-            f"{path.name} is not UTF-8 text (line {line:,})", hint="Convert it, for example: iconv -f WINDOWS-1252 -t UTF-8 OLD > NEW"
-        )
-    try:  # one thread knows the number of the row
-        _read_csv(path, raw, delimiter, _BLOCKS[-1], threads=False)
-    except pa.ArrowInvalid as error:
-        problem = str(error)
-    short = re.sub(r"(got \d+).*", r"\1", problem.removeprefix("CSV parse error: "), flags=re.DOTALL)
-    return ConfigError(
-        f"{path.name} is not a whole CSV: {short.splitlines()[0][:200]}", hint="Look for a quote that is not closed, or a torn row"
-    )
-
-
-def _header(path: Path) -> tuple[list[str], str, bool]:
-    """Column names as they are written, the delimiter that splits them best, and whether nothing follows them."""
-    with _opened(path) as file:
-        start = file.read(_HEADER)
-    if b"\0" in start[:4096]:
-        raise ConfigError(f"{path.name} is not UTF-8 text", hint="Convert it, for example: iconv -f UTF-16 -t UTF-8 OLD > NEW")
-    text = start.decode("utf-8-sig", errors="replace").lstrip("\r\n")
-    if not text.strip():
-        raise ConfigError(f"{path} is empty: it has not even a header", hint="A CSV starts with a line of column names")
-    readings = []
-    for delimiter in DELIMITERS:
-        lines = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
-        readings.append((next(lines), delimiter, len(start) < _HEADER and not any(any(line) for line in lines)))
-    header, delimiter, only = max(readings, key=lambda reading: len(reading[0]))
-    if any("\ufffd" in name for name in header):
-        raise ConfigError(
-            f"{path.name} is not UTF-8 text (line 1)", hint="Convert it, for example: iconv -f WINDOWS-1252 -t UTF-8 OLD > NEW"
-        )
-    return header, delimiter, only
-
-
-def _opened(path: Path) -> IO[bytes]:
-    if path.suffix.lower() == ".gz":
-        return gzip.open(path, "rb")  # type: ignore[return-value]  # a GzipFile is a binary stream
-    return path.open("rb")
-
-
-def _first_foreign_line(path: Path) -> int:
-    """The number of the first line that is not UTF-8."""
-    decoder, lines = codecs.getincrementaldecoder("utf-8")(), 1
-    with _opened(path) as file:
-        while piece := file.read(_HEADER):
-            try:
-                decoder.decode(piece)
-            except UnicodeDecodeError as error:
-                return lines + piece[: error.start].count(b"\n")
-            lines += piece.count(b"\n")
-    return lines
-
-
 def _parquet(path: Path, wanted: Sequence[str]) -> pa.Table:
+    with _parquet_file(path) as file:
+        require_columns(path, wanted, file.schema_arrow.names)
+        return file.read(columns=list(wanted)).select(list(wanted))
+
+
+@contextmanager
+def _parquet_file(path: Path) -> Iterator[pq.ParquetFile]:
     try:
         with pq.ParquetFile(path) as file:
-            require_columns(path, wanted, file.schema_arrow.names)
-            return file.read(columns=list(wanted)).select(list(wanted))
+            yield file
     except (pa.ArrowException, OSError) as error:
         raise ConfigError(
-            f"{path.name} is not a Parquet file: {_first_line(error)}", hint="Write it anew; it may have been cut off"
+            f"{path.name} is not a Parquet file: {first_line(error)}", hint="Write it anew; it may have been cut off"
         ) from None
 
 
 def _delta(path: Path, wanted: Sequence[str]) -> pa.Table:
+    dataset = _dataset(path)
+    require_columns(path, wanted, dataset.schema.names)
+    try:
+        return dataset.to_table(columns=list(wanted))
+    except (pa.ArrowException, OSError) as error:
+        raise _closed_delta(path, error) from None
+
+
+def _dataset(path: Path) -> Any:
     from deltalake import DeltaTable
     from deltalake.exceptions import DeltaError
 
@@ -263,14 +184,17 @@ def _delta(path: Path, wanted: Sequence[str]) -> pa.Table:
             f"{path} is a folder, but not a Delta table (it has no _delta_log)", hint="Name a CSV or Parquet file, or a Delta table"
         )
     try:
-        dataset = DeltaTable(str(path)).to_pyarrow_dataset()
-        require_columns(path, wanted, dataset.schema.names)
-        return dataset.to_table(columns=list(wanted))
+        return DeltaTable(str(path)).to_pyarrow_dataset()
     except (DeltaError, pa.ArrowException, OSError) as error:
-        raise ConfigError(f"the Delta table {path} does not open: {_first_line(error)}", hint="Check its log and files") from None
+        raise _closed_delta(path, error) from None
 
 
-def _first_line(error: BaseException) -> str:
+def _closed_delta(path: Path, error: BaseException) -> ConfigError:
+    return ConfigError(f"the Delta table {path} does not open: {first_line(error)}", hint="Check its log and files")
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of what an error says, cut short."""
     return (str(error).splitlines() or [type(error).__name__])[0][:200]
 
 
@@ -278,7 +202,7 @@ def _texts(table: pa.Table, path: Path) -> pa.Table:
     columns = {}
     for name in table.column_names:
         try:
-            text = _as_text(table.column(name))
+            text = as_text(table.column(name))
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
             kind = table.schema.field(name).type
             raise ConfigError(f"column {name} of {path.name} holds {kind}, not texts", hint="Turn it into text or a number first") from None
@@ -286,17 +210,18 @@ def _texts(table: pa.Table, path: Path) -> pa.Table:
     return pa.table(columns)
 
 
-def _as_text(column: pa.ChunkedArray) -> pa.ChunkedArray:
+def as_text(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """A column as texts. Raises pa.ArrowInvalid or pa.ArrowNotImplementedError for what is none."""
     if pa.types.is_dictionary(column.type):
         column = column.cast(column.type.value_type)
     if pa.types.is_floating(column.type):
-        column = _whole_numbers(column)
+        column = whole_numbers(column)
     if pa.types.is_binary(column.type) or pa.types.is_large_binary(column.type) or pa.types.is_nested(column.type):
         raise pa.ArrowInvalid("no text")
     return column.cast(pa.string())
 
 
-def _whole_numbers(column: pa.ChunkedArray) -> pa.ChunkedArray:
+def whole_numbers(column: pa.ChunkedArray) -> pa.ChunkedArray:
     """Whole numbers of a float column as such: what had a gap somewhere often became float on its way (a phone as 3865286.0)."""
     try:
         return pc.if_else(pc.is_nan(column), pa.scalar(None, column.type), column).cast(pa.int64())
@@ -315,9 +240,13 @@ def duplicates(ids: Any, most: int = 5) -> str:
     if not len(counted):
         return ""
     table = pa.table({"id": counted.field("values"), "times": counted.field("counts")})
-    table = table.sort_by([("times", "descending"), ("id", "ascending")])
-    shown = [f"{str(row['id'])[:60]!r} ({row['times']:,} times)" for row in table.slice(0, most).to_pylist()]
-    more = f" and {table.num_rows - most:,} more" if table.num_rows > most else ""
+    return told_duplicates(table.sort_by([("times", "descending"), ("id", "ascending")]).slice(0, most), table.num_rows)
+
+
+def told_duplicates(first: pa.Table, count: int) -> str:
+    """The first (`id`, `times`) of `count` texts that occur more than once, in words."""
+    shown = [f"{str(row['id'])[:60]!r} ({row['times']:,} times)" for row in first.to_pylist()]
+    more = f" and {count - len(shown):,} more" if count > len(shown) else ""
     return f"{', '.join(shown)}{more}"
 
 
