@@ -27,7 +27,6 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from spine.core.entities import load_match_rules
-from spine.core.settings import PROJECT
 from spine.identity import engine
 from spine.identity.matching import Matched, match
 
@@ -138,7 +137,7 @@ def _increment_line(found: report.Result) -> str:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, default=PROJECT.parent / "shared" / "data", help="folder of the labelled CSV files")
+    parser.add_argument("--data", type=Path, default=data.DATA, help="folder of the labelled CSV files (or SPINE_DATA)")
     parser.add_argument("--only", nargs="+", default=[], metavar="NAME", help="data sets whose name begins so")
     parser.add_argument("--sizes", type=int, nargs="+", default=[50_000, 100_000, 1_000_000], help="records of the generated worlds")
     parser.add_argument("--no-splink", action="store_true", help="measure ours alone")

@@ -126,7 +126,7 @@ def _growth(known: dict[str, Result]) -> Demand:
 
 def _increment(increment: Result | None) -> Demand:
     text = f"1,000 changed of 1,000,000 records: at most {INCREMENT:.0%} of a full run beyond start-up"
-    if increment is None:
+    if increment is None or increment["records"] < 0.9 * 1_000_000:
         return Demand(text, None)
     holds = increment["share"] <= INCREMENT and increment["no_op"]
     return Demand(f"{text}, and nothing without a change: {increment['share']:.1%}", holds)

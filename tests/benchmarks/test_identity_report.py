@@ -32,7 +32,7 @@ def broken(report, results, increment=None) -> list[str]:
 
 def test_good_figures_break_no_demand(report):
     results = [result(name, f1=0.9995) for name in report.FLOORS] + [result(report.MIDDLE), result(report.LARGE, seconds=14.0)]
-    assert broken(report, results, {"share": 0.05, "no_op": True}) == []
+    assert broken(report, results, {"records": 999_996, "share": 0.05, "no_op": True}) == []
 
 
 @pytest.mark.parametrize(
@@ -58,11 +58,12 @@ def test_growth_beyond_twelve_times_is_named(report):
 
 @pytest.mark.parametrize("increment", [{"share": 0.11, "no_op": True}, {"share": 0.01, "no_op": False}])
 def test_a_costly_increment_or_work_without_a_change_is_named(report, increment):
-    assert len(broken(report, [], increment)) == 1
+    assert len(broken(report, [], increment | {"records": 999_996})) == 1
 
 
 def test_what_was_not_measured_neither_holds_nor_breaks(report):
-    assert {demand.holds for demand in report.demands([], None)} == {None}
+    few = {"records": 50_000, "share": 0.5, "no_op": True}
+    assert {demand.holds for increment in (None, few) for demand in report.demands([], increment)} == {None}
 
 
 def test_lines_show_both_engines_and_the_ratio_of_their_times(report):

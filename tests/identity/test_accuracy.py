@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from importlib import import_module
-from pathlib import Path
 
 import pytest
 
 from spine.core.settings import PROJECT
 
-DATA = Path(os.environ.get("SPINE_DATA") or PROJECT.parent / "shared" / "data")
 pytestmark = pytest.mark.slow
 
 
@@ -43,9 +40,10 @@ def test_generated_australians(benchmark, name, record_property):
      pytest.param("fodors_zagats", 0.945, id="restaurants across two guides")],
 )  # fmt: skip
 def test_real_records(benchmark, name, f1, record_property):
-    if not (DATA / f"{name}.csv").is_file():
-        pytest.skip(f"no {name}.csv in {DATA}; SPINE_DATA names the folder of the labelled records")
-    found = figures(benchmark, benchmark.data.shared(DATA, name), record_property)
+    folder = benchmark.data.DATA
+    if not (folder / f"{name}.csv").is_file():
+        pytest.skip(f"no {name}.csv in {folder}; SPINE_DATA names the folder of the labelled records")
+    found = figures(benchmark, benchmark.data.shared(folder, name), record_property)
     assert found["precision"] >= 0.90
     assert found["f1"] >= f1
 
