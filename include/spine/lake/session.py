@@ -73,6 +73,7 @@ def spark_conf(master: str | None = None) -> dict[str, str]:
         "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
         "spark.sql.warehouse.dir": str(settings().home / "warehouse"),
         "spark.driver.memory": settings().spark_memory,
+        "spark.driver.maxResultSize": "0",  # a cluster id per record may be more than the 1 GiB that is allowed by default
         "spark.driver.extraJavaOptions": _java_options(),
         "spark.ui.enabled": "false",
         "spark.ui.showConsoleProgress": "false",
