@@ -21,7 +21,9 @@ Array: TypeAlias = Any  # numpy arrays of many element types
 Coded = Mapping[str, tuple[Array, list[str]]]
 Rarity = Mapping[str, Mapping[str, float]]
 log = logging.getLogger(__name__)
-PAIRS_PER_RECORD = 6
+PAIRS_PER_RECORD = 6  # for each of the first MANY records
+PAIRS_PER_FURTHER_RECORD = 1  # chance makes more of them the more records there are
+MANY = 100_000
 LEAST_BUDGET = 40_000
 LONE_WORDS = 2
 SMALL_BLOCK = 12
@@ -117,7 +119,8 @@ def largest_allowed(sizes: Array, blocks: Array, rows: int, budget: int | None =
     A stated `budget` of pairs per record is kept to the letter; without one, small blocks and small tables are always compared.
     """
     pairs = np.cumsum(sizes * (sizes - 1) // 2 * blocks)
-    allowed = sizes[pairs <= (max(LEAST_BUDGET, PAIRS_PER_RECORD * rows) if budget is None else budget * rows)]
+    chosen = PAIRS_PER_RECORD * min(rows, MANY) + PAIRS_PER_FURTHER_RECORD * max(0, rows - MANY)
+    allowed = sizes[pairs <= (max(LEAST_BUDGET, chosen) if budget is None else budget * rows)]
     return min(max(SMALL_BLOCK if budget is None else 1, int(allowed.max(initial=0))), LARGEST_BLOCK)
 
 
