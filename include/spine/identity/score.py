@@ -108,9 +108,11 @@ def _rarity(comparison: Comparison, model: Model, coded: Coded, left: Array, rig
         terms = model.terms.get(comparison.name, {}).get(str(at))
         if not len(rows) or terms is None:
             continue
-        used, inverse = np.unique(np.concatenate([codes[left[rows]], codes[right[rows]]]), return_inverse=True)
-        counts = terms.frequency([cut(values[code]) for code in used.tolist()])[inverse] * max(1, terms.total)
-        count = np.maximum(counts[: len(rows)], counts[len(rows) :])
+        used: Array = np.zeros(len(values), dtype=bool)
+        used[codes[left[rows]]] = used[codes[right[rows]]] = True
+        counts: Array = np.zeros(len(values))
+        counts[used] = terms.frequency([cut(values[code]) for code in np.flatnonzero(used).tolist()]) * max(1, terms.total)
+        count = np.maximum(counts[codes[left[rows]]], counts[codes[right[rows]]])
         usual = model.u[comparison.name][at - 1]
         chance = (np.maximum(count - 2, 0) + SMOOTHING * usual) / (terms.total + SMOOTHING)
         result[rows] = np.log2(usual / np.maximum(chance, min(usual, 0.5 / (terms.total + SMOOTHING))))
