@@ -120,6 +120,7 @@ def spark_server() -> Iterator[dict[str, str]]:
     try:
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("SPINE_HOME", str(home))
+            patch.setattr(connect, "PREFERRED_PORT", 0)  # any: test runs beside each other would all find the usual one free
             connect.start()
             connect.wait()
             clients = connect.client_environment()
