@@ -57,12 +57,17 @@ def master(tmp_path: Path) -> Iterator[str]:
 
 
 def _start(log: Path, name: str, *arguments: str) -> subprocess.Popen[bytes]:
-    environment = os.environ | {"SPARK_LOCAL_IP": LOOPBACK, "SPARK_DAEMON_MEMORY": "256m"}
+    environment = _environment() | {"SPARK_LOCAL_IP": LOOPBACK, "SPARK_DAEMON_MEMORY": "256m"}
     with log.open("wb") as output:
         return subprocess.Popen(
             [str(SPARK_CLASS), f"org.apache.spark.deploy.{name}", *arguments], stdout=output, stderr=output, env=environment,
             start_new_session=True, preexec_fn=_die_with_parent,
         )  # fmt: skip
+
+
+def _environment() -> dict[str, str]:
+    """Without what the test run's Spark Connect server has left there: its clients load other classes than a cluster does."""
+    return {name: value for name, value in os.environ.items() if not name.startswith(("SPARK_", "PYSPARK_"))}
 
 
 def _die_with_parent() -> None:
@@ -82,8 +87,7 @@ def test_two_workers_find_the_same_clusters(master: str, tmp_path: Path) -> None
     table = _people()
     records, clusters = tmp_path / "records.parquet", tmp_path / "clusters.parquet"
     pq.write_table(table, records)
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(("SPARK_REMOTE", "SPARK_CONNECT"))}
-    environment |= {"MATCHING": MATCHING.model_dump_json(), "SPARK_LOCAL_IP": LOOPBACK, "PYSPARK_PYTHON": sys.executable}
+    environment = _environment() | {"MATCHING": MATCHING.model_dump_json(), "SPARK_LOCAL_IP": LOOPBACK, "PYSPARK_PYTHON": sys.executable}
     command = [sys.executable, str(Path(__file__).with_name("match_on_master.py")), master, str(records), str(clusters)]
 
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=800, check=False)
