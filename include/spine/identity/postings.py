@@ -22,7 +22,6 @@ from spine.identity.model import Model
 from spine.identity.score import Scored
 
 Array: TypeAlias = Any  # numpy arrays of many element types
-Coded = dict[str, tuple[Array, list[str]]]
 POSTING = np.dtype([("key", "<u8"), ("record", "<i4")])
 FIELD = "\x1e"
 BUCKET_POSTINGS = 64
@@ -41,12 +40,8 @@ def texts(records: engine.Records) -> pa.Array:
 def records_of(found: Sequence[str], plan: Plan) -> engine.Records:
     """The records whose `texts` these are."""
     parts = [text.split(FIELD) for text in found]
-    features: Coded = {}
-    for place, feature in enumerate(plan.features):
-        values, codes = np.unique(np.asarray([part[place] for part in parts], dtype=object), return_inverse=True)
-        absent = len(values) > 0 and values[0] == ""
-        features[feature.name] = (codes - 1, values[1:].tolist()) if absent else (codes, values.tolist())
-    return engine.Records(plan, features, np.zeros(len(parts), dtype=np.int64), len(parts))
+    columns = {feature.name: pa.array([part[place] or None for part in parts], pa.string()) for place, feature in enumerate(plan.features)}
+    return engine.recall(pa.table(columns), plan)
 
 
 def keys(records: engine.Records, model: Model) -> tuple[Array, Array]:

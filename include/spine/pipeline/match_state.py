@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -175,25 +176,28 @@ class State:
             found[part] = now
         return found
 
+    @cached_property
+    def _made(self) -> pa.Table:
+        """The standardised values of the new and changed rows."""
+        return standardized(self.table.take(pa.array(np.flatnonzero(self.changed))), self.plan)
+
     def records_of(self, rows: Array) -> Records:
         """Standardised records of some present rows: remembered values where a record did not change, made anew where it did."""
-        fresh = rows[self.changed[rows]]
-        made = standardized(self.table.take(pa.array(fresh)), self.plan)
         remembered = _read(self.place / "features.arrow")
         old, new = np.flatnonzero(~self.changed[rows]), np.flatnonzero(self.changed[rows])
         order = pa.array(np.argsort(np.r_[old, new], kind="stable"))
+        place = pa.array(np.searchsorted(np.flatnonzero(self.changed), rows[new]))
         columns = {}
         for name in remembered.column_names:
             kept = remembered.column(name).combine_chunks().take(pa.array(self.old[rows[old]])).cast(pa.string())
-            now = made.column(name).combine_chunks().cast(pa.string())
+            now = self._made.column(name).combine_chunks().take(place).cast(pa.string())
             columns[name] = pa.concat_arrays([kept, now]).take(order)
         source = None if self.source is None else self.source.take(pa.array(rows))
         return engine.recall(pa.table(columns), self.plan, source)
 
     def features(self) -> pa.Table:
         """The standardised values of all present records, as `save` wants them."""
-        rows = np.flatnonzero(self.changed)
-        made = standardized(self.table.take(pa.array(rows)), self.plan)
+        rows, made = np.flatnonzero(self.changed), self._made
         remembered = _read(self.place / "features.arrow")
         columns = {}
         for name in remembered.column_names:
