@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import numpy as np
@@ -14,7 +13,8 @@ from spine.core.entities import load_entity
 from spine.identity import engine, learn
 from spine.identity.comparisons import pattern
 from spine.identity.model import Model
-from spine.identity.score import probability, score, waterfall
+from spine.identity.score import probability, score
+from spine.identity.waterfalls import waterfall
 
 PERSON = load_entity("person")
 FIELDS = list(PERSON.matching.attributes) if PERSON.matching else []
@@ -50,7 +50,7 @@ def test_the_waterfall_adds_up_to_the_weight(crowd):
     model, found = engine.fit(records)
     scored = engine.scored(records, model, found)
     best = int(np.argmax(scored.weight))
-    steps = json.loads(waterfall(records.plan, model, records.features, scored, best, int(found.left[best]), int(found.right[best])))
+    steps = waterfall(records.plan, model, records.features, scored, best, int(found.left[best]), int(found.right[best]))
     assert abs(sum(step["weight"] + step["tf_adjustment"] for step in steps) - scored.weight[best]) < 0.05
     assert {"attribute", "level", "label", "weight", "tf_adjustment", "left", "right"} <= set(steps[0])
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
-import orjson
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import minimum_spanning_tree
 
@@ -15,8 +14,9 @@ from spine.identity import blocking, engine, levels, postings
 from spine.identity.cluster import CLIP
 from spine.identity.keys import rule_keys
 from spine.identity.model import Model
-from spine.identity.score import Scored, waterfall
+from spine.identity.score import Scored
 from spine.identity.standardize import SEP
+from spine.identity.waterfalls import waterfall
 
 Array: TypeAlias = Any  # numpy arrays of many element types
 _LONGEST = 1_000.0  # more than any weight, so that a heavy link is a short edge
@@ -40,7 +40,7 @@ class Join:
 def steps(records: engine.Records, model: Model, scored: Scored, at: int, left: int, right: int) -> list[dict[str, Any]]:
     """The waterfall of the pair `at`, each step with both values as compared and, where rarity counts, how many records share the value."""
     plan = records.plan
-    found: list[dict[str, Any]] = orjson.loads(waterfall(plan, model, records.features, scored, at, left, right))
+    found = waterfall(plan, model, records.features, scored, at, left, right)
     by_name = {comparison.name: comparison for comparison in plan.comparisons}
     for step in found:
         comparison = by_name.get(step["attribute"])

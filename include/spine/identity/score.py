@@ -10,13 +10,11 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
-import orjson
 
 from spine.identity import levels
 from spine.identity.comparisons import Comparison, Plan
 from spine.identity.learn import log_ratios
 from spine.identity.model import Model
-from spine.identity.standardize import SEP
 
 Array: TypeAlias = Any  # numpy arrays of many element types
 Coded = Mapping[str, tuple[Array, list[str]]]
@@ -142,34 +140,3 @@ def _lift(plan: Plan, model: Model, coded: Coded, left: Array, digits: Array, we
             few = np.asarray([terms.counts.get(values[code], 1) <= MAIL_READERS for code in used.tolist()])[inverse]
             result[rows] = np.where(few, np.maximum(result[rows], SAME_MAIL - weight[rows]), result[rows])
     return result
-
-
-def waterfall(plan: Plan, model: Model, coded: Coded, scored: Scored, row: int, left: int, right: int) -> str:
-    """How the weight of one pair comes about, as JSON: one entry per comparison, plus prior, relatives and certain rules."""
-    steps = [_step("prior", "two records at random", model.prior)]
-    for place, comparison in enumerate(plan.comparisons):
-        level = int(scored.levels[row, place])
-        codes, values = coded[comparison.feature]
-        shown = [values[codes[side]].replace(SEP, " ").strip() if codes[side] >= 0 else None for side in (left, right)]
-        label = comparison.labels[level - 1] if level else "not comparable"
-        steps.append(_step(comparison.name, label, scored.parts[row, place], level, scored.rarity[row, place], *shown))
-    if abs(scored.related[row]) > 0.005:
-        steps.append(_step("relation", "could be relatives or neighbours", scored.related[row]))
-    if scored.lifted[row] > 0:
-        steps.append(_step("certain rule", _certain(plan, scored.levels[row]), scored.lifted[row]))
-    return orjson.dumps(steps).decode()
-
-
-def _certain(plan: Plan, digits: Array) -> str:
-    """The certain rule that lifts a pair."""
-    stated = [item.name for level, item in zip(digits.tolist(), plan.comparisons, strict=True) if item.certain and level == 1]
-    return stated[0] if stated else "same personal e-mail address"
-
-
-def _step(
-    attribute: str, label: str, weight: float, level: int = 0, adjustment: float = 0.0, left: str | None = None, right: str | None = None
-) -> dict[str, Any]:
-    return {
-        "attribute": attribute, "level": level, "label": label, "weight": round(float(weight), 3),
-        "tf_adjustment": round(float(adjustment), 3), "left": left, "right": right,
-    }  # fmt: skip

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
-import orjson
 import pyarrow as pa
 
 from spine.identity.blocking import make_rules
@@ -20,8 +19,8 @@ from spine.identity.keys import Heavy
 from spine.identity.learn import log_ratios
 from spine.identity.matching import Matched, threshold_weight
 from spine.identity.model import Model
-from spine.identity.score import waterfall
 from spine.identity.standardize import SEP
+from spine.identity.waterfalls import waterfall
 
 Array: TypeAlias = Any  # numpy arrays of many element types
 SHOWN = 10
@@ -37,7 +36,7 @@ BANDS = ((0.85, 0.95), (0.95, 0.99), (0.99, 1.0))
 
 @dataclass(frozen=True)
 class Pair:
-    """Two records with the evidence for being one: `steps` as `score.waterfall` writes them."""
+    """Two records with the evidence for being one: `steps` as `waterfalls.waterfall` gives them."""
 
     left: str
     right: str
@@ -264,7 +263,7 @@ class _View:
     def _pair(self, row: int) -> Pair:
         matched, scored = self.matched, self.matched.scored
         left, right = int(matched.found.left[row]), int(matched.found.right[row])
-        steps = orjson.loads(waterfall(matched.records.plan, matched.model, matched.records.features, scored, row, left, right))
+        steps = waterfall(matched.records.plan, matched.model, matched.records.features, scored, row, left, right)
         return Pair(
             self.name(left), self.name(right), float(scored.probability[row]), float(scored.weight[row]), bool(self.joined[row]), steps
         )
