@@ -14,6 +14,7 @@ from spine.core.entities import Kind, Matching
 from spine.core.errors import ConfigError
 from spine.identity import blocking, engine, matching
 from spine.identity.planning import make_plan
+from spine.identity.waterfalls import waterfall
 
 VALUES: dict[str, list[str]] = {
     "forename": ["Ann", "Bob", "Anne Marie"], "surname": ["Lee", "Kowalski", "de la Cruz"], "full_name": ["Ann Lee", "Kowalski, Bob"],
@@ -207,10 +208,10 @@ def test_too_many_comparisons_or_rules_are_refused():
 
 
 def test_the_waterfall_names_the_certain_rule():
-    from spine.identity.score import waterfall
-
     records = _records(PERSON, _crowd([["Ann", "Lee", None, "Leeds"], ["Bob", "Lee", None, "Leeds"]]), same=[["last", "city"]])
     model, found = engine.fit(records)
     scored = engine.scored(records, model, found)
     row = int(np.flatnonzero((found.left == 0) & (found.right == 1))[0])
-    assert "same last and city" in waterfall(records.plan, model, records.features, scored, row, 0, 1)
+    steps = waterfall(records.plan, model, records.features, scored, row, 0, 1)
+    assert [step["level"] for step in steps if step["attribute"] == "same last and city"] == [1]
+    assert sum(step["weight"] + step["tf_adjustment"] for step in steps) == pytest.approx(scored.weight[row], abs=0.01)

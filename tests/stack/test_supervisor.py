@@ -71,9 +71,10 @@ def test_up_mends_what_died_and_down_leaves_nothing(stack_home: Path) -> None:
     )
     assert answer.stdout.strip() == "7"
 
-    for name in (airflow.name_of("scheduler"), connect.NAME):
+    victims = (airflow.name_of("scheduler"), connect.NAME)
+    for name in victims:
         os.kill(processes.recorded(name).pid, signal.SIGKILL)
-    processes.wait_until(lambda: "died" in supervisor.status().values(), [], what="death", timeout=10)
+    processes.wait_until(lambda: {supervisor.status()[name] for name in victims} == {"died"}, [], what="death", timeout=30)
     again = supervisor.up(lines.append, scale=30, tenants="default")
     assert set(supervisor.status().values()) == {"running"}
     assert again.airflow_url == stack.airflow_url

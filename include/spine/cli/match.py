@@ -90,7 +90,6 @@ def _progress() -> Iterator[Callable[[str, str, float | None], None]]:
     """Tells on stderr what is being done and, stage by stage, what it did and how long that took."""
     from rich.console import Console
 
-    logging.getLogger("spine.identity").setLevel(logging.ERROR)  # what it warns of is among the result's warnings
     console = Console(stderr=True, highlight=False)
     status = console.status("Start") if console.is_terminal else None
 
@@ -100,8 +99,20 @@ def _progress() -> Iterator[Callable[[str, str, float | None], None]]:
         elif status:
             status.update(stage)
 
-    with status or nullcontext(), redirect_stdout(sys.stderr):  # libraries that print must not disturb what a script reads
+    with status or nullcontext(), _engine_is_quiet(), redirect_stdout(sys.stderr):  # what libraries print must not disturb scripts
         yield listen
+
+
+@contextmanager
+def _engine_is_quiet() -> Iterator[None]:
+    """Keeps the engine's log from repeating what is among the result's warnings."""
+    log = logging.getLogger("spine.identity")
+    level = log.level
+    log.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        log.setLevel(level)
 
 
 def _print(result: dict[str, Any]) -> None:
