@@ -291,7 +291,7 @@ class GoldWorld:
         table = pa.Table.from_pylist([{name: row.get(name) for name in schema.names} for row in full], schema)
         uri = table_uri(f"{source}_{self.entity.entity}")
         if not DeltaTable.is_deltatable(uri):
-            write_deltalake(uri, table, partition_by=["tenant_id"])
+            write_deltalake(uri, table, partition_by=["tenant_id"], configuration={"delta.enableChangeDataFeed": "true"})
             return
         merge = DeltaTable(uri).merge(
             table, "t.tenant_id = s.tenant_id AND t.record_ref = s.record_ref", source_alias="s", target_alias="t"

@@ -4,22 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, ClassVar
 
 import polars as pl
-import pyarrow as pa
 import pytest
-from deltalake import DeltaTable, write_deltalake
+from deltalake import DeltaTable
 
 from spine.control.airflow_state import ConnectionInfo
 from spine.control.database import Database
 from spine.control.variables import MemoryVariables
-from spine.core.entities import load_entity
 from spine.core.names import bronze_table, connection_id
 from spine.lake.paths import table_uri
-from spine.lake.silver import silver_schema
 from spine.pipeline import extract
 from spine.pipeline.services import Services
 from spine.sandbox.accounts import credentials
@@ -126,23 +122,8 @@ class People:
     JIM: ClassVar = {"given_name": "Jim", "family_name": "Adeyemi", "email": "jim.adeyemi@acme.com", **HOME}
     TIMES = ("linked_at", "matched_at", "changed_at", "created_at", "learned_at", "first_seen_at", "updated_at", "valid_from", "run_id")
 
-    @staticmethod
-    def put(source: str, rows: list[dict[str, Any]], tenant: str = "default") -> None:
-        """Add or replace records of a source in Silver."""
-        schema, moment = silver_schema(load_entity("person")), datetime(2026, 1, 31, tzinfo=UTC)
-        full = [
-            {"tenant_id": tenant, "record_ref": f"{source}:contacts:{row['id']}", "source": source, "stream": "contacts",
-             "record_id": row["id"], "connection_id": f"c_{source}", "is_deleted": False, "emitted_at": moment, "updated_at": moment, **row}
-            for row in rows
-        ]  # fmt: skip
-        table = pa.Table.from_pylist([{name: row.get(name) for name in schema.names} for row in full], schema)
-        uri = table_uri(f"{source}_person")
-        if not DeltaTable.is_deltatable(uri):
-            write_deltalake(uri, table, partition_by=["tenant_id"], configuration={"delta.enableChangeDataFeed": "true"})
-            return
-        same = "t.tenant_id = s.tenant_id AND t.record_ref = s.record_ref"
-        merge = DeltaTable(uri).merge(table, same, source_alias="s", target_alias="t")
-        merge.when_matched_update_all().when_not_matched_insert_all().execute()
+    def __init__(self, world: Any) -> None:
+        self.put = world.put
 
     def rows(self, table: str) -> list[dict[str, Any]]:
         """A Gold table's rows."""
@@ -160,6 +141,6 @@ class People:
 
 
 @pytest.fixture
-def people(lake: str) -> People:
+def people(gold_world: Any) -> People:
     """An empty lake to put people in."""
-    return People()
+    return People(gold_world)

@@ -4,75 +4,32 @@ from __future__ import annotations
 
 import os
 import shutil
-from datetime import UTC, datetime
-from pathlib import Path
-from typing import Any
 
 import duckdb
 import polars as pl
-import pyarrow as pa
 import pytest
-from deltalake import DeltaTable, write_deltalake
+from deltalake import DeltaTable
 
-from spine.core.entities import load_entity
 from spine.core.errors import ConfigError, QualityFailed
 from spine.core.settings import PROJECT
 from spine.identity import gate
 from spine.lake import gold
 from spine.lake.paths import table_uri
-from spine.lake.silver import silver_schema
 from spine.pipeline import resolve as module
 from spine.pipeline.resolve import resolve
 
 pytestmark = [pytest.mark.spark, pytest.mark.slow]
-NOW = datetime(2026, 1, 31, tzinfo=UTC)
-PERSON = load_entity("person")
-JANE = {"given_name": "Jane", "family_name": "Okonkwo", "email": "jane.okonkwo@acme.com", "city": "Leeds", "postcode": "LS1 4AP"}
-JIM = {"given_name": "Jim", "family_name": "Adeyemi", "email": "jim.adeyemi@acme.com", "city": "Leeds", "postcode": "LS1 4AP"}
 TABLES = (gold.LINKS, gold.MATCHES, gold.CHANGES, gold.REDIRECTS, gold.MODELS, "gold_party_person", "gold_party_person_history")
-TIMES = ("linked_at", "matched_at", "changed_at", "created_at", "learned_at", "first_seen_at", "updated_at", "valid_from", "run_id")
 
 
-def put(source: str, rows: list[dict[str, Any]], tenant: str = "default") -> None:
-    """Add or replace records of a source in Silver."""
-    schema = silver_schema(PERSON)
-    full = [
-        {"tenant_id": tenant, "record_ref": f"{source}:contacts:{row['id']}", "source": source, "stream": "contacts",
-         "record_id": row["id"],
-         "connection_id": f"c_{source}", "is_deleted": False, "emitted_at": NOW, "updated_at": NOW, **row}
-        for row in rows
-    ]  # fmt: skip
-    table = pa.Table.from_pylist([{name: row.get(name) for name in schema.names} for row in full], schema)
-    uri = table_uri(f"{source}_person")
-    if not DeltaTable.is_deltatable(uri):
-        write_deltalake(uri, table, partition_by=["tenant_id"], configuration={"delta.enableChangeDataFeed": "true"})
-        return
-    merge = DeltaTable(uri).merge(table, "t.tenant_id = s.tenant_id AND t.record_ref = s.record_ref", source_alias="s", target_alias="t")
-    merge.when_matched_update_all().when_not_matched_insert_all().execute()
-
-
-def rows(table: str) -> list[dict[str, Any]]:
-    """A Gold table's rows without what differs from run to run, sorted."""
-    found = pl.read_delta(table_uri(table)).to_dicts()
-    return sorted(({name: value for name, value in row.items() if name not in TIMES} for row in found), key=repr)
-
-
-def links(tenant: str = "default") -> dict[str, str]:
-    return {row["record_id"]: row["entity_id"] for row in rows(gold.LINKS) if row["tenant_id"] == tenant}
-
-
-def versions() -> dict[str, int]:
-    return {path.parent.name: DeltaTable(str(path.parent)).version() for path in Path(table_uri("")).glob("*/_delta_log")}
-
-
-def test_a_first_run_makes_golden_records_that_other_engines_read(spark, lake):
-    put("salesforce", [{"id": "1", **JANE}, {"id": "2", **JIM}])
-    put("hubspot", [{"id": "9", **JANE, "given_name": "J.", "phone": "+441132000123"}])
+def test_a_first_run_makes_golden_records_that_other_engines_read(spark, people):
+    people.put("salesforce", [{"id": "1", **people.JANE}, {"id": "2", **people.JIM}])
+    people.put("hubspot", [{"id": "9", **people.JANE, "given_name": "J.", "phone": "+441132000123"}])
     result = resolve(spark, "person", "r1")
     assert (result["records"], result["entities"], result["created"], result["accepted"], result["no_op"]) == (3, 2, 2, 1, False)
-    jane = links()["1"]
-    assert links()["9"] == jane != links()["2"]
-    golden = {row["entity_id"]: row for row in rows("gold_party_person")}[jane]
+    jane = people.links()["1"]
+    assert people.links()["9"] == jane != people.links()["2"]
+    golden = {row["entity_id"]: row for row in people.rows("gold_party_person")}[jane]
     assert (golden["family_name"], golden["phone"], golden["record_count"], golden["source_count"]) == ("Okonkwo", "+441132000123", 2, 2)
     assert '"hubspot:contacts:9"' in golden["provenance"]
     assert 0.85 <= golden["confidence"] < 1
@@ -82,105 +39,103 @@ def test_a_first_run_makes_golden_records_that_other_engines_read(spark, lake):
     assert pl.scan_delta(uri).select(pl.len()).collect().item() == 2
 
 
-def test_only_what_changed_is_written_and_no_change_writes_nothing(spark, lake):
-    put("salesforce", [{"id": "1", **JANE}, {"id": "2", **JIM}])
+def test_only_what_changed_is_written_and_no_change_writes_nothing(spark, people):
+    people.put("salesforce", [{"id": "1", **people.JANE}, {"id": "2", **people.JIM}])
     resolve(spark, "person", "r1")
-    before, ids = versions(), links()
+    before, ids = people.versions(), people.links()
     result = resolve(spark, "person", "r2")
     assert result["no_op"]
-    assert versions() == before
-    put("hubspot", [{"id": "9", **JANE}])
+    assert people.versions() == before
+    people.put("hubspot", [{"id": "9", **people.JANE}])
     result = resolve(spark, "person", "r3")
     assert (result["changed_records"], result["created"]) == (1, 0)
-    assert links() == {**ids, "9": ids["1"]}
+    assert people.links() == {**ids, "9": ids["1"]}
     assert {row["run_id"] for row in pl.read_delta(table_uri("gold_party_person")).to_dicts() if row["entity_id"] == ids["2"]} == {"r1"}
-    kinds = [row["kind"] for row in rows(gold.CHANGES)]
+    kinds = [row["kind"] for row in people.rows(gold.CHANGES)]
     assert sorted(kinds) == ["created", "created", "joined"]
 
 
-def test_deleted_records_leave_and_an_empty_entity_is_retired(spark, lake):
-    put("salesforce", [{"id": "1", **JANE}, {"id": "2", **JIM}])
-    put("hubspot", [{"id": "9", **JANE}])
+def test_deleted_records_leave_and_an_empty_entity_is_retired(spark, people):
+    people.put("salesforce", [{"id": "1", **people.JANE}, {"id": "2", **people.JIM}])
+    people.put("hubspot", [{"id": "9", **people.JANE}])
     resolve(spark, "person", "r1")
-    ids = links()
-    put("salesforce", [{"id": "1", **JANE, "is_deleted": True}, {"id": "2", **JIM, "is_deleted": True}])
+    ids = people.links()
+    people.put("salesforce", [{"id": "1", **people.JANE, "is_deleted": True}, {"id": "2", **people.JIM, "is_deleted": True}])
     result = resolve(spark, "person", "r2")
     assert result["retired"] == 1
-    assert links() == {"9": ids["1"]}
-    assert [row["entity_id"] for row in rows("gold_party_person")] == [ids["1"]]
-    assert {(row["kind"], row["entity_id"]) for row in rows(gold.CHANGES) if row["kind"] in ("left", "retired")} == {
+    assert people.links() == {"9": ids["1"]}
+    assert [row["entity_id"] for row in people.rows("gold_party_person")] == [ids["1"]]
+    assert {(row["kind"], row["entity_id"]) for row in people.rows(gold.CHANGES) if row["kind"] in ("left", "retired")} == {
         ("left", ids["1"]), ("left", ids["2"]), ("retired", ids["2"]),
     }  # fmt: skip
 
 
-def test_a_merge_leaves_a_redirect(spark, lake):
-    put(
-        "salesforce",
-        [{"id": "1", **JANE}, {"id": "2", **JANE, "email": "jo@old.com", "family_name": "Smith", "city": "York", "postcode": "YO1"}],
-    )
+def test_a_merge_leaves_a_redirect(spark, people):
+    other = people.JANE | {"email": "jo@old.com", "family_name": "Smith", "city": "York", "postcode": "YO1"}
+    people.put("salesforce", [{"id": "1", **people.JANE}, {"id": "2", **other}])
     resolve(spark, "person", "r1")
-    former = links()
-    put("salesforce", [{"id": "2", **JANE}])
+    former = people.links()
+    people.put("salesforce", [{"id": "2", **people.JANE}])
     assert resolve(spark, "person", "r2")["merged"] == 1
-    (redirect,) = rows(gold.REDIRECTS)
+    (redirect,) = people.rows(gold.REDIRECTS)
     assert {redirect["from_id"], redirect["to_id"]} == set(former.values())
-    assert set(links().values()) == {redirect["to_id"]}
+    assert set(people.links().values()) == {redirect["to_id"]}
 
 
-def test_two_tenants_with_the_same_people_are_never_linked(spark, lake):
+def test_two_tenants_with_the_same_people_are_never_linked(spark, people):
     for tenant in ("default", "acme"):
-        put("salesforce", [{"id": "1", **JANE}], tenant)
-        put("hubspot", [{"id": "9", **JANE}], tenant)
+        people.put("salesforce", [{"id": "1", **people.JANE}], tenant)
+        people.put("hubspot", [{"id": "9", **people.JANE}], tenant)
     resolve(spark, "person", "r1")
-    assert set(links("default").values()).isdisjoint(links("acme").values())
-    assert all(row["record_count"] == 2 for row in rows("gold_party_person"))
-    assert sorted(row["tenant_id"] for row in rows(gold.MODELS)) == ["acme", "default"]
-    put("salesforce", [{"id": "1", **JANE, "phone": "+441132000123"}], "acme")
+    assert set(people.links("default").values()).isdisjoint(people.links("acme").values())
+    assert all(row["record_count"] == 2 for row in people.rows("gold_party_person"))
+    assert sorted(row["tenant_id"] for row in people.rows(gold.MODELS)) == ["acme", "default"]
+    people.put("salesforce", [{"id": "1", **people.JANE, "phone": "+441132000123"}], "acme")
     resolve(spark, "person", "r2")
     assert {row["tenant_id"] for row in pl.read_delta(table_uri("gold_party_person")).to_dicts() if row["run_id"] == "r2"} == {"acme"}
 
 
-def test_relearning_keeps_ids_and_makes_a_new_model(spark, lake):
-    put("salesforce", [{"id": "1", **JANE}, {"id": "2", **JIM}])
-    put("hubspot", [{"id": "9", **JANE}])
+def test_relearning_keeps_ids_and_makes_a_new_model(spark, people):
+    people.put("salesforce", [{"id": "1", **people.JANE}, {"id": "2", **people.JIM}])
+    people.put("hubspot", [{"id": "9", **people.JANE}])
     resolve(spark, "person", "r1")
-    ids = links()
+    ids = people.links()
     resolve(spark, "person", "r2", relearn=True)
-    assert links() == ids
-    assert [row["model_version"] for row in rows(gold.MODELS)] == [1, 2]
+    assert people.links() == ids
+    assert [row["model_version"] for row in people.rows(gold.MODELS)] == [1, 2]
 
 
-def test_the_gate_keeps_gold_as_it_was_and_names_the_cause(spark, lake, monkeypatch):
-    put("salesforce", [{"id": "1", **JANE}])
+def test_the_gate_keeps_gold_as_it_was_and_names_the_cause(spark, people, monkeypatch):
+    people.put("salesforce", [{"id": "1", **people.JANE}])
     resolve(spark, "person", "r1")
-    before = versions()
-    put("hubspot", [{"id": str(number), **JANE} for number in range(4)])
+    before = people.versions()
+    people.put("hubspot", [{"id": str(number), **people.JANE} for number in range(4)])
     with monkeypatch.context() as strict:
         strict.setattr(gate, "LARGEST_ENTITY", 2)
         strict.setattr(gate, "SIZE_JUMP", 1.0)
         with pytest.raises(QualityFailed, match="cluster_size_jump"):
             resolve(spark, "person", "r2")
-    assert {name: version for name, version in versions().items() if name.startswith("gold")} == {
+    assert {name: version for name, version in people.versions().items() if name.startswith("gold")} == {
         name: version for name, version in before.items() if name.startswith("gold")
     }
     assert resolve(spark, "person", "r3")["entities"] == 1
 
 
-def test_spark_makes_and_merges_the_same_entities_as_this_process(spark, lake, monkeypatch):
-    put("salesforce", [{"id": "1", **JANE}, {"id": "2", **JIM}, {"id": "3", **JIM, "email": None}])
-    put("hubspot", [{"id": "9", **JANE, "given_name": "J."}, {"id": "8", **JIM, "given_name": "James"}])
+def test_spark_makes_and_merges_the_same_entities_as_this_process(spark, people, monkeypatch):
+    people.put("salesforce", [{"id": "1", **people.JANE}, {"id": "2", **people.JIM}, {"id": "3", **people.JIM, "email": None}])
+    people.put("hubspot", [{"id": "9", **people.JANE, "given_name": "J."}, {"id": "8", **people.JIM, "given_name": "James"}])
     resolve(spark, "person", "r1")
-    here = {table: rows(table) for table in (gold.LINKS, gold.MATCHES, "gold_party_person")}
+    here = {table: people.rows(table) for table in (gold.LINKS, gold.MATCHES, "gold_party_person")}
     shutil.rmtree(table_uri("_identity_journal"))
     for table in TABLES:
         shutil.rmtree(table_uri(table))
     monkeypatch.setattr(module, "LOCAL_RECORDS", 0)
     monkeypatch.setattr(gold, "_SMALL_ROWS", 0)
     resolve(spark, "person", "r1")
-    assert {table: rows(table) for table in here} == here
+    assert {table: people.rows(table) for table in here} == here
 
 
-def test_an_entity_without_matching_rules_is_refused(spark, lake):
+def test_an_entity_without_matching_rules_is_refused(spark, people):
     with pytest.raises(ConfigError, match="no matching rules"):
         resolve(spark, "opportunity", "r1")
 
@@ -196,10 +151,10 @@ def test_an_entity_without_matching_rules_is_refused(spark, lake):
         "resolve.before_applied",
     ],
 )
-def test_a_kill_between_two_tables_does_no_harm(spark, run_program, lake, place, tmp_path, monkeypatch):
+def test_a_kill_between_two_tables_does_no_harm(spark, run_program, people, lake, place, tmp_path, monkeypatch):
     """The killed run is rolled forward by the next one, also when Silver has moved on meanwhile."""
-    put("salesforce", [{"id": "1", **JANE}, {"id": "2", **JIM}])
-    put("hubspot", [{"id": "9", **JANE}])
+    people.put("salesforce", [{"id": "1", **people.JANE}, {"id": "2", **people.JIM}])
+    people.put("hubspot", [{"id": "9", **people.JANE}])
     calm = tmp_path / "calm"
     shutil.copytree(lake, calm)
     job = PROJECT / "spark_jobs" / "match_identities.py"
@@ -207,8 +162,8 @@ def test_a_kill_between_two_tables_does_no_harm(spark, run_program, lake, place,
     assert killed.returncode == -9, killed.stderr[-2000:]
     result = resolve(spark, "person", "r1")
     assert (result["no_op"], result["entities"]) == (False, 2)
-    disturbed = {table: rows(table) for table in TABLES}
+    disturbed = {table: people.rows(table) for table in TABLES}
     assert resolve(spark, "person", "r2")["no_op"]
     monkeypatch.setenv("SPINE_LAKE", str(calm))
     resolve(spark, "person", "r1")
-    assert {table: rows(table) for table in TABLES} == disturbed
+    assert {table: people.rows(table) for table in TABLES} == disturbed

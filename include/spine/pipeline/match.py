@@ -139,14 +139,15 @@ def match_records(request: Request, listen: Listener = quiet) -> dict[str, Any]:
     with stages("Write") as say:
         _write(request, found, named)
         say(request.output.name)
+    content = match_note.content(request.output)
     if request.keep_state:
         with stages("Keep state"):
-            _keep_state(request, step, note)
+            _keep_state(request, step, _state_key(note.inputs, content))
     if request.report and step is not None:
         with stages("Write report") as say:
             _report(request, rules, step, named, time.perf_counter() - started)
             say(request.report.name)
-    note.write(request)
+    note.write(request, content)
     return summary | {
         "run": note.run, "seconds": round(time.perf_counter() - started, 3), "stages": stages.seconds, "peak_mb": _peak_mb(),
         "warnings": warnings, "output": str(request.output), "no_op": False,
@@ -183,7 +184,7 @@ def _nothing_to_do(request: Request, before: pa.Table, note: match_note.Note) ->
     if request.output.resolve() != request.previous.resolve():
         confidence = before.column("confidence").cast(pa.float64())
         match_files.write_table(before.set_column(2, "confidence", confidence), request.output)
-        note.write(request)
+        note.write(request, match_note.content(request.output))
     return {"no_op": True, "records": before.num_rows, "run": note.run, "output": str(request.output), "warnings": []}
 
 
@@ -293,11 +294,10 @@ def _state_key(inputs: Mapping[str, Any], clusters: str) -> dict[str, Any]:
     return {"rules": inputs["rules"], "threshold": inputs["threshold"], "engine": inputs["engine"], "clusters": clusters}
 
 
-def _keep_state(request: Request, step: _Step | None, note: match_note.Note) -> None:
+def _keep_state(request: Request, step: _Step | None, key: Mapping[str, Any]) -> None:
     if step is None:  # Spark keeps nothing to go on from
         match_state.forget(request.output)
         return
-    key = _state_key(note.inputs, match_note.content(request.output))
     match_state.save(request.output, key, step.ids, step.table, step.features(), step.matched, step.parts)
 
 

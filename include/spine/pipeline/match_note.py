@@ -60,10 +60,10 @@ class Note:
             return False
         return all(self.known["files"].get(name) == seen for name, seen in _files(request).items())
 
-    def write(self, request: Request) -> None:
-        """Put the note beside the clusters, whole or not at all."""
+    def write(self, request: Request, clusters: str) -> None:
+        """Put the note beside the clusters, whole or not at all; `clusters` is their `content`."""
         run = self.known["run"] if self.known and self.known["inputs"] == self.inputs else self.run
-        told = {"run": run, "inputs": self.inputs, "clusters": content(request.output), "files": _files(request)}
+        told = {"run": run, "inputs": self.inputs, "clusters": clusters, "files": _files(request)}
         with replacing(beside(request.output, "run.json")) as partial:
             partial.write_bytes(orjson.dumps(told, option=orjson.OPT_INDENT_2))
 

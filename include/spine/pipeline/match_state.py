@@ -124,11 +124,6 @@ class State:
             self.changed[known] |= ~np.asarray(equal, dtype=bool)
         self.gone = np.flatnonzero(self.present < 0)
 
-    @property
-    def unchanged(self) -> bool:
-        """Whether the records are those of before."""
-        return not self.changed.any() and not len(self.gone)
-
     def former(self) -> Former:
         """What the run before knew, by present row numbers."""
         model = Model.from_json((self.place / "model.json").read_text())
