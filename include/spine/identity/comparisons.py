@@ -15,8 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from spine.core.entities import Kind, Matching
-from spine.identity import levels, levels_text, standardize
-from spine.identity.standardize import SEP
+from spine.identity import levels, levels_text, parts, standardize, standardize_columns
 from spine.identity.texts import Values
 
 Array: TypeAlias = Any  # numpy arrays of many element types
@@ -38,7 +37,7 @@ class Comparison:
     """Levels of one feature, from agreement to disagreement.
 
     `m` and `u` are what is believed of matches and of strangers before any data is seen; `related` what relatives or neighbours share
-    (None: they share it as a match does; otherwise a floor per level over `u`). `terms` gives per level the text whose rarity counts.
+    (None: they share it as a match does; otherwise a floor per level over `u`). `terms` gives per level the part whose rarity counts.
     On the last level an `exclusive` comparison excludes a pair (an `outweighable` one gives way to overwhelming evidence where matches turn
     out to differ in it often) and an `opposes` one keeps certain rules from lifting it; the first level of
     a `certain` one is such a rule. The chances of a `fixed` one are stated and not learned.
@@ -51,7 +50,7 @@ class Comparison:
     m: tuple[float, ...]
     u: tuple[float, ...]
     related: tuple[float, ...] | None = ()
-    terms: Mapping[int, Callable[[str], str]] = field(default_factory=dict, compare=False)
+    terms: Mapping[int, parts.TextsOf] = field(default_factory=dict, compare=False)
     exclusive: bool = False
     outweighable: bool = False
     opposes: bool = False
@@ -69,74 +68,60 @@ class Comparison:
         return len(self.labels) + 1
 
 
-def _first(value: str) -> str:
-    return value.split(SEP)[0]
-
-
-def _last(value: str) -> str:
-    return value.split(SEP)[1]
-
-
-def _house(value: str) -> str:
-    number, road, *_ = value.split(SEP)
-    return f"{number} {max(road.split(' '), key=len)}"
-
-
-def _part(place: int) -> Callable[[str], str]:
-    return lambda value: value.split(SEP)[place]
-
-
-def _whole(value: str) -> str:
-    return value
-
-
 FORENAME = Comparison(
     "forename", "person name", levels.FORENAME_LEVELS, levels.forename, (0.71, 0.14, 0.03, 0.045, 0.055, 0.02),
     (0.008, 0.012, 0.0005, 0.01, 0.06, 0.9095),
-    (0.02, 0.005, 0.0, 0.02, 0.0, 0.0), {1: _first}, opposes=True,
+    (0.02, 0.005, 0.0, 0.02, 0.0, 0.0), {1: parts.forename}, opposes=True,
 )  # fmt: skip
 SURNAME = Comparison(
-    "surname", "person name", levels.SURNAME_LEVELS, levels.surname, (0.82, 0.08, 0.05, 0.05), (0.003, 0.003, 0.03, 0.964), None, {1: _last}
+    "surname",
+    "person name",
+    levels.SURNAME_LEVELS,
+    levels.surname,
+    (0.82, 0.08, 0.05, 0.05),
+    (0.003, 0.003, 0.03, 0.964),
+    None,
+    {1: parts.surname},
 )
 ADDRESS = Comparison(
     "address", "postal address", levels.ADDRESS_LEVELS, levels.address, (0.5, 0.05, 0.05, 0.1, 0.05, 0.13, 0.12),
-    (0.0005, 0.001, 0.001, 0.002, 0.002, 0.04, 0.9535), None, {1: _house, 3: _part(1), 4: _part(2), 6: _part(3)},
+    (0.0005, 0.001, 0.001, 0.002, 0.002, 0.04, 0.9535), None, {1: parts.house, 3: parts.road, 4: parts.postcode, 6: parts.town},
 )  # fmt: skip
 BY_KIND: dict[Kind, Comparison] = {
     "date": Comparison(
         "", "", levels.DATE_LEVELS, levels.date, (0.86, 0.08, 0.025, 0.015, 0.02), (0.00006, 0.0015, 0.02, 0.015, 0.96344),
-        (0.05, 0.0, 0.0, 0.0, 0.0), {1: _whole}, exclusive=True, outweighable=True,
+        (0.05, 0.0, 0.0, 0.0, 0.0), {1: parts.whole}, exclusive=True, outweighable=True,
     ),
     "email": Comparison(
         "", "", levels.EMAIL_LEVELS, levels.email, (0.5, 0.06, 0.05, 0.02, 0.08, 0.29), (0.00002, 0.0002, 0.0001, 0.0005, 0.006, 0.99318),
-        (0.04, 0.0, 0.02, 0.02, 0.0, 0.0), {1: _whole, 4: _whole, 5: lambda value: value.split("@")[1]},
+        (0.04, 0.0, 0.02, 0.02, 0.0, 0.0), {1: parts.whole, 4: parts.whole, 5: parts.domain},
     ),
     "phone": Comparison(
-        "", "", levels.PHONE_LEVELS, levels.phone, (0.6, 0.01, 0.05, 0.34), (0.0001, 0.00002, 0.0001, 0.99978), None, {1: _whole}
+        "", "", levels.PHONE_LEVELS, levels.phone, (0.6, 0.01, 0.05, 0.34), (0.0001, 0.00002, 0.0001, 0.99978), None, {1: parts.whole}
     ),
     "organization": Comparison(
         "", "", levels.ORGANIZATION_LEVELS, levels.organization, (0.5, 0.2, 0.12, 0.1, 0.05, 0.03),
         (0.0005, 0.001, 0.002, 0.008, 0.06, 0.9285),
-        (0.02, 0.02, 0.02, 0.03, 0.05, 0.0), {1: _whole},
+        (0.02, 0.02, 0.02, 0.03, 0.05, 0.0), {1: parts.whole},
     ),
-    "url": Comparison("", "", levels.URL_LEVELS, levels.url, (0.8, 0.05, 0.15), (0.0003, 0.0003, 0.9994), None, {1: _whole}),
+    "url": Comparison("", "", levels.URL_LEVELS, levels.url, (0.8, 0.05, 0.15), (0.0003, 0.0003, 0.9994), None, {1: parts.whole}),
     "national_id": Comparison(
         "", "", levels.IDENTIFIER_LEVELS, levels.identifier, (0.95, 0.03, 0.02), (0.00001, 0.00005, 0.99994),
-        (0.0, 0.0, 0.0), {1: _whole}, exclusive=True, outweighable=True,
+        (0.0, 0.0, 0.0), {1: parts.whole}, exclusive=True, outweighable=True,
     ),
     "title": Comparison(
         "", "", levels_text.TITLE_LEVELS, levels_text.title, (0.35, 0.22, 0.08, 0.1, 0.1, 0.03, 0.09, 0.03),
         (0.0005, 0.0005, 0.0003, 0.0005, 0.002, 0.003, 0.05, 0.9432),
-        (0.0, 0.005, 0.0, 0.01, 0.1, 0.2, 0.3, 0.0), {1: _whole},
+        (0.0, 0.005, 0.0, 0.01, 0.1, 0.2, 0.3, 0.0), {1: parts.whole},
     ),
     "text": Comparison(
         "", "", levels_text.TEXT_LEVELS, levels_text.text, (0.3, 0.17, 0.08, 0.13, 0.17, 0.15),
-        (0.0005, 0.0005, 0.0005, 0.003, 0.03, 0.9655), (), {1: _whole},
+        (0.0005, 0.0005, 0.0005, 0.003, 0.03, 0.9655), (), {1: parts.whole},
     ),
     "number": Comparison(
-        "", "", levels_text.NUMBER_LEVELS, levels_text.number, (0.6, 0.15, 0.1, 0.15), (0.02, 0.05, 0.1, 0.83), (), {1: _whole}
+        "", "", levels_text.NUMBER_LEVELS, levels_text.number, (0.6, 0.15, 0.1, 0.15), (0.02, 0.05, 0.1, 0.83), (), {1: parts.whole}
     ),
-    "category": Comparison("", "", levels.CATEGORY_LEVELS, levels.category, (0.85, 0.15), (0.3, 0.7), (0.0, 0.0), {1: _whole}),
+    "category": Comparison("", "", levels.CATEGORY_LEVELS, levels.category, (0.85, 0.15), (0.3, 0.7), (0.0, 0.0), {1: parts.whole}),
 }  # fmt: skip
 BY_KIND["country"] = BY_KIND["category"]
 
@@ -181,10 +166,12 @@ def standardized(table: pa.Table, plan: Plan) -> pa.Table:
     """The plan's features of a table of raw attributes, dictionary-encoded, row by row in the same order."""
     if table.num_rows == 0:
         return pa.table({feature.name: pa.array([], pa.string()).dictionary_encode() for feature in plan.features})
-    return pa.table({
-        feature.name: standardize.column([table.column(attribute) for attribute in feature.attributes], feature.function)
-        for feature in plan.features
-    })  # fmt: skip
+    kinds = plan.matching.attributes
+    found: dict[str, pa.DictionaryArray] = {}
+    for feature in plan.features:
+        columns = [(kinds[attribute], table.column(attribute)) for attribute in feature.attributes]
+        found[feature.name] = standardize_columns.feature(feature.kind, columns, feature.function)
+    return pa.table(found)
 
 
 def coded(features: pa.Table) -> dict[str, tuple[Array, list[str]]]:

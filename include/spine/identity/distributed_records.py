@@ -141,20 +141,22 @@ def tallies(records: Spread) -> learn.Tallies:
     total = counted.groupBy("name", "level", "text").agg(F.sum("count").alias("count")).where("count > 1 OR text = ''")
     order = Window.partitionBy("name", "level").orderBy(F.expr("text = ''").desc(), F.col("count").desc(), "text")
     bounded = total.withColumn("place", F.row_number().over(order)).where(f"level = 0 OR place <= {learn.MOST_TERMS + 1}").drop("place")
+    told = bounded.toArrow()
     found: learn.Tallies = {}
-    for row in bounded.toArrow().to_pylist():
-        found.setdefault((row["name"], row["level"]), {})[row["text"]] = row["count"]
-    return dict(sorted(found.items(), key=lambda item: item[0]))
+    for name, level in sorted(set(zip(told.column("name").to_pylist(), told.column("level").to_pylist(), strict=True))):
+        mine = told.filter((pc.field("name") == name) & (pc.field("level") == level))
+        texts, total = mine.filter(pc.field("text") != ""), mine.filter(pc.field("text") == "").column("count")
+        found[name, level] = learn.Tally(total[0].as_py(), texts.column("text"), texts.column("count"))
+    return found
 
 
 def _tallier(plan: Plan) -> Worker:
     def work(batches: Batches) -> Batches:
         for table in gathered(batches):
-            for (name, level), counts in learn.tallies(plan, records_of(table, plan).features).items():
-                columns = [[name] * len(counts), [level] * len(counts), list(counts), list(counts.values())]
-                types = (pa.string(), pa.int32(), pa.string(), pa.int64())
-                arrays = [pa.array(values, kind) for values, kind in zip(columns, types, strict=True)]
-                yield pa.RecordBatch.from_arrays(arrays, ["name", "level", "text", "count"])
+            for (name, level), tally in learn.tallies(plan, records_of(table, plan).features).items():
+                text, count = pa.concat_arrays([pa.array([""]), tally.texts]), pa.concat_arrays([pa.array([tally.total]), tally.count])
+                of = [pa.repeat(pa.scalar(name), len(text)), pa.repeat(pa.scalar(level, pa.int32()), len(text))]
+                yield pa.RecordBatch.from_arrays([*of, text, count], ["name", "level", "text", "count"])
 
     return work
 

@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from spine.identity.levels import Addresses, Mails, Names, Phones
+from spine.identity.parts import Addresses, Mails, Names, Phones
 from spine.identity.texts import Texts, derive
 
 Array: TypeAlias = Any  # numpy arrays of many element types

@@ -12,15 +12,18 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from spine.identity import blocking
 from spine.identity.blocking import Rule
 from spine.identity.comparisons import Plan, pattern
+from spine.identity.levels import words
 from spine.identity.model import Model, Terms
+from spine.identity.texts import derive
 
 Array: TypeAlias = Any  # numpy arrays of many element types
 Coded = Mapping[str, tuple[Array, list[str]]]
-Tallies = dict[tuple[str, int], dict[str, int]]
 RANDOM_PAIRS = 300_000
 M_STRENGTH = 30.0
 U_STRENGTH = 1_000.0
@@ -49,53 +52,72 @@ def count_patterns(mask: Array, patterns: Array) -> Counts:
     return Counts(codes // size, codes % size, count.astype(float))
 
 
-def tallies(plan: Plan, coded: Coded) -> Tallies:
-    """How many records carry each word of the word-wise features (level 0) and each text whose rarity counts (level of its comparison).
+@dataclass(frozen=True)
+class Tally:
+    """How many records carry each of the `texts` (an Arrow array), and how many there are that carry one at all."""
 
-    Under "" stands how many there are in all. The tallies of parts of the records add up to those of the whole.
+    total: int
+    texts: pa.Array
+    count: pa.Array
+
+    def shared(self) -> pa.Table:
+        """The texts that several records carry."""
+        table = pa.table({"text": self.texts, "count": self.count})
+        return table.filter(pc.greater(table.column("count"), 1))
+
+
+Tallies: TypeAlias = dict[tuple[str, int], Tally]
+
+
+def tallies(plan: Plan, coded: Coded) -> Tallies:
+    """Tallies of the words of the word-wise features (level 0), and of the texts whose rarity counts (level of their comparison).
+
+    The tallies of parts of the records add up to those of the whole.
     """
     found: Tallies = {}
     for feature in plan.features:
         if feature.worded:
             values, repeats = _repeats(coded[feature.name])
-            words = found[feature.name, 0] = {"": sum(repeats)}
-            for value, repeat in zip(values, repeats, strict=True):
-                for word in set(value.split()):
-                    words[word] = words.get(word, 0) + repeat
+            pieces = derive(values, words)
+            carried: Array = np.repeat(repeats, np.diff(pieces.bounds))
+            found[feature.name, 0] = _tally(int(repeats.sum()), pieces.names, np.bincount(pieces.columns, carried, len(pieces.names)))
     for comparison in plan.comparisons:
         values, repeats = _repeats(coded[comparison.feature])
-        for level, cut in comparison.terms.items():
-            texts = found[comparison.name, level] = {"": 0}
-            for value, repeat in zip(values, repeats, strict=True):
-                if text := cut(value):
-                    texts[text] = texts.get(text, 0) + repeat
-                    texts[""] += repeat
+        for level, texts_of in comparison.terms.items():
+            texts = texts_of(values)
+            count = np.bincount(texts.codes, repeats, len(texts.values))[1:]  # the first is no text
+            found[comparison.name, level] = _tally(int(count.sum()), texts.values[1:], count)
     return found
 
 
-def _repeats(column: tuple[Array, list[str]]) -> tuple[list[str], list[int]]:
+def _tally(total: int, texts: Sequence[str], count: Array) -> Tally:
+    return Tally(total, pa.array(texts, pa.string()), pa.array(count.astype(np.int64)))
+
+
+def _repeats(column: tuple[Array, list[str]]) -> tuple[list[str], Array]:
     codes, values = column
-    return values, np.bincount(codes[codes >= 0], minlength=len(values)).tolist()
+    return values, np.bincount(codes[codes >= 0], minlength=len(values))
 
 
 def rarities(tallied: Tallies) -> dict[str, dict[str, float]]:
     """Per word-wise feature the weight of each word: log of how few records carry it; unlisted words weigh as the rarest."""
     found = {}
-    for (name, level), counts in tallied.items():
+    for (name, level), tally in tallied.items():
         if level == 0:
-            total = counts[""] + 2
-            common = sorted((word, count) for word, count in counts.items() if word and count > 1)
-            found[name] = {word: float(np.log(total / count)) for word, count in common} | {"": float(np.log(total))}
+            total, common = tally.total + 2, tally.shared().sort_by("text")
+            weights = np.log(total / np.asarray(common.column("count")))
+            found[name] = dict(zip(common.column("text").to_pylist(), weights.tolist(), strict=True)) | {"": float(np.log(total))}
     return found
 
 
 def term_tables(tallied: Tallies) -> dict[str, dict[str, Terms]]:
     """Frequencies of the texts whose rarity a comparison's levels take into account, the MOST_TERMS most frequent of each."""
     tables: dict[str, dict[str, Terms]] = {}
-    for (name, level), counts in tallied.items():
+    for (name, level), tally in tallied.items():
         if level:
-            shared = sorted(((text, count) for text, count in counts.items() if text and count > 1), key=lambda item: (-item[1], item[0]))
-            tables.setdefault(name, {})[str(level)] = Terms(counts[""], dict(shared[:MOST_TERMS]))
+            shared = tally.shared().sort_by([("count", "descending"), ("text", "ascending")]).slice(0, MOST_TERMS)
+            counts = dict(zip(shared.column("text").to_pylist(), shared.column("count").to_pylist(), strict=True))
+            tables.setdefault(name, {})[str(level)] = Terms(tally.total, counts)
     return tables
 
 

@@ -6,69 +6,17 @@ depends on one value alone is done once per value. Similarities: Winkler 1990 (J
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import cast
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import scipy.sparse as sp
 
-from spine.identity import standardize, vocabulary
-from spine.identity.standardize import SEP
-from spine.identity.texts import Codes, Ends, Texts, alike, derive, edits
+from spine.identity.parts import Addresses, Dates, Mails, Names, Phones
+from spine.identity.texts import Codes, Texts, alike, derive, edits
 
 Kernel = Callable[[Sequence[str], Codes, Codes, Mapping[str, float]], Codes]
-
-
-class Names:
-    """Forename and surname of every distinct name, and what is derived from one name alone."""
-
-    def __init__(self, values: Sequence[str]) -> None:
-        split = [value.split(SEP) for value in values]
-        self.last_asked = threading.local()
-        self.many_first = np.asarray([" " in forename for forename, _ in split], dtype=bool)
-        self.many_last = np.asarray([" " in surname for _, surname in split], dtype=bool)
-        self.begins = Texts([part[:1] for pair in split for part in pair]).codes.reshape(-1, 2)
-        self.first = Texts([forename for forename, _ in split])
-        self.last = Texts([surname for _, surname in split])
-        self.head = Texts([forename.split(" ")[0] for forename, _ in split])
-        self.tail = Texts([surname.split(" ")[-1] for _, surname in split])
-        self.groups = [vocabulary.NICKNAMES.get(word, frozenset()) for word in self.head.values]
-        self.grouped = np.asarray([bool(group) for group in self.groups], dtype=bool)
-        self.initial = Texts([word[:1] for word in self.head.values]).codes
-        self.short = np.asarray([len(word) == 1 for word in self.head.values], dtype=bool)
-
-    def forenames(self, left: Codes, right: Codes) -> Codes:
-        """Similarity of the forenames: of the whole or of their first words."""
-        heads = alike(self.head, left, self.head, right, self.many_first[left] | self.many_first[right])
-        return np.maximum(alike(self.first, left, self.first, right), heads)
-
-    def surnames(self, left: Codes, right: Codes) -> Codes:
-        """Similarity of the surnames: of the whole or of their last words."""
-        tails = alike(self.tail, left, self.tail, right, self.many_last[left] | self.many_last[right])
-        return np.maximum(alike(self.last, left, self.last, right), 0.97 * tails)
-
-    def crossed(self, left: Codes, right: Codes) -> tuple[Codes, Codes]:
-        """Similarity of the left forename with the right surname, and of the left surname with the right forename, with one initial."""
-        one = alike(self.first, left, self.last, right, self.begins[left, 0] == self.begins[right, 1])
-        return one, alike(self.last, left, self.first, right, self.begins[left, 1] == self.begins[right, 0])
-
-    def nicknames(self, left: Codes, right: Codes) -> Codes:
-        """Whether both forenames are forms of one name."""
-        found: Codes = np.zeros(len(left), dtype=bool)
-        a, b = self.head.codes[left], self.head.codes[right]
-        rows = np.flatnonzero(self.grouped[a] & self.grouped[b] & (a != b))
-        keys, inverse = np.unique(a[rows] * len(self.groups) + b[rows], return_inverse=True)
-        share = [bool(self.groups[key // len(self.groups)] & self.groups[key % len(self.groups)]) for key in keys.tolist()]
-        found[rows] = np.asarray(share, dtype=bool)[inverse]
-        return found
-
-    def initials(self, left: Codes, right: Codes) -> Codes:
-        """Whether one forename is just the other's first letter."""
-        a, b = self.head.codes[left], self.head.codes[right]
-        return (self.initial[a] == self.initial[b]) & (self.short[a] | self.short[b]) & (a > 0) & (b > 0)
 
 
 def _orientation(names: Names, left: Codes, right: Codes) -> tuple[Codes, Codes, Codes]:
@@ -136,17 +84,6 @@ def surname(values: Sequence[str], left: Codes, right: Codes, _: Mapping[str, fl
 DATE_LEVELS = ("same date", "one slip or swapped day and month", "two slips", "same year", "different date")
 
 
-class Dates:
-    """What is derived from one date alone."""
-
-    def __init__(self, values: Sequence[str]) -> None:
-        self.whole, self.year = Texts(values), Texts([value[:4] for value in values])
-        turned = pa.array([value[:4] + value[6:] + value[4:6] for value in values], pa.string())
-        self.turned = np.asarray(pc.fill_null(pc.index_in(turned, pa.array(self.whole.values, pa.string())), -1), dtype=np.int64)
-        self.known = np.asarray([not value.endswith("00") for value in values], dtype=bool)
-        self.month = Texts([value[4:6].replace("00", "") for value in values])
-
-
 def date(values: Sequence[str], left: Codes, right: Codes, _: Mapping[str, float]) -> Codes:
     """Levels of DATE_LEVELS; unknown days and months are not held against a pair."""
     dates = derive(values, Dates)
@@ -161,17 +98,6 @@ def date(values: Sequence[str], left: Codes, right: Codes, _: Mapping[str, float
 
 
 EMAIL_LEVELS = ("same address", "same mailbox elsewhere", "close spelling", "same role address", "same company domain", "different address")
-
-
-class Mails:
-    """What is derived from one address alone."""
-
-    def __init__(self, values: Sequence[str]) -> None:
-        split = [value.split("@") for value in values]
-        self.whole, self.local, self.domain = Texts(values), Texts([local for local, _ in split]), Texts([domain for _, domain in split])
-        self.role = np.asarray([standardize.is_role_mail(value) for value in values], dtype=bool)
-        self.long = np.asarray([len(local) >= 5 for local, _ in split], dtype=bool)
-        self.free = np.asarray([domain in vocabulary.FREE_MAIL for _, domain in split], dtype=bool)
 
 
 def email(values: Sequence[str], left: Codes, right: Codes, _: Mapping[str, float]) -> Codes:
@@ -190,15 +116,6 @@ def email(values: Sequence[str], left: Codes, right: Codes, _: Mapping[str, floa
 
 
 PHONE_LEVELS = ("same number", "same last seven digits", "one digit off", "different number")
-
-
-class Phones:
-    """What is derived from one number alone."""
-
-    def __init__(self, values: Sequence[str]) -> None:
-        self.whole, self.tail = Texts(values), Texts([value[-7:] for value in values])
-        self.digits = np.asarray([len(value) for value in values], dtype=np.int64)
-        self.ends = Ends(self.whole)
 
 
 def phone(values: Sequence[str], left: Codes, right: Codes, _: Mapping[str, float]) -> Codes:
@@ -221,23 +138,6 @@ ADDRESS_LEVELS = (
     "same town",
     "elsewhere",
 )
-
-
-class Addresses:
-    """Parts of every distinct address; `head` is the longest word of the street."""
-
-    def __init__(self, values: Sequence[str]) -> None:
-        split = [value.split(SEP) for value in values]
-        self.number, self.road, self.code, self.town = (Texts([parts[place] for parts in split]) for place in range(4))
-        self.head = _of(self.road, lambda road: max(road.split(" "), key=len))
-        self.district = _of(self.code, standardize.postcode_district)
-
-
-def _of(texts: Texts, cut: Callable[[str], str]) -> Texts:
-    """A part of a part, cut once per distinct text."""
-    found = Texts([cut(text) for text in texts.values.tolist()])
-    found.codes = found.codes[texts.codes]
-    return found
 
 
 def address(values: Sequence[str], left: Codes, right: Codes, _: Mapping[str, float]) -> Codes:
@@ -298,7 +198,8 @@ class Pieces:
         return sp.csr_matrix((data, self.columns, self.bounds), shape=(len(self.bounds) - 1, max(1, len(self.names))))
 
 
-def _words(values: Sequence[str]) -> Pieces:
+def words(values: Sequence[str]) -> Pieces:
+    """The words of every value."""
     return Pieces(values, str.split)
 
 
@@ -326,7 +227,7 @@ def organization(values: Sequence[str], left: Codes, right: Codes, rarity: Mappi
     keys, inverse = np.unique(left * np.int64(len(values)) + right, return_inverse=True)
     left, right = keys // max(1, len(values)), keys % max(1, len(values))
     unknown = max(rarity.values(), default=8.0)
-    shared, one, other = _overlap(derive(values, _words).weighted(rarity, unknown), left, right)
+    shared, one, other = _overlap(derive(values, words).weighted(rarity, unknown), left, right)
     pieces, left_pieces, right_pieces = _overlap(derive(values, _triples), left, right)
     cosine = shared / np.maximum(np.sqrt(one * other), 1e-9)
     within = shared / np.maximum(np.minimum(one, other), 1e-9)

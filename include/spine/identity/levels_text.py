@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 import scipy.sparse as sp
 
-from spine.identity.levels import Pieces
+from spine.identity.levels import Pieces, words
 from spine.identity.texts import Codes, derive
 
 CHUNK = 100_000
@@ -37,7 +37,7 @@ class Words:
     """Words of every distinct text, and its neighbouring words written as one where another text knows such a word."""
 
     def __init__(self, values: Sequence[str]) -> None:
-        self.words = Pieces(values, str.split)
+        self.words = derive(values, words)
         index = {word: place for place, word in enumerate(self.words.names)}
         joins = [
             (row, index[one + other], index[one], index[other])

@@ -50,9 +50,10 @@ def steps(records: engine.Records, model: Model, scored: Scored, at: int, left: 
         texts = [values[codes[row]] if codes[row] >= 0 else None for row in (left, right)]
         step["left"], step["right"] = (_shown(comparison.labels, text) for text in texts)
         terms = model.terms.get(comparison.name, {}).get(str(step["level"]))
-        cut = comparison.terms.get(step["level"])
-        if cut and terms and abs(step["tf_adjustment"]) >= 0.005:
-            step["shared_by"] = max(int(terms.counts.get(cut(text), terms.rest)) for text in texts if text is not None)
+        part = comparison.terms.get(step["level"])
+        if part and terms and abs(step["tf_adjustment"]) >= 0.005:
+            shared = part([text for text in texts if text is not None])
+            step["shared_by"] = max(int(terms.counts.get(text, terms.rest)) for text in shared.values[shared.codes].tolist())
             step["shared_of"] = terms.total
     return found
 

@@ -11,7 +11,7 @@ from spine.core.choices import CHOSEN, parse_key
 from spine.core.entities import Kind, Matching
 from spine.core.errors import ConfigError
 from spine.identity import comparisons as chosen
-from spine.identity import levels, standardize, stated
+from spine.identity import levels, parts, standardize, stated
 from spine.identity.comparisons import Comparison, Feature, Plan
 
 _NAME_KINDS: tuple[Kind, ...] = ("forename", "surname", "full_name")
@@ -212,7 +212,7 @@ def _from_levels(name: str, kind: Kind, feature: str, texts: tuple[str, ...]) ->
     m, u = stated.beliefs(len(texts))
     return Comparison(
         name, feature, (*texts, "different"), stated.kernel(stated.parse_levels(texts, kind)), m, u,
-        None if kind in _SHARED_KINDS else (), {1: str} if texts[0] == "exact" else {},
+        None if kind in _SHARED_KINDS else (), {1: parts.whole} if texts[0] == "exact" else {},
         exclusive=kind in chosen.BY_KIND and chosen.BY_KIND[kind].exclusive, opposes=kind == "forename",
     )  # fmt: skip
 

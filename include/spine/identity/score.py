@@ -101,16 +101,18 @@ def _rarity(comparison: Comparison, model: Model, coded: Coded, left: Array, rig
     """log2(u / chance of this very value) for levels on which the pair shares a value; the pair itself is not counted."""
     codes, values = coded[comparison.feature]
     result = np.zeros(len(level))
-    for at, cut in comparison.terms.items():
+    for at, texts_of in comparison.terms.items():
         rows = np.flatnonzero(level == at)
         terms = model.terms.get(comparison.name, {}).get(str(at))
         if not len(rows) or terms is None:
             continue
-        used: Array = np.zeros(len(values), dtype=bool)
-        used[codes[left[rows]]] = used[codes[right[rows]]] = True
-        counts: Array = np.zeros(len(values))
-        counts[used] = terms.frequency([cut(values[code]) for code in np.flatnonzero(used).tolist()]) * max(1, terms.total)
-        count = np.maximum(counts[codes[left[rows]]], counts[codes[right[rows]]])
+        texts = texts_of(values)
+        one, other = texts.codes[codes[left[rows]]], texts.codes[codes[right[rows]]]
+        used: Array = np.zeros(len(texts.values), dtype=bool)
+        used[one] = used[other] = True
+        counts: Array = np.zeros(len(used))
+        counts[used] = terms.frequency(texts.values[used].tolist()) * max(1, terms.total)
+        count = np.maximum(counts[one], counts[other])
         usual = model.u[comparison.name][at - 1]
         chance = (np.maximum(count - 2, 0) + SMOOTHING * usual) / (terms.total + SMOOTHING)
         result[rows] = np.log2(usual / np.maximum(chance, min(usual, 0.5 / (terms.total + SMOOTHING))))

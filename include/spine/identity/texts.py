@@ -11,6 +11,7 @@ from typing import Any, TypeAlias, TypeVar, cast
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from rapidfuzz import process
 from rapidfuzz.distance import OSA, JaroWinkler
 
@@ -27,7 +28,7 @@ class Values(list[str]):
     def __init__(self, values: Sequence[str] = ()) -> None:
         super().__init__(values)
         self.derived: dict[Any, Any] = {}
-        self.lock = threading.Lock()
+        self.lock = threading.RLock()  # what is derived may derive something itself
 
 
 def derive(values: Sequence[str], maker: Callable[[Sequence[str]], T]) -> T:
@@ -46,14 +47,28 @@ class Texts:
     values: Codes
     codes: Codes
 
-    def __init__(self, parts: Sequence[str]) -> None:
-        encoded = pa.array(["", *parts], pa.string()).dictionary_encode()
+    def __init__(self, parts: Sequence[str] | pa.Array) -> None:
+        given = parts if isinstance(parts, pa.Array) else pa.array(parts, pa.string())
+        encoded = pa.concat_arrays([pa.array([""]), given]).dictionary_encode()
         self.values = encoded.dictionary.to_numpy(zero_copy_only=False)
         self.codes = np.asarray(encoded.indices, dtype=np.int64)[1:]
 
     def present(self, which: Codes) -> Codes:
         """Whether the part is there."""
         return self.codes[which] > 0
+
+
+def pieces(values: Sequence[str], separator: str, count: int) -> list[Texts]:
+    """The first `count` pieces of every value, of which all have so many."""
+    split = pc.split_pattern(pa.array(values, pa.string()), separator)
+    return [Texts(pc.list_element(split, place)) for place in range(count)]
+
+
+def cut_of(texts: Texts, cut: Callable[[str], str]) -> Texts:
+    """A part of a part, cut once per distinct text."""
+    found = Texts([cut(text) for text in texts.values.tolist()])
+    found.codes = found.codes[texts.codes]
+    return found
 
 
 def _measured(scorer: Any, a: Texts, left: Codes, b: Texts, right: Codes, where: Codes, missing: float, cutoff: float) -> Codes:
@@ -109,9 +124,10 @@ class Ends:
 
     def __init__(self, texts: Texts) -> None:
         self.texts = texts
-        values = texts.values.tolist()
-        self.first, self.last = (Texts([value[cut] for value in values]).codes for cut in (slice(3), slice(-3, None)))
-        self.short = np.asarray([len(value) < 8 for value in values], dtype=bool)
+        values = pa.array(texts.values, pa.string())
+        self.first = Texts(pc.utf8_slice_codeunits(values, 0, 3)).codes
+        self.last = Texts(pc.utf8_slice_codeunits(values, -3)).codes
+        self.short = np.asarray(pc.utf8_length(values)) < 8
 
     def one_slip(self, left: Codes, right: Codes, where: Codes) -> Codes:
         """Whether the texts differ by one edit or transposition at most, inside `where`."""
