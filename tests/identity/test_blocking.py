@@ -72,6 +72,17 @@ def test_many_pairs_come_in_passes_and_are_the_same(monkeypatch):
     assert len(whole) == 6
 
 
+@settings(max_examples=60, deadline=None)
+@given(rows=st.lists(st.lists(st.integers(0, 4), min_size=3, max_size=3), min_size=2, max_size=30), cores=st.integers(1, 5))
+def test_all_cores_find_the_pairs_of_one_in_the_same_order(rows, cores):
+    blocks = [blocks_of(np.asarray(rows)), blocks_of(np.asarray(rows)[:, :1])]
+    one = _pairs(blocks, len(rows))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pair_module, "MANY", 1)
+        patch.setattr("os.cpu_count", lambda: cores)
+        assert _pairs(blocks, len(rows)) == one
+
+
 def test_a_key_of_too_many_records_is_split_or_dropped_and_named(monkeypatch, caplog):
     monkeypatch.setattr(block_module, "largest_allowed", lambda *_: 9)
     letters = "abcdefghijklmnopqrst"

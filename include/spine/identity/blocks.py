@@ -1,10 +1,13 @@
-"""Records that share a blocking key, and which keys have too many of them. One rule at a time, so that memory stays flat."""
+"""Records that share a blocking key, and which keys have too many of them. A rule per core at a time, so that memory stays flat."""
 
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -68,24 +71,27 @@ def _shared(key: Array, changed: Array | None) -> Array:
 
 def learn_blocks(rules: Sequence[Rule], keys: Keys) -> Iterator[tuple[Heavy, Blocks]]:
     """Of each rule: which keys are too many for its budget of pairs per record, and the blocks that remain."""
-    for rule in rules:
-        matrix = keys.plain(rule)
-        found = blocks_of(matrix)
-        heavy = Heavy()
-        too_many = found.size > _limit(found.size, len(matrix), rule.budget)
-        heavy.split = found.key[too_many].tolist()
-        light = found.where(~too_many)
-        if not heavy.split or not rule.split:
-            heavy.names = _named(rule, found.where(too_many), keys.coded)
-            yield heavy, light
-            continue
-        rows = np.unique(found.where(too_many).rows)
-        finer = blocks_of(combined(np.where(np.isin(matrix[rows], heavy.split), matrix[rows], 0), keys.part(rule.split)[rows]), rows)
-        limit = _limit(np.r_[light.size, finer.size], len(matrix), rule.budget)
-        still = finer.size > limit
-        heavy.dropped = np.r_[light.key[light.size > limit], finer.key[still]].tolist()
-        heavy.names = _named(rule, finer.where(still), keys.coded)
-        yield heavy, _joined(light.where(light.size <= limit), finer.where(~still))
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        yield from pool.map(partial(_learned, keys), rules)
+
+
+def _learned(keys: Keys, rule: Rule) -> tuple[Heavy, Blocks]:
+    matrix = keys.plain(rule)
+    found = blocks_of(matrix)
+    heavy = Heavy()
+    too_many = found.size > _limit(found.size, len(matrix), rule.budget)
+    heavy.split = found.key[too_many].tolist()
+    light = found.where(~too_many)
+    if not heavy.split or not rule.split:
+        heavy.names = _named(rule, found.where(too_many), keys.coded)
+        return heavy, light
+    rows = np.unique(found.where(too_many).rows)
+    finer = blocks_of(combined(np.where(np.isin(matrix[rows], heavy.split), matrix[rows], 0), keys.part(rule.split)[rows]), rows)
+    limit = _limit(np.r_[light.size, finer.size], len(matrix), rule.budget)
+    still = finer.size > limit
+    heavy.dropped = np.r_[light.key[light.size > limit], finer.key[still]].tolist()
+    heavy.names = _named(rule, finer.where(still), keys.coded)
+    return heavy, _joined(light.where(light.size <= limit), finer.where(~still))
 
 
 def known_blocks(rules: Sequence[Rule], keys: Keys, heavy: Sequence[Heavy], changed: Array | None) -> Iterator[Blocks]:

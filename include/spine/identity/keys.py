@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from threading import Lock
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -52,21 +53,25 @@ class Keys:
     def __init__(self, coded: Coded, rarity: Rarity, known: Mapping[Part, Array] | None = None) -> None:
         self.coded, self.rarity = coded, rarity
         self._parts: dict[Part, Array] = dict(known or {})
+        self._lock = Lock()
 
     def part(self, part: Part) -> Array:
         """What each record contributes under one part (records x `part.most`, 0 for none)."""
-        if part not in self._parts:
-            codes, values = self.coded[part.feature]
-            if part.rank:
-                weights = self.rarity.get(part.feature, {})
-                made = hash_table([_rarest(part.function(value), weights, part.most) for value in values], part.most)
-            elif part.function in NUMBERS:
-                made = NUMBERS[part.function](values)
-            else:
-                made = hash_table([part.function(value) for value in values], part.most)
-            table = np.concatenate([made, np.zeros((1, part.most), dtype=np.int64)])
-            self._parts[part] = table[codes]  # code -1 takes the last row, which holds no key
-        return self._parts[part]
+        with self._lock:
+            if part not in self._parts:
+                codes, values = self.coded[part.feature]
+                made = self._made(part, values)
+                table = np.concatenate([made, np.zeros((1, part.most), dtype=np.int64)])
+                self._parts[part] = table[codes]  # code -1 takes the last row, which holds no key
+            return self._parts[part]
+
+    def _made(self, part: Part, values: Sequence[str]) -> Array:
+        if part.rank:
+            weights = self.rarity.get(part.feature, {})
+            return hash_table([_rarest(part.function(value), weights, part.most) for value in values], part.most)
+        if part.function in NUMBERS:
+            return NUMBERS[part.function](values)
+        return hash_table([part.function(value) for value in values], part.most)
 
     def plain(self, rule: Rule) -> Array:
         """All keys of a rule (records x keys, 0 for none)."""

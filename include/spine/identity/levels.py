@@ -14,7 +14,7 @@ import pyarrow as pa
 import scipy.sparse as sp
 
 from spine.identity.parts import Addresses, Dates, Mails, Names, Phones
-from spine.identity.texts import Codes, Texts, alike, derive, edits
+from spine.identity.texts import Both, Codes, Texts, alike, derive, edits
 
 Kernel = Callable[[Sequence[str], Codes, Codes, Mapping[str, float]], Codes]
 
@@ -29,8 +29,8 @@ def _orientation(names: Names, left: Codes, right: Codes) -> tuple[Codes, Codes,
         return cast(tuple[Codes, Codes, Codes], last[2])
     forename, surname = names.forenames(left, right), names.surnames(left, right)
     one, other = names.crossed(left, right)
-    whole = names.first.present(left) & names.last.present(left) & names.first.present(right) & names.last.present(right)
-    lone = (~names.last.present(left) | ~names.last.present(right)) & (names.first.present(left) & names.first.present(right))
+    first, last = Both(names.first, left, right).there, Both(names.last, left, right).there
+    whole, lone = first & last, first & ~last
     crossed = np.where(whole, np.minimum(one, other), np.where(lone, np.maximum(one, other), 0.0))
     straight = np.where(whole, np.minimum(forename, surname), forename)
     answer = forename, surname, np.where((crossed >= 0.88) & (crossed > straight), crossed, 0.0)
@@ -53,9 +53,10 @@ def forename(values: Sequence[str], left: Codes, right: Codes, _: Mapping[str, f
     """Levels of FORENAME_LEVELS; a lone name that fits the other's surname says nothing about the forename."""
     names = derive(values, Names)
     similar, _surname, swapped = _orientation(names, left, right)
-    comparable = names.first.present(left) & names.first.present(right)
-    lone = ~names.last.present(left) | ~names.last.present(right)
-    same = (names.first.codes[left] == names.first.codes[right]) | (names.head.codes[left] == names.head.codes[right])
+    first, head = Both(names.first, left, right), Both(names.head, left, right)
+    comparable = first.there
+    lone = ~Both(names.last, left, right).there
+    same = first.equal | head.equal
     initial = names.initials(left, right)
     level = np.select(
         [
@@ -69,14 +70,14 @@ def forename(values: Sequence[str], left: Codes, right: Codes, _: Mapping[str, f
         [0, 1, 3, 4, 2, 5],
         default=6,
     )
-    return np.where((level == 0) | (names.first.codes[left] != names.first.codes[right]) | ~comparable, level, np.where(initial, 4, 1))
+    return np.where((level == 0) | ~first.equal, level, np.where(initial, 4, 1))
 
 
 def surname(values: Sequence[str], left: Codes, right: Codes, _: Mapping[str, float]) -> Codes:
     """Levels of SURNAME_LEVELS, in the orientation in which the two names fit better."""
     names = derive(values, Names)
     _forename, straight, swapped = _orientation(names, left, right)
-    comparable: Codes = (names.last.present(left) & names.last.present(right)) | (swapped > 0)
+    comparable: Codes = Both(names.last, left, right).there | (swapped > 0)
     similar: Codes = np.where(swapped > 0, swapped, straight)
     return np.select([~comparable, similar >= 0.999, similar >= 0.9, similar >= 0.78], [0, 1, 2, 3], default=4)
 
@@ -143,29 +144,23 @@ ADDRESS_LEVELS = (
 def address(values: Sequence[str], left: Codes, right: Codes, _: Mapping[str, float]) -> Codes:
     """Levels of ADDRESS_LEVELS from house number, street, postcode and town together, since they depend on each other."""
     parts = derive(values, Addresses)
-    number, road, code, town = parts.number, parts.road, parts.code, parts.town
-
-    def both(part: Texts) -> Codes:
-        return part.present(left) & part.present(right)
-
-    def equal(part: Texts) -> Codes:
-        return both(part) & (part.codes[left] == part.codes[right])
-
-    towns = equal(town) | (alike(town, left, town, right) >= 0.92)
-    streets = equal(road) | equal(parts.head) | (alike(road, left, road, right) >= 0.9)
-    apart = (both(code) & ~equal(code)) & (both(town) & ~towns)
-    place = equal(code) | towns
-    near = (both(code) & (edits(code, left, right, both(code), 1) <= 1)) | (equal(parts.district) & towns)
-    nothing = ~(both(number) & both(road)) & ~both(code) & ~both(town) & ~both(road) & ~both(number)
+    number, road, code, town, head, district = (
+        Both(part, left, right) for part in (parts.number, parts.road, parts.code, parts.town, parts.head, parts.district)
+    )
+    towns = town.equal | (alike(parts.town, left, parts.town, right) >= 0.92)
+    streets = road.equal | head.equal | (alike(parts.road, left, parts.road, right) >= 0.9)
+    apart = (code.there & ~code.equal) & (town.there & ~towns)
+    place = code.equal | towns
+    near = (code.there & (edits(parts.code, left, right, code.there, 1) <= 1)) | (district.equal & towns)
     return np.select(
         [
-            nothing,
-            equal(number) & streets & ~apart,
-            equal(number) & (place | (~both(code) & ~both(town))) & ~streets,
-            streets & (~both(number) | place) & ~apart,
-            equal(code),
+            ~(code.there | town.there | road.there | number.there),
+            number.equal & streets & ~apart,
+            number.equal & (place | (~code.there & ~town.there)) & ~streets,
+            streets & (~number.there | place) & ~apart,
+            code.equal,
             near,
-            towns | equal(parts.district),
+            towns | district.equal,
         ],
         [0, 1, 2, 3, 4, 5, 6],
         default=7,

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
+from itertools import pairwise
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -13,6 +17,7 @@ from spine.identity.blocks import Blocks
 Array: TypeAlias = Any  # numpy arrays of many element types
 MOST_PAIRS = 60_000_000
 RULE_BITS = 6
+MANY = 1_000_000  # from so many on all cores sort them
 
 
 @dataclass(frozen=True)
@@ -36,11 +41,27 @@ def find_pairs(blocks: Sequence[Blocks], rows: int, changed: Array | None = None
         parts = [_codes(found, number, rows, changed, share, passes) for number, found in enumerate(blocks)]
         code = np.concatenate([np.zeros(0, dtype=np.int64), *parts])
         del parts
-        code.sort()
-        rule, pair = code & ((1 << RULE_BITS) - 1), code >> RULE_BITS
-        first = np.flatnonzero(np.r_[True, pair[1:] != pair[:-1]][: len(pair)])
-        mask = np.bitwise_or.reduceat(np.int64(1) << rule, first) if len(first) else np.zeros(0, dtype=np.int64)
-        yield Pairs(pair[first] // max(1, rows), pair[first] % max(1, rows), rule[first], mask)
+        pieces = _ranges(code) if len(code) > MANY else [code]
+        del code
+        with ThreadPoolExecutor(len(pieces)) as pool:
+            yield from pool.map(partial(_united, rows), pieces)
+
+
+def _ranges(code: Array) -> list[Array]:
+    """The codes cut into ranges of about equal size, one per core; all codes of a pair are in one of them."""
+    sample = np.sort(code[:: max(1, len(code) // 10_000)])
+    count = os.cpu_count() or 1
+    cuts = [int(sample[len(sample) * place // count] >> RULE_BITS << RULE_BITS) for place in range(1, count)]
+    return [code[(code >= low) & (code < high)] for low, high in pairwise([0, *cuts, np.iinfo(np.int64).max])]
+
+
+def _united(rows: int, code: Array) -> Pairs:
+    """The distinct pairs of some codes, in the order of their rows."""
+    code.sort()
+    rule, pair = code & ((1 << RULE_BITS) - 1), code >> RULE_BITS
+    first = np.flatnonzero(np.r_[True, pair[1:] != pair[:-1]][: len(pair)])
+    mask = np.bitwise_or.reduceat(np.int64(1) << rule, first) if len(first) else np.zeros(0, dtype=np.int64)
+    return Pairs(pair[first] // max(1, rows), pair[first] % max(1, rows), rule[first], mask)
 
 
 def _codes(found: Blocks, number: int, rows: int, changed: Array | None, share: int, passes: int) -> Array:

@@ -53,9 +53,14 @@ class Texts:
         self.values = encoded.dictionary.to_numpy(zero_copy_only=False)
         self.codes = np.asarray(encoded.indices, dtype=np.int64)[1:]
 
-    def present(self, which: Codes) -> Codes:
-        """Whether the part is there."""
-        return self.codes[which] > 0
+
+class Both:
+    """Where a part is `there` on both sides of the pairs, and where it is `equal` besides."""
+
+    def __init__(self, texts: Texts, left: Codes, right: Codes) -> None:
+        one, other = texts.codes[left], texts.codes[right]
+        self.there: Codes = (one > 0) & (other > 0)
+        self.equal: Codes = self.there & (one == other)
 
 
 def pieces(values: Sequence[str], separator: str, count: int) -> list[Texts]:
@@ -96,18 +101,19 @@ def _measured(scorer: Any, a: Texts, left: Codes, b: Texts, right: Codes, where:
 
 
 def _compared(scorer: Any, a: Texts, one: Codes, b: Texts, other: Codes, cutoff: float) -> Codes:
-    left, right = list(a.values[one]), list(b.values[other])
+    left, right = a.values[one].tolist(), b.values[other].tolist()
     return np.asarray(process.cpdist(left, right, scorer=scorer, dtype=np.float32, score_cutoff=cutoff))
 
 
 def alike(a: Texts, left: Codes, b: Texts, right: Codes, where: Codes | None = None) -> Codes:
     """Jaro-Winkler of the pairs where both parts are there, 0 where they are missing or less alike than any level asks for."""
-    present = a.present(left) & b.present(right)
+    one, other = a.codes[left], b.codes[right]
+    present = (one > 0) & (other > 0)
     if where is not None:
         present &= where
     if a is not b:
         return _measured(JaroWinkler.normalized_similarity, a, left, b, right, present, 0.0, LEAST_ALIKE)
-    equal = present & (a.codes[left] == a.codes[right])
+    equal = present & (one == other)
     found = _measured(JaroWinkler.normalized_similarity, a, left, b, right, present & ~equal, 0.0, LEAST_ALIKE)
     return np.where(equal, np.float32(1.0), found)
 
