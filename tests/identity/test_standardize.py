@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -115,10 +114,17 @@ def test_no_text_breaks_a_standardiser(text):
     standardize.address(text, text, text, text, text)
 
 
-def test_a_function_runs_once_per_distinct_value():
-    calls = []
-    found = standardize.column(
-        [pa.chunked_array([["a", "b"], ["a", None]])], lambda value: calls.append(value) or (value.upper() if value else None)
-    )
-    assert found.to_pylist() == ["A", "B", "A", None]
-    assert sorted(map(str, calls)) == ["None", "a", "b"]
+ROADS = st.sampled_from(["Main Street", "st", "", "a 5", "Platz der Republik", "'", "\u03a3\u03a3", "x" * 398])
+LINES = st.one_of(
+    st.text(),
+    st.text("12 ab'-st\u0301\u00b2\u1e9e\u0660", max_size=12),
+    st.builds("{}{}{}".format, st.integers(0, 99999), st.sampled_from([" ", "", "-", "  "]), ROADS),
+    st.builds("{} {}".format, ROADS, st.integers(0, 99999)),
+)
+
+
+@given(LINES)
+def test_a_plain_address_line_is_read_like_any_other(line):
+    number, road, code = standardize.street(line)
+    any_number, any_road, any_code = standardize._any_street(line)
+    assert (number, list(road), code) == (any_number, list(any_road), any_code)

@@ -9,13 +9,8 @@ import html
 import math
 import re
 import unicodedata
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
-from typing import Any
-
-import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 
 from spine.identity import vocabulary as words
 
@@ -31,6 +26,7 @@ _DAY_AND_NAME = re.compile(r"^(\d{1,2})(?:st|nd|rd|th)?[\s.,-]+([^\W\d_]{3,})[\s
 _NAME_AND_DAY = re.compile(r"^([^\W\d_]{3,})[\s.,-]+(\d{1,2})(?:st|nd|rd|th)?[\s.,-]+(\d{4}|\d{2})$")
 _FIRST_YEAR = 30  # of two-digit years: 30 is 1930, 29 is 2029
 _ZIP_IN_STREET = re.compile(r"\b\d{5}(?:-\d{4})?$")
+_ZIP_WITH_PLUS = re.compile(r"\d{5}-\d{4}")
 _LOOSE_WORD = re.compile(r"\d+(?:\.\d+)+|[^\W_]+", re.UNICODE)
 _THOUSANDS = re.compile(r"(?<=\d),(?=\d{3}\b)")
 _UNSPACED = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]{3,}")
@@ -40,6 +36,8 @@ _NO_DIGITS = re.compile(r"\D+")
 _EXTENSION_MARK = re.compile("[xX#]")
 _EXTENSION = re.compile(r"(?i)\s*(?:ext|x|#)\.?\s*\d+\s*$")
 _NUMBER = re.compile(r"^\d+[a-z]?$")
+_DIGIT = re.compile(r"\d")
+_NO_HOSTS = words.PLACEHOLDER_HOSTS - {"example.com"}
 
 
 def fold(text: str) -> str:
@@ -56,16 +54,23 @@ def tokens(text: str | None) -> list[str]:
     return _WORD.findall(_APOSTROPHE.sub("", fold(text))) if text else []
 
 
+def _content(text: str | None) -> str:
+    """`text` folded, `` if it is a placeholder or has no words."""
+    folded = fold(text).strip() if text else ""
+    if folded in words.PLACEHOLDERS or not _WORD.search(folded) or (len(folded) > 2 and folded == folded[0] * len(folded)):
+        return ""
+    return folded
+
+
 def _is_placeholder(text: str) -> bool:
-    folded = fold(text).strip()
-    return folded in words.PLACEHOLDERS or not _WORD.search(folded) or (len(folded) > 2 and len(set(folded)) == 1)
+    return not _content(text)
 
 
 def name_words(text: str | None) -> list[str]:
     """Words of a person's name without titles; a hyphenated name gives its parts."""
     if not text or _is_placeholder(text):
         return []
-    found = tokens(_BRACKETS.sub(" ", text))
+    found = tokens(_BRACKETS.sub(" ", text) if "(" in text else text)
     kept = [word for word in found if word not in words.TITLES]
     return kept or found
 
@@ -76,7 +81,8 @@ def _name(text: str | None) -> tuple[str, ...]:
 
 
 @lru_cache(maxsize=CACHED)
-def _place(text: str | None) -> str:
+def place(text: str | None) -> str:
+    """Words of a town's or region's name, `` if there are none."""
     return "" if not text or _is_placeholder(text) else " ".join(tokens(text))
 
 
@@ -135,7 +141,7 @@ def email(text: str | None) -> str | None:
     folded = fold(text).strip() if text else ""
     local, at, domain = folded.rpartition("@")
     local = local.split("+")[0].replace("@", ".")
-    if not at or not local or "." not in domain or folded in words.PLACEHOLDER_MAILS or domain in words.PLACEHOLDER_HOSTS - {"example.com"}:
+    if not at or not local or "." not in domain or folded in words.PLACEHOLDER_MAILS or domain in _NO_HOSTS:
         return None
     if domain in {"gmail.com", "googlemail.com"}:
         local, domain = local.replace(".", ""), "gmail.com"
@@ -158,11 +164,30 @@ def phone(text: str | None) -> str | None:
     return digits[-10:]
 
 
-def street(text: str | None) -> tuple[str, list[str], str]:
+@lru_cache(maxsize=CACHED)
+def _road(line: str) -> tuple[str, ...]:
+    """Street words of an address line without number and postcode; none of one with digits, or of a long one."""
+    folded = fold(line)
+    if _DIGIT.search(folded) or max(len(line), len(folded)) > MAX_LENGTH // 2:
+        return ()
+    found = [words.STREET_WORDS.get(word, word) for word in tokens(folded)]
+    return tuple(word for word in found if word not in words.STREET_FILLERS) or tuple(found)
+
+
+def street(text: str | None) -> tuple[str, Sequence[str], str]:
     """House number, street words and a postcode found at the end, of an address line."""
-    if not text or _is_placeholder(text):
-        return "", [], ""
-    folded = fold(text).strip()
+    if not text:
+        return "", (), ""
+    number, _, line = text.partition(" ")
+    if not number.isdigit():
+        line, _, number = text.rpartition(" ")
+    if number.isdigit() and number.isascii() and len(number) < 5 and (road := _road(line)):
+        return number, road, ""  # most lines are so plain, and have their road in common with many others
+    return _any_street(text)
+
+
+def _any_street(text: str) -> tuple[str, Sequence[str], str]:
+    folded = _content(text)
     zipped = _ZIP_IN_STREET.search(folded)
     found = [words.STREET_WORDS.get(word, word) for word in tokens(folded[: zipped.start()] if zipped and zipped.start() > 0 else folded)]
     number = next((word for word in found if _NUMBER.match(word)), "")
@@ -173,12 +198,11 @@ def street(text: str | None) -> tuple[str, list[str], str]:
 @lru_cache(maxsize=CACHED)
 def postcode(text: str | None) -> str:
     """The code without separators, `` if there is none; the `+4` of US codes is dropped."""
-    if not text or _is_placeholder(text):
-        return ""
-    folded = fold(text).strip()
-    if re.fullmatch(r"\d{5}-\d{4}", folded):
+    folded = _content(text)
+    if _ZIP_WITH_PLUS.fullmatch(folded):
         folded = folded[:5]
-    return "".join(char for char in folded if char.isalnum())
+    joined = folded.replace(" ", "")
+    return joined if joined.isalnum() else "".join(char for char in joined if char.isalnum())
 
 
 @lru_cache(maxsize=CACHED)
@@ -191,8 +215,7 @@ def address(line: str | None, number: str | None, code: str | None, town: str | 
     """`<house number>SEP<street words>SEP<postcode>SEP<town>`, parts may be empty; None if all are."""
     found_number, street_words, found_code = street(line)
     digits = " ".join(tokens(number)) or found_number
-    place = _place(town) or _place(region)
-    parts = [digits, " ".join(street_words), postcode(code) or found_code, place]
+    parts = [digits, " ".join(street_words), postcode(code) or found_code, place(town) or place(region)]
     return SEP.join(parts) if any(parts) else None
 
 
@@ -266,27 +289,3 @@ def number(text: str | None) -> str | None:
 def identifier(text: str | None) -> str | None:
     """A national or other id: letters and digits only."""
     return None if not text or _is_placeholder(text) else "".join(tokens(text)) or None
-
-
-def column(inputs: Sequence[pa.ChunkedArray | pa.Array], function: Callable[..., str | None]) -> pa.DictionaryArray:
-    """`function` over aligned columns, called once per distinct combination of values; the result is dictionary-encoded."""
-    codes: Any = np.zeros(len(inputs[0]), dtype=np.int64)
-    for values in inputs:
-        own, _ = encode(values)
-        codes = np.asarray(pa.array(codes * (own.max(initial=-1) + 2) + own + 1).dictionary_encode().indices, dtype=np.int64)
-    first = np.flatnonzero(np.diff(np.maximum.accumulate(codes), prepend=-1))  # codes are numbered as they appear
-    picked = [pc.take(_text(values), pa.array(first)).to_pylist() for values in inputs]
-    results = [function(*values) for values in zip(*picked, strict=True)]
-    encoded = pa.array(results, pa.string()).dictionary_encode()
-    return pa.DictionaryArray.from_arrays(pc.take(encoded.indices, pa.array(codes)), encoded.dictionary)
-
-
-def _text(values: pa.ChunkedArray | pa.Array) -> pa.Array:
-    whole = values.combine_chunks() if isinstance(values, pa.ChunkedArray) else values
-    return whole if pa.types.is_string(whole.type) else pc.cast(whole, pa.string())
-
-
-def encode(values: pa.ChunkedArray | pa.Array) -> tuple[np.ndarray, pa.Array]:
-    """Integer codes (-1 for null) and the distinct values behind them."""
-    encoded = _text(values).dictionary_encode()
-    return np.asarray(pc.fill_null(encoded.indices, -1), dtype=np.int64), encoded.dictionary
