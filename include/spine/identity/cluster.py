@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 import numpy as np
-from scipy.cluster.hierarchy import linkage
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components, minimum_spanning_tree
 
@@ -89,9 +88,14 @@ def _bounded(found: Array, left: Array, right: Array, weight: Array) -> Array:
     return found
 
 
+def _places(starts: Array, sizes: Array) -> Array:
+    """The places of groups of `sizes` places from `starts`, one group after the other."""
+    return np.repeat(starts, sizes) + np.arange(sizes.sum()) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+
+
 def _inner_pairs(starts: Array, sizes: Array) -> tuple[Array, Array, Array]:
     """All pairs of places inside each group of `sizes` places from `starts` (ordered as `np.triu_indices`), and where each group begins."""
-    place = np.repeat(starts, sizes) + np.arange(sizes.sum()) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+    place = _places(starts, sizes)
     partners = np.repeat(starts + sizes, sizes) - place - 1
     one: Array = np.repeat(place, partners)
     other = one + 1 + np.arange(len(one)) - np.repeat(np.cumsum(partners) - partners, partners)
@@ -104,44 +108,81 @@ def _divide(order: Array, starts: Array, sizes: Array, bound: Array, evidence: E
     one, other, offset = _inner_pairs(starts, sizes)
     one, other = order[one], order[other]
     weight, excluded = evidence(one, other)
-    free = np.where(excluded, np.where(np.isneginf(weight), FORBIDDEN, NEVER), weight)
+    free = np.where(np.isneginf(weight), FORBIDDEN, np.where(excluded, NEVER, weight))
     weight = np.where(bound[one] == bound[other], MUST, free)
-    disagrees = np.minimum.reduceat(weight, offset) <= 0
-    first = np.minimum.reduceat(np.minimum(one, other), offset)
-    members = order[np.repeat(starts, sizes) + np.arange(sizes.sum()) - np.repeat(np.cumsum(sizes) - sizes, sizes)]
-    result.label[members] = np.repeat(first, sizes)
-    for number in np.flatnonzero(disagrees).tolist():
-        begin, size = offset[number], int(sizes[number])
-        group = order[starts[number] : starts[number] + size]
-        part = _parts(group, free[begin : begin + size * (size - 1) // 2], bound, threshold, result)
-        smallest = np.full(int(part.max()) + 1, np.iinfo(np.int64).max)
-        np.minimum.at(smallest, part, group)
-        result.label[group] = smallest[part]
+    result.label[order[_places(starts, sizes)]] = np.repeat(order[starts], sizes)
+    disagrees = np.flatnonzero(np.minimum.reduceat(weight, offset) <= 0)
+    for size in np.unique(sizes[disagrees]).tolist():
+        some = disagrees[sizes[disagrees] == size][:, None]
+        group = order[starts[some] + np.arange(size)]
+        part = _parts(group, free[offset[some] + np.arange(size * (size - 1) // 2)], bound[group], threshold, result)
+        first = (part[:, :, None] == part[:, None, :]).argmax(axis=2)
+        result.label[group] = np.take_along_axis(group, first, axis=1)
     _record(one, other, weight, result)
 
 
-def _parts(group: Array, condensed: Array, bound: Array, threshold: float, result: Clusters) -> Array:
-    """A number per record of a group: records with the same number are one entity."""
-    size = len(group)
-    clipped = np.where(condensed > NEVER / 2, np.clip(condensed, -CLIP, CLIP), condensed)
-    part = _cut(linkage(CLIP - clipped, "average"), size)
-    square = _square(condensed, size)
-    tied = np.unique(bound[group], return_inverse=True)[1]
-    if tied.max() + 1 < size:
-        return _joined(part, tied, _square(clipped, size))
-    return _set_ambiguous_apart(group, part, square, threshold, result) if part.max() else part
+def _parts(group: Array, free: Array, bound: Array, threshold: float, result: Clusters) -> Array:
+    """Of groups of one size (a row each), a number per record: records with the same number are one entity."""
+    size = group.shape[1]
+    clipped = _square(np.where(free > NEVER / 2, np.clip(free, -CLIP, CLIP), free), size)
+    part = _linked(CLIP - clipped)
+    tied = (np.diff(np.sort(bound, axis=1), axis=1) == 0).any(axis=1)
+    for number in np.flatnonzero(tied).tolist():
+        part[number] = _joined(part[number], np.unique(bound[number], return_inverse=True)[1], clipped[number])
+    doubtful = np.flatnonzero(~tied & part.any(axis=1) & (free.min(axis=1) <= NEVER / 2))
+    for number, square in zip(doubtful.tolist(), _square(free[doubtful], size), strict=True):
+        part[number] = _set_ambiguous_apart(group[number].tolist(), part[number].tolist(), square.tolist(), threshold, result)
+    return part
 
 
-def _cut(tree: Array, size: int) -> Array:
-    """A number per record: the groups that average linkage joined while the mean evidence was not negative."""
-    groups: list[list[int]] = [[row] for row in range(size)]
-    for one, other, distance, _ in tree.tolist():
-        groups.append(groups[int(one)] + groups[int(other)] if distance <= CLIP else [])
-    part = np.full(size, -1)
-    for number in range(len(groups) - 1, -1, -1):
-        if groups[number] and part[groups[number][0]] < 0:
-            part[groups[number]] = number
-    return np.unique(part, return_inverse=True)[1]
+def _square(condensed: Array, size: int) -> Array:
+    """The values of all pairs of each group as a symmetric matrix; minus infinity on its diagonal."""
+    square = np.full((len(condensed), size, size), -np.inf)
+    one, other = np.triu_indices(size, 1)
+    square[:, one, other] = square[:, other, one] = condensed
+    return square
+
+
+def _linked(distance: Array) -> Array:
+    """Average linkage while the mean evidence is not negative: per group and record the first place of its part. Uses up `distance`.
+
+    Follows a chain of nearest neighbours until two are each other's nearest, in all groups at the same time. Of equally near ones the
+    first counts, but the one that the chain came from before all others: what a cut of
+    scipy's `linkage` gives, one call of which for each of many small groups would take most of the time.
+    """
+    count, size = distance.shape[:2]
+    part = np.tile(np.arange(size), (count, 1))
+    held = np.ones((count, size))
+    chain, length = np.zeros((count, size), dtype=np.int64), np.zeros(count, dtype=np.int64)
+    active = np.arange(count)
+    while len(active := active[held[active].max(axis=1) < size]):
+        fresh = active[length[active] == 0]
+        chain[fresh, 0], length[fresh] = (held[fresh] > 0).argmax(axis=1), 1
+        last = length[active] - 1
+        tip, before = chain[active, last], chain[active, last - 1]
+        near, each = distance[active, tip], np.arange(len(active))
+        nearest = near.argmin(axis=1)
+        mutual = (last > 0) & (near[each, before] == near[each, nearest])
+        on, back = active[~mutual], active[mutual]
+        chain[on, length[on]] = nearest[~mutual]
+        length[on] += 1
+        length[back] -= 2
+        _merge(distance, held, part, back, np.sort(np.stack([tip, before])[:, mutual], axis=0))
+    return part
+
+
+def _merge(distance: Array, held: Array, part: Array, groups: Array, pair: Array) -> None:
+    """In each of the groups the second place of the pair now stands for the records of both: its distances are the means over both."""
+    gone, stays = pair
+    close = distance[groups, gone, stays] <= CLIP
+    low, high = np.sort([part[groups, gone], part[groups, stays]], axis=0)[:, close, None]
+    part[groups[close]] = np.where(part[groups[close]] == high, low, part[groups[close]])
+    lost, own = held[groups, gone][:, None], held[groups, stays][:, None]
+    mean = (lost * distance[groups, gone] + own * distance[groups, stays]) / (lost + own)
+    distance[groups, stays] = distance[groups, :, stays] = mean
+    distance[groups, gone] = distance[groups, :, gone] = np.inf
+    held[groups, stays] += held[groups, gone]
+    held[groups, gone] = 0
 
 
 def _joined(part: Array, tied: Array, square: Array) -> Array:
@@ -184,31 +225,26 @@ def _agglomerate(tied: Array, square: Array) -> Array:
         part[part == other] = one
 
 
-def _square(condensed: Array, size: int) -> Array:
-    square = np.full((size, size), -np.inf)
-    upper = np.triu_indices(size, 1)
-    square[upper] = condensed
-    return np.maximum(square, square.T)
-
-
-def _set_ambiguous_apart(group: Array, part: Array, square: Array, threshold: float, result: Clusters) -> Array:
+def _set_ambiguous_apart(group: list[int], part: list[int], square: list[list[float]], threshold: float, result: Clusters) -> list[int]:
     """Records that fit two clusters that exclude each other about equally well become entities of their own."""
-    if not (np.isfinite(square) & (square <= NEVER / 2)).any():
-        return part
-    part = part.copy()
-    for row in range(len(group)):
-        strong = np.flatnonzero((square[row] >= threshold - 1e-9) & (part != part[row]))
-        own = np.flatnonzero(part == part[row])
-        own = own[own != row]
-        if not len(strong) or not len(own):
+    against = [{place for place, weight in enumerate(row) if weight <= NEVER / 2} for row in square]
+    members: dict[int, set[int]] = {}
+    for row, number in enumerate(part):
+        members.setdefault(number, set()).add(row)
+    for row, near in enumerate(square):
+        strong = {number for number, weight in zip(part, near, strict=True) if weight >= threshold - 1e-9 and number != part[row]}
+        own = members[part[row]] - {row}
+        if not strong or not own:
             continue
-        for rival in np.unique(part[strong]).tolist():
-            theirs = np.flatnonzero(part == rival)
-            exclusive = (square[np.ix_(own, theirs)] <= NEVER / 2).any()
-            near = square[row, own].max() - square[row, theirs].max() < AMBIGUOUS_MARGIN
-            if exclusive and near and (square[row, theirs] > NEVER / 2).all():
-                part[row] = part.max() + 1
-                result.ambiguous.add(int(group[row]))
+        best = max(near[place] for place in own)
+        rejected = set().union(*(against[place] for place in own))
+        for theirs in (members[number] for number in strong):
+            exclusive = not rejected.isdisjoint(theirs) and against[row].isdisjoint(theirs)
+            if exclusive and best - max(near[place] for place in theirs) < AMBIGUOUS_MARGIN:
+                members[part[row]] = own
+                part[row] = len(group) + row
+                members[part[row]] = {row}
+                result.ambiguous.add(group[row])
                 break
     return part
 
@@ -217,10 +253,10 @@ def _record(one: Array, other: Array, weight: Array, result: Clusters) -> None:
     """Each record's best link, and the weakest link that its entity cannot do without: the last edge of its maximum spanning tree."""
     inside = result.label[one] == result.label[other]
     one, other, weight = one[inside], other[inside], np.clip(weight[inside], -500, 500)
-    rows = np.unique(np.r_[one, other])
     best = np.full(len(result.label), -np.inf)
     np.maximum.at(best, one, weight)
     np.maximum.at(best, other, weight)
+    rows = np.flatnonzero(best > -np.inf)
     result.confidence[rows] = 1.0 / (1.0 + np.exp2(-best[rows]))
     place: Array = np.zeros(len(result.label), dtype=np.int64)
     place[rows] = np.arange(len(rows))
@@ -229,5 +265,5 @@ def _record(one: Array, other: Array, weight: Array, result: Clusters) -> None:
     label = result.label[rows[tree.row]]
     weakest = np.full(len(result.label), -np.inf)
     np.maximum.at(weakest, label, tree.data)
-    labels = np.unique(label)
+    labels = np.flatnonzero(weakest > -np.inf)
     result.weakest |= dict(zip(labels.tolist(), (1.0 / (1.0 + np.exp2(weakest[labels] - 600.0))).tolist(), strict=True))
