@@ -6,7 +6,9 @@ and over one batch of a large one.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
@@ -167,26 +169,30 @@ def standardized(table: pa.Table, plan: Plan) -> pa.Table:
     if table.num_rows == 0:
         return pa.table({feature.name: pa.array([], pa.string()).dictionary_encode() for feature in plan.features})
     kinds = plan.matching.attributes
-    found: dict[str, pa.DictionaryArray] = {}
-    for feature in plan.features:
+
+    def standardize_one(feature: Feature) -> pa.DictionaryArray:
         columns = [(kinds[attribute], table.column(attribute)) for attribute in feature.attributes]
-        found[feature.name] = standardize_columns.feature(feature.kind, columns, feature.function)
-    return pa.table(found)
+        return standardize_columns.feature(feature.kind, columns, feature.function)
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        return pa.table(dict(zip((feature.name for feature in plan.features), pool.map(standardize_one, plan.features), strict=True)))
 
 
 def coded(features: pa.Table) -> dict[str, tuple[Array, list[str]]]:
     """Integer codes (-1 for null) and distinct values of every feature, independent of the order of rows."""
-    found: dict[str, tuple[Array, list[str]]] = {}
-    for name in features.column_names:
-        whole = features.column(name).combine_chunks()
-        encoded = whole if pa.types.is_dictionary(whole.type) else whole.dictionary_encode()
-        order = np.asarray(pc.sort_indices(encoded.dictionary))
-        rank: Array = np.empty(len(order), dtype=np.int64)
-        rank[order] = np.arange(len(order))
-        codes = np.asarray(pc.fill_null(encoded.indices, -1), dtype=np.int64)
-        renumbered = np.where(codes >= 0, rank[codes], -1) if len(order) else codes
-        found[name] = (renumbered, Values(encoded.dictionary.take(pa.array(order)).to_pylist()))
-    return found
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        return dict(zip(features.column_names, pool.map(_coded, features.columns), strict=True))
+
+
+def _coded(values: pa.ChunkedArray) -> tuple[Array, list[str]]:
+    whole = values.combine_chunks()
+    encoded = whole if pa.types.is_dictionary(whole.type) else whole.dictionary_encode()
+    order = np.asarray(pc.sort_indices(encoded.dictionary))
+    rank: Array = np.empty(len(order), dtype=np.int64)
+    rank[order] = np.arange(len(order))
+    codes = np.asarray(pc.fill_null(encoded.indices, -1), dtype=np.int64)
+    renumbered = np.where(codes >= 0, rank[codes], -1) if len(order) else codes
+    return renumbered, Values(encoded.dictionary.take(pa.array(order)).to_pylist())
 
 
 def pattern(
