@@ -22,7 +22,6 @@ Array: TypeAlias = Any  # numpy arrays of many element types
 Column: TypeAlias = pa.ChunkedArray | pa.Array
 Function: TypeAlias = Callable[..., str | None]
 
-
 # A mail address in lower case without `+tag`, and what can look like one and needs a closer look.
 _PLAIN_MAIL = r"^[a-z0-9._-]+@[a-z0-9-]+\.[a-z0-9.-]+$"
 _ODD_MAIL = "|".join([
@@ -121,7 +120,7 @@ def mails(values: pa.Array) -> pa.DictionaryArray:
 
 
 def phones(values: pa.Array) -> pa.DictionaryArray:
-    """`phone`, which is called only for numbers that are not plain: in ASCII without extension, ten digits or more, of many kinds."""
+    """`phone`, which is called only for numbers that are not plain: ASCII without extension, ten digits or more, unlike a placeholder."""
     bytes_, bounds = _bytes(values)
     is_digit = (bytes_ >= ord("0")) & (bytes_ <= ord("9"))
     digits, ends = bytes_[is_digit], np.concatenate([[0], np.cumsum(is_digit)])[bounds]
@@ -129,16 +128,18 @@ def phones(values: pa.Array) -> pa.DictionaryArray:
     plain = count >= 10
     plain[np.searchsorted(bounds, np.flatnonzero(np.isin(bytes_, list(b"xX#")) | (bytes_ >= 128)), "right") - 1] = False
     rows = np.flatnonzero(plain)
-    last = np.lib.stride_tricks.sliding_window_view(digits, 10)[ends[1:][rows] - 10] if len(rows) else np.zeros((0, 10), dtype=np.uint8)
+    padded = np.concatenate([digits, np.zeros(10, dtype=np.uint8)])  # so that there is a window even without digits
+    last = np.lib.stride_tricks.sliding_window_view(padded, 10)[ends[1:][rows] - 10]
     kinds = np.bitwise_count(np.bitwise_or.reduce(1 << (last[:, 3:] - ord("0")).astype(np.uint16), axis=1))
     rising = (last[:, -2] == last[:, -1] - 1) & (last[:, -3] == last[:, -1] - 2)
+    # A leading 00 is dropped, which the last ten of twelve digits do not notice.
     sure = (kinds > 2) & ~rising & ((count[rows] >= 12) | (digits[ends[rows]] != ord("0")))
     plain[rows[~sure]] = False
     found: Array = np.zeros((len(values), 10), dtype=np.uint8)
     found[rows] = last
     offsets = pa.py_buffer(np.arange(0, found.size + 1, 10, dtype=np.int32))
     texts = pa.Array.from_buffers(pa.string(), len(values), [None, offsets, pa.py_buffer(found)])
-    return _encoded(texts, pa.array(plain), [values], standardize.phone)
+    return _encoded(texts, pc.and_(pa.array(plain), values.is_valid()), [values], standardize.phone)
 
 
 def _bytes(values: pa.Array) -> tuple[Array, Array]:
