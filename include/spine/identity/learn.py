@@ -80,18 +80,20 @@ def tallies(plan: Plan, coded: Coded) -> Tallies:
             values, repeats = _repeats(coded[feature.name])
             pieces = derive(values, words)
             carried: Array = np.repeat(repeats, np.diff(pieces.bounds))
-            found[feature.name, 0] = _tally(int(repeats.sum()), pieces.names, np.bincount(pieces.columns, carried, len(pieces.names)))
+            found[feature.name, 0] = _tally(
+                int(repeats.sum()), pa.array(pieces.names, pa.string()), np.bincount(pieces.columns, carried, len(pieces.names))
+            )
     for comparison in plan.comparisons:
         values, repeats = _repeats(coded[comparison.feature])
         for level, texts_of in comparison.terms.items():
             texts = texts_of(values)
-            count = np.bincount(texts.codes, repeats, len(texts.values))[1:]  # the first is no text
-            found[comparison.name, level] = _tally(int(count.sum()), texts.values[1:], count)
+            count = np.bincount(texts.codes, repeats, len(texts.distinct))[1:]  # the first is no text
+            found[comparison.name, level] = _tally(int(count.sum()), texts.distinct[1:], count)
     return found
 
 
-def _tally(total: int, texts: Sequence[str], count: Array) -> Tally:
-    return Tally(total, pa.array(texts, pa.string()), pa.array(count.astype(np.int64)))
+def _tally(total: int, texts: pa.Array, count: Array) -> Tally:
+    return Tally(total, texts, pa.array(count.astype(np.int64)))
 
 
 def _repeats(column: tuple[Array, list[str]]) -> tuple[list[str], Array]:

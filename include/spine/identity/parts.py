@@ -84,7 +84,7 @@ class Dates:
     def __init__(self, values: Sequence[str]) -> None:
         self.whole, self.year = Texts(values), Texts([value[:4] for value in values])
         turned = pa.array([value[:4] + value[6:] + value[4:6] for value in values], pa.string())
-        self.turned = np.asarray(pc.fill_null(pc.index_in(turned, pa.array(self.whole.values, pa.string())), -1), dtype=np.int64)
+        self.turned = np.asarray(pc.fill_null(pc.index_in(turned, self.whole.distinct), -1), dtype=np.int64)
         self.known = np.asarray([not value.endswith("00") for value in values], dtype=bool)
         self.month = Texts([value[4:6].replace("00", "") for value in values])
 
@@ -94,10 +94,9 @@ class Mails:
 
     def __init__(self, values: Sequence[str]) -> None:
         self.whole, (self.local, self.domain) = Texts(values), pieces(values, "@", 2)
-        locals_ = pa.array(self.local.values, pa.string())
-        head = pc.replace_substring_regex(locals_, _AFTER_ITS_HEAD, "")
+        head = pc.replace_substring_regex(self.local.distinct, _AFTER_ITS_HEAD, "")
         self.role = np.asarray(pc.is_in(head, pa.array(sorted(vocabulary.ROLE_MAILBOXES))), dtype=bool)[self.local.codes]
-        self.long = (np.asarray(pc.utf8_length(locals_)) >= 5)[self.local.codes]
+        self.long = (np.asarray(pc.utf8_length(self.local.distinct)) >= 5)[self.local.codes]
         self.free = _true_of(self.domain, lambda domain: domain in vocabulary.FREE_MAIL)
 
 
@@ -147,7 +146,7 @@ def house(values: Sequence[str]) -> Texts:
 
 def _houses(values: Sequence[str]) -> Texts:
     parts = derive(values, Addresses)
-    columns = [pa.array(part.values, pa.string()).take(pa.array(part.codes)) for part in (parts.number, parts.head)]
+    columns = [part.distinct.take(pa.array(part.codes)) for part in (parts.number, parts.head)]
     return Texts(pc.binary_join_element_wise(*columns, " "))
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
+import pyarrow as pa
 
 from spine.identity import levels
 from spine.identity.comparisons import Comparison, Plan
@@ -40,9 +41,9 @@ class Scored:
         """Some of the pairs."""
         return Scored(*(column[chosen] for column in vars(self).values()))
 
-    def with_these(self, other: Scored) -> Scored:
+    def with_these(self, *others: Scored) -> Scored:
         """These scores and then the others."""
-        return Scored(*(np.concatenate(both) for both in zip(vars(self).values(), vars(other).values(), strict=True)))
+        return Scored(*(np.concatenate(all_) for all_ in zip(*(vars(one).values() for one in (self, *others)), strict=True)))
 
 
 def probability(weight: Array) -> Array:
@@ -80,6 +81,9 @@ def restored(plan: Plan, model: Model, patterns: Array, weight: Array, rarity: A
 
 def hopeful(plan: Plan, model: Model, patterns: Array, least: float) -> Array:
     """Which patterns can reach the weight `least` at all, whatever the rarity of the shared values; the others need not be scored."""
+    possible = int(plan.radix[-1]) * plan.comparisons[-1].size
+    if possible < len(patterns):
+        return hopeful(plan, model, np.arange(possible), least)[patterns]
     bound = np.full(len(patterns), model.prior)
     for comparison, place in zip(plan.comparisons, plan.radix.tolist(), strict=True):
         best = log_ratios(model, "m", comparison.name).copy()
@@ -108,10 +112,10 @@ def _rarity(comparison: Comparison, model: Model, coded: Coded, left: Array, rig
             continue
         texts = texts_of(values)
         one, other = texts.codes[codes[left[rows]]], texts.codes[codes[right[rows]]]
-        used: Array = np.zeros(len(texts.values), dtype=bool)
+        used: Array = np.zeros(len(texts.distinct), dtype=bool)
         used[one] = used[other] = True
         counts: Array = np.zeros(len(used))
-        counts[used] = terms.frequency(texts.values[used].tolist()) * max(1, terms.total)
+        counts[used] = terms.frequency(texts.distinct.filter(pa.array(used)).to_pylist()) * max(1, terms.total)
         count = np.maximum(counts[one], counts[other])
         usual = model.u[comparison.name][at - 1]
         chance = (np.maximum(count - 2, 0) + SMOOTHING * usual) / (terms.total + SMOOTHING)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
+from functools import cached_property
 from typing import Any, TypeAlias, TypeVar, cast
 
 import numpy as np
@@ -44,14 +45,18 @@ def derive(values: Sequence[str], maker: Callable[[Sequence[str]], T]) -> T:
 class Texts:
     """One part of every distinct value, with its own codes so that equality is an integer comparison; `` is code 0 and means absent."""
 
-    values: Codes
     codes: Codes
 
     def __init__(self, parts: Sequence[str] | pa.Array) -> None:
         given = parts if isinstance(parts, pa.Array) else pa.array(parts, pa.string())
         encoded = pa.concat_arrays([pa.array([""]), given]).dictionary_encode()
-        self.values = encoded.dictionary.to_numpy(zero_copy_only=False)
+        self.distinct = encoded.dictionary
         self.codes = np.asarray(encoded.indices, dtype=np.int64)[1:]
+
+    @cached_property
+    def values(self) -> Codes:
+        """The distinct texts as Python's."""
+        return self.distinct.to_numpy(zero_copy_only=False)
 
 
 class Both:
@@ -130,10 +135,9 @@ class Ends:
 
     def __init__(self, texts: Texts) -> None:
         self.texts = texts
-        values = pa.array(texts.values, pa.string())
-        self.first = Texts(pc.utf8_slice_codeunits(values, 0, 3)).codes
-        self.last = Texts(pc.utf8_slice_codeunits(values, -3)).codes
-        self.short = np.asarray(pc.utf8_length(values)) < 8
+        self.first = Texts(pc.utf8_slice_codeunits(texts.distinct, 0, 3)).codes
+        self.last = Texts(pc.utf8_slice_codeunits(texts.distinct, -3)).codes
+        self.short = np.asarray(pc.utf8_length(texts.distinct)) < 8
 
     def one_slip(self, left: Codes, right: Codes, where: Codes) -> Codes:
         """Whether the texts differ by one edit or transposition at most, inside `where`."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -51,17 +52,20 @@ def save(
     target, partial = folder(clusters), clusters.with_name(f"{clusters.name}.state.partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir()
-    _write(partial / "records.arrow", table.append_column("#id", ids))
-    _write(partial / "features.arrow", features)
-    _write(partial / "rows.arrow", pa.table({"label": matched.label, "confidence": matched.confidence}))
     weakest = {"row": pa.array(matched.weakest.keys(), pa.int64()), "weakest": pa.array(matched.weakest.values(), pa.float64())}
-    _write(partial / "weakest.arrow", pa.table(weakest))
     pairs = {name: getattr(matched.found, name) for name in _PAIR}
     pairs |= {name: getattr(matched.scored, name) for name in ("weight", "related", "lifted")}
     pairs |= {f"rarity_{place}": matched.scored.rarity[:, place] for place in range(matched.scored.rarity.shape[1])}
-    _write(partial / "pairs.arrow", pa.table(pairs))
-    for number, part in enumerate(blocking_parts(matched.records.plan)):
-        np.save(partial / f"part-{number}.npy", parts[part])
+    tables = {
+        "records": table.append_column("#id", ids), "features": features, "pairs": pa.table(pairs), "weakest": pa.table(weakest),
+        "rows": pa.table({"label": matched.label, "confidence": matched.confidence}),
+    }  # fmt: skip
+    with ThreadPoolExecutor() as pool:
+        written = [pool.submit(_write, partial / f"{name}.arrow", one) for name, one in tables.items()]
+        for number, part in enumerate(blocking_parts(matched.records.plan)):
+            written.append(pool.submit(np.save, partial / f"part-{number}.npy", parts[part]))
+        for done in written:
+            done.result()
     (partial / "model.json").write_text(matched.model.to_json())
     (partial / "key.json").write_bytes(orjson.dumps(key))
     shutil.rmtree(target, ignore_errors=True)
