@@ -6,10 +6,10 @@ Reads an Arrow table of raw attributes, gives scored pairs of row numbers. No I/
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeAlias, TypeVar
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -26,8 +26,7 @@ from spine.identity.score import Scored, score
 __all__ = ["Candidates", "LocalPairing", "Pairing", "Records", "candidates", "fit", "make_plan", "prepare", "rule_names", "scored"]
 
 Array: TypeAlias = Any  # numpy arrays of many element types
-T = TypeVar("T")
-CHUNK = 500_000
+CHUNK = 250_000
 
 
 @dataclass(frozen=True)
@@ -93,16 +92,13 @@ def _paired(records: Records, model: Model, blocks: list[Blocks], changed: Array
 
 def patterns(records: Records, left: Array, right: Array, rarity: Mapping[str, Mapping[str, float]]) -> Array:
     """The pattern of each pair of row numbers; many pairs are compared by all cores."""
-    return np.concatenate(_in_chunks(lambda cut: pattern(records.plan, records.features, left[cut], right[cut], rarity), len(left)))
 
+    def part(at: int) -> Array:
+        return pattern(records.plan, records.features, left[at : at + CHUNK], right[at : at + CHUNK], rarity)
 
-def _in_chunks(work: Callable[[slice], T], rows: int) -> list[T]:
-    """`work` of each chunk, by all cores."""
-    chunks = [slice(at, at + CHUNK) for at in range(0, max(1, rows), CHUNK)]
-    if len(chunks) == 1:
-        return [work(chunks[0])]
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        return list(pool.map(work, chunks))
+    starts = range(0, max(1, len(left)), CHUNK)
+    with ThreadPoolExecutor(min(len(starts), os.cpu_count() or 1)) as pool:
+        return np.concatenate(list(pool.map(part, starts)))
 
 
 def fit(records: Records, version: int = 1) -> tuple[Model, Candidates]:
@@ -149,13 +145,8 @@ class LocalPairing:
 
 
 def scored(records: Records, model: Model, found: Candidates) -> Scored:
-    """Scores of candidate pairs under a model; many are scored by all cores."""
-
-    def part(cut: slice) -> Scored:
-        return score(records.plan, model, records.features, found.left[cut], found.right[cut], found.pattern[cut])
-
-    first, *others = _in_chunks(part, len(found.left))
-    return first.with_these(*others) if others else first
+    """Scores of candidate pairs under a model."""
+    return score(records.plan, model, records.features, found.left, found.right, found.pattern)
 
 
 def rule_names(plan: Plan) -> list[str]:

@@ -147,11 +147,13 @@ def address(values: Sequence[str], left: Codes, right: Codes, _: Mapping[str, fl
     number, road, code, town, head, district = (
         Both(part, left, right) for part in (parts.number, parts.road, parts.code, parts.town, parts.head, parts.district)
     )
-    towns = town.equal | (alike(parts.town, left, parts.town, right) >= 0.92)
-    streets = road.equal | head.equal | (alike(parts.road, left, parts.road, right) >= 0.9)
+    # What decides nothing is not compared: the spelling of towns under one postcode, of streets that are apart in any case.
+    towns = town.equal | (alike(parts.town, left, parts.town, right, ~code.equal) >= 0.92)
     apart = (code.there & ~code.equal) & (town.there & ~towns)
     place = code.equal | towns
-    near = (code.there & (edits(parts.code, left, right, code.there, 1) <= 1)) | (district.equal & towns)
+    matters = ~apart & (number.equal | ~number.there | place)
+    streets = road.equal | head.equal | (alike(parts.road, left, parts.road, right, matters & ~head.equal) >= 0.9)
+    near = parts.code_ends.one_slip(left, right, code.there & ~code.equal) | (district.equal & towns)
     return np.select(
         [
             ~(code.there | town.there | road.there | number.there),

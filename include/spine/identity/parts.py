@@ -107,7 +107,7 @@ class Phones:
         numbers = pa.array(values, pa.string())
         self.whole, self.tail = Texts(numbers), Texts(pc.utf8_slice_codeunits(numbers, -7))
         self.digits = np.asarray(pc.utf8_length(numbers), dtype=np.int64)
-        self.ends = Ends(self.whole)
+        self.ends = Ends(self.whole, 3)
 
 
 class Addresses:
@@ -117,6 +117,7 @@ class Addresses:
         self.number, self.road, self.code, self.town = pieces(values, SEP, 4)
         self.head = cut_of(self.road, lambda road: max(road.split(" "), key=len))
         self.district = cut_of(self.code, standardize.postcode_district)
+        self.code_ends = Ends(self.code, 1)
 
 
 def whole(values: Sequence[str]) -> Texts:

@@ -5,7 +5,9 @@ The weight of a pair is log2 of its odds: prior + sum of log2(m/u) + rarity of t
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -41,9 +43,9 @@ class Scored:
         """Some of the pairs."""
         return Scored(*(column[chosen] for column in vars(self).values()))
 
-    def with_these(self, *others: Scored) -> Scored:
+    def with_these(self, other: Scored) -> Scored:
         """These scores and then the others."""
-        return Scored(*(np.concatenate(all_) for all_ in zip(*(vars(one).values() for one in (self, *others)), strict=True)))
+        return Scored(*(np.concatenate(both) for both in zip(vars(self).values(), vars(other).values(), strict=True)))
 
 
 def probability(weight: Array) -> Array:
@@ -54,13 +56,19 @@ def probability(weight: Array) -> Array:
 def score(plan: Plan, model: Model, coded: Coded, left: Array, right: Array, patterns: Array) -> Scored:
     """Scores of the pairs (row numbers `left`, `right`) whose patterns are known."""
     digits = plan.digits(patterns)
-    parts, rarity = np.zeros(digits.shape), np.zeros(digits.shape)
-    related = np.full(len(digits), model.related)
-    for place, comparison in enumerate(plan.comparisons):
-        level = digits[:, place]
+    parts, rarity, kin = np.zeros(digits.shape), np.zeros(digits.shape), np.zeros(digits.shape)
+
+    def compare(place: int) -> None:
+        comparison, level = plan.comparisons[place], digits[:, place]
         parts[:, place] = log_ratios(model, "m", comparison.name)[level]
         rarity[:, place] = _rarity(comparison, model, coded, left, right, level)
-        related += log_ratios(model, "h", comparison.name)[level]
+        kin[:, place] = log_ratios(model, "h", comparison.name)[level]
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        list(pool.map(compare, range(len(plan.comparisons))))
+    related = np.full(len(digits), model.related)
+    for place, comparison in enumerate(plan.comparisons):
+        related += kin[:, place]
         if comparison.related is None:
             related += rarity[:, place]
     household = -np.logaddexp2(0.0, np.clip(related, -200, 200))

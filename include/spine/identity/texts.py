@@ -5,6 +5,7 @@ Similarities: Winkler 1990 (Jaro-Winkler) and OSA (edits with transpositions), b
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Sequence
 from functools import cached_property
@@ -21,6 +22,7 @@ T = TypeVar("T")
 CHUNK = 2_000_000
 SMALL_TABLE = 40_000_000
 LEAST_ALIKE = 0.75
+WORKERS = os.cpu_count() or 1
 
 
 class Values(list[str]):
@@ -107,7 +109,7 @@ def _measured(scorer: Any, a: Texts, left: Codes, b: Texts, right: Codes, where:
 
 def _compared(scorer: Any, a: Texts, one: Codes, b: Texts, other: Codes, cutoff: float) -> Codes:
     left, right = a.values[one].tolist(), b.values[other].tolist()
-    return np.asarray(process.cpdist(left, right, scorer=scorer, dtype=np.float32, score_cutoff=cutoff))
+    return np.asarray(process.cpdist(left, right, scorer=scorer, dtype=np.float32, score_cutoff=cutoff, workers=WORKERS))
 
 
 def alike(a: Texts, left: Codes, b: Texts, right: Codes, where: Codes | None = None) -> Codes:
@@ -131,13 +133,13 @@ def edits(a: Texts, left: Codes, right: Codes, where: Codes, most: int) -> Codes
 
 
 class Ends:
-    """First and last three characters of every text. A single slip leaves one of them as it is in texts of at least eight characters."""
+    """First and last `size` characters of every text. A slip touches two neighbours at most, so that a text of 2 + 2 size keeps an end."""
 
-    def __init__(self, texts: Texts) -> None:
+    def __init__(self, texts: Texts, size: int) -> None:
         self.texts = texts
-        self.first = Texts(pc.utf8_slice_codeunits(texts.distinct, 0, 3)).codes
-        self.last = Texts(pc.utf8_slice_codeunits(texts.distinct, -3)).codes
-        self.short = np.asarray(pc.utf8_length(texts.distinct)) < 8
+        self.first = Texts(pc.utf8_slice_codeunits(texts.distinct, 0, size)).codes
+        self.last = Texts(pc.utf8_slice_codeunits(texts.distinct, -size)).codes
+        self.short = np.asarray(pc.utf8_length(texts.distinct)) < 2 + 2 * size
 
     def one_slip(self, left: Codes, right: Codes, where: Codes) -> Codes:
         """Whether the texts differ by one edit or transposition at most, inside `where`."""
