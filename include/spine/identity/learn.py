@@ -7,8 +7,11 @@ Each blocking rule trains the comparisons it does not itself use (its pairs agre
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -17,7 +20,7 @@ import pyarrow.compute as pc
 
 from spine.identity import blocking
 from spine.identity.blocking import Rule
-from spine.identity.comparisons import Plan, pattern
+from spine.identity.comparisons import Comparison, Plan, pattern
 from spine.identity.levels import words
 from spine.identity.model import Model, Terms
 from spine.identity.texts import derive
@@ -83,12 +86,19 @@ def tallies(plan: Plan, coded: Coded) -> Tallies:
             found[feature.name, 0] = _tally(
                 int(repeats.sum()), pa.array(pieces.names, pa.string()), np.bincount(pieces.columns, carried, len(pieces.names))
             )
-    for comparison in plan.comparisons:
-        values, repeats = _repeats(coded[comparison.feature])
-        for level, texts_of in comparison.terms.items():
-            texts = texts_of(values)
-            count = np.bincount(texts.codes, repeats, len(texts.distinct))[1:]  # the first is no text
-            found[comparison.name, level] = _tally(int(count.sum()), texts.distinct[1:], count)
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        for counted in pool.map(partial(_terms, coded), plan.comparisons):
+            found |= counted
+    return found
+
+
+def _terms(coded: Coded, comparison: Comparison) -> Tallies:
+    values, repeats = _repeats(coded[comparison.feature])
+    found: Tallies = {}
+    for level, texts_of in comparison.terms.items():
+        texts = texts_of(values)
+        count = np.bincount(texts.codes, repeats, len(texts.distinct))[1:]  # the first is no text
+        found[comparison.name, level] = _tally(int(count.sum()), texts.distinct[1:], count)
     return found
 
 

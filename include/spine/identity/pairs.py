@@ -38,12 +38,12 @@ def find_pairs(blocks: Sequence[Blocks], rows: int, changed: Array | None = None
     total = sum(int((found.size * (found.size - 1) // 2).sum()) for found in blocks)
     passes = total // MOST_PAIRS + 1
     for share in range(passes):
-        parts = [_codes(found, number, rows, changed, share, passes) for number, found in enumerate(blocks)]
-        code = np.concatenate([np.zeros(0, dtype=np.int64), *parts])
-        del parts
-        pieces = _ranges(code) if len(code) > MANY else [code]
-        del code
-        with ThreadPoolExecutor(len(pieces)) as pool:
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            parts = list(pool.map(lambda rule: _codes(blocks[rule], rule, rows, changed, share, passes), range(len(blocks))))  # noqa: B023
+            code = np.concatenate([np.zeros(0, dtype=np.int64), *parts])
+            del parts
+            pieces = _ranges(code) if len(code) > MANY else [code]
+            del code
             yield from pool.map(partial(_united, rows), pieces)
 
 
