@@ -54,8 +54,8 @@ def _pairs(ids: pa.Array, matched: Matched) -> dict[tuple[str, str], float]:
     return {(names[one], names[other]): round(value, 9) for one, other, value in zip(left, right, weight, strict=True)}
 
 
-def _save(clusters: Path, ids: pa.Array, table: pa.Table, features: pa.Table, matched: Matched, parts: Any) -> None:
-    match_state.save(clusters, {"of": "test"}, ids, table, features, matched, parts)
+def _save(clusters: Path, ids: pa.Array, table: pa.Table, matched: Matched, parts: Any) -> None:
+    match_state.save(clusters, {"of": "test"}, ids, table, matched, parts)
 
 
 _number = st.integers(0, 63)
@@ -75,7 +75,7 @@ def test_batches_of_changes_give_what_a_full_run_gives(tmp_path: Path, batches: 
     matched = match(records, 0.85, pairing=pairing)
     assert pairing.keys is not None
     parts = {part: pairing.keys.part(part) for part in blocking_parts(plan)}
-    _save(clusters, ids, table, match_state.features_of(records), matched, parts)
+    _save(clusters, ids, table, matched, parts)
     for batch in batches:
         for kind, number, other in batch:
             if kind == "remove" and len(rows) > 2:
@@ -94,7 +94,7 @@ def test_batches_of_changes_give_what_a_full_run_gives(tmp_path: Path, batches: 
             row: round(value, 9) for row, value in whole.weakest.items()
         }
         assert _pairs(ids, again) == _pairs(ids, whole)
-        _save(clusters, ids, table, state.features(), again, parts)
+        _save(clusters, ids, table, again, parts)
 
 
 def test_a_state_of_other_clusters_rules_or_columns_counts_as_absent(tmp_path: Path) -> None:
@@ -105,7 +105,7 @@ def test_a_state_of_other_clusters_rules_or_columns_counts_as_absent(tmp_path: P
     assert pairing.keys is not None
     parts = {part: pairing.keys.part(part) for part in blocking_parts(plan)}
     assert match_state.load(clusters, {"of": "test"}, plan, ids, table, None) is None
-    _save(clusters, ids, table, match_state.features_of(records), matched, parts)
+    _save(clusters, ids, table, matched, parts)
     assert match_state.load(clusters, {"of": "others"}, plan, ids, table, None) is None
     assert match_state.load(clusters, {"of": "test"}, plan, ids, table.drop_columns(["mail"]), None) is None
     (match_state.folder(clusters) / "records.arrow").write_bytes(b"torn")
@@ -123,7 +123,7 @@ def test_a_value_that_comes_or_goes_is_a_change(tmp_path: Path, value: str | Non
     pairing, records = LocalPairing(), engine.prepare(table, plan)
     matched = match(records, 0.85, pairing=pairing)
     assert pairing.keys is not None
-    _save(clusters, ids, table, match_state.features_of(records), matched, {part: pairing.keys.part(part) for part in blocking_parts(plan)})
+    _save(clusters, ids, table, matched, {part: pairing.keys.part(part) for part in blocking_parts(plan)})
     ids, table = _records(rows | {"r4": rows["r4"] | {"given": value}})
     state = match_state.load(clusters, {"of": "test"}, plan, ids, table, None)
     assert state is not None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -12,8 +12,8 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from spine.identity.blocking import Rule
-from spine.identity.keys import LARGEST_BLOCK, NAMED, Coded, Heavy, Keys, block_name, combined, largest_allowed
+from spine.identity.blocking import Part, Rule
+from spine.identity.keys import LARGEST_BLOCK, NAMED, Coded, Heavy, Keys, among, block_name, combined, largest_allowed, sharing
 
 Array: TypeAlias = Any  # numpy arrays of many element types
 log = logging.getLogger(__name__)
@@ -86,7 +86,7 @@ def _learned(keys: Keys, rule: Rule) -> tuple[Heavy, Blocks]:
         heavy.names = _named(rule, found.where(too_many), keys.coded)
         return heavy, light
     rows = np.unique(found.where(too_many).rows)
-    finer = blocks_of(combined(np.where(np.isin(matrix[rows], heavy.split), matrix[rows], 0), keys.part(rule.split)[rows]), rows)
+    finer = blocks_of(combined(np.where(among(matrix[rows], heavy.split), matrix[rows], 0), keys.part(rule.split)[rows]), rows)
     limit = _limit(np.r_[light.size, finer.size], len(matrix), rule.budget)
     still = finer.size > limit
     heavy.dropped = np.r_[light.key[light.size > limit], finer.key[still]].tolist()
@@ -96,12 +96,25 @@ def _learned(keys: Keys, rule: Rule) -> tuple[Heavy, Blocks]:
 
 def known_blocks(rules: Sequence[Rule], keys: Keys, heavy: Sequence[Heavy], changed: Array | None) -> Iterator[Blocks]:
     """The blocks of each rule under keys that are known to be too many; of these, if `changed` is given, those with a changed record."""
-    for rule, known in zip(rules, heavy, strict=True):
-        found = blocks_of(keys.light(rule, known), None, changed)
-        overgrown = found.size > 2 * LARGEST_BLOCK
-        for name in _named(rule, found.where(overgrown), keys.coded):
-            log.warning("blocking key dropped, it has become too common since the weights were learned: %s", name)
-        yield found.where(~overgrown)
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        near: dict[Part, Array] = {}
+        if changed is not None:
+            parts = list(dict.fromkeys(part for rule in rules for part in rule.parts))
+            near = dict(zip(parts, pool.map(lambda part: sharing(keys.part(part), changed), parts), strict=True))
+        for rule, found in zip(rules, pool.map(partial(_known, keys, changed, near), rules, heavy), strict=True):
+            overgrown = found.size > 2 * LARGEST_BLOCK
+            for name in _named(rule, found.where(overgrown), keys.coded):
+                log.warning("blocking key dropped, it has become too common since the weights were learned: %s", name)
+            yield found.where(~overgrown)
+
+
+def _known(keys: Keys, changed: Array | None, near: Mapping[Part, Array], rule: Rule, heavy: Heavy) -> Blocks:
+    """The blocks under keys that are known to be too many; after a change only rows that share every part with a changed row matter."""
+    if changed is None:
+        return blocks_of(keys.light(rule, heavy))
+    rows = np.flatnonzero(np.logical_and.reduce([near[part] for part in rule.parts]))
+    rows = rows[sharing(keys.plain(rule, rows), changed[rows])]
+    return blocks_of(keys.light(rule, heavy, rows), rows, changed)
 
 
 def _limit(sizes: Array, rows: int, budget: int | None) -> int:

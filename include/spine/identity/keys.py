@@ -30,6 +30,8 @@ LONE_WORDS = 2
 SMALL_BLOCK = 12
 LARGEST_BLOCK = 2_000
 NAMED = 5
+BITS = 20
+ALL = slice(None)
 
 
 @dataclass
@@ -73,23 +75,45 @@ class Keys:
             return NUMBERS[part.function](values)
         return hash_table([part.function(value) for value in values], part.most)
 
-    def plain(self, rule: Rule) -> Array:
-        """All keys of a rule (records x keys, 0 for none)."""
-        keys = self.part(rule.parts[0])
+    def plain(self, rule: Rule, rows: Array | slice = ALL) -> Array:
+        """All keys of a rule (rows x keys, 0 for none), perhaps of some rows only."""
+        keys = self.part(rule.parts[0])[rows]
         for part in rule.parts[1:]:
-            keys = combined(keys, self.part(part))
+            keys = combined(keys, self.part(part)[rows])
         return keys
 
-    def light(self, rule: Rule, heavy: Heavy) -> Array:
+    def light(self, rule: Rule, heavy: Heavy, rows: Array | slice = ALL) -> Array:
         """The keys of a rule, those that are too many split and dropped."""
-        keys = self.plain(rule)
-        too_many = np.isin(keys, np.asarray(heavy.split, dtype=np.int64)) if heavy.split else np.zeros(keys.shape, dtype=bool)
+        keys = self.plain(rule, rows)
+        too_many = among(keys, heavy.split)
         light = np.where(too_many, 0, keys)
         if rule.split is not None and too_many.any():
-            light = np.concatenate([light, combined(np.where(too_many, keys, 0), self.part(rule.split))], axis=1)
-        if heavy.dropped:
-            light = np.where(np.isin(light, np.asarray(heavy.dropped, dtype=np.int64)), 0, light)
+            light = np.concatenate([light, combined(np.where(too_many, keys, 0), self.part(rule.split)[rows])], axis=1)
+        light[among(light, heavy.dropped)] = 0
         return light[:, light.any(axis=0)] if light.any() else light[:, :1]
+
+
+def sharing(keys: Array, changed: Array) -> Array:
+    """Flags the rows that may share a key with a row that `changed` flags, told by a part of the bits (the others share none)."""
+    seen: Array = np.zeros(1 << BITS, dtype=bool)
+    seen[_bucket(keys[changed])] = True
+    return (seen[_bucket(keys)] & (keys != 0)).any(axis=1)
+
+
+def _bucket(keys: Array) -> Array:
+    return keys.view(np.uint64) >> np.uint64(64 - BITS)
+
+
+def among(keys: Array, some: Sequence[int]) -> Array:
+    """Which of many keys are among `some`; most are told by a part of their bits, so that they need not be sorted."""
+    found: Array = np.zeros(keys.shape, dtype=bool)
+    if len(some):
+        wanted = np.asarray(some, dtype=np.int64)
+        seen: Array = np.zeros(1 << BITS, dtype=bool)
+        seen[_bucket(wanted)] = True
+        maybe = seen[_bucket(keys)]
+        found[maybe] = np.isin(keys[maybe], wanted)
+    return found
 
 
 def _rarest(words: Sequence[str], weights: Mapping[str, float], most: int) -> list[str]:

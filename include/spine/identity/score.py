@@ -9,6 +9,7 @@ import os
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -29,23 +30,45 @@ MAIL_READERS = 25
 
 @dataclass(frozen=True)
 class Scored:
-    """Weights (log2 odds) and probabilities of pairs, and what they are made of: one row per pair, one column per comparison."""
+    """Weights (log2 odds) of pairs under a model, and what they are made of besides patterns; `rarity` has a column per comparison."""
 
+    plan: Plan
+    model: Model
+    pattern: Array
     weight: Array
-    probability: Array
-    levels: Array
-    parts: Array
     rarity: Array
     related: Array
     lifted: Array
 
+    @property
+    def probability(self) -> Array:
+        """How probable it is that a pair is one entity."""
+        return probability(self.weight)
+
+    @cached_property
+    def levels(self) -> Array:
+        """The level of each comparison: one row per pair, one column per comparison."""
+        return self.plan.digits(self.pattern)
+
+    @cached_property
+    def parts(self) -> Array:
+        """What each level adds to the weight, in the shape of `levels`."""
+        return _ratios(self.plan, self.model, "m", self.levels)
+
     def take(self, chosen: Array) -> Scored:
         """Some of the pairs."""
-        return Scored(*(column[chosen] for column in vars(self).values()))
+        return Scored(self.plan, self.model, *(column[chosen] for column in self._columns()))
 
     def with_these(self, other: Scored) -> Scored:
         """These scores and then the others."""
-        return Scored(*(np.concatenate(both) for both in zip(vars(self).values(), vars(other).values(), strict=True)))
+        return Scored(self.plan, self.model, *(np.concatenate(both) for both in zip(self._columns(), other._columns(), strict=True)))
+
+    def _columns(self) -> tuple[Array, ...]:
+        return self.pattern, self.weight, self.rarity, self.related, self.lifted
+
+
+def _ratios(plan: Plan, model: Model, which: str, digits: Array) -> Array:
+    return np.stack([log_ratios(model, which, one.name)[digits[:, place]] for place, one in enumerate(plan.comparisons)], axis=1)
 
 
 def probability(weight: Array) -> Array:
@@ -74,17 +97,7 @@ def score(plan: Plan, model: Model, coded: Coded, left: Array, right: Array, pat
     household = -np.logaddexp2(0.0, np.clip(related, -200, 200))
     weight = model.prior + parts.sum(axis=1) + rarity.sum(axis=1) + household
     lifted = _lift(plan, model, coded, left, digits, weight)
-    weight = weight + lifted
-    return Scored(weight, probability(weight), digits, parts, rarity, household, lifted)
-
-
-def restored(plan: Plan, model: Model, patterns: Array, weight: Array, rarity: Array, related: Array, lifted: Array) -> Scored:
-    """The scores that `score` gave, from what the patterns alone do not tell."""
-    digits = plan.digits(patterns)
-    parts = np.zeros(digits.shape)
-    for place, comparison in enumerate(plan.comparisons):
-        parts[:, place] = log_ratios(model, "m", comparison.name)[digits[:, place]]
-    return Scored(weight, probability(weight), digits, parts, rarity, related, lifted)
+    return Scored(plan, model, patterns, weight + lifted, rarity, household, lifted)
 
 
 def hopeful(plan: Plan, model: Model, patterns: Array, least: float) -> Array:

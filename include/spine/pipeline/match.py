@@ -12,6 +12,7 @@ import resource
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -165,17 +166,18 @@ def explain_plan(records: Path, rules: Path, listen: Listener = quiet) -> str:
 
 def _previous(request: Request, rules: MatchRules, stages: _Stages) -> tuple[pa.Table | None, match_note.Note]:
     """The clusters to go on from, and the note on this run."""
-    inputs = match_note.inputs(request.records, request.rules, request.limit(rules))
     if request.previous is None:
-        return None, match_note.Note.first(inputs)
-    with stages("Read previous clusters") as say:
+        return None, match_note.Note.first(match_note.inputs(request.records, request.rules, request.limit(rules)))
+    with stages("Read previous clusters") as say, ThreadPoolExecutor(1) as pool:
+        inputs = pool.submit(match_note.inputs, request.records, request.rules, request.limit(rules))
         before = match_files.read_columns(request.previous, _CLUSTERS)
         for name in _CLUSTERS[:2]:
             match_checks.require_filled(before.column(name).null_count, before.num_rows, name, request.previous)
-        sorted_ids = before.column("record_id").take(pc.sort_indices(before.column("record_id")))
-        match_checks.require_distinct(match_files.duplicates(sorted_ids), "record_id", request.previous)
+        ids = match_files.flat(before.column("record_id"))
+        ids = ids if match_files.in_order(ids) else ids.take(pc.sort_indices(ids))
+        match_checks.require_distinct(match_files.duplicates(ids), "record_id", request.previous)
         say(f"{before.num_rows:,} records")
-    return before, match_note.Note.after(request.previous, inputs)
+    return before, match_note.Note.after(request.previous, inputs.result())
 
 
 def _nothing_to_do(request: Request, before: pa.Table, note: match_note.Note) -> dict[str, Any]:
@@ -195,9 +197,10 @@ def _read(path: Path, rules: MatchRules, stages: _Stages) -> tuple[pa.Array, pa.
         table = match_files.read_columns(path, [rules.record_id, *used])
         ids = match_files.flat(table.column(rules.record_id))
         match_checks.require_filled(ids.null_count, len(ids), rules.record_id, path)
-        order = pc.sort_indices(ids)
-        if not pc.all(pc.equal(order, pa.array(np.arange(len(order), dtype=np.uint64)))).as_py():
-            ids, table = ids.take(order), table.select(used).take(order)
+        table = table.select(used)
+        if not match_files.in_order(ids):
+            order = pc.sort_indices(ids)
+            ids, table = ids.take(order), match_files.taken(table, order)
         match_checks.require_distinct(match_files.duplicates(ids), rules.record_id, path)
         say(f"{len(ids):,} records")
     if rules.source:  # a record of no known source is of one source with the other such records
@@ -238,7 +241,6 @@ class _Step:
     table: pa.Table
     matched: Matched
     touched: Array | None
-    features: Callable[[], pa.Table]
     parts: Mapping[Part, Array]
 
 
@@ -281,13 +283,13 @@ def _matched(request: Request, rules: MatchRules, ids: pa.Array, table: pa.Table
             say(f"{matched.compared:,} pairs compared")
         assert pairing.keys is not None  # it has learned
         parts = {part: pairing.keys.part(part) for part in blocking_parts(plan)}
-        return _Step(ids, table, matched, None, lambda: match_state.features_of(records), parts)
+        return _Step(ids, table, matched, None, parts)
     with stages("Compare what changed") as say:
         matched, touched, parts = rematch(plan, state.changed, state.former(), state.records_of, limit)
         if request.report:
             matched = replace(matched, records=state.records_of(np.arange(len(ids))))
         say(f"{int(state.changed.sum()) + len(state.gone):,} records, {matched.compared:,} pairs compared")
-    return _Step(ids, table, matched, touched, state.features, parts)
+    return _Step(ids, table, matched, touched, parts)
 
 
 def _state_key(inputs: Mapping[str, Any], clusters: str) -> dict[str, Any]:
@@ -298,7 +300,7 @@ def _keep_state(request: Request, step: _Step | None, key: Mapping[str, Any]) ->
     if step is None:  # Spark keeps nothing to go on from
         match_state.forget(request.output)
         return
-    match_state.save(request.output, key, step.ids, step.table, step.features(), step.matched, step.parts)
+    match_state.save(request.output, key, step.ids, step.table, step.matched, step.parts)
 
 
 def _named(rules: MatchRules, found: Found, step: _Step | None, before: pa.Table | None, note: match_note.Note) -> match_ids.Named:

@@ -9,10 +9,12 @@ import difflib
 import glob
 import os
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
+import numpy as np
 import psutil  # type: ignore[import-untyped]
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -22,6 +24,8 @@ import pyarrow.parquet as pq
 from spine.core.errors import ConfigError, LakeError
 from spine.pipeline import match_csv
 from spine.pipeline.match_csv import require_columns
+
+Array: TypeAlias = Any  # numpy arrays of many element types
 
 CSV_SUFFIXES = (".csv", ".tsv", ".txt", ".csv.gz")
 OUTPUT_SUFFIXES = (".csv", ".parquet")
@@ -232,6 +236,24 @@ def whole_numbers(column: pa.ChunkedArray) -> pa.ChunkedArray:
 def flat(column: Any) -> Any:
     """A column as one array."""
     return column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+
+
+def places(ids: pa.Array, among: pa.Array) -> Array:
+    """The place of each id among others, -1 where it is not there; mostly they are the same, which is quick to see."""
+    if ids.equals(among):
+        return np.arange(len(ids))
+    return np.asarray(pc.fill_null(pc.index_in(ids, value_set=among), -1), dtype=np.int64)
+
+
+def taken(table: pa.Table, rows: pa.Array) -> pa.Table:
+    """Some rows of a table, in their order; all cores take them."""
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        return pa.table(list(pool.map(lambda column: column.take(rows), table.columns)), names=table.column_names)
+
+
+def in_order(texts: pa.Array) -> bool:
+    """Whether texts rise (or stay) from one to the next; none of them is null."""
+    return bool(len(texts) < 2 or pc.all(pc.less_equal(texts.slice(0, len(texts) - 1), texts.slice(1))).as_py())
 
 
 def duplicates(ids: Any, most: int = 5) -> str:

@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from spine.pipeline.match_files import flat
+from spine.pipeline.match_files import flat, places
 
 Array: TypeAlias = Any  # numpy arrays of many element types
 _ALPHABET = np.frombuffer(b"0123456789abcdefghjkmnpqrstvwxyz", dtype=np.uint8)
@@ -62,12 +62,11 @@ def next_ids(entity: str, run: int, records: Any, label: Array, before: pa.Table
 def touched_ids(entity: str, run: int, records: Any, label: Array, before: pa.Table, touched: Array) -> Named:
     """`next_ids` where only clusters of `touched` rows (a flag per row) can have changed: those and all who were with them before."""
     rows = np.flatnonzero(touched)
-    chosen = records.take(pa.array(rows))
     held = flat(before.column("record_id"))
-    still = pc.index_in(records, value_set=held)
-    concerned = pc.or_(pc.is_in(held, value_set=chosen), pc.invert(pc.is_in(held, value_set=records)))
-    part = next_ids(entity, run, chosen, np.searchsorted(rows, label[rows]), before.filter(concerned))
-    place: Array = np.asarray(pc.fill_null(still, 0), dtype=np.int64)
+    now = places(held, records)
+    concerned = (now < 0) | touched[now]
+    part = next_ids(entity, run, records.take(pa.array(rows)), np.searchsorted(rows, label[rows]), before.filter(pa.array(concerned)))
+    place = np.maximum(places(records, held), 0)
     place[rows] = len(held) + np.arange(len(rows))
     ids = pa.concat_arrays([flat(before.column("cluster_id")), part.ids]).take(pa.array(place))
     return Named(ids, part.changes)
@@ -80,7 +79,7 @@ class _Assignment:
         self.records, self.before = records, before
         encoded = flat(before.column("cluster_id")).dictionary_encode()
         self.names, code = encoded.dictionary, np.asarray(encoded.indices, dtype=np.int64)
-        place = np.asarray(pc.fill_null(pc.index_in(flat(before.column("record_id")), value_set=records), -1), dtype=np.int64)
+        place = places(flat(before.column("record_id")), records)
         self.old: Array = np.full(len(records), -1)
         self.old[place[place >= 0]] = code[place >= 0]
         self.gone, self.gone_code = np.flatnonzero(place < 0), code[place < 0]

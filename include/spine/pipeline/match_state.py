@@ -1,6 +1,6 @@
 """What a run of `spine match` leaves beside its clusters (`<CLUSTERS>.state/`), so that the next run compares only what changed.
 
-Plain Arrow files and numpy arrays that are mapped, not read: raw and standardised values, blocking keys, kept pairs, the model. A state
+Plain Arrow files and numpy arrays that are mapped, not read: raw values, blocking keys, kept pairs, the model. A state
 speaks of one content of CLUSTERS and of one set of rules; otherwise it counts as absent, and everything is matched anew.
 """
 
@@ -9,7 +9,6 @@ from __future__ import annotations
 import shutil
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -20,12 +19,13 @@ import pyarrow.compute as pc
 
 from spine.identity import engine
 from spine.identity.blocking import Part
-from spine.identity.comparisons import Plan, standardized
+from spine.identity.comparisons import Plan
 from spine.identity.engine import Candidates, Records
 from spine.identity.incremental import Former, blocking_parts
 from spine.identity.matching import Matched
 from spine.identity.model import Model
-from spine.identity.score import restored
+from spine.identity.score import Scored
+from spine.pipeline import match_files
 
 Array: TypeAlias = Any  # numpy arrays of many element types
 _PAIR = ("left", "right", "pattern", "rule", "mask")
@@ -41,13 +41,12 @@ def save(
     key: Mapping[str, Any],
     ids: pa.Array,
     table: pa.Table,
-    features: pa.Table,
     matched: Matched,
     parts: Mapping[Part, Array],
 ) -> None:
     """Put the state beside `clusters`, whole or not at all; `key` says what it belongs to (`load` wants the same).
 
-    `table` has the raw columns and `features` the standardised ones, a row per id.
+    `table` has the raw columns, a row per id.
     """
     target, partial = folder(clusters), clusters.with_name(f"{clusters.name}.state.partial")
     shutil.rmtree(partial, ignore_errors=True)
@@ -57,7 +56,7 @@ def save(
     pairs |= {name: getattr(matched.scored, name) for name in ("weight", "related", "lifted")}
     pairs |= {f"rarity_{place}": matched.scored.rarity[:, place] for place in range(matched.scored.rarity.shape[1])}
     tables = {
-        "records": table.append_column("#id", ids), "features": features, "pairs": pa.table(pairs), "weakest": pa.table(weakest),
+        "records": table.append_column("#id", ids), "pairs": pa.table(pairs), "weakest": pa.table(weakest),
         "rows": pa.table({"label": matched.label, "confidence": matched.confidence}),
     }  # fmt: skip
     with ThreadPoolExecutor() as pool:
@@ -86,14 +85,6 @@ def _read(path: Path) -> pa.Table:
     return pa.ipc.open_file(pa.memory_map(str(path))).read_all()
 
 
-def features_of(records: Records) -> pa.Table:
-    """The standardised values of records as columns."""
-    return pa.table({
-        name: pa.DictionaryArray.from_arrays(pa.array(codes.astype(np.int32), mask=codes < 0), pa.array(list(values), pa.string()))
-        for name, (codes, values) in records.features.items()
-    })  # fmt: skip
-
-
 def load(clusters: Path, key: Mapping[str, Any], plan: Plan, ids: pa.Array, table: pa.Table, source: str | None) -> State | None:
     """The state of `clusters` beside the present records, None if there is none that belongs to `key` and has these columns."""
     place = folder(clusters)
@@ -112,10 +103,9 @@ class State:
     """A former run's state, aligned to the present records."""
 
     def __init__(self, place: Path, plan: Plan, ids: pa.Array, table: pa.Table, former: pa.Table, source: str | None) -> None:
-        self.place, self.plan, self.table = place, plan, table
-        self.source = None if source is None else table.column(source).combine_chunks()
+        self.place, self.plan, self.table, self.source = place, plan, table, source
         old_ids = former.column("#id").combine_chunks()
-        self.old = np.asarray(pc.fill_null(pc.index_in(ids, value_set=old_ids), -1), dtype=np.int64)  # of each present row
+        self.old = match_files.places(ids, old_ids)  # of each present row
         self.present: Array = np.full(len(old_ids), -1, dtype=np.int64)  # of each former row
         known = np.flatnonzero(self.old >= 0)
         self.present[self.old[known]] = known
@@ -158,12 +148,12 @@ class State:
         links = dict(zip(row[row >= 0].tolist(), np.asarray(weakest.column("weakest"))[row >= 0].tolist(), strict=True))
         return Former(model, self._parts(), found, scored, new_label, new_confidence, links, now_bereft)
 
-    def _pairs(self, model: Model) -> tuple[Candidates, Any]:
+    def _pairs(self, model: Model) -> tuple[Candidates, Scored]:
         pairs = _read(self.place / "pairs.arrow")
         found = Candidates(*(np.asarray(pairs.column(name)) for name in _PAIR))
         rarity = np.stack([np.asarray(pairs.column(f"rarity_{place}")) for place in range(len(self.plan.comparisons))], axis=1)
         weight, related, lifted = (np.asarray(pairs.column(name)) for name in ("weight", "related", "lifted"))
-        return found, restored(self.plan, model, found.pattern, weight, rarity, related, lifted)
+        return found, Scored(self.plan, model, found.pattern, weight, rarity, related, lifted)
 
     def _parts(self) -> dict[Part, Array]:
         """What each present record contributes to keys, 0 for new records."""
@@ -175,36 +165,6 @@ class State:
             found[part] = now
         return found
 
-    @cached_property
-    def _made(self) -> pa.Table:
-        """The standardised values of the new and changed rows."""
-        return standardized(self.table.take(pa.array(np.flatnonzero(self.changed))), self.plan)
-
     def records_of(self, rows: Array) -> Records:
-        """Standardised records of some present rows: remembered values where a record did not change, made anew where it did."""
-        remembered = _read(self.place / "features.arrow")
-        old, new = np.flatnonzero(~self.changed[rows]), np.flatnonzero(self.changed[rows])
-        order = pa.array(np.argsort(np.r_[old, new], kind="stable"))
-        place = pa.array(np.searchsorted(np.flatnonzero(self.changed), rows[new]))
-        columns = {}
-        for name in remembered.column_names:
-            kept = remembered.column(name).combine_chunks().take(pa.array(self.old[rows[old]])).cast(pa.string())
-            now = self._made.column(name).combine_chunks().take(place).cast(pa.string())
-            columns[name] = pa.concat_arrays([kept, now]).take(order)
-        source = None if self.source is None else self.source.take(pa.array(rows))
-        return engine.recall(pa.table(columns), self.plan, source)
-
-    def features(self) -> pa.Table:
-        """The standardised values of all present records, as `save` wants them."""
-        rows, made = np.flatnonzero(self.changed), self._made
-        remembered = _read(self.place / "features.arrow")
-        columns = {}
-        for name in remembered.column_names:
-            then, now = remembered.column(name).combine_chunks(), made.column(name).combine_chunks()
-            now = now if pa.types.is_dictionary(now.type) else now.dictionary_encode()
-            codes = np.asarray(pc.fill_null(then.indices, -1), dtype=np.int64)[np.maximum(self.old, 0)]
-            new = np.asarray(pc.fill_null(now.indices, -1), dtype=np.int64)
-            codes[rows] = np.where(new >= 0, new + len(then.dictionary), -1)
-            values = pa.concat_arrays([then.dictionary, now.dictionary])
-            columns[name] = pa.DictionaryArray.from_arrays(pa.array(codes.astype(np.int32), mask=codes < 0), values)
-        return pa.table(columns)
+        """Standardised records of some present rows."""
+        return engine.prepare(self.table.take(pa.array(rows)), self.plan, self.source)
