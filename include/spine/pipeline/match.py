@@ -170,8 +170,8 @@ def _previous(request: Request, rules: MatchRules, stages: _Stages) -> tuple[pa.
         return None, match_note.Note.first(match_note.inputs(request.records, request.rules, request.limit(rules)))
     with stages("Read previous clusters") as say, ThreadPoolExecutor(1) as pool:
         inputs = pool.submit(match_note.inputs, request.records, request.rules, request.limit(rules))
-        before = match_files.read_columns(request.previous, _CLUSTERS)
-        for name in _CLUSTERS[:2]:
+        before = match_files.read_columns(request.previous, _CLUSTERS[:2])
+        for name in before.column_names:
             match_checks.require_filled(before.column(name).null_count, before.num_rows, name, request.previous)
         ids = match_files.flat(before.column("record_id"))
         ids = ids if match_files.in_order(ids) else ids.take(pc.sort_indices(ids))
@@ -184,8 +184,8 @@ def _nothing_to_do(request: Request, before: pa.Table, note: match_note.Note) ->
     """The same records, rules and threshold as the run that made the previous clusters: they are the result."""
     assert request.previous is not None
     if request.output.resolve() != request.previous.resolve():
-        confidence = before.column("confidence").cast(pa.float64())
-        match_files.write_table(before.set_column(2, "confidence", confidence), request.output)
+        confidence = match_files.read_columns(request.previous, _CLUSTERS[2:]).column(0).cast(pa.float64())
+        match_files.write_table(before.append_column("confidence", confidence), request.output)
         note.write(request, match_note.content(request.output))
     return {"no_op": True, "records": before.num_rows, "run": note.run, "output": str(request.output), "warnings": []}
 

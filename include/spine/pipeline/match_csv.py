@@ -9,6 +9,7 @@ import gzip
 import io
 import re
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import IO
 
@@ -44,7 +45,9 @@ def shape(path: Path, wanted: Sequence[str]) -> tuple[list[str], str, bool]:
     header, delimiter, _ = _known_header(path, wanted)
     if line := _first_foreign_line(path):
         raise _foreign(path, line)
-    return [name.strip() for name in header], delimiter, _require_closed_quotes(path, delimiter) > 0
+    quotes = _occurrences(path, b'"')
+    _require_closed_quotes(path, delimiter, quotes)
+    return [name.strip() for name in header], delimiter, quotes > 0
 
 
 def _known_header(path: Path, wanted: Sequence[str]) -> tuple[list[str], str, bool]:
@@ -65,27 +68,25 @@ def read(path: Path, wanted: Sequence[str]) -> pa.Table:
         return pa.table({name: pa.array([], pa.string()) for name in wanted})
     names = [name.strip() for name in header]
     raw = [header[names.index(name)] for name in wanted]
-    for block in _BLOCKS:
-        try:
-            table = _read_csv(path, raw, delimiter, block, threads=True).rename_columns(list(wanted))
-        except pa.ArrowInvalid as error:
-            problem = str(error)
-            if "straddl" not in problem or block == _BLOCKS[-1]:
-                raise _csv_error(path, raw, delimiter, problem) from None
-        else:
-            break
-    _require_closed_quotes(path, delimiter)
+    with ThreadPoolExecutor(1) as pool:
+        quotes = pool.submit(_occurrences, path, b'"')
+        for block in _BLOCKS:
+            try:
+                table = _read_csv(path, raw, delimiter, block, threads=True).rename_columns(list(wanted))
+            except pa.ArrowInvalid as error:
+                problem = str(error)
+                if "straddl" not in problem or block == _BLOCKS[-1]:
+                    raise _csv_error(path, raw, delimiter, problem) from None
+            else:
+                break
+    _require_closed_quotes(path, delimiter, quotes.result())
     return table
 
 
-def _require_closed_quotes(path: Path, delimiter: str) -> int:
-    """Raises ConfigError for a quote that is never closed: Arrow takes all rows behind it for one value without a word.
-
-    Gives the number of quotes.
-    """
-    quotes = _occurrences(path, b'"')
+def _require_closed_quotes(path: Path, delimiter: str, quotes: int) -> None:
+    """Raises ConfigError for a quote that is never closed: Arrow takes all rows behind it for one value without a word."""
     if quotes % 2 == 0:
-        return quotes
+        return
     csv.field_size_limit(_BLOCKS[-1])
     with io.TextIOWrapper(_opened(path), encoding="utf-8", errors="replace", newline="") as lines:
         rows, last = csv.reader(lines, delimiter=delimiter, strict=True), 0
@@ -97,7 +98,6 @@ def _require_closed_quotes(path: Path, delimiter: str) -> int:
                 raise ConfigError(
                     f"{path.name} has a quote that is never closed (line {last + 1:,})", hint="Close it, or double it"
                 ) from None
-    return quotes
 
 
 def _read_csv(path: Path, raw: Sequence[str], delimiter: str, block: int, *, threads: bool) -> pa.Table:

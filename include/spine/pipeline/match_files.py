@@ -210,7 +210,8 @@ def _texts(table: pa.Table, path: Path) -> pa.Table:
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
             kind = table.schema.field(name).type
             raise ConfigError(f"column {name} of {path.name} holds {kind}, not texts", hint="Turn it into text or a number first") from None
-        columns[name] = pc.if_else(pc.equal(text, ""), pa.scalar(None, pa.string()), text)
+        empty = pc.equal(text, "")
+        columns[name] = pc.if_else(empty, pa.scalar(None, pa.string()), text) if pc.any(empty).as_py() else text
     return pa.table(columns)
 
 
