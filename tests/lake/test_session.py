@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import psutil
 import pytest
 
 from spine.core.errors import ConfigError
@@ -28,6 +29,21 @@ def test_a_cluster_gets_the_jars_and_reaches_the_driver(jars: Path) -> None:
     conf = spark_conf("spark://master:7077")
     assert conf["spark.jars"] == f"{jars}/a.jar,{jars}/b.jar"
     assert "spark.driver.host" not in conf
+
+
+def test_a_large_job_gets_a_share_of_the_machine_unless_the_operator_says_how_much(jars: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SPINE_SPARK_MEMORY", raising=False)
+    monkeypatch.delenv("SPINE_SPARK_JAVA_OPTIONS", raising=False)
+    small, large = spark_conf("local[2]"), spark_conf("local[2]", large=True)
+    assert small["spark.driver.memory"] == "1g"
+    assert int(large["spark.driver.memory"].removesuffix("m")) == psutil.virtual_memory().total // 4 // 2**20
+    assert "SerialGC" in small["spark.driver.extraJavaOptions"]
+    assert "SerialGC" not in large["spark.driver.extraJavaOptions"]
+    monkeypatch.setenv("SPINE_SPARK_MEMORY", "3g")
+    monkeypatch.setenv("SPINE_SPARK_JAVA_OPTIONS", "-Xss2m")
+    large = spark_conf("local[2]", large=True)
+    assert large["spark.driver.memory"] == "3g"
+    assert large["spark.driver.extraJavaOptions"].endswith(" -Xss2m")
 
 
 def test_an_s3_lake_has_an_endpoint_and_no_key(jars: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 from deltalake import write_deltalake
 
-from spine.core.errors import ConfigError
+from spine.core.errors import ConfigError, JobFailed
 from spine.pipeline import match as module
 from spine.pipeline.match import Request, match_records
 from spine.pipeline.match_files import has_more_rows, read_columns
@@ -56,7 +56,7 @@ def text(rows: list[list[str]]) -> str:
 @pytest.fixture
 def run(spark: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     """Match `content` or the people, into files named after the engine."""
-    monkeypatch.setattr("spine.pipeline.match_spark.spark_session", lambda name: spark)
+    monkeypatch.setattr("spine.pipeline.match_spark.spark_session", lambda name, **_: spark)
 
     def one(engine: Any, content: str | bytes | None = None, **more: Any) -> dict[str, Any]:
         (tmp_path / "rules.yaml").write_text(RULES)
@@ -177,3 +177,12 @@ def test_typed_columns_give_the_same_texts(spark: Any, tmp_path: Path) -> None:
     plain = [name for name in names if name not in ("plain", "kind", "phone.`no`")]
     write_deltalake(folder, table.select(plain))
     assert _records(spark, folder, plain).toArrow().select(plain).to_pylist() == read_columns(folder, plain).to_pylist()
+
+
+def test_where_spark_dies_the_error_says_what_to_do(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def die(*_: Any, **__: Any) -> None:
+        raise ConnectionRefusedError("Connection refused")
+
+    monkeypatch.setattr("spine.pipeline.match_spark.match_on_spark", die)
+    with pytest.raises(JobFailed, match="SPINE_SPARK_MEMORY"):
+        run("spark")

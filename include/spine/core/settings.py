@@ -36,11 +36,8 @@ class Settings:
     match_threshold: float = field(default_factory=lambda: float(os.environ.get("IDENTITY_MATCH_THRESHOLD", "0.85")))
     flush_bytes: int = field(default_factory=lambda: int(os.environ.get("SPINE_FLUSH_BYTES", str(8 * 1024 * 1024))))
     spark_master: str = field(default_factory=lambda: os.environ.get("SPINE_SPARK_MASTER", "local[2]"))
-    spark_memory: str = field(default_factory=lambda: os.environ.get("SPINE_SPARK_MEMORY", "1g"))
-    # Small jobs on few cores spend their time compiling: one compiler tier and one GC thread make them a third quicker.
-    spark_java_options: str = field(
-        default_factory=lambda: os.environ.get("SPINE_SPARK_JAVA_OPTIONS", "-XX:+UseSerialGC -XX:TieredStopAtLevel=1")
-    )
+    spark_memory: str = field(default_factory=lambda: os.environ.get("SPINE_SPARK_MEMORY", ""))
+    spark_java_options: str | None = field(default_factory=lambda: os.environ.get("SPINE_SPARK_JAVA_OPTIONS"))
     spark_remote: str = field(default_factory=lambda: os.environ.get("SPARK_REMOTE", ""))
     s3_endpoint: str = field(default_factory=lambda: os.environ.get("AWS_ENDPOINT_URL", ""))
     flush_seconds: float = field(default_factory=lambda: float(os.environ.get("SPINE_FLUSH_SECONDS", "30")))

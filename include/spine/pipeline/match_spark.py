@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from spine.core.entities import MatchRules
-from spine.core.errors import ConfigError
+from spine.core.errors import ConfigError, JobFailed
 from spine.identity import engine
 from spine.identity.comparisons import Plan
 from spine.identity.distributed import SparkMatched, match_on_spark
@@ -40,13 +40,13 @@ def matched(path: Path, rules: MatchRules, threshold: float, stages: Stages, *, 
 
     Raises ConfigError as the engine of one process does, and for what Spark cannot read.
     """
-    session = spark_session("match")
+    session = spark_session("match", large=True)
     with stages("Read records") as say, _told(path):
         raw = _records(session, path, [rules.record_id, *match_checks.used(rules)]).persist()
         rows, doubts = _looked_over(raw, rules, path)
         say(f"{rows:,} records")
     fit_to(session, rows)
-    with stages("Learn, compare and cluster") as say:
+    with stages("Learn, compare and cluster") as say, _survived():
         found = match_on_spark(
             raw.drop(_BROKEN), engine.make_plan(rules.matching()), threshold, record_id=rules.record_id, source=rules.source
         )  # fmt: skip
@@ -68,6 +68,20 @@ def _told(path: Path) -> Iterator[None]:
             f"Spark cannot read {path}: {match_files.first_line(error)}",
             hint="Each worker must see that path; --engine local needs no Spark",
         ) from None
+
+
+@contextmanager
+def _survived() -> Iterator[None]:
+    from py4j.protocol import Py4JError  # type: ignore[import-untyped]
+    from pyspark.errors import PySparkException
+
+    try:
+        yield
+    except (PySparkException, Py4JError, ConnectionError) as error:
+        raise JobFailed(
+            f"Spark failed while it matched: {match_files.first_line(error)}",
+            hint="Mostly it is memory: give SPINE_SPARK_MEMORY more, such as 8g; --engine local needs none of it",
+        ) from error
 
 
 def _records(session: SparkSession, path: Path, columns: Sequence[str]) -> DataFrame:
