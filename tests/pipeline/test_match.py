@@ -298,7 +298,7 @@ class TestMistakes:
         [
             ("record_id,cluster_id,confidence\na,x,1\na,y,1\n", "not unique: 'a'"),
             ("record_id,cluster_id,confidence\na,,1\n", "no cluster_id"),
-            ("id,cluster\na,x\n", "no columns record_id, cluster_id, confidence"), ("", "is empty"),
+            ("id,cluster\na,x\n", "no columns record_id, cluster_id"), ("", "is empty"),
         ],
     )  # fmt: skip
     def test_previous_clusters_that_are_none(
