@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from spine.identity.blocking import Part, Rule
-from spine.identity.keys import LARGEST_BLOCK, NAMED, Coded, Heavy, Keys, among, block_name, combined, largest_allowed, sharing
+from spine.identity.keys import LARGEST_BLOCK, NAMED, Coded, Heavy, Keys, among, block_name, bucket, combined, largest_allowed, sharing
 
 Array: TypeAlias = Any  # numpy arrays of many element types
 log = logging.getLogger(__name__)
@@ -60,12 +60,10 @@ def blocks_of(matrix: Array, rows: Array | None = None, changed: Array | None = 
 def _shared(key: Array, changed: Array | None) -> Array:
     """Which entries may share their key with another one (told by a part of the key's bits, so that the rest need not be sorted)."""
     bits = min(24, max(8, len(key).bit_length() + 1))
-    bucket = (key.view(np.uint64) >> np.uint64(64 - bits)).astype(np.int64)
-    keep = np.bincount(bucket, minlength=1 << bits)[bucket] > 1
+    place = bucket(key, bits).astype(np.int64)
+    keep = np.bincount(place, minlength=1 << bits)[place] > 1
     if changed is not None:
-        touched: Array = np.zeros(1 << bits, dtype=bool)
-        touched[bucket[changed]] = True
-        keep &= touched[bucket]
+        keep &= sharing(key[:, None], changed)
     return np.flatnonzero(keep)
 
 

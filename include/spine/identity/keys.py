@@ -95,25 +95,28 @@ class Keys:
 
 def sharing(keys: Array, changed: Array) -> Array:
     """Flags the rows that may share a key with a row that `changed` flags, told by a part of the bits (the others share none)."""
-    seen: Array = np.zeros(1 << BITS, dtype=bool)
-    seen[_bucket(keys[changed])] = True
-    return (seen[_bucket(keys)] & (keys != 0)).any(axis=1)
-
-
-def _bucket(keys: Array) -> Array:
-    return keys.view(np.uint64) >> np.uint64(64 - BITS)
+    return (_maybe_among(keys, keys[changed]) & (keys != 0)).any(axis=1)
 
 
 def among(keys: Array, some: Sequence[int]) -> Array:
     """Which of many keys are among `some`; most are told by a part of their bits, so that they need not be sorted."""
-    found: Array = np.zeros(keys.shape, dtype=bool)
-    if len(some):
-        wanted = np.asarray(some, dtype=np.int64)
-        seen: Array = np.zeros(1 << BITS, dtype=bool)
-        seen[_bucket(wanted)] = True
-        maybe = seen[_bucket(keys)]
-        found[maybe] = np.isin(keys[maybe], wanted)
+    if not len(some):
+        return np.zeros(keys.shape, dtype=bool)
+    wanted = np.asarray(some, dtype=np.int64)
+    found = _maybe_among(keys, wanted)
+    found[found] = np.isin(keys[found], wanted)
     return found
+
+
+def _maybe_among(keys: Array, some: Array) -> Array:
+    seen: Array = np.zeros(1 << BITS, dtype=bool)
+    seen[bucket(some)] = True
+    return seen[bucket(keys)]
+
+
+def bucket(keys: Array, bits: int = BITS) -> Array:
+    """The first bits of keys: equal for equal keys, and rarely for others."""
+    return keys.view(np.uint64) >> np.uint64(64 - bits)
 
 
 def _rarest(words: Sequence[str], weights: Mapping[str, float], most: int) -> list[str]:

@@ -68,6 +68,7 @@ class Scored:
 
 
 def _ratios(plan: Plan, model: Model, which: str, digits: Array) -> Array:
+    """`log_ratios` of the levels `digits`: one row per pair, one column per comparison."""
     return np.stack([log_ratios(model, which, one.name)[digits[:, place]] for place, one in enumerate(plan.comparisons)], axis=1)
 
 
@@ -79,16 +80,10 @@ def probability(weight: Array) -> Array:
 def score(plan: Plan, model: Model, coded: Coded, left: Array, right: Array, patterns: Array) -> Scored:
     """Scores of the pairs (row numbers `left`, `right`) whose patterns are known."""
     digits = plan.digits(patterns)
-    parts, rarity, kin = np.zeros(digits.shape), np.zeros(digits.shape), np.zeros(digits.shape)
-
-    def compare(place: int) -> None:
-        comparison, level = plan.comparisons[place], digits[:, place]
-        parts[:, place] = log_ratios(model, "m", comparison.name)[level]
-        rarity[:, place] = _rarity(comparison, model, coded, left, right, level)
-        kin[:, place] = log_ratios(model, "h", comparison.name)[level]
-
+    parts, kin = _ratios(plan, model, "m", digits), _ratios(plan, model, "h", digits)
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        list(pool.map(compare, range(len(plan.comparisons))))
+        columns = pool.map(lambda one, level: _rarity(one, model, coded, left, right, level), plan.comparisons, digits.T)
+        rarity = np.stack(list(columns), axis=1)
     related = np.full(len(digits), model.related)
     for place, comparison in enumerate(plan.comparisons):
         related += kin[:, place]

@@ -123,9 +123,8 @@ class State:
         model = Model.from_json((self.place / "model.json").read_text())
         rows = _read(self.place / "rows.arrow")
         label, confidence = np.asarray(rows.column("label")), np.asarray(rows.column("confidence"))
-        moved = np.flatnonzero(self.present < 0)
         away: Array = np.zeros(len(label), dtype=bool)  # former rows that are gone or other than they were
-        away[moved] = True
+        away[self.gone] = True
         away[self.old[(self.old >= 0) & self.changed]] = True
         torn: Array = np.zeros(len(label), dtype=bool)
         torn[label[away]] = True
