@@ -109,8 +109,8 @@ def sync(source: str, run_id: str, services: Any) -> int:
 
 def path(run_id: str, sources: list[str], services: Any, spark: Any, database: str) -> dict[str, tuple[float, Any]]:
     """One run; seconds and result of each step."""
+    from spine.gold.publish import publish
     from spine.pipeline.normalize import normalize
-    from spine.pipeline.publish import publish
     from spine.pipeline.resolve import resolve
 
     timed: dict[str, tuple[float, Any]] = {}

@@ -29,12 +29,12 @@ from spine.control.bootstrap import bootstrap
 from spine.control.database import Database
 from spine.core.entities import load_entity
 from spine.core.settings import settings
+from spine.gold.lookup import Lookup
+from spine.gold.publish import publish
 from spine.identity import engine
 from spine.lake import gold
 from spine.lake.paths import table_uri
 from spine.lake.silver import silver_schema
-from spine.pipeline.lookup import Lookup
-from spine.pipeline.publish import publish
 from spine.sandbox.names import COUNTRIES, COUNTRY_WEIGHTS, FREE_MAIL, FREE_MAIL_WEIGHTS, pool, slug
 from spine.sandbox.places import make_place
 

@@ -67,14 +67,15 @@ def _resolve(given: argparse.Namespace) -> dict[str, Any]:
 def _match(given: argparse.Namespace) -> dict[str, Any]:
     import orjson
 
-    from spine.pipeline import match as job
+    from spine.matching import run as job
+    from spine.matching.request import MatchRequest
 
     rules = Path(given.entity)
     if given.explain_plan:
         text = job.explain_plan(given.records, rules)
         print(text, end="")
         return {"plan": text}
-    request = job.Request(
+    request = MatchRequest(
         given.records, rules, given.output, given.matches, given.report, given.threshold, given.previous, given.engine, given.relearn
     )  # fmt: skip
     result = job.match_records(request)

@@ -12,10 +12,11 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 from uuid import uuid4
 
 import orjson
+import polars as pl
 import psycopg
 import pyarrow as pa
 import pytest
@@ -27,13 +28,13 @@ from spine.control.database import Database
 from spine.core.entities import load_entity
 from spine.core.names import bronze_table
 from spine.core.settings import settings
+from spine.gold.schema import shape_of
 from spine.lake import gold as gold_tables
 from spine.lake.bronze import PARTITIONS
 from spine.lake.bronze import SCHEMA as BRONZE
 from spine.lake.paths import table_uri
 from spine.lake.silver import silver_schema
 from spine.pipeline import resolve
-from spine.pipeline.gold_schema import shape_of
 from spine.stack import connect, processes
 
 _FORKED = str(Path(__file__).with_name("forked.py"))
@@ -43,7 +44,7 @@ _SINGLE_THREADED = {"GX_ANALYTICS_ENABLED": "false", "OPENBLAS_NUM_THREADS": "1"
 )
 _PRELOADED = [
     "great_expectations", "pyspark.sql.connect.session", "pyspark.sql.connect.functions", "spine.pipeline.extract",
-    "spine.pipeline.normalize", "spine.pipeline.publish", "spine.pipeline.resolve",
+    "spine.pipeline.normalize", "spine.gold.publish", "spine.pipeline.resolve",
 ]  # fmt: skip
 
 
@@ -309,3 +310,35 @@ class GoldWorld:
 def gold_world(lake: str) -> GoldWorld:
     """An empty lake of persons that resolves in this process."""
     return GoldWorld()
+
+
+class People:
+    """A few people in Silver, and Gold's rows as tests compare them: without what differs from run to run, sorted."""
+
+    HOME: ClassVar = {"city": "Leeds", "postcode": "LS1 4AP"}
+    JANE: ClassVar = {"given_name": "Jane", "family_name": "Okonkwo", "email": "jane.okonkwo@acme.com", **HOME}
+    JIM: ClassVar = {"given_name": "Jim", "family_name": "Adeyemi", "email": "jim.adeyemi@acme.com", **HOME}
+    TIMES = ("linked_at", "matched_at", "changed_at", "created_at", "learned_at", "first_seen_at", "updated_at", "valid_from", "run_id")
+
+    def __init__(self, world: Any) -> None:
+        self.put = world.put
+
+    def rows(self, table: str) -> list[dict[str, Any]]:
+        """A Gold table's rows."""
+        found = pl.read_delta(table_uri(table)).to_dicts()
+        return sorted(({name: value for name, value in row.items() if name not in self.TIMES} for row in found), key=repr)
+
+    def links(self, tenant: str = "default") -> dict[str, str]:
+        """The entity id of each record id."""
+        return {row["record_id"]: row["entity_id"] for row in self.rows("gold_identity_links") if row["tenant_id"] == tenant}
+
+    @staticmethod
+    def versions() -> dict[str, int]:
+        """The version of every Delta table in the lake."""
+        return {path.parent.name: DeltaTable(str(path.parent)).version() for path in Path(table_uri("")).glob("*/_delta_log")}
+
+
+@pytest.fixture
+def people(gold_world: Any) -> People:
+    """An empty lake to put people in."""
+    return People(gold_world)

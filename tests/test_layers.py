@@ -7,24 +7,24 @@ import pytest
 
 PACKAGE = Path(__file__).resolve().parents[1] / "include" / "spine"
 
-LOW = {"core"}
-MIDDLE = {"http", "lake"}
-STEPS = {"sources", "quality", "control", "normalize", "identity", "sandbox"}
+STEP = {"core", "http", "lake", "sources", "control", "normalize", "identity", "quality", "matching", "gold", "pipeline"}
 ALLOWED = {
     "core": set(),
-    "http": LOW,
-    "lake": LOW,
-    "sources": LOW | {"http"},
-    "control": LOW,
-    "normalize": LOW | {"lake"},
-    "identity": LOW,
-    "quality": LOW | {"lake"},
-    "sandbox": LOW,
-    "pipeline": LOW | MIDDLE | STEPS - {"sandbox"},
-    "ui": LOW | MIDDLE | STEPS - {"sandbox"} | {"pipeline"},
-    "dagkit": LOW | MIDDLE | STEPS - {"sandbox"} | {"pipeline"},
-    "stack": LOW | MIDDLE | STEPS | {"pipeline", "dagkit"},
-    "cli": LOW | MIDDLE | STEPS | {"pipeline", "stack"},
+    "http": {"core"},
+    "lake": {"core"},
+    "sources": {"core", "http"},
+    "control": {"core"},
+    "normalize": {"core", "lake"},
+    "identity": {"core"},
+    "quality": {"core", "lake"},
+    "sandbox": {"core"},
+    "matching": {"core", "lake", "identity"},
+    "gold": {"core", "lake", "sources", "control", "identity", "matching"},
+    "pipeline": STEP - {"pipeline"},
+    "ui": STEP,
+    "dagkit": STEP,
+    "stack": STEP | {"sandbox", "dagkit"},
+    "cli": STEP | {"sandbox", "stack"},
 }
 
 
@@ -58,7 +58,7 @@ def test_imports_follow_the_arrow(path: Path) -> None:
     [
         ("airflow", ("dagkit/", "control/airflow_state.py", "ui/")),
         ("requests", ("http/transport.py", "stack/")),  # the stack speaks to services of this machine only
-        ("pyspark", ("lake/", "normalize/", "identity/", "quality/", "pipeline/")),
+        ("pyspark", ("lake/", "normalize/", "identity/spark/", "quality/", "pipeline/", "matching/spark.py", "gold/")),
         ("great_expectations", ("quality/",)),
     ],
 )

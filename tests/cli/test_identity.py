@@ -13,7 +13,7 @@ from typer.testing import CliRunner, Result
 from spine.cli import evidence
 from spine.cli.commands import app
 from spine.control.bootstrap import bootstrap
-from spine.pipeline.publish import publish
+from spine.gold.publish import publish
 
 pytestmark = pytest.mark.postgres
 JANE, TWIN, OTHER = "salesforce:contacts:c000", "hubspot:contacts:h000", "salesforce:contacts:c001"

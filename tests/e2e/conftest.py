@@ -26,11 +26,11 @@ from spine.core.entities import load_entity
 from spine.core.errors import SpineError
 from spine.core.names import connection_id, gold_table, record_ref
 from spine.core.settings import PROJECT
+from spine.gold.publish import publish
 from spine.lake.gold import JOURNAL, LINKS
 from spine.lake.reading import table_names
 from spine.pipeline import extract
 from spine.pipeline.normalize import normalize
-from spine.pipeline.publish import publish
 from spine.pipeline.resolve import resolve
 from spine.pipeline.services import Services
 from spine.sandbox.accounts import credentials

@@ -45,9 +45,9 @@ def run_extract(services: Services, order: dict[str, Any], source: str, run_id: 
 
 
 def run_step(step: str, services: Services, order: dict[str, Any]) -> None:
+    from spine.gold.publish import publish
     from spine.lake.session import spark_session
     from spine.pipeline.normalize import normalize
-    from spine.pipeline.publish import publish
     from spine.pipeline.resolve import resolve
 
     word, name, run_id = step.split(":")

@@ -11,9 +11,9 @@ import pyarrow as pa
 import pytest
 
 from spine.core.entities import Entity, load_entity
-from spine.identity.model import Model
-from spine.identity.overrides import Override, Wish
-from spine.identity.resolution import Before, Run, resolve_tenant
+from spine.identity.golden.overrides import Override, Wish
+from spine.identity.golden.resolution import Before, Run, resolve_tenant
+from spine.identity.learning.model import Model
 
 MOMENT = datetime(2026, 1, 31, tzinfo=UTC)
 MICROSECONDS = pa.timestamp("us", "UTC")

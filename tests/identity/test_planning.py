@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 
 from spine.core.entities import Kind, Matching
 from spine.core.errors import ConfigError
-from spine.identity import blocking, engine, matching
+from spine.identity import engine, matching
+from spine.identity.blocking import rules as blocking
+from spine.identity.explaining.waterfalls import waterfall
 from spine.identity.planning import make_plan
-from spine.identity.waterfalls import waterfall
 
 VALUES: dict[str, list[str]] = {
     "forename": ["Ann", "Bob", "Anne Marie"], "surname": ["Lee", "Kowalski", "de la Cruz"], "full_name": ["Ann Lee", "Kowalski, Bob"],

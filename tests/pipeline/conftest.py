@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
-import polars as pl
 import pytest
 from deltalake import DeltaTable
 
@@ -15,7 +14,6 @@ from spine.control.airflow_state import ConnectionInfo
 from spine.control.database import Database
 from spine.control.variables import MemoryVariables
 from spine.core.names import bronze_table, connection_id
-from spine.lake.paths import table_uri
 from spine.pipeline import extract
 from spine.pipeline.services import Services
 from spine.sandbox.accounts import credentials
@@ -112,35 +110,3 @@ def small_pages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (folder / path.name).write_text(text)
     monkeypatch.setenv("SPINE_SOURCES", str(folder))
     return folder
-
-
-class People:
-    """A few people in Silver, and Gold's rows as tests compare them: without what differs from run to run, sorted."""
-
-    HOME: ClassVar = {"city": "Leeds", "postcode": "LS1 4AP"}
-    JANE: ClassVar = {"given_name": "Jane", "family_name": "Okonkwo", "email": "jane.okonkwo@acme.com", **HOME}
-    JIM: ClassVar = {"given_name": "Jim", "family_name": "Adeyemi", "email": "jim.adeyemi@acme.com", **HOME}
-    TIMES = ("linked_at", "matched_at", "changed_at", "created_at", "learned_at", "first_seen_at", "updated_at", "valid_from", "run_id")
-
-    def __init__(self, world: Any) -> None:
-        self.put = world.put
-
-    def rows(self, table: str) -> list[dict[str, Any]]:
-        """A Gold table's rows."""
-        found = pl.read_delta(table_uri(table)).to_dicts()
-        return sorted(({name: value for name, value in row.items() if name not in self.TIMES} for row in found), key=repr)
-
-    def links(self, tenant: str = "default") -> dict[str, str]:
-        """The entity id of each record id."""
-        return {row["record_id"]: row["entity_id"] for row in self.rows("gold_identity_links") if row["tenant_id"] == tenant}
-
-    @staticmethod
-    def versions() -> dict[str, int]:
-        """The version of every Delta table in the lake."""
-        return {path.parent.name: DeltaTable(str(path.parent)).version() for path in Path(table_uri("")).glob("*/_delta_log")}
-
-
-@pytest.fixture
-def people(gold_world: Any) -> People:
-    """An empty lake to put people in."""
-    return People(gold_world)

@@ -12,7 +12,7 @@ from deltalake import DeltaTable
 
 from spine.core.errors import ConfigError, QualityFailed
 from spine.core.settings import PROJECT
-from spine.identity import gate
+from spine.identity.golden import gate
 from spine.lake import gold
 from spine.lake.paths import table_uri
 from spine.pipeline import resolve as module

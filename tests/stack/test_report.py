@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from spine.control.bootstrap import ensure_analyst
-from spine.pipeline.publish import publish
+from spine.gold.publish import publish
 from spine.stack import report
 
 LABELS = st.dictionaries(st.integers(0, 12).map(str), st.sampled_from("abc"), max_size=12)

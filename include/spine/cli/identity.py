@@ -24,7 +24,7 @@ def why(left: Ref, right: Ref, entity: Kind = "person", tenant: Tenant = DEFAULT
       spine why salesforce:contacts:003A hubspot:contacts:51
       spine why salesforce:accounts:001B hubspot:companies:7 --entity organization --json
     """
-    from spine.pipeline.identity_look import why as job
+    from spine.gold.evidence import why as job
 
     world.lake()
     found = job(left, right, entity=entity, tenant=tenant)
@@ -42,7 +42,7 @@ def how(
 
     spine how per_4q3v8c0m2k5w7x9z1b3d5f7h9k
     """
-    from spine.pipeline.identity_look import how as job
+    from spine.gold.evidence import how as job
 
     world.lake()
     found = job(entity_id, entity=entity, tenant=tenant)
@@ -75,7 +75,7 @@ def lookup(
     spine lookup --entity organization --name "Acme Ltd" --website acme.com
     """
     from spine.control.database import Database
-    from spine.pipeline.lookup import Lookup, values_by_kind
+    from spine.gold.lookup import Lookup, values_by_kind
 
     kinds = {
         "name": name, "forename": given_name, "surname": family_name, "email": email, "phone": phone, "date": birth_date, "street": street,

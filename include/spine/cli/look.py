@@ -46,7 +46,7 @@ def report(
     spine report person --output person.html
     """
     from spine.core.names import require_tenant
-    from spine.pipeline.gold_report import gold_report
+    from spine.gold.report import gold_report
 
     world.lake()
     gold_report(output, entity, require_tenant(tenant))

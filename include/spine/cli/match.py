@@ -65,7 +65,8 @@ def match(
     organization, date, email, phone, street, house_number, city, postcode, region, country, national_id, url, text, title, category,
     number, ignore).
     """
-    from spine.pipeline import match as job
+    from spine.matching import run as job
+    from spine.matching.request import MatchRequest
 
     if explain_plan:
         with _progress() as listen:
@@ -75,7 +76,7 @@ def match(
     if output is None:
         raise ConfigError("--output is missing", hint="Name the file for the clusters, such as --output clusters.csv")
     with _progress() as listen:
-        request = job.Request(records, entity, output, matches, report, threshold, previous, engine.value, relearn, state)
+        request = MatchRequest(records, entity, output, matches, report, threshold, previous, engine.value, relearn, state)
         result = job.match_records(request, listen)
     for warning in result["warnings"]:
         typer.echo(f"Warning: {warning}", err=True)

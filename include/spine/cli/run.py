@@ -158,7 +158,7 @@ def publish(
     spine publish
     spine publish person --json
     """
-    from spine.pipeline.publish import publish as job
+    from spine.gold.publish import publish as job
     from spine.sources.check import matched_entities
 
     world.lake()

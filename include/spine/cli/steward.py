@@ -81,7 +81,7 @@ def undo(
     spine undo 3f9a77c1 --reason "the wrong Smith"
     """
     from spine.cli.run import run_id
-    from spine.pipeline import overrides
+    from spine.gold import stewardship as overrides
 
     world.lake()
     with show.working(f"Undo {change}"):
@@ -91,7 +91,7 @@ def undo(
 
 def _order(kind: Any, reason: str, actor: str | None, tenant: str, json: bool, **what: Any) -> None:
     from spine.cli.run import run_id
-    from spine.pipeline import overrides
+    from spine.gold import stewardship as overrides
 
     world.lake()
     with show.working(kind.capitalize()):
@@ -119,7 +119,7 @@ def overrides(
 
     spine overrides person
     """
-    from spine.pipeline.overrides import list_overrides
+    from spine.gold.stewardship import list_overrides
 
     world.lake()
     rows = list_overrides(tenant, entity, every=every)
@@ -143,7 +143,7 @@ def review(
 
       spine review organization --limit 10
     """
-    from spine.pipeline.overrides import review as job
+    from spine.gold.stewardship import review as job
 
     world.lake()
     rows = job(tenant, entity, limit=limit)
@@ -170,7 +170,7 @@ def entity(
     spine entity per_4q3v8c0m2k5w7x9z1b3d5f7h9k --as-of 2026-01-31T00:00Z
     """
     from spine.core import clock
-    from spine.pipeline.history import golden_record
+    from spine.gold.history import golden_record
 
     world.lake()
     found = golden_record(entity_id, tenant=tenant, entity=kind, moment=clock.parse(as_of) if as_of else None)

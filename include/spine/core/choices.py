@@ -1,6 +1,6 @@
 """What a person may state instead of leaving it to the matching engine: blocking keys, comparison levels, weights, certain and never rules.
 
-The grammar lives here, so that a mistake is found when the file is read; what a cut or a level does is `identity.stated`.
+The grammar lives here, so that a mistake is found when the file is read; what a cut or a level does is `identity.comparing.stated`.
 
     key      attribute | attribute.cut          surname, surname.sound, postcode.first3
     level    exact | nickname | same CUT | prefix N | suffix N | edits <= N | days <= N | years <= N

@@ -49,7 +49,7 @@ def gold(entity: str) -> Asset:
 def _publish(entity: str) -> dict[str, Any]:
     """Copy Gold to PostgreSQL and swap it in one transaction."""
     from spine.control.airflow_state import postgres_url
-    from spine.pipeline.publish import publish
+    from spine.gold.publish import publish
 
     context = get_current_context()
     result = publish(entity, context["run_id"], url=postgres_url())

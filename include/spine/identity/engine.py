@@ -14,14 +14,15 @@ from typing import Any, Protocol, TypeAlias
 import numpy as np
 import pyarrow as pa
 
-from spine.identity import blocking, learn
-from spine.identity.blocks import Blocks, known_blocks, learn_blocks
-from spine.identity.comparisons import Plan, coded, pattern, standardized
-from spine.identity.keys import Keys, log_heavy
-from spine.identity.model import Model
-from spine.identity.pairs import find_pairs
+from spine.identity.blocking import rules as blocking
+from spine.identity.blocking.blocks import Blocks, known_blocks, learn_blocks
+from spine.identity.blocking.keys import Keys, log_heavy
+from spine.identity.blocking.pairs import find_pairs
+from spine.identity.comparing.comparisons import Plan, coded, pattern, standardized
+from spine.identity.learning import learn
+from spine.identity.learning.model import Model
+from spine.identity.learning.score import Scored, score
 from spine.identity.planning import make_plan
-from spine.identity.score import Scored, score
 
 __all__ = ["Candidates", "LocalPairing", "Pairing", "Records", "candidates", "fit", "make_plan", "prepare", "rule_names", "scored"]
 

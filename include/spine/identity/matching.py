@@ -8,11 +8,12 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from spine.identity import cluster, engine
-from spine.identity.comparisons import Plan, pattern
+from spine.identity import engine
+from spine.identity.clustering import cluster
+from spine.identity.comparing.comparisons import Plan, pattern
 from spine.identity.engine import Candidates, LocalPairing, Pairing, Records
-from spine.identity.model import Model
-from spine.identity.score import Scored, hopeful, score
+from spine.identity.learning.model import Model
+from spine.identity.learning.score import Scored, hopeful, score
 
 Array: TypeAlias = Any  # numpy arrays of many element types
 REVIEW = 0.5

@@ -10,9 +10,10 @@ import numpy as np
 from spine.core.choices import CHOSEN, parse_key
 from spine.core.entities import Kind, Matching
 from spine.core.errors import ConfigError
-from spine.identity import comparisons as chosen
-from spine.identity import levels, parts, standardize, stated
-from spine.identity.comparisons import Comparison, Feature, Plan
+from spine.identity import standardize
+from spine.identity.comparing import comparisons as chosen
+from spine.identity.comparing import levels, parts, stated
+from spine.identity.comparing.comparisons import Comparison, Feature, Plan
 
 _NAME_KINDS: tuple[Kind, ...] = ("forename", "surname", "full_name")
 _ADDRESS_KINDS: tuple[Kind, ...] = ("street", "house_number", "postcode", "city", "region")

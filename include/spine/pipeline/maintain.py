@@ -15,11 +15,11 @@ from spine.core import clock
 from spine.core.errors import LakeError, SpineError
 from spine.core.names import bronze_table, silver_table
 from spine.core.settings import settings
+from spine.gold.schema import LINKS
 from spine.lake import care
 from spine.lake.gold import JOURNAL
 from spine.lake.reading import open_table, table_names
 from spine.lake.silver import Position, position_of
-from spine.pipeline.gold_schema import LINKS
 from spine.sources.spec import Source, load_source, source_names
 
 

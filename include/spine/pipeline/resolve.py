@@ -6,26 +6,20 @@ what differs. Without a change in Silver nothing is read beyond table versions a
 
 from __future__ import annotations
 
-import hashlib
 import logging
-from collections import Counter
-from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
 from spine.core import clock
-from spine.core.entities import Entity, load_entity
-from spine.core.errors import ConfigError
-from spine.core.failpoints import failpoint
-from spine.identity import model as models
-from spine.identity.distributed import SparkPairing
+from spine.core.entities import Entity
+from spine.gold.records import records, silver_tables
+from spine.gold.store import before_of, commit, matched_entity, result_of, rolled_forward, rules_of, sum_of
 from spine.identity.engine import LocalPairing
-from spine.identity.outcome import Before, Outcome, Run
-from spine.identity.overrides import Override
-from spine.identity.resolution import resolve_tenant
+from spine.identity.golden.outcome import Outcome, Run
+from spine.identity.golden.resolution import resolve_tenant
+from spine.identity.spark.match import SparkPairing
 from spine.lake import gold
-from spine.pipeline.records import records, silver_tables
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable
@@ -34,10 +28,6 @@ if TYPE_CHECKING:
 # Above this many records of a tenant, Spark makes and compares the pairs; the clusters are the same either way.
 LOCAL_RECORDS = 300_000
 log = logging.getLogger(__name__)
-_COUNTS = (
-    "records", "changed_records", "pairs", "accepted", "review", "conflicts", "entities", "created", "merged", "split", "retired",
-    "restored",
-)  # fmt: skip
 
 
 def resolve(spark: SparkSession | None, entity: str, run_id: str, *, relearn: bool = False) -> dict[str, Any]:
@@ -62,46 +52,6 @@ def resolve(spark: SparkSession | None, entity: str, run_id: str, *, relearn: bo
     if not commit(spark, declared, run, inputs, outcomes):
         return result_of(declared, counts, no_op=recovered is None)
     return result_of(declared, counts, no_op=False)
-
-
-def matched_entity(entity: str) -> Entity:
-    """The declaration of an entity that has matching rules. Raises ConfigError."""
-    declared = load_entity(entity)
-    if declared.matching is None:
-        raise ConfigError(f"entity {entity} has no matching rules", hint="Add a matching block with attribute kinds")
-    return declared
-
-
-def rolled_forward(spark: SparkSession | None, entity: Entity) -> tuple[gold.Entry | None, dict[str, Any] | None]:
-    """The newest run, after the tables of one that was killed have been written to their end; then also its counts."""
-    last = gold.last_entry(entity.entity)
-    if last is None or last.status != "staged":
-        return last, None
-    gold.ensure_tables(entity)
-    gold.apply(spark, entity, last)
-    return last, last.counts
-
-
-def commit(spark: SparkSession | None, entity: Entity, run: Run, inputs: dict[str, Any], outcomes: Sequence[Outcome]) -> bool:
-    """Stage the outcomes, enter them in the journal, write them to Gold; False if there is nothing to write. Raises LakeError."""
-    rows = _rows(entity, outcomes)
-    if not any(table is not None for table in rows.values()):
-        return False
-    gold.ensure_tables(entity)
-    failpoint("resolve.before_stage")
-    staged = gold.stage(entity, rows)
-    entry = gold.Entry(run.number, run.run_id, "staged", inputs, rules_of(entity), staged, sum_of(outcomes))
-    gold.write_entry(entity.entity, entry)
-    failpoint("resolve.staged")
-    gold.apply(spark, entity, entry)
-    return True
-
-
-def rules_of(entity: Entity) -> str:
-    """A fingerprint of everything but data that decides about Gold: a change of it makes a full run."""
-    assert entity.matching is not None
-    kept = entity.model_dump_json(include={"entity", "domain", "version", "fields", "matching", "survivorship", "trust"})
-    return hashlib.sha256(f"{models.ENGINE}\x1f{kept}".encode()).hexdigest()[:16]
 
 
 def _changed(tables: dict[str, DeltaTable], before: dict[str, Any]) -> dict[str, set[str]] | None:
@@ -144,65 +94,3 @@ def _resolve_tenants(
 
 def _tenants(table: DeltaTable) -> set[str]:
     return {str(partition["tenant_id"]) for partition in table.partitions()}
-
-
-def before_of(entity: Entity, tenant: str, refs: Collection[str] | None = None) -> Before:
-    """A tenant's Gold as it is; with `refs` only the links and matches of those records, and the golden records they belong to."""
-    mine: list[tuple[str, str, Any]] = [("tenant_id", "=", tenant), ("entity", "=", entity.entity)]
-    newest = max(gold.read_rows(gold.MODELS, mine), key=lambda row: row["model_version"], default=None)
-    only = [] if refs is None else [("record_ref", "in", pa.array(sorted(refs), pa.string()))]
-    links = _read(entity, gold.LINKS, [*mine, *only])
-    pairs = [] if refs is None else [(name, "in", pa.array(sorted(refs), pa.string())) for name in ("left_ref", "right_ref")]
-    ids = [] if refs is None else [("entity_id", "in", links.column("entity_id").combine_chunks())]
-    return Before(
-        links,
-        _read(entity, gold.MATCHES, [*mine, *pairs]).drop_columns(["waterfall"]),
-        _read(entity, gold.golden_table(entity), [("tenant_id", "=", tenant), *ids]),
-        overrides_of(entity.entity, tenant),
-        None if newest is None else models.Model.from_json(newest["parameters"]),
-    )
-
-
-def overrides_of(entity: str, tenant: str) -> list[Override]:
-    """All overrides that a tenant's stewards ever made."""
-    rows = gold.read_rows(gold.OVERRIDES, [("tenant_id", "=", tenant), ("entity", "=", entity)])
-    return sorted((Override.of(row) for row in rows), key=lambda item: (item.made_at, item.override_id))
-
-
-def _read(entity: Entity, name: str, where: Sequence[tuple[str, str, Any]]) -> pa.Table:
-    """Rows of a Gold table with all columns that it should have; none if there is no table yet."""
-    schema = gold.schema_of(entity, name)
-    found = gold.read_table(name, where)
-    if found is None:
-        return schema.empty_table()
-    columns = [
-        found.column(field.name).cast(field.type) if field.name in found.column_names else pa.nulls(found.num_rows, field.type)
-        for field in schema
-    ]
-    return pa.table(columns, schema=schema)
-
-
-def _rows(entity: Entity, outcomes: Sequence[Outcome]) -> dict[str, pa.Table | None]:
-    """What the tenants' outcomes change, by Gold table."""
-    names = {
-        gold.LINKS: "links", gold.MATCHES: "matches", gold.CHANGES: "changes", gold.REDIRECTS: "redirects", gold.MODELS: "models",
-        gold.OVERRIDES: "overrides", gold.golden_table(entity): "golden", gold.history_table(entity): "history",
-    }  # fmt: skip
-    rows: dict[str, pa.Table | None] = {}
-    for table, name in names.items():
-        parts = [part for outcome in outcomes if (part := getattr(outcome, name)) is not None and part.num_rows]
-        rows[table] = pa.concat_tables(parts, promote_options="permissive") if parts else None
-    return rows
-
-
-def sum_of(outcomes: Sequence[Outcome]) -> dict[str, Any]:
-    """The counts of all tenants together."""
-    total: Counter[str] = Counter()
-    for outcome in outcomes:
-        total.update(outcome.counts)
-    return {name: total[name] for name in _COUNTS}
-
-
-def result_of(entity: Entity, counts: dict[str, Any], *, no_op: bool) -> dict[str, Any]:
-    """What a run gives back: counts, the versions of the Gold tables, and whether there was nothing to do."""
-    return {**dict.fromkeys(_COUNTS, 0), **counts, "versions": gold.versions(entity), "no_op": no_op}

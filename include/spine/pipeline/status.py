@@ -12,8 +12,8 @@ from spine.control import connectors, runs
 from spine.control.cursors import Cursors
 from spine.control.database import Database
 from spine.core.names import bronze_table, connection_id, gold_table, quarantine_table, silver_table
+from spine.gold.schema import LINKS
 from spine.lake.reading import dataset, open_table, rows_by
-from spine.pipeline.gold_schema import LINKS
 from spine.pipeline.services import Services
 from spine.sources.check import matched_entities
 from spine.sources.spec import Source, load_source, source_names

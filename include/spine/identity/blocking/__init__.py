@@ -1,0 +1,1 @@
+"""Which pairs are worth a comparison: rules, keys, blocks, pairs."""

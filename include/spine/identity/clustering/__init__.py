@@ -1,0 +1,1 @@
+"""Scored pairs to entities, all at once or only what a change touches."""

@@ -1,0 +1,1 @@
+"""How alike two records are: a level per comparison, one small integer per pair."""

@@ -1,0 +1,1 @@
+"""Why: plans before they run, pairs and entities in words."""

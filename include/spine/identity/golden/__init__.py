@@ -1,0 +1,1 @@
+"""Entities to Gold: lasting ids, golden values, stewards' word, the gate, rows to write."""

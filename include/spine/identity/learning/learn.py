@@ -1,0 +1,318 @@
+"""Learns a model without labels: u from random pairs, m by expectation maximisation over pattern counts, all on a few thousand rows.
+
+Fellegi and Sunter 1969 with a third class besides matches and strangers: relatives and neighbours, who share surname, address and
+telephone as a match does but neither forename, birth date nor e-mail. Without it a family becomes one person.
+Each blocking rule trains the comparisons it does not itself use (its pairs agree on the others by construction).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, TypeAlias
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from spine.identity.blocking import rules as blocking
+from spine.identity.blocking.rules import Rule
+from spine.identity.comparing.comparisons import Comparison, Plan, pattern
+from spine.identity.comparing.levels import words
+from spine.identity.comparing.texts import derive
+from spine.identity.learning.model import Model, Terms
+
+Array: TypeAlias = Any  # numpy arrays of many element types
+Coded = Mapping[str, tuple[Array, list[str]]]
+RANDOM_PAIRS = 300_000
+M_STRENGTH = 30.0
+U_STRENGTH = 1_000.0
+MOST_TERMS = 50_000
+ROUNDS = 60
+MANY = 500
+SELDOM = 0.03
+
+
+@dataclass(frozen=True)
+class Counts:
+    """How many candidate pairs have each (set of rules, pattern)."""
+
+    mask: Array
+    pattern: Array
+    count: Array
+
+
+def count_patterns(mask: Array, patterns: Array) -> Counts:
+    """Counts of the distinct combinations."""
+    size = int(patterns.max(initial=0)) + 1
+    if int(mask.max(initial=0)) >= 2**62 // size:
+        table, count = np.unique(np.stack([mask, patterns], axis=1), axis=0, return_counts=True)
+        return Counts(table[:, 0], table[:, 1], count.astype(float))
+    codes, count = np.unique(mask * size + patterns, return_counts=True)
+    return Counts(codes // size, codes % size, count.astype(float))
+
+
+@dataclass(frozen=True)
+class Tally:
+    """How many records carry each of the `texts` (an Arrow array), and how many there are that carry one at all."""
+
+    total: int
+    texts: pa.Array
+    count: pa.Array
+
+    def shared(self) -> pa.Table:
+        """The texts that several records carry."""
+        table = pa.table({"text": self.texts, "count": self.count})
+        return table.filter(pc.greater(table.column("count"), 1))
+
+
+Tallies: TypeAlias = dict[tuple[str, int], Tally]
+
+
+def tallies(plan: Plan, coded: Coded) -> Tallies:
+    """Tallies of the words of the word-wise features (level 0), and of the texts whose rarity counts (level of their comparison).
+
+    The tallies of parts of the records add up to those of the whole.
+    """
+    found: Tallies = {}
+    for feature in plan.features:
+        if feature.worded:
+            values, repeats = _repeats(coded[feature.name])
+            pieces = derive(values, words)
+            carried: Array = np.repeat(repeats, np.diff(pieces.bounds))
+            found[feature.name, 0] = _tally(
+                int(repeats.sum()), pa.array(pieces.names, pa.string()), np.bincount(pieces.columns, carried, len(pieces.names))
+            )
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        for counted in pool.map(partial(_terms, coded), plan.comparisons):
+            found |= counted
+    return found
+
+
+def _terms(coded: Coded, comparison: Comparison) -> Tallies:
+    values, repeats = _repeats(coded[comparison.feature])
+    found: Tallies = {}
+    for level, texts_of in comparison.terms.items():
+        texts = texts_of(values)
+        count = np.bincount(texts.codes, repeats, len(texts.distinct))[1:]  # the first is no text
+        found[comparison.name, level] = _tally(int(count.sum()), texts.distinct[1:], count)
+    return found
+
+
+def _tally(total: int, texts: pa.Array, count: Array) -> Tally:
+    return Tally(total, texts, pa.array(count.astype(np.int64)))
+
+
+def _repeats(column: tuple[Array, list[str]]) -> tuple[list[str], Array]:
+    codes, values = column
+    return values, np.bincount(codes[codes >= 0], minlength=len(values))
+
+
+def rarities(tallied: Tallies) -> dict[str, dict[str, float]]:
+    """Per word-wise feature the weight of each word: log of how few records carry it; unlisted words weigh as the rarest."""
+    found = {}
+    for (name, level), tally in tallied.items():
+        if level == 0:
+            total, common = tally.total + 2, tally.shared().sort_by("text")
+            weights = np.log(total / np.asarray(common.column("count")))
+            found[name] = dict(zip(common.column("text").to_pylist(), weights.tolist(), strict=True)) | {"": float(np.log(total))}
+    return found
+
+
+def term_tables(tallied: Tallies) -> dict[str, dict[str, Terms]]:
+    """Frequencies of the texts whose rarity a comparison's levels take into account, the MOST_TERMS most frequent of each."""
+    tables: dict[str, dict[str, Terms]] = {}
+    for (name, level), tally in tallied.items():
+        if level:
+            shared = tally.shared().sort_by([("count", "descending"), ("text", "ascending")]).slice(0, MOST_TERMS)
+            counts = dict(zip(shared.column("text").to_pylist(), shared.column("count").to_pylist(), strict=True))
+            tables.setdefault(name, {})[str(level)] = Terms(tally.total, counts)
+    return tables
+
+
+def random_pairs(rows: int, seed: int = 1) -> tuple[Array, Array]:
+    """Row numbers of random pairs, or of all pairs if there are few records."""
+    if rows * (rows - 1) // 2 <= RANDOM_PAIRS:
+        left, right = np.triu_indices(rows, 1)
+        return left, right
+    generator = np.random.default_rng(seed)
+    left, right = generator.integers(0, rows, RANDOM_PAIRS), generator.integers(0, rows, RANDOM_PAIRS)
+    return left[left != right], right[left != right]
+
+
+def random_patterns(plan: Plan, coded: Coded, rows: int, rarity: Mapping[str, Mapping[str, float]]) -> Counts:
+    """Patterns of `random_pairs`."""
+    found = pattern(plan, coded, *random_pairs(rows), rarity)
+    return count_patterns(np.zeros(len(found), dtype=np.int64), found)
+
+
+def start(plan: Plan, coded: Coded, rows: int) -> Model:
+    """What is known before any pair is compared: beliefs, rarity of words and values."""
+    model = beliefs(plan, rows)
+    tallied = tallies(plan, coded)
+    model.rarity, model.terms = rarities(tallied), term_tables(tallied)
+    return model
+
+
+def finish(plan: Plan, coded: Coded, rows: int, begun: Model, candidates: Counts, version: int) -> Model:
+    """The model that `start` began, with the weights learned from the pattern counts of candidate pairs and of random pairs."""
+    return conclude(plan, rows, begun, candidates, random_patterns(plan, coded, rows, begun.rarity), version)
+
+
+def conclude(plan: Plan, rows: int, begun: Model, candidates: Counts, strangers: Counts, version: int) -> Model:
+    """`finish` for pattern counts that were made elsewhere."""
+    model = learn(plan, blocking.make_rules(plan), rows, candidates, strangers)
+    model.rarity, model.terms, model.heavy, model.version = begun.rarity, begun.terms, begun.heavy, version
+    return model
+
+
+def learn(plan: Plan, rules: Sequence[Rule], rows: int, candidates: Counts, strangers: Counts) -> Model:
+    """The model of `rows` records from the pattern counts of candidate pairs and of random pairs."""
+    model = beliefs(plan, rows)
+    digits, random_digits = plan.digits(candidates.pattern), plan.digits(strangers.pattern)
+    for _ in range(3):
+        matched = _posterior(plan, model, random_digits)[0]
+        _learn_u(plan, model, random_digits, strangers.count * (1 - matched))
+        _learn_m(plan, rules, model, digits, candidates)
+        _monotone(plan, model)
+        _learn_shares(plan, model, digits, candidates.count, rows)
+    return model
+
+
+def beliefs(plan: Plan, rows: int) -> Model:
+    """The model before any data is seen: what the comparisons believe, and one partner per record."""
+    model = Model(rows, 0.0, 0.0, {}, {}, {})
+    for comparison in plan.comparisons:
+        m, u = np.asarray(comparison.m), np.asarray(comparison.u)
+        model.m[comparison.name], model.u[comparison.name] = (m / m.sum()).tolist(), (u / u.sum()).tolist()
+    _relate(plan, model)
+    model.prior = _odds(plan.matching.prior or 1 / max(100.0, rows))
+    model.related = _odds(1 / max(200.0, rows))
+    return model
+
+
+def _odds(share: float) -> float:
+    return float(np.log2(share / (1 - share)))
+
+
+def _relate(plan: Plan, model: Model) -> None:
+    """Sets h: shared comparisons as among matches, the others as among strangers but for a floor (twins, a father's namesake)."""
+    for comparison in plan.comparisons:
+        m, u = np.asarray(model.m[comparison.name]), np.asarray(model.u[comparison.name])
+        if comparison.related is None:
+            model.h[comparison.name] = m.tolist()
+        else:
+            floors = np.asarray(comparison.related) if comparison.related else np.zeros(len(u))
+            h = np.maximum(u, floors)
+            h[-1] = max(1e-6, 1 - h[:-1].sum())
+            model.h[comparison.name] = (h / h.sum()).tolist()
+
+
+def log_ratios(model: Model, which: str, name: str) -> Array:
+    """log2(m/u) or log2(h/u) of a comparison by level, with 0 for `not comparable` in front."""
+    upper = np.asarray((model.m if which == "m" else model.h)[name])
+    return np.r_[0.0, np.log2(np.maximum(upper, 1e-9) / np.maximum(model.u[name], 1e-9))]
+
+
+def _posterior(
+    plan: Plan, model: Model, digits: Array, skip: frozenset[str] = frozenset(), shares: Array | None = None
+) -> tuple[Array, Array]:
+    """Probability of being a match and of being related, of each pattern; `shares` (match, related, stranger) replaces the prior."""
+    prior = np.log2(shares) if shares is not None else np.asarray([model.prior, model.related, 0.0])
+    match, related = np.full(len(digits), prior[0] - prior[2]), np.full(len(digits), prior[1] - prior[2])
+    for place, comparison in enumerate(plan.comparisons):
+        if comparison.feature not in skip:
+            match += log_ratios(model, "m", comparison.name)[digits[:, place]]
+            related += log_ratios(model, "h", comparison.name)[digits[:, place]]
+    match, related = np.exp2(np.clip(match, -200, 200)), np.exp2(np.clip(related, -200, 200))
+    total = match + related + 1.0
+    return match / total, related / total
+
+
+def _histogram(digits: Array, weights: Array, size: int) -> Array:
+    return np.bincount(digits, weights=weights, minlength=size)[1:size]
+
+
+def _learn_u(plan: Plan, model: Model, digits: Array, weights: Array) -> None:
+    for place, comparison in enumerate(plan.comparisons):
+        if comparison.fixed:
+            continue
+        belief = np.asarray(comparison.u) / sum(comparison.u)
+        seen = _histogram(digits[:, place], weights, comparison.size) + U_STRENGTH * belief
+        model.u[comparison.name] = (seen / seen.sum()).tolist()
+
+
+def _learn_m(plan: Plan, rules: Sequence[Rule], model: Model, digits: Array, candidates: Counts) -> None:
+    training = [
+        (np.flatnonzero((candidates.mask >> number) & 1), rule.features)
+        for number, rule in enumerate(rules)
+        if sum(comparison.weighs and comparison.feature not in rule.features for comparison in plan.comparisons) >= 2
+    ]
+    training = [(rows, features) for rows, features in training if len(rows)]
+    shares = [np.asarray([0.3, 0.1, 0.6]) for _ in training]
+    for _ in range(ROUNDS):
+        seen = {
+            comparison.name: M_STRENGTH * np.asarray(comparison.m) / sum(comparison.m)
+            for comparison in plan.comparisons
+            if not comparison.fixed
+        }
+        for number, (rows, features) in enumerate(training):
+            match, related = _posterior(plan, model, digits[rows], features, shares[number])
+            weights = candidates.count[rows]
+            total = weights.sum()
+            sums = np.asarray([(match * weights).sum() + 1, (related * weights).sum() + 1])
+            shares[number] = np.r_[sums, max(total - sums.sum(), 0) + 1] / (max(total, sums.sum()) + 1)
+            for place, comparison in enumerate(plan.comparisons):
+                if comparison.name in seen and comparison.feature not in features:
+                    seen[comparison.name] += _histogram(digits[rows, place], match * weights, comparison.size)
+        change = 0.0
+        model.unreliable = _unreliable(plan, seen)
+        for name, counts in seen.items():
+            new = counts / counts.sum()
+            change = max(change, float(np.abs(new - model.m[name]).max()))
+            model.m[name] = new.tolist()
+        _relate(plan, model)
+        if change < 1e-4:
+            break
+
+
+def _unreliable(plan: Plan, seen: Mapping[str, Array]) -> list[str]:
+    """Exclusive comparisons in which MANY matches were seen, and too large a share of them with values that differ."""
+    found = []
+    for comparison in plan.comparisons:
+        counts = seen.get(comparison.name)
+        if comparison.outweighable and counts is not None and counts.sum() > MANY and counts[-1] > SELDOM * counts.sum():
+            found.append(comparison.name)
+    return found
+
+
+def _monotone(plan: Plan, model: Model) -> None:
+    """Makes every learned comparison's weight fall from agreement to disagreement by pooling neighbours that do not."""
+    for comparison in (comparison for comparison in plan.comparisons if not comparison.fixed):
+        m, u = np.asarray(model.m[comparison.name]), np.asarray(model.u[comparison.name])
+        groups: list[list[int]] = []
+        for level in range(len(m)):
+            groups.append([level])
+            while len(groups) > 1 and m[groups[-1]].sum() / u[groups[-1]].sum() > m[groups[-2]].sum() / u[groups[-2]].sum():
+                groups[-2:] = [groups[-2] + groups[-1]]
+        for group in groups:
+            m[group] = u[group] * m[group].sum() / u[group].sum()
+        model.m[comparison.name] = m.tolist()
+    _relate(plan, model)
+
+
+def _learn_shares(plan: Plan, model: Model, digits: Array, count: Array, rows: int) -> None:
+    """Prior odds of a match and of a relation between two random records, so that they agree with the posteriors they lead to."""
+    total = rows * (rows - 1) / 2
+    for _ in range(ROUNDS):
+        match, related = _posterior(plan, model, digits)
+        before = model.prior, model.related
+        # One match in a hundred pairs is believed of a handful of records; thousands of records speak for themselves.
+        if plan.matching.prior is None:
+            model.prior = _odds(min(0.5, ((match * count).sum() + 1) / (total + 100)))
+        model.related = _odds(min(0.5, ((related * count).sum() + 0.5) / (total + 100)))
+        if abs(model.prior - before[0]) < 1e-4 and (plan.matching.prior is None or abs(model.related - before[1]) < 1e-4):
+            break

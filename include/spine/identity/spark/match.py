@@ -1,0 +1,174 @@
+"""Matching on Spark, for more records than one process should hold: the kernels of this package over joins on narrow integer columns.
+
+`SparkPairing` makes and compares the pairs of records that the driver holds; `match_on_spark` leaves everything on Spark, from raw
+attributes to clusters. The clusters are those of `matching.match`. Runs on Spark Connect and on classic Spark alike.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+import pyarrow as pa
+
+from spine.identity.blocking import rules as blocking
+from spine.identity.blocking.blocks import learn_blocks
+from spine.identity.blocking.keys import Keys, log_heavy
+from spine.identity.comparing.comparisons import Plan
+from spine.identity.engine import Candidates, Records
+from spine.identity.learning import learn
+from spine.identity.learning.model import Model
+from spine.identity.matching import REVIEW
+from spine.identity.spark.clusters import divided
+from spine.identity.spark.pairs import candidate_pairs, candidates_of, compared, promising, scored
+from spine.identity.spark.records import Spread, find_heavy, spread, standardise, tallies
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+Array: TypeAlias = Any  # numpy arrays of many element types
+COMPARED = ("l", "r", "mask", "pattern")
+
+
+class SparkPairing:
+    """Finds and compares pairs on a Spark session; see `engine.LocalPairing` for the same in this process."""
+
+    def __init__(self, spark: SparkSession) -> None:
+        self.spark = spark
+
+    def fit(self, records: Records, version: int, likely: float) -> tuple[Model, Candidates]:
+        """Learns a model; also gives the pairs whose probability is at least `likely`."""
+        start = learn.start(records.plan, records.features, records.rows)
+        rules = blocking.make_rules(records.plan)
+        start.heavy = [heavy for heavy, _ in learn_blocks(rules, Keys(records.features, start.rarity))]
+        log_heavy(start.heavy)
+        held = spread(records, self.spark.createDataFrame)
+        pairs = compared(held, start, candidate_pairs(held, start)).persist()
+        model = learn.finish(records.plan, records.features, records.rows, start, _counts(pairs), version)
+        found = _collected(_likely(held, model, pairs, likely))
+        pairs.unpersist()
+        return model, found
+
+    def candidates(self, records: Records, model: Model, changed: Array | None, likely: float) -> Candidates:
+        """Pairs (of which one record changed, if `changed` flags are given) whose probability is at least `likely`."""
+        held = spread(records, self.spark.createDataFrame)
+        return _collected(_likely(held, model, compared(held, model, candidate_pairs(held, model, changed)), likely))
+
+
+@dataclass(frozen=True)
+class SparkMatched:
+    """What `match_on_spark` found; `clusters` and `matches` are tables on Spark, `close` frees what they are read from.
+
+    `clusters`: `record_id`, `cluster_id` (the smallest record id of the entity), `confidence`, `weakest` (on the record that names a
+    cluster), `conflicts` (rival record ids and reasons). `matches`: `left_id, right_id, rule, mask, weight, probability` of the pairs worth
+    keeping, whether they are `together` in a cluster, and what each comparison adds to the weight (`said0, said1, …`). `compared` is the
+    number of pairs compared.
+    """
+
+    plan: Plan
+    model: Model
+    rows: int
+    compared: int
+    clusters: DataFrame
+    matches: DataFrame
+    kept: tuple[DataFrame, ...]
+
+    def close(self) -> None:
+        """Frees what is kept on Spark; the tables cannot be read any more."""
+        for frame in self.kept:
+            frame.unpersist()
+
+
+def match_on_spark(
+    raw: DataFrame, plan: Plan, threshold: float, *, record_id: str, source: str | None = None, model: Model | None = None, version: int = 1
+) -> SparkMatched:
+    """Entities of a table of raw attributes, without bringing records or pairs to the driver; see `matching.match`.
+
+    Raises ConfigError if a record has no id or two have the same.
+    """
+    records = standardise(raw, plan, record_id, source)
+    start = _start(records) if model is None else model
+    pairs = candidate_pairs(records, start)
+    if model is None:
+        pairs = pairs.union(_drawn(records))
+    pairs = compared(records, start, pairs).persist()
+    counts = _counts(pairs)
+    drawn, count = counts.mask == 0, counts.count
+    if model is None:
+        strangers, others = (learn.Counts(counts.mask[part], counts.pattern[part], count[part]) for part in (drawn, ~drawn))
+        model = learn.conclude(plan, records.rows, start, others, strangers, version)
+    worth = _likely(records, model, pairs.where("mask <> 0"), REVIEW).persist()
+    clusters = divided(records, model, worth, threshold).persist()
+    kept = (*records.kept, pairs, worth, clusters)
+    return SparkMatched(
+        plan, model, records.rows, int(count[~drawn].sum()), _named(records, clusters), _pairs_named(records, clusters, worth), kept
+    )  # fmt: skip
+
+
+def _start(records: Spread) -> Model:
+    """`learn.start` on Spark."""
+    model = learn.beliefs(records.plan, records.rows)
+    tallied = tallies(records)
+    model.rarity, model.terms = learn.rarities(tallied), learn.term_tables(tallied)
+    model.heavy = find_heavy(records, model.rarity)
+    log_heavy(model.heavy)
+    return model
+
+
+def _drawn(records: Spread) -> DataFrame:
+    """The random pairs from which chance agreement is learned, as pairs of no rule."""
+    left, right = learn.random_pairs(records.rows)
+    ends = {"l": np.minimum(left, right), "r": np.maximum(left, right), "mask": np.zeros(len(left), dtype=np.int64)}
+    table = pa.table({name: pa.array(values, pa.int64()) for name, values in ends.items()})
+    return records.frame.sparkSession.createDataFrame(table, "l long, r long, mask long")  # there may be no pair to infer that from
+
+
+def _counts(pairs: DataFrame) -> learn.Counts:
+    counted = pairs.groupBy("mask", "pattern").count().orderBy("mask", "pattern").toArrow()
+    mask, patterns, count = (np.asarray(counted.column(name)) for name in ("mask", "pattern", "count"))
+    return learn.Counts(mask, patterns, count.astype(float))
+
+
+def _likely(records: Spread, model: Model, pairs: DataFrame, likely: float) -> DataFrame:
+    """Scored pairs whose probability is at least `likely`."""
+    some = pairs.select(*COMPARED).mapInArrow(promising(records.plan, model, likely), ", ".join(f"{name} long" for name in COMPARED))
+    return scored(records, model, some, likely)
+
+
+def _collected(pairs: DataFrame) -> Candidates:
+    table = pairs.select(*COMPARED).toArrow()
+    return candidates_of(*(np.asarray(table.column(name), dtype=np.int64) for name in COMPARED))
+
+
+def _named(records: Spread, clusters: DataFrame) -> DataFrame:
+    from pyspark.sql import functions as F
+
+    ids = records.frame.select("row", "id")
+    known = clusters.join(ids.select(F.col("row").alias("label"), F.col("id").alias("cluster_id")), "label")
+    rivals = clusters.where("conflicts IS NOT NULL").select("row", F.inline("conflicts"))
+    told = rivals.join(ids.select(F.col("row").alias("rival"), F.col("id").alias("record_id")), "rival")
+    told = told.groupBy("row").agg(F.sort_array(F.collect_list(F.struct("record_id", "reason"))).alias("conflicts"))
+    whole = ids.join(known.drop("conflicts"), "row", "left").join(told, "row", "left")
+    one = F.lit(1.0)
+    return whole.select(
+        F.col("id").alias("record_id"), F.coalesce("cluster_id", "id").alias("cluster_id"),
+        F.coalesce("confidence", one).alias("confidence"), "weakest", "conflicts",
+    )  # fmt: skip
+
+
+def _pairs_named(records: Spread, clusters: DataFrame, pairs: DataFrame) -> DataFrame:
+    from pyspark.sql import functions as F
+
+    ids = (
+        records.frame.select("row", "id")
+        .join(clusters.select("row", "label"), "row", "left")
+        .withColumn("label", F.coalesce("label", "row"))
+    )
+    left = ids.select(F.col("row").alias("l"), F.col("id").alias("left_id"), F.col("label").alias("left_label"))
+    right = ids.select(F.col("row").alias("r"), F.col("id").alias("right_id"), F.col("label").alias("right_label"))
+    rule = F.expr("CAST(log2(mask & -mask) AS INT)").alias("rule")
+    said = [f"said{place}" for place in range(len(records.plan.comparisons))]
+    return pairs.join(left, "l").join(right, "r").select(
+        "left_id", "right_id", rule, "mask", "pattern", "weight", "probability", F.expr("left_label = right_label").alias("together"), *said
+    )  # fmt: skip

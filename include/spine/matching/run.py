@@ -1,0 +1,325 @@
+"""Records of a file -> clusters in a file: `spine match` and the Spark job of the same arguments.
+
+Needs no lake, no PostgreSQL and no Airflow. CLUSTERS is replaced in one step at the end: a run that dies leaves the former one whole.
+Beside it lie `<CLUSTERS>.run.json` (which inputs it was made from, the number of the run) and `<CLUSTERS>.changes.csv` (what the last
+incremental run changed), and `<CLUSTERS>.state/` (what the next incremental run goes on from).
+"""
+
+from __future__ import annotations
+
+import gc
+import resource
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from spine.core.entities import MatchRules, load_match_rules
+from spine.core.errors import ConfigError
+from spine.core.failpoints import failpoint
+from spine.identity import engine
+from spine.identity.blocking.rules import Part
+from spine.identity.clustering.incremental import blocking_parts, rematch
+from spine.identity.matching import Matched, match
+from spine.matching import checks as match_checks
+from spine.matching import files as match_files
+from spine.matching import ids as match_ids
+from spine.matching import note as match_note
+from spine.matching import state as match_state
+from spine.matching.pairs import Found
+from spine.matching.request import MatchRequest
+
+if TYPE_CHECKING:
+    from spine.identity.engine import Records
+
+Array: TypeAlias = Any  # numpy arrays of many element types
+Listener = Callable[[str, str, "float | None"], None]
+# Up to this many records one process does it all, above it Spark does; the clusters are the same either way.
+LOCAL_RECORDS = 2_000_000
+_SHOWN_CHANGES = 10
+_CLUSTERS = ("record_id", "cluster_id", "confidence")
+
+
+@dataclass
+class _Stages:
+    """Seconds of each stage, told to a listener as they pass: once at its beginning, once at its end with what it did."""
+
+    listen: Listener
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def __call__(self, name: str) -> Iterator[Callable[[str], None]]:
+        done: list[str] = []
+        self.listen(name, "", None)
+        started = time.perf_counter()
+        yield done.append
+        self.seconds[name] = round(time.perf_counter() - started, 3)
+        self.listen(name, ", ".join(done), self.seconds[name])
+
+
+def quiet(stage: str, note: str, seconds: float | None) -> None:
+    """A listener for those who do not want to hear."""
+
+
+@contextmanager
+def _without_collector() -> Iterator[None]:
+    """Millions of small lists, none of them in a cycle: looking for cycles would take a fifth of the time and find nothing."""
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was:
+            gc.enable()
+
+
+@_without_collector()
+def match_records(request: MatchRequest, listen: Listener = quiet) -> dict[str, Any]:
+    """Write the clusters (and pairs and report, if asked for); returns counts, seconds per stage, warnings and files.
+
+    Raises ConfigError for mistakes in arguments, rules or records, LakeError when an output cannot be written.
+    """
+    started = time.perf_counter()
+    request.check()
+    rules = load_match_rules(request.rules)
+    stages = _Stages(listen)
+    before, note = _previous(request, rules, stages)
+    if before is not None and not request.relearn and note.unchanged(request):
+        return _nothing_to_do(request, before, note)
+    by_spark = _wants_spark(request)
+    found, step, warnings = _matched_on_spark(request, rules, stages) if by_spark else _matched_here(request, rules, note, stages)
+    warnings += _too_common(found)
+    with stages("Name clusters") as say:
+        named = _named(rules, found, step, before, note)
+        summary = _summary(rules, found, named, before is not None)
+        say(f"{summary['clusters']:,} clusters")
+    with stages("Write") as say:
+        _write(request, found, named)
+        say(request.output.name)
+    content = match_note.content(request.output)
+    if request.keep_state:
+        with stages("Keep state"):
+            _keep_state(request, step, _state_key(note.inputs, content))
+    if request.report and step is not None:
+        with stages("Write report") as say:
+            _report(request, rules, step, named, time.perf_counter() - started)
+            say(request.report.name)
+    note.write(request, content)
+    return summary | {
+        "run": note.run, "seconds": round(time.perf_counter() - started, 3), "stages": stages.seconds, "peak_mb": _peak_mb(),
+        "warnings": warnings, "output": str(request.output), "no_op": False,
+    }  # fmt: skip
+
+
+def explain_plan(records: Path, rules: Path, listen: Listener = quiet) -> str:
+    """The rules that would be used and the number of pairs each will make, without making them. Raises ConfigError."""
+    from spine.identity.explaining.explain import plan_text
+
+    declared, stages = load_match_rules(rules), _Stages(listen)
+    _, table = _read(records, declared, stages)
+    return plan_text(_prepared(declared, table, stages))
+
+
+def _previous(request: MatchRequest, rules: MatchRules, stages: _Stages) -> tuple[pa.Table | None, match_note.Note]:
+    """The clusters to go on from, and the note on this run."""
+    if request.previous is None:
+        return None, match_note.Note.first(match_note.inputs(request.records, request.rules, request.limit(rules)))
+    with stages("Read previous clusters") as say, ThreadPoolExecutor(1) as pool:
+        inputs = pool.submit(match_note.inputs, request.records, request.rules, request.limit(rules))
+        before = match_files.read_columns(request.previous, _CLUSTERS[:2])
+        for name in before.column_names:
+            match_checks.require_filled(before.column(name).null_count, before.num_rows, name, request.previous)
+        ids = match_files.flat(before.column("record_id"))
+        ids = ids if match_files.in_order(ids) else ids.take(pc.sort_indices(ids))
+        match_checks.require_distinct(match_files.duplicates(ids), "record_id", request.previous)
+        say(f"{before.num_rows:,} records")
+    return before, match_note.Note.after(request.previous, inputs.result())
+
+
+def _nothing_to_do(request: MatchRequest, before: pa.Table, note: match_note.Note) -> dict[str, Any]:
+    """The same records, rules and threshold as the run that made the previous clusters: they are the result."""
+    assert request.previous is not None
+    if request.output.resolve() != request.previous.resolve():
+        confidence = match_files.read_columns(request.previous, _CLUSTERS[2:]).column(0).cast(pa.float64())
+        match_files.write_table(before.append_column("confidence", confidence), request.output)
+        note.write(request, match_note.content(request.output))
+    return {"no_op": True, "records": before.num_rows, "run": note.run, "output": str(request.output), "warnings": []}
+
+
+def _read(path: Path, rules: MatchRules, stages: _Stages) -> tuple[pa.Array, pa.Table]:
+    """Record ids and the columns of the attributes and the source, sorted by id so that nothing depends on the order of arrival."""
+    used = match_checks.used(rules)
+    with stages("Read records") as say:
+        table = match_files.read_columns(path, [rules.record_id, *used])
+        ids = match_files.flat(table.column(rules.record_id))
+        match_checks.require_filled(ids.null_count, len(ids), rules.record_id, path)
+        table = table.select(used)
+        if not match_files.in_order(ids):
+            order = pc.sort_indices(ids)
+            ids, table = ids.take(order), match_files.taken(table, order)
+        match_checks.require_distinct(match_files.duplicates(ids), rules.record_id, path)
+        say(f"{len(ids):,} records")
+    if rules.source:  # a record of no known source is of one source with the other such records
+        place = table.schema.get_field_index(rules.source)
+        table = table.set_column(place, rules.source, pc.fill_null(table.column(place), ""))
+    return ids, table
+
+
+def _doubts(table: pa.Table, rules: MatchRules) -> list[str]:
+    """What a person should know about the records before trusting the result."""
+    names = match_checks.attributes(rules)
+    filled = {name: table.num_rows - table.column(name).null_count for name in names}
+    full = [name for name in names if table.num_rows and filled[name] == table.num_rows]
+    constant = {name for name in full if pc.all(pc.equal(table.column(name), table.column(name)[0])).as_py()}
+    return match_checks.doubts(table.num_rows, filled, constant)
+
+
+def _too_common(found: Found) -> list[str]:
+    names = [name for heavy in found.model.heavy for name in heavy.names]
+    if not names:
+        return []
+    count = sum(len(heavy.dropped) or len(heavy.split) for heavy in found.model.heavy)
+    return [f"{count:,} values are too common to find pairs by ({names[0]}); --explain-plan names the worst"]
+
+
+def _prepared(rules: MatchRules, table: pa.Table, stages: _Stages) -> Records:
+    with stages("Standardise") as say:
+        records = engine.prepare(table, engine.make_plan(rules.matching()), rules.source)
+        say(f"{len(records.plan.comparisons)} comparisons")
+    return records
+
+
+@dataclass(frozen=True)
+class _Step:
+    """What matching in this process gave: the entities, the rows that it looked at (None: all), and what the next run can go on from."""
+
+    ids: pa.Array
+    table: pa.Table
+    matched: Matched
+    touched: Array | None
+    parts: Mapping[Part, Array]
+
+
+def _wants_spark(request: MatchRequest) -> bool:
+    """Whether Spark is asked for, or there are too many records. Raises ConfigError if it shall do what it cannot."""
+    wanted = request.engine == "spark" or (request.engine == "auto" and match_files.has_more_rows(request.records, LOCAL_RECORDS))
+    if wanted and request.report:
+        raise ConfigError(
+            "a report needs all pairs in one process, but Spark is to match these records",
+            hint="Leave out --report (--matches tells the weights of every pair), or choose --engine local if the memory suffices",
+        )
+    return wanted
+
+
+def _matched_on_spark(request: MatchRequest, rules: MatchRules, stages: _Stages) -> tuple[Found, None, list[str]]:
+    from spine.matching import spark as match_spark
+
+    found, warnings = match_spark.matched(request.records, rules, request.limit(rules), stages, pairs=request.matches is not None)
+    return found, None, warnings
+
+
+def _matched_here(request: MatchRequest, rules: MatchRules, note: match_note.Note, stages: _Stages) -> tuple[Found, _Step, list[str]]:
+    ids, table = _read(request.records, rules, stages)
+    step = _matched(request, rules, ids, table, note, stages)
+    return Found.of(step.matched, ids, request.limit(rules)), step, _doubts(table, rules)
+
+
+def _matched(request: MatchRequest, rules: MatchRules, ids: pa.Array, table: pa.Table, note: match_note.Note, stages: _Stages) -> _Step:
+    """The entities of all records; where an earlier run left its state, only what changed since then is matched."""
+    plan, limit = engine.make_plan(rules.matching()), request.limit(rules)
+    state = None
+    if request.previous is not None and note.known is not None and not request.relearn:
+        key = _state_key(note.inputs, note.known["clusters"])
+        state = match_state.load(request.previous, key, plan, ids, table, rules.source)
+    if state is None:
+        records = _prepared(rules, table, stages)
+        with stages("Learn, compare and cluster") as say:
+            pairing = engine.LocalPairing()
+            matched = match(records, limit, pairing=pairing)
+            say(f"{matched.compared:,} pairs compared")
+        assert pairing.keys is not None  # it has learned
+        parts = {part: pairing.keys.part(part) for part in blocking_parts(plan)}
+        return _Step(ids, table, matched, None, parts)
+    with stages("Compare what changed") as say:
+        matched, touched, parts = rematch(plan, state.changed, state.former(), state.records_of, limit)
+        if request.report:
+            matched = replace(matched, records=state.records_of(np.arange(len(ids))))
+        say(f"{int(state.changed.sum()) + len(state.gone):,} records, {matched.compared:,} pairs compared")
+    return _Step(ids, table, matched, touched, parts)
+
+
+def _state_key(inputs: Mapping[str, Any], clusters: str) -> dict[str, Any]:
+    return {"rules": inputs["rules"], "threshold": inputs["threshold"], "engine": inputs["engine"], "clusters": clusters}
+
+
+def _keep_state(request: MatchRequest, step: _Step | None, key: Mapping[str, Any]) -> None:
+    if step is None:  # Spark keeps nothing to go on from
+        match_state.forget(request.output)
+        return
+    match_state.save(request.output, key, step.ids, step.table, step.matched, step.parts)
+
+
+def _named(rules: MatchRules, found: Found, step: _Step | None, before: pa.Table | None, note: match_note.Note) -> match_ids.Named:
+    ids, label = found.ids, found.label
+    if before is None:
+        return match_ids.first_ids(rules.entity, note.run, ids, label)
+    if step is None or step.touched is None:
+        return match_ids.next_ids(rules.entity, note.run, ids, label, before)
+    return match_ids.touched_ids(rules.entity, note.run, ids, label, before, step.touched)
+
+
+def _write(request: MatchRequest, found: Found, named: match_ids.Named) -> None:
+    """CLUSTERS last, so that whoever sees it new sees the rest new as well."""
+    if request.matches:
+        match_files.write_table(found.pairs(), request.matches)
+    changes = match_note.beside(request.output, "changes.csv")
+    failpoint("match.before_clusters")
+    if request.previous:
+        match_files.write_table(named.changes, changes)
+    clusters = pa.table([found.ids, named.ids, pa.array(np.round(found.confidence, 6))], names=list(_CLUSTERS))
+    match_files.write_table(clusters, request.output)
+    if not request.previous:
+        changes.unlink(missing_ok=True)  # they spoke of clusters that are no more
+    failpoint("match.after_clusters")
+
+
+def _report(request: MatchRequest, rules: MatchRules, step: _Step, named: match_ids.Named, seconds: float) -> None:
+    from spine.identity.explaining.explain import plan_text
+    from spine.matching.report import write_report
+
+    assert request.report is not None
+    title, limit = f"{rules.entity.capitalize()} records of {request.records.name}", request.limit(rules)
+    matched = step.matched
+    text = plan_text(matched.records) if matched.records.rows else ""
+    write_report(request.report, matched, step.ids, title=title, plan_text=text, clusters=named.ids, seconds=seconds, threshold=limit)
+
+
+def _summary(rules: MatchRules, result: Found, named: match_ids.Named, goes_on: bool) -> dict[str, Any]:
+    sizes = np.bincount(result.label)
+    sizes = sizes[sizes > 0]
+    found = {
+        "entity": rules.entity, "records": len(result.label), "pairs": result.compared, **result.counts, "clusters": len(sizes),
+        "linked_records": int(sizes[sizes > 1].sum()), "largest": int(sizes.max(initial=0)),
+    }  # fmt: skip
+    if goes_on:
+        changes = named.changes.filter(pc.is_in(named.changes.column("kind"), pa.array(["merged", "split"])))
+        found |= {kind: named.count(kind) for kind in ("created", "joined", "merged", "split", "left", "retired")}
+        found["changes"] = changes.slice(0, _SHOWN_CHANGES).to_pylist()
+    return found
+
+
+def _peak_mb() -> int:
+    """The most memory that this process has held, in MiB; that of a JVM is not in it."""
+    status = Path("/proc/self/status")
+    if status.is_file():  # what getrusage tells starts with the peak of the process that made this one
+        return next(int(line.split()[1]) // 1024 for line in status.read_text().splitlines() if line.startswith("VmHWM"))
+    size = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return int(size // (1024 * 1024 if sys.platform == "darwin" else 1024))

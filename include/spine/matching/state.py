@@ -1,0 +1,169 @@
+"""What a run of `spine match` leaves beside its clusters (`<CLUSTERS>.state/`), so that the next run compares only what changed.
+
+Plain Arrow files and numpy arrays that are mapped, not read: raw values, blocking keys, kept pairs, the model. A state
+speaks of one content of CLUSTERS and of one set of rules; otherwise it counts as absent, and everything is matched anew.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+import orjson
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from spine.identity import engine
+from spine.identity.blocking.rules import Part
+from spine.identity.clustering.incremental import Former, blocking_parts
+from spine.identity.comparing.comparisons import Plan
+from spine.identity.engine import Candidates, Records
+from spine.identity.learning.model import Model
+from spine.identity.learning.score import Scored
+from spine.identity.matching import Matched
+from spine.matching import files as match_files
+
+Array: TypeAlias = Any  # numpy arrays of many element types
+_PAIR = ("left", "right", "pattern", "rule", "mask")
+
+
+def folder(clusters: Path) -> Path:
+    """Where the state of a CLUSTERS file lies."""
+    return clusters.with_name(f"{clusters.name}.state")
+
+
+def save(
+    clusters: Path,
+    key: Mapping[str, Any],
+    ids: pa.Array,
+    table: pa.Table,
+    matched: Matched,
+    parts: Mapping[Part, Array],
+) -> None:
+    """Put the state beside `clusters`, whole or not at all; `key` says what it belongs to (`load` wants the same).
+
+    `table` has the raw columns, a row per id.
+    """
+    target, partial = folder(clusters), clusters.with_name(f"{clusters.name}.state.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir()
+    weakest = {"row": pa.array(matched.weakest.keys(), pa.int64()), "weakest": pa.array(matched.weakest.values(), pa.float64())}
+    pairs = {name: getattr(matched.found, name) for name in _PAIR}
+    pairs |= {name: getattr(matched.scored, name) for name in ("weight", "related", "lifted")}
+    pairs |= {f"rarity_{place}": matched.scored.rarity[:, place] for place in range(matched.scored.rarity.shape[1])}
+    tables = {
+        "records": table.append_column("#id", ids), "pairs": pa.table(pairs), "weakest": pa.table(weakest),
+        "rows": pa.table({"label": matched.label, "confidence": matched.confidence}),
+    }  # fmt: skip
+    with ThreadPoolExecutor() as pool:
+        written = [pool.submit(_write, partial / f"{name}.arrow", one) for name, one in tables.items()]
+        for number, part in enumerate(blocking_parts(matched.records.plan)):
+            written.append(pool.submit(np.save, partial / f"part-{number}.npy", parts[part]))
+        for done in written:
+            done.result()
+    (partial / "model.json").write_text(matched.model.to_json())
+    (partial / "key.json").write_bytes(orjson.dumps(key))
+    shutil.rmtree(target, ignore_errors=True)
+    partial.rename(target)
+
+
+def forget(clusters: Path) -> None:
+    """Remove the state of clusters that are no more."""
+    shutil.rmtree(folder(clusters), ignore_errors=True)
+
+
+def _write(path: Path, table: pa.Table) -> None:
+    with pa.OSFile(str(path), "wb") as file, pa.ipc.new_file(file, table.schema) as writer:
+        writer.write_table(table.combine_chunks())
+
+
+def _read(path: Path) -> pa.Table:
+    return pa.ipc.open_file(pa.memory_map(str(path))).read_all()
+
+
+def load(clusters: Path, key: Mapping[str, Any], plan: Plan, ids: pa.Array, table: pa.Table, source: str | None) -> State | None:
+    """The state of `clusters` beside the present records, None if there is none that belongs to `key` and has these columns."""
+    place = folder(clusters)
+    try:
+        if orjson.loads((place / "key.json").read_bytes()) != key:
+            return None
+        former = _read(place / "records.arrow")
+        if former.drop_columns(["#id"]).schema.names != table.schema.names:
+            return None
+        return State(place, plan, ids, table, former, source)
+    except (OSError, ValueError, pa.ArrowInvalid):
+        return None
+
+
+class State:
+    """A former run's state, aligned to the present records."""
+
+    def __init__(self, place: Path, plan: Plan, ids: pa.Array, table: pa.Table, former: pa.Table, source: str | None) -> None:
+        self.place, self.plan, self.table, self.source = place, plan, table, source
+        old_ids = former.column("#id").combine_chunks()
+        self.old = match_files.places(ids, old_ids)  # of each present row
+        self.present: Array = np.full(len(old_ids), -1, dtype=np.int64)  # of each former row
+        known = np.flatnonzero(self.old >= 0)
+        self.present[self.old[known]] = known
+        self.changed = self.old < 0
+        same = pa.array(self.old[known])
+        for name in table.column_names:
+            now, then = table.column(name).combine_chunks(), former.column(name).combine_chunks()
+            now, then = (now, then) if len(known) == len(ids) == len(old_ids) else (now.take(pa.array(known)), then.take(same))
+            equal = pc.or_(pc.fill_null(pc.equal(now, then), False), pc.and_(pc.is_null(now), pc.is_null(then)))
+            self.changed[known] |= ~np.asarray(equal, dtype=bool)
+        self.gone = np.flatnonzero(self.present < 0)
+
+    def former(self) -> Former:
+        """What the run before knew, by present row numbers."""
+        model = Model.from_json((self.place / "model.json").read_text())
+        rows = _read(self.place / "rows.arrow")
+        label, confidence = np.asarray(rows.column("label")), np.asarray(rows.column("confidence"))
+        away: Array = np.zeros(len(label), dtype=bool)  # former rows that are gone or other than they were
+        away[self.gone] = True
+        away[self.old[(self.old >= 0) & self.changed]] = True
+        torn: Array = np.zeros(len(label), dtype=bool)
+        torn[label[away]] = True
+        bereft = torn[label]
+        found, scored = self._pairs(model)
+        broken = away[found.left] | away[found.right]
+        bereft[found.left[broken]] = bereft[found.right[broken]] = True
+        whole = np.flatnonzero(~broken)
+        found, scored = found.take(whole), scored.take(whole)
+        found = Candidates(self.present[found.left], self.present[found.right], found.pattern, found.rule, found.mask)
+        new_label = np.arange(len(self.old))
+        known = np.flatnonzero(self.old >= 0)
+        mapped = self.present[label[self.old[known]]]
+        new_label[known] = np.where(mapped >= 0, mapped, known)
+        new_confidence: Array = np.ones(len(self.old))
+        now_bereft: Array = np.zeros(len(self.old), dtype=bool)
+        new_confidence[known], now_bereft[known] = confidence[self.old[known]], bereft[self.old[known]]
+        weakest = _read(self.place / "weakest.arrow")
+        row = self.present[np.asarray(weakest.column("row"))]
+        links = dict(zip(row[row >= 0].tolist(), np.asarray(weakest.column("weakest"))[row >= 0].tolist(), strict=True))
+        return Former(model, self._parts(), found, scored, new_label, new_confidence, links, now_bereft)
+
+    def _pairs(self, model: Model) -> tuple[Candidates, Scored]:
+        pairs = _read(self.place / "pairs.arrow")
+        found = Candidates(*(np.asarray(pairs.column(name)) for name in _PAIR))
+        rarity = np.stack([np.asarray(pairs.column(f"rarity_{place}")) for place in range(len(self.plan.comparisons))], axis=1)
+        weight, related, lifted = (np.asarray(pairs.column(name)) for name in ("weight", "related", "lifted"))
+        return found, Scored(self.plan, model, found.pattern, weight, rarity, related, lifted)
+
+    def _parts(self) -> dict[Part, Array]:
+        """What each present record contributes to keys, 0 for new records."""
+        found = {}
+        for number, part in enumerate(blocking_parts(self.plan)):
+            then = np.load(self.place / f"part-{number}.npy", mmap_mode="r", allow_pickle=False)
+            now = then[np.maximum(self.old, 0)]
+            now[self.old < 0] = 0
+            found[part] = now
+        return found
+
+    def records_of(self, rows: Array) -> Records:
+        """Standardised records of some present rows."""
+        return engine.prepare(self.table.take(pa.array(rows)), self.plan, self.source)

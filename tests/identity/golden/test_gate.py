@@ -1,0 +1,75 @@
+"""Each rule of the gate can fail, and says by its name what was found, the limit and the cause."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from spine.core.errors import QualityFailed
+from spine.identity.golden import gate
+from spine.identity.golden.gate import Figures, Label, agreement, check
+
+
+def label(one: bool, now: bool, then: bool) -> Label:
+    return Label("a:b:1", "a:b:2", one, now, then)
+
+
+CALM = Figures(sizes=[2] * 60, weakest=[0.99] * 60, former_largest=2, former_ids=60)
+AGREED = [label(True, True, True)] * 15 + [label(False, False, False)] * 15
+
+
+@pytest.mark.parametrize(
+    ("rule", "figures", "found", "limit", "cause"),
+    [
+        ("cluster_size_jump", Figures([101], [0.99], 2, 60, largest_refs=["a:b:1"]), 101, 100, "a:b:1"),
+        ("weak_links", Figures([2] * 60, [0.86] * 31 + [0.99] * 29), 0.517, 0.5, "31 of 60"),
+        ("id_churn", Figures([2], [0.99], 2, 60, {"merged": 10, "split": 9}), 0.317, 0.3, "10 merged and 9 split of 60"),
+        ("label_precision", Figures([2], [0.99], labels=[*AGREED, *[label(False, True, False)] * 5]), 0.75, 0.9, "such as a:b:1 and a:b:2"),
+        ("label_recall", Figures([2], [0.99], labels=[*AGREED, *[label(True, False, True)] * 5]), 0.75, 0.9, "5 of 35"),
+    ],
+)
+def test_each_rule_can_fail_and_names_found_limit_and_cause(rule: str, figures: Figures, found: float, limit: float, cause: str) -> None:
+    with pytest.raises(QualityFailed) as refused:
+        check("acme", "person", figures)
+    where = refused.value.where
+    assert (where["rule"], where["found"], where["limit"], where["tenant"]) == (rule, found, limit, "acme")
+    assert cause in where["cause"]
+    assert rule in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "figures",
+    [
+        pytest.param(CALM, id="nothing special"),
+        pytest.param(Figures([], []), id="nothing at all"),
+        pytest.param(Figures([400], [0.99], former_largest=100), id="it was large before"),
+        pytest.param(Figures([2], [0.86] * 49), id="too few entities to speak of weak links"),
+        pytest.param(Figures([2], [0.99], 2, 49, {"merged": 49}), id="too few entities to speak of churn"),
+        pytest.param(Figures([2], [0.99], labels=[label(True, False, True)] * 19), id="too few labels"),
+        pytest.param(Figures([2], [0.99], labels=[label(True, False, False)] * 40), id="stewards only corrected"),
+    ],
+)
+def test_what_is_usual_passes(figures: Figures) -> None:
+    check("acme", "person", figures)
+
+
+def test_agreement_is_precision_and_recall() -> None:
+    labels = [label(True, True, True), label(True, False, True), label(False, True, False), label(False, False, False)]
+    assert agreement(labels) == (0.5, 0.5)
+    assert agreement(labels, then=True) == (1.0, 1.0)
+    assert agreement([]) == (1.0, 1.0)
+
+
+def test_labels_are_judged_by_weights_alone(person: Any, crowd: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pairs that a steward confirmed and that fit no more: the override still holds, yet the gate notices what happened to the data."""
+    monkeypatch.setattr(gate, "FEW_LABELS", 2)
+    ada = {"given_name": "Ada", "family_name": "Okonkwo", "birth_date": "1971-03-04", "city": "Leeds", "postcode": "LS1 4AP"}
+    person.run([*crowd, *[{"ref": ref, **ada} for ref in ("a1", "a2", "a3")]])
+    person.steward("link", "a1", "a2")
+    person.steward("link", "a1", "a3")
+    person.run([{"ref": "a2", **ada, "phone": "+441132000123"}])
+    before = person.ids
+    with pytest.raises(QualityFailed, match="label_recall"):
+        person.run([{"ref": ref, "given_name": "Xaver", "family_name": "Zorn", "birth_date": "1999-01-01"} for ref in ("a2", "a3")])
+    assert person.ids == before
