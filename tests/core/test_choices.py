@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from spine.core.choices import CUTS, LEVELS, parse_cut, parse_key, parse_level
+from spine.core.choices import KINDS, known_cuts, known_levels, parse_cut, parse_key, parse_level
 from spine.core.entities import Matching, MatchRules, load_match_rules
 from spine.core.errors import ConfigError
 
@@ -119,8 +119,9 @@ def test_what_is_not_in_the_grammar_is_no_level(text):
 
 
 def test_every_cut_and_level_of_the_grammar_can_be_written():
-    for name, kinds in CUTS.items():
-        assert parse_cut(name.replace("N", "4"), kinds[0]).name == name
-    for form, kinds in LEVELS.items():
-        text = form.replace("CUT", "words").replace("X", "0.5") if form != "prefix N" else form
-        assert parse_level(text.replace("N", "4"), kinds[0]).form == form
+    for kind in KINDS:
+        for name in known_cuts(kind):
+            assert parse_cut(name.replace("N", "4"), kind).name == name
+        for form in known_levels(kind):
+            text = form.replace("CUT", "words").replace("X", "0.5")
+            assert parse_level(text.replace("N", "4"), kind).form == form

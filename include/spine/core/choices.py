@@ -12,45 +12,38 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias, get_args
+from functools import cache
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from pydantic import ConfigDict, Field, field_validator, model_validator
 
 from spine.core.declarations import Strict
 
-Kind = Literal[
-    "forename", "surname", "full_name", "organization", "date", "email", "phone", "street", "house_number", "city",
-    "postcode", "region", "country", "national_id", "url", "text", "title", "category", "number", "ignore",
-]  # fmt: skip
+# A kind of attributes is a file of `identity/kinds`, found by its name as an odd source is; only its words are needed here.
+_KINDS = "spine.identity.kinds"
+KINDS = tuple(sorted(path.stem for path in (Path(__file__).parents[1] / "identity" / "kinds").glob("[a-z]*.py")))
+IGNORE = "ignore"
+if TYPE_CHECKING:
+    Kind: TypeAlias = str
+else:
+    Kind = Literal[(*KINDS, IGNORE)]
 CHOSEN = "chosen"
-ANY: tuple[str, ...] = get_args(Kind)[:-1]
-# Cuts and levels by name, with the kinds that know them; a name with N is followed by a number (first3).
-CUTS: dict[str, tuple[str, ...]] = {
-    "words": ANY, "initial": ANY, "initials": ANY, "sound": ANY, "sorted": ANY, "firstN": ANY, "lastN": ANY, "digitsN": ANY,
-    "year": ("date",), "month": ("date",), "mailbox": ("email",), "domain": ("email",), "district": ("postcode",),
-    "number": ("street", "house_number"), "road": ("street",),
-}  # fmt: skip
-LEVELS: dict[str, tuple[str, ...]] = {
-    "exact": ANY, "jaro_winkler >= X": ANY, "edits <= N": ANY, "words >= X": ANY, "letters >= X": ANY, "prefix N": ANY, "suffix N": ANY,
-    "same CUT": ANY, "nickname": ("forename", "full_name"), "days <= N": ("date",), "years <= N": ("date",),
-    "difference <= X": ("number",), "difference <= X%": ("number",),
-}  # fmt: skip
-_NUMBERED = re.compile(r"^([a-z]+?)([1-9]\d?)$")
+# Cuts and levels that every kind knows; a name with N is followed by a number (first3).
+CUTS = ("words", "initial", "initials", "sound", "sorted", "firstN", "lastN", "digitsN")
+LEVELS = ("exact", "jaro_winkler >= X", "edits <= N", "words >= X", "letters >= X", "prefix N", "suffix N", "same CUT")
+__WHOLEED = re.compile(r"^([a-z]+?)([1-9]\d?)$")
 _SHARE = r"(0(?:\.\d+)?|\.\d+|1(?:\.0+)?)"
 _LEVEL_FORMS = {
     "exact": re.compile(r"^(exact)$"),
-    "nickname": re.compile(r"^(nickname)$"),
     "same CUT": re.compile(r"^same\s+([a-z]+\d*)$"),
     "prefix N": re.compile(r"^prefix\s+([1-9]\d?)$"),
     "suffix N": re.compile(r"^suffix\s+([1-9]\d?)$"),
     "edits <= N": re.compile(r"^edits\s*<=\s*(\d{1,2})$"),
-    "days <= N": re.compile(r"^days\s*<=\s*(\d{1,5})$"),
-    "years <= N": re.compile(r"^years\s*<=\s*(\d{1,3})$"),
     "jaro_winkler >= X": re.compile(rf"^jaro_winkler\s*>=\s*{_SHARE}$"),
     "words >= X": re.compile(rf"^words\s*>=\s*{_SHARE}$"),
     "letters >= X": re.compile(rf"^letters\s*>=\s*{_SHARE}$"),
-    "difference <= X%": re.compile(r"^difference\s*<=\s*(\d+(?:\.\d+)?)\s*%$"),
-    "difference <= X": re.compile(r"^difference\s*<=\s*(\d+(?:\.\d+)?)$"),
 }
 Mistake: TypeAlias = tuple[tuple[str | int, ...], str]
 
@@ -73,23 +66,43 @@ class Key:
 
 @dataclass(frozen=True)
 class Level:
-    """One level of a comparison: its form (a name of LEVELS), its number, or its cut."""
+    """One level of a comparison: its form (as `known_levels` names it), its number, or its cut."""
 
     form: str
     number: float = 0.0
     cut: Cut = Cut()
 
 
-def _known(names: Mapping[str, tuple[str, ...]], kind: str) -> str:
-    return ", ".join(name for name, kinds in names.items() if kind in kinds)
+def known_cuts(kind: str) -> tuple[str, ...]:
+    """Names of the cuts that values of a kind have."""
+    return (*CUTS, *_own(kind).cuts)
+
+
+def known_levels(kind: str) -> tuple[str, ...]:
+    """Forms of the levels that values of a kind are compared by."""
+    return (*LEVELS, *_own(kind).levels)
+
+
+def _own(kind: str) -> Any:
+    return import_module(f"{_KINDS}.{kind}").KIND
+
+
+@cache
+def _pattern(form: str) -> re.Pattern[str]:
+    """What a level of this form looks like: N stands for a whole number, X for any."""
+    if form in _LEVEL_FORMS:
+        return _LEVEL_FORMS[form]
+    numbers = {"N": r"(\d{1,5})", "X": r"(\d+(?:\.\d+)?)"}
+    found = r"\s*".join(numbers.get(part, re.escape(part)) for part in re.findall(r"[a-z_]+|<=|>=|[NX]|%", form))
+    return re.compile(f"^{found}$" if "(" in found else f"^({found})$")
 
 
 def parse_cut(text: str, kind: str) -> Cut:
     """A cut of a value of `kind`. Raises ValueError with the cuts that this kind knows."""
-    numbered = _NUMBERED.match(text)
+    numbered = __WHOLEED.match(text)
     name, number = (f"{numbered[1]}N", int(numbered[2])) if numbered else (text, 0)
-    if kind not in CUTS.get(name, ()) or (name == text and name.endswith("N")):
-        raise ValueError(f"{text!r} is no cut of a {kind} (known: {_known(CUTS, kind)})")
+    if (name not in CUTS and name not in _own(kind).cuts) or (name == text and name.endswith("N")):
+        raise ValueError(f"{text!r} is no cut of a {kind} (known: {', '.join(known_cuts(kind))})")
     return Cut(name, number)
 
 
@@ -103,20 +116,21 @@ def parse_key(text: str, attributes: Mapping[str, Kind]) -> Key:
 
 def parse_level(text: str, kind: str) -> Level:
     """A level of a comparison of values of `kind`. Raises ValueError with the levels that this kind knows."""
-    for form, pattern in _LEVEL_FORMS.items():
-        found = pattern.match(text.strip())
-        if not found or kind not in LEVELS[form]:
-            continue
-        if form == "same CUT":
-            return Level(form, cut=parse_cut(found[1], kind))
-        return Level(form, float(found[1]) if found[1][0] in ".0123456789" else 0.0)
-    raise ValueError(f"{text!r} is no level of a {kind} (known: {_known(LEVELS, kind)})")
+    generic = next((form for form in LEVELS if _pattern(form).match(text.strip())), None)
+    form = generic or next((form for form in _own(kind).levels if _pattern(form).match(text.strip())), None)
+    if form is None:
+        raise ValueError(f"{text!r} is no level of a {kind} (known: {', '.join(known_levels(kind))})")
+    found = re.fullmatch(_pattern(form), text.strip())
+    assert found is not None
+    if form == "same CUT":
+        return Level(form, cut=parse_cut(found[1], kind))
+    return Level(form, float(found[1]) if found[1][0] in ".0123456789" else 0.0)
 
 
 def _must_be_used(attribute: str, attributes: Mapping[str, Kind]) -> None:
     if attribute not in attributes:
         raise ValueError(f"unknown attribute {attribute!r} (known: {', '.join(attributes)})")
-    if attributes[attribute] == "ignore":
+    if attributes[attribute] == IGNORE:
         raise ValueError(f"attribute {attribute!r} is of kind ignore, it needs the kind of its values")
 
 
@@ -219,7 +233,7 @@ def mistakes(matching: Any) -> list[Mistake]:
         if rule.split:
             found.attempt(("blocking", number, "split"), parse_key, rule.split, kinds)
     for name, comparison in matching.comparisons.items():
-        if name not in kinds or kinds[name] == "ignore":
+        if name not in kinds or kinds[name] == IGNORE:
             found.attempt(("comparisons", name), _must_be_used, name, kinds)
             continue
         for at, level in enumerate(comparison.levels or ()):

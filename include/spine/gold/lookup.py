@@ -21,11 +21,12 @@ from spine.core.entities import load_entity
 from spine.core.errors import ConfigError
 from spine.core.names import DEFAULT_TENANT
 from spine.gold.publish_lookup import stamp_of
-from spine.identity import engine, matching, standardize
+from spine.identity import engine, matching
 from spine.identity.blocking import postings
+from spine.identity.composites.person_name import person_name
 from spine.identity.explaining import narrate
 from spine.identity.learning import model
-from spine.identity.standardize import SEP
+from spine.identity.standardize.text import SEP
 
 Array: TypeAlias = Any  # numpy arrays of many element types
 _MODEL = text("SELECT stamp, model_version, buckets, records FROM gold.lookup_models WHERE tenant_id = :tenant AND entity = :entity")
@@ -194,7 +195,7 @@ def _name(by_kind: Mapping[Any, str], value: str) -> dict[str, str]:
     whole = next((by_kind[kind] for kind in ("full_name", "organization", "title") if kind in by_kind), None)
     if whole:
         return {whole: value}
-    first, _, last = (standardize.person_name(None, None, value) or SEP).partition(SEP)
+    first, _, last = (person_name(None, None, value) or SEP).partition(SEP)
     if not last and "surname" in by_kind:
         first, last = "", first
     return {by_kind[kind]: part for kind, part in (("forename", first), ("surname", last)) if part and kind in by_kind}

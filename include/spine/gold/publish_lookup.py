@@ -23,7 +23,7 @@ from spine.gold import records as silver
 from spine.gold.schema import LOOKUP, LOOKUP_KEYS, LOOKUP_MODELS, LOOKUP_RECORDS, Table
 from spine.identity import engine
 from spine.identity.blocking import postings
-from spine.identity.comparing.comparisons import Plan
+from spine.identity.comparing.plan import Plan
 from spine.identity.learning.model import ENGINE, Model
 from spine.lake import gold
 from spine.lake.reading import dataset, reading

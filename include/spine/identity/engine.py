@@ -18,7 +18,8 @@ from spine.identity.blocking import rules as blocking
 from spine.identity.blocking.blocks import Blocks, known_blocks, learn_blocks
 from spine.identity.blocking.keys import Keys, log_heavy
 from spine.identity.blocking.pairs import find_pairs
-from spine.identity.comparing.comparisons import Plan, coded, pattern, standardized
+from spine.identity.comparing.comparisons import coded, pattern, standardized
+from spine.identity.comparing.plan import Plan
 from spine.identity.learning import learn
 from spine.identity.learning.model import Model
 from spine.identity.learning.score import Scored, score

@@ -10,7 +10,8 @@ import numpy as np
 
 from spine.identity import engine
 from spine.identity.clustering import cluster
-from spine.identity.comparing.comparisons import Plan, pattern
+from spine.identity.comparing.comparisons import pattern
+from spine.identity.comparing.plan import Plan
 from spine.identity.engine import Candidates, LocalPairing, Pairing, Records
 from spine.identity.learning.model import Model
 from spine.identity.learning.score import Scored, hopeful, score

@@ -7,35 +7,20 @@ from dataclasses import replace
 
 import numpy as np
 
-from spine.core.choices import CHOSEN, parse_key
+from spine.core.choices import CHOSEN, IGNORE, parse_key
 from spine.core.entities import Kind, Matching
 from spine.core.errors import ConfigError
-from spine.identity import standardize
-from spine.identity.comparing import comparisons as chosen
-from spine.identity.comparing import levels, parts, stated
-from spine.identity.comparing.comparisons import Comparison, Feature, Plan
+from spine.identity.attribute import AttributeKind
+from spine.identity.comparing import stated, texts
+from spine.identity.comparing.plan import TOGETHER, Comparison, Feature, FeatureKind, Plan
+from spine.identity.composites import person_name, postal_address
+from spine.identity.composites.person_name import PERSON_NAME
+from spine.identity.composites.postal_address import POSTAL_ADDRESS
+from spine.identity.kinds import category, kind_of
 
-_NAME_KINDS: tuple[Kind, ...] = ("forename", "surname", "full_name")
-_ADDRESS_KINDS: tuple[Kind, ...] = ("street", "house_number", "postcode", "city", "region")
-# Levels of an attribute that is compared alone although its kind belongs to a composite: its comparison is stated, or it is the second one.
-_ALONE_LEVELS: dict[Kind, tuple[str, ...]] = {
-    "forename": ("exact", "nickname", "jaro_winkler >= 0.9", "same initial"),
-    "surname": ("exact", "jaro_winkler >= 0.9", "jaro_winkler >= 0.78"),
-    "full_name": ("exact", "jaro_winkler >= 0.92", "words >= 0.6", "same sound"),
-    "street": ("exact", "jaro_winkler >= 0.92", "same road"),
-    "house_number": ("exact",),
-    "postcode": ("exact", "edits <= 1", "same district"),
-    "city": ("exact", "jaro_winkler >= 0.92"),
-    "region": ("exact",),
-}
-# What members of a household or neighbours share as matches do.
-_SHARED_KINDS = frozenset({"surname", "phone", "url", *_ADDRESS_KINDS})
-_WORDED_KINDS = frozenset({"organization", "title", "text"})
 _LARGEST_PATTERN = 2**62
-_FUNCTIONS: dict[Kind, Callable[..., str | None]] = chosen.FUNCTIONS | stated.ALONE
-_WEAK_KINDS = frozenset({"category", "country", "region"})
 # Rules without weight: agreement and disagreement are as likely among matches as among strangers.
-_CERTAIN = Comparison("", "", ("all agree", "not all agree"), levels.category, (0.5, 0.5), (0.5, 0.5), None, certain=True, fixed=True)
+_CERTAIN = Comparison("", "", ("all agree", "not all agree"), category.compare, (0.5, 0.5), (0.5, 0.5), None, certain=True, fixed=True)
 _NEVER = Comparison("", "", ("not all differ", "all differ"), stated.all_differ, (0.5, 0.5), (0.5, 0.5), None, exclusive=True, fixed=True)
 
 
@@ -57,7 +42,7 @@ class _Making:
 
     def __init__(self, matching: Matching) -> None:
         self.matching = matching
-        self.kinds = {attribute: kind for attribute, kind in matching.attributes.items() if kind != "ignore"}
+        self.kinds = {attribute: kind for attribute, kind in matching.attributes.items() if kind != IGNORE}
         self.features: dict[str, Feature] = {}
         self.comparisons: dict[str, Comparison] = {}
         self.alone: list[str] = []
@@ -66,17 +51,17 @@ class _Making:
         """Adds a comparison under its name, or, if a composite's has it already, under a name with its kind."""
         name = comparison.name
         if name in self.comparisons:
-            name = f"{name} ({self.features[comparison.feature].kind})"
+            name = f"{name} ({self.features[comparison.feature].kind.name})"
         self.comparisons[name] = replace(comparison, name=name)
 
     def composites(self) -> None:
         """Names and addresses as wholes; the second attribute of a kind belongs to a second whole."""
-        for number, group in enumerate(_groups(self.kinds, _NAME_KINDS)):
+        for number, group in enumerate(_groups(self.kinds, person_name.MEMBERS)):
             if number and not ("full_name" in group or len(group) > 1):
                 self.alone += group.values()
             else:
                 self._name(group, f" {number + 1}" if number else "")
-        for number, group in enumerate(_groups(self.kinds, _ADDRESS_KINDS)):
+        for number, group in enumerate(_groups(self.kinds, postal_address.MEMBERS)):
             if number and len(group) == 1 and "street" not in group:
                 self.alone += group.values()
             else:
@@ -88,10 +73,11 @@ class _Making:
         self.alone += [group[kind] for kind in stated_ones]
         if "full_name" in stated_ones and len(group) > 1:
             del group["full_name"]
-        feature = _composite(f"person name{suffix}", [group.get(kind) for kind in _NAME_KINDS], standardize.person_name)
+        members = [group.get(kind) for kind in person_name.MEMBERS]
+        feature = _composite(f"{PERSON_NAME.name}{suffix}", PERSON_NAME, members, person_name.person_name)
         self.features[feature.name] = feature
         whole = not stated_ones or ("full_name" in group and "full_name" not in stated_ones)
-        for kind, comparison in (("forename", chosen.FORENAME), ("surname", chosen.SURNAME)):
+        for kind, comparison in (("forename", person_name.FORENAME), ("surname", person_name.SURNAME)):
             if kind not in stated_ones and (whole or kind in group):
                 self._add(
                     replace(comparison, name=f"{comparison.name}{suffix}", feature=feature.name, opposes=not suffix and comparison.opposes)
@@ -99,7 +85,8 @@ class _Making:
 
     def _address(self, group: dict[Kind, str], suffix: str) -> None:
         """A postal address; without the parts that are compared as stated, which stay in a feature for blocking."""
-        whole = _composite(f"postal address{suffix}", [group.get(kind) for kind in _ADDRESS_KINDS], standardize.address)
+        members = [group.get(kind) for kind in postal_address.MEMBERS]
+        whole = _composite(f"{POSTAL_ADDRESS.name}{suffix}", POSTAL_ADDRESS, members, postal_address.address)
         self.features[whole.name] = whole
         rest = {kind: attribute for kind, attribute in group.items() if attribute not in self.matching.comparisons}
         self.alone += [attribute for attribute in group.values() if attribute in self.matching.comparisons]
@@ -107,23 +94,25 @@ class _Making:
             return
         compared = whole
         if len(rest) < len(group):
-            compared = _composite(f"rest of {whole.name}", [rest.get(kind) for kind in _ADDRESS_KINDS], standardize.address)
+            left = [rest.get(kind) for kind in postal_address.MEMBERS]
+            compared = replace(_composite(f"rest of {whole.name}", POSTAL_ADDRESS, left, postal_address.address), partial=True)
             self.features[compared.name] = compared
-        self._add(replace(chosen.ADDRESS, name=f"address{suffix}", feature=compared.name))
+        self._add(replace(postal_address.ADDRESS, name=f"address{suffix}", feature=compared.name))
 
     def attributes(self) -> None:
         """Attributes that are compared by themselves."""
-        for attribute, kind in self.kinds.items():
-            if kind not in chosen.BY_KIND and attribute not in self.alone:
+        for attribute, name in self.kinds.items():
+            kind = kind_of(name)
+            if kind.comparison is None and attribute not in self.alone:
                 continue
             feature = self._feature(attribute)
             choice = self.matching.comparisons.get(attribute)
-            texts = (choice.levels if choice else None) or (None if kind in chosen.BY_KIND else _ALONE_LEVELS[kind])
-            if texts is None:
-                comparison = replace(chosen.BY_KIND[kind], name=attribute, feature=feature.name)
+            levels = (choice.levels if choice else None) or (None if kind.comparison else kind.alone_levels)
+            if kind.comparison and levels is None:
+                comparison = replace(kind.comparison, name=attribute, feature=feature.name)
             else:
-                comparison = _from_levels(attribute, kind, feature.name, texts)
-                if any(text.startswith("words") for text in texts):
+                comparison = _from_levels(attribute, kind, feature.name, levels or kind.alone_levels)
+                if any(text.startswith("words") for text in levels or ()):
                     self.features[feature.name] = replace(feature, worded=True)
             if choice and not choice.term_frequency:
                 comparison = replace(comparison, terms={})
@@ -131,32 +120,31 @@ class _Making:
 
     def _feature(self, attribute: str) -> Feature:
         """The feature of one attribute alone."""
-        found = next(
-            (feature for feature in self.features.values() if feature.attributes == (attribute,) and feature.kind in _FUNCTIONS), None
-        )
+        alone = (item for item in self.features.values() if item.attributes == (attribute,) and isinstance(item.kind, AttributeKind))
+        found = next(alone, None)
         if found is None:
-            kind = self.kinds[attribute]
-            name = f"{attribute} ({kind})" if attribute in self.features else attribute
-            found = self.features[name] = Feature(name, kind, (attribute,), _FUNCTIONS[kind], kind in _WORDED_KINDS)
+            kind = kind_of(self.kinds[attribute])
+            name = f"{attribute} ({kind.name})" if attribute in self.features else attribute
+            found = self.features[name] = Feature(name, kind, (attribute,), kind.standardize, kind.worded)
         return found
 
     def _together(self, attributes: tuple[str, ...]) -> Feature:
         """The feature of several attributes, empty where one of them is."""
         if len(attributes) == 1:
             return self._feature(attributes[0])
-        functions = [_FUNCTIONS[self.kinds[attribute]] for attribute in attributes]
+        functions = [kind_of(self.kinds[attribute]).standardize for attribute in attributes]
         name = " and ".join(attributes)
         feature = Feature(
-            name, "together", attributes,
+            name, TOGETHER, attributes,
             lambda *texts: stated.together([function(text) for function, text in zip(functions, texts, strict=True)]),
         )  # fmt: skip
         return self.features.setdefault(name, feature)
 
     def check_something_identifies(self) -> None:
         """Raises ConfigError unless an attribute can tell records apart."""
-        if not set(self.kinds.values()) - _WEAK_KINDS and not self.matching.same and self.matching.blocking is None:
+        if not any(kind_of(kind).identifies for kind in self.kinds.values()) and not self.matching.same and self.matching.blocking is None:
             raise ConfigError(
-                "no attribute to match on (IDR-06)",
+                "no attribute to match on",
                 hint="Give matching.attributes a kind that tells records apart, such as a name, date, address, e-mail, identifier or text",
             )
 
@@ -209,16 +197,16 @@ def _groups(kinds: Mapping[str, Kind], wanted: Sequence[Kind]) -> list[dict[Kind
     return [{kind: attributes[at] for kind, attributes in by_kind.items() if at < len(attributes)} for at in range(most)]
 
 
-def _from_levels(name: str, kind: Kind, feature: str, texts: tuple[str, ...]) -> Comparison:
-    m, u = stated.beliefs(len(texts))
+def _from_levels(name: str, kind: AttributeKind, feature: str, levels: tuple[str, ...]) -> Comparison:
+    m, u = stated.beliefs(len(levels))
     return Comparison(
-        name, feature, (*texts, "different"), stated.kernel(stated.parse_levels(texts, kind)), m, u,
-        None if kind in _SHARED_KINDS else (), {1: parts.whole} if texts[0] == "exact" else {},
-        exclusive=kind in chosen.BY_KIND and chosen.BY_KIND[kind].exclusive, opposes=kind == "forename",
+        name, feature, (*levels, "different"), stated.kernel(kind, stated.parse_levels(levels, kind.name)), m, u,
+        None if kind.shared else (), {1: texts.whole} if levels[0] == "exact" else {},
+        exclusive=kind.comparison is not None and kind.comparison.exclusive, opposes=kind.opposes,
     )  # fmt: skip
 
 
-def _composite(name: str, attributes: Sequence[str | None], function: Callable[..., str | None]) -> Feature:
+def _composite(name: str, kind: FeatureKind, attributes: Sequence[str | None], function: Callable[..., str | None]) -> Feature:
     present = tuple(attribute for attribute in attributes if attribute)
     places = [index for index, attribute in enumerate(attributes) if attribute]
 
@@ -228,4 +216,4 @@ def _composite(name: str, attributes: Sequence[str | None], function: Callable[.
             padded[place] = value
         return function(*padded)
 
-    return Feature(name, name, present, spread)
+    return Feature(name, kind, present, spread)

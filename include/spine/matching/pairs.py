@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from spine.identity import engine
-from spine.identity.comparing.comparisons import Plan
+from spine.identity.comparing.plan import Plan
 from spine.identity.learning.model import Model
 from spine.identity.matching import Matched, threshold_weight
 

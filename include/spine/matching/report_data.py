@@ -15,12 +15,12 @@ import pyarrow as pa
 
 from spine.identity.blocking.keys import Heavy
 from spine.identity.blocking.rules import make_rules
-from spine.identity.comparing.comparisons import Plan
+from spine.identity.comparing.plan import Plan
 from spine.identity.explaining.waterfalls import waterfall
 from spine.identity.learning.learn import log_ratios
 from spine.identity.learning.model import Model
 from spine.identity.matching import Matched, threshold_weight
-from spine.identity.standardize import SEP
+from spine.identity.standardize.text import SEP
 
 Array: TypeAlias = Any  # numpy arrays of many element types
 SHOWN = 10

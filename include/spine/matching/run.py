@@ -26,7 +26,7 @@ from spine.core.entities import MatchRules, load_match_rules
 from spine.core.errors import ConfigError
 from spine.core.failpoints import failpoint
 from spine.identity import engine
-from spine.identity.blocking.rules import Part
+from spine.identity.blocking.cuttings import Part
 from spine.identity.clustering.incremental import blocking_parts, rematch
 from spine.identity.matching import Matched, match
 from spine.matching import checks as match_checks

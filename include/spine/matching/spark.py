@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 from spine.core.entities import MatchRules
 from spine.core.errors import ConfigError, JobFailed
 from spine.identity import engine
-from spine.identity.comparing.comparisons import Plan
+from spine.identity.comparing.plan import Plan
 from spine.identity.matching import threshold_weight
 from spine.identity.spark.match import SparkMatched, match_on_spark
 from spine.identity.spark.records import quoted

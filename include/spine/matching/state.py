@@ -18,9 +18,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from spine.identity import engine
-from spine.identity.blocking.rules import Part
+from spine.identity.blocking.cuttings import Part
 from spine.identity.clustering.incremental import Former, blocking_parts
-from spine.identity.comparing.comparisons import Plan
+from spine.identity.comparing.plan import Plan
 from spine.identity.engine import Candidates, Records
 from spine.identity.learning.model import Model
 from spine.identity.learning.score import Scored

@@ -7,10 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rapidfuzz.distance import OSA, JaroWinkler
 
-from spine.identity import standardize
-from spine.identity.comparing import levels
 from spine.identity.comparing.texts import Ends, Texts
-from spine.identity.standardize import SEP
+from spine.identity.composites import postal_address as addresses
+from spine.identity.standardize.text import SEP
 
 _texts = st.lists(st.text("ab1", max_size=9), min_size=1, max_size=8)
 _roads = st.sampled_from(["", "elm", "elm street", "elms street", "oak road", "long oak road"])
@@ -37,7 +36,7 @@ def _plainly(left: str, right: str) -> int:
     codes, numbers, placed = bool(code and code2), bool(number and number2), bool(town and town2)
     apart = codes and code != code2 and placed and not towns
     place = same(code, code2) or towns
-    district = same(standardize.postcode_district(code), standardize.postcode_district(code2))
+    district = same(addresses.postcode_district(code), addresses.postcode_district(code2))
     near = (codes and OSA.distance(code, code2) <= 1) or (district and towns)
     rules = [
         same(number, number2) and streets and not apart,
@@ -56,7 +55,7 @@ def _plainly(left: str, right: str) -> int:
 @given(values=_addresses)
 def test_addresses_have_the_levels_of_a_plain_comparison(values):
     left, right = np.triu_indices(len(values))
-    found = levels.address(values, left, right, {})
+    found = addresses.compare(values, left, right, {})
     assert found.tolist() == [_plainly(values[one], values[other]) for one, other in zip(left, right, strict=True)]
 
 

@@ -7,10 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spine.identity import standardize
-from spine.identity.comparing import levels_text
-from spine.identity.comparing.levels import Kernel
+from spine.identity.comparing.plan import Kernel
 from spine.identity.comparing.texts import Values
+from spine.identity.kinds import number as number_kind
+from spine.identity.kinds import text as text_kind
+from spine.identity.kinds import title as title_kind
+from spine.identity.standardize import free_text as free_texts
+from spine.identity.standardize import text as texts
 
 PLAIN = {"": 8.0, "camera": 1.0, "digital": 1.0, "black": 1.5, "canon": 3.0, "powershot": 3.0, "the": 0.3, "of": 0.3}
 
@@ -33,12 +36,12 @@ def level(kernel: Kernel, labels: tuple[str, ...], one: str, other: str) -> str:
     ],
 )  # fmt: skip
 def test_titles(one, other, expected):
-    assert level(levels_text.title, levels_text.TITLE_LEVELS, one, other) == expected
+    assert level(title_kind.compare, title_kind.TITLE_LEVELS, one, other) == expected
 
 
 def test_a_short_text_of_rare_words_is_found_within_a_long_one():
     one, other = "blum furst kearns lipton", "avrim blum merrick furst michael kearns richard lipton carnegie mellon university pittsburgh"
-    assert level(levels_text.text, levels_text.TEXT_LEVELS, one, other) == "one text within the other"
+    assert level(text_kind.compare, text_kind.TEXT_LEVELS, one, other) == "one text within the other"
 
 
 @pytest.mark.parametrize(
@@ -55,13 +58,13 @@ def test_a_short_text_of_rare_words_is_found_within_a_long_one():
     ],
 )  # fmt: skip
 def test_numbers(one, other, expected):
-    assert level(levels_text.number, levels_text.NUMBER_LEVELS, one, other) == expected
+    assert level(number_kind.compare, number_kind.NUMBER_LEVELS, one, other) == expected
 
 
-@given(st.lists(st.text("ab1 ", min_size=1, max_size=12).map(lambda text: standardize.free_text(text) or "a"), min_size=2, max_size=6))
+@given(st.lists(st.text("ab1 ", min_size=1, max_size=12).map(lambda text: free_texts.free_text(text) or "a"), min_size=2, max_size=6))
 def test_every_level_is_the_same_from_either_side(values):
     left, right = (part.astype(np.int64) for part in np.triu_indices(len(values), 1))
-    for kernel in (levels_text.title, levels_text.text):
+    for kernel in (title_kind.compare, text_kind.compare):
         assert kernel(values, left, right, {}).tolist() == kernel(values, right, left, {}).tolist()
         assert kernel(Values(values), left, right, {}).tolist() == kernel(values, left, right, {}).tolist()
 
@@ -81,7 +84,7 @@ def test_every_level_is_the_same_from_either_side(values):
     ],
 )
 def test_numbers_are_read_in_any_notation(text, expected):
-    assert standardize.number(text) == expected
+    assert number_kind.number(text) == expected
 
 
 @pytest.mark.parametrize(
@@ -98,9 +101,9 @@ def test_numbers_are_read_in_any_notation(text, expected):
     ],
 )
 def test_words_of_free_text(text, expected):
-    assert standardize.free_text(text) == expected
+    assert free_texts.free_text(text) == expected
 
 
 def test_a_text_of_any_length_is_read_in_no_time():
-    assert len(standardize.free_text("& 1,000 ' 3:21 " * 20_000) or "") <= standardize.MAX_LENGTH
-    assert standardize.number("1" * 200_000) is None
+    assert len(free_texts.free_text("& 1,000 ' 3:21 " * 20_000) or "") <= texts.MAX_LENGTH
+    assert number_kind.number("1" * 200_000) is None

@@ -11,12 +11,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spine.core.entities import Matching
-from spine.identity import standardize
-from spine.identity.comparing import parts
 from spine.identity.comparing.texts import Texts, Values
+from spine.identity.composites import names as name_parts
+from spine.identity.composites import postal_address as addresses
+from spine.identity.kinds import email as email_kind
+from spine.identity.kinds import phone as phone_kind
 from spine.identity.learning import learn
 from spine.identity.planning import make_plan
-from spine.identity.standardize import SEP
+from spine.identity.standardize.text import SEP
 from spine.identity.standardize.vocabulary import FREE_MAIL
 
 _text = st.text(string.ascii_lowercase + " é漢.-_0", max_size=9)
@@ -34,7 +36,7 @@ def _told(texts: Texts) -> list[str]:
 
 @given(values=_names)
 def test_names(values):
-    names = parts.Names(values)
+    names = name_parts.Names(values)
     split = [value.split(SEP) for value in values]
     assert _told(names.first) == [first for first, _ in split]
     assert _told(names.last) == [last for _, last in split]
@@ -45,32 +47,32 @@ def test_names(values):
     letters = [first[:1] for pair in split for first in pair]
     codes = names.begins.reshape(-1).tolist()
     assert [[one == other for other in codes] for one in codes] == [[one == other for other in letters] for one in letters]
-    assert _told(parts.forename(values)) == _told(names.first)
-    assert _told(parts.surname(values)) == _told(names.last)
+    assert _told(name_parts.forename(values)) == _told(names.first)
+    assert _told(name_parts.surname(values)) == _told(names.last)
 
 
 @given(values=_addresses)
 def test_addresses(values):
     split = [value.split(SEP) for value in values]
-    found = parts.Addresses(values)
+    found = addresses.Addresses(values)
     assert [_told(part) for part in (found.number, found.road, found.code, found.town)] == [[one[at] for one in split] for at in range(4)]
     longest = [max(road.split(" "), key=len) for _, road, *_ in split]
     assert _told(found.head) == longest
-    assert _told(parts.house(values)) == [f"{number} {word}" for (number, *_), word in zip(split, longest, strict=True)]
+    assert _told(addresses.house_of(values)) == [f"{number} {word}" for (number, *_), word in zip(split, longest, strict=True)]
 
 
 @given(values=_mails)
 def test_mails(values):
-    mails = parts.Mails(values)
-    assert mails.role.tolist() == [standardize.is_role_mail(value) for value in values]
+    mails = email_kind.Mails(values)
+    assert mails.role.tolist() == [email_kind.is_role_mail(value) for value in values]
     assert mails.long.tolist() == [len(value.split("@")[0]) >= 5 for value in values]
     assert mails.free.tolist() == [value.split("@")[1] in FREE_MAIL for value in values]
-    assert _told(parts.domain(values)) == [value.split("@")[1] for value in values]
+    assert _told(email_kind.domain(values)) == [value.split("@")[1] for value in values]
 
 
 @given(values=st.lists(st.text(string.digits, min_size=6, max_size=10), max_size=12))
 def test_phones(values):
-    phones = parts.Phones(values)
+    phones = phone_kind.Phones(values)
     assert _told(phones.tail) == [value[-7:] for value in values]
     assert phones.digits.tolist() == [len(value) for value in values]
 

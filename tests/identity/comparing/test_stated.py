@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spine.core.choices import CUTS, LEVELS, Cut, parse_cut, parse_level
+from spine.core.choices import Cut, known_cuts, known_levels, parse_cut, parse_level
 from spine.identity.comparing import stated
+from spine.identity.kinds import all_kinds, kind_of
 
 
 @pytest.mark.parametrize(
@@ -34,11 +35,11 @@ from spine.identity.comparing import stated
     ],
 )
 def test_a_cut(kind, cut, value, found):
-    assert stated.cut(parse_cut(cut, kind))(value) == found
+    assert stated.cut(kind_of(kind), parse_cut(cut, kind))(value) == found
 
 
 def test_names_that_sound_alike_share_their_sound():
-    sound = stated.cut(Cut("sound"))
+    sound = stated.cut(kind_of("surname"), Cut("sound"))
     assert sound("smith") == sound("smyth")
     assert sound("smith") != sound("jones")
 
@@ -71,27 +72,27 @@ def test_names_that_sound_alike_share_their_sound():
     ],
 )
 def test_a_level(kind, level, one, other, reached):
-    kernel = stated.kernel([parse_level(level, kind)])
+    kernel = stated.kernel(kind_of(kind), [parse_level(level, kind)])
     values = sorted({one, other})
     codes = np.asarray([values.index(one)]), np.asarray([values.index(other)])
     assert kernel(values, *codes, {}).tolist() == [1 if reached else 2]
 
 
 def test_rare_words_weigh_more_than_common_ones():
-    kernel = stated.kernel([parse_level("words >= 0.6", "title")])
+    kernel = stated.kernel(kind_of("title"), [parse_level("words >= 0.6", "title")])
     values = ["acme limited", "acme partners", "bolt limited"]
     rarity = {"limited": 0.1, "partners": 0.1}
     assert kernel(values, np.array([0, 0]), np.array([1, 2]), rarity | {"": 5.0}).tolist() == [1, 2]
 
 
 _values = st.lists(st.text("abc 12", min_size=1, max_size=8).map(str.strip).filter(bool), min_size=1, max_size=8, unique=True)
-_levels = st.sampled_from([form for form, kinds in LEVELS.items() if "number" in kinds])
+_levels = st.sampled_from(known_levels("number"))
 
 
 @given(values=_values, forms=st.lists(_levels, min_size=1, max_size=4), data=st.data())
 def test_levels_are_symmetric_and_a_value_agrees_with_itself(values, forms, data):
     texts = [form.replace("CUT", "words").replace("X", "0.5").replace("N", "2") for form in forms]
-    kernel = stated.kernel([parse_level("exact", "number"), *(parse_level(text, "number") for text in texts)])
+    kernel = stated.kernel(kind_of("number"), [parse_level("exact", "number"), *(parse_level(text, "number") for text in texts)])
     places = st.integers(0, len(values) - 1)
     pairs = data.draw(st.lists(st.tuples(places, places), min_size=1, max_size=20))
     left, right = np.asarray(pairs).T
@@ -102,10 +103,11 @@ def test_levels_are_symmetric_and_a_value_agrees_with_itself(values, forms, data
 
 
 def test_every_cut_of_the_grammar_gives_no_more_texts_than_it_says():
-    for name in CUTS:
-        cut = Cut(name, 3 if name.endswith("N") else 0)
-        for value in ("a@b.com", "19800203", "one two three four five six seven eight", "12 elm"):
-            assert len(stated.cut(cut)(value)) <= stated.most(cut)
+    for kind in all_kinds():
+        for name in known_cuts(kind.name):
+            cut = Cut(name, 3 if name.endswith("N") else 0)
+            for value in ("a@b.com", "19800203", "one two three four five six seven eight", "12 elm"):
+                assert len(stated.cut(kind, cut)(value)) <= stated.most(cut)
 
 
 def test_beliefs_fall_from_agreement_to_disagreement():

@@ -13,7 +13,7 @@ from spine.core.entities import load_entity
 from spine.identity import engine
 from spine.identity.explaining import waterfalls as module
 from spine.identity.explaining.waterfalls import waterfalls
-from spine.identity.standardize import SEP
+from spine.identity.standardize.text import SEP
 
 
 @pytest.mark.parametrize("batch", [7, 50_000])

@@ -7,7 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spine.identity import standardize
+from spine.identity.composites import person_name as person_names
+from spine.identity.composites import postal_address as addresses
+from spine.identity.composites.person_name import PERSON_NAME
+from spine.identity.composites.postal_address import POSTAL_ADDRESS
+from spine.identity.kinds import date as date_kind
+from spine.identity.kinds import email as email_kind
+from spine.identity.kinds import kind_of
+from spine.identity.kinds import phone as phone_kind
 from spine.identity.standardize import columns as standardize_columns
 from spine.identity.standardize import vocabulary as words
 
@@ -28,8 +35,8 @@ PHONES = (
 
 def standardized(kind, function, columns):
     """What becomes of a table of raw texts that is cut out of a larger one."""
-    given_columns = [(own, pa.chunked_array([pa.array(["before", *values], pa.string())[1:]])) for own, values in columns.items()]
-    found = standardize_columns.feature(kind, given_columns, function)
+    cut_out = [pa.chunked_array([pa.array(["before", *values], pa.string())[1:]]) for values in columns.values()]
+    found = kind.column(list(columns), [standardize_columns.text_of(column) for column in cut_out], function)
     assert found.dictionary.null_count == 0
     assert len(set(found.dictionary.to_pylist())) == len(found.dictionary)
     return found.to_pylist()
@@ -38,36 +45,36 @@ def standardized(kind, function, columns):
 @given(st.lists(st.tuples(NAMES, NAMES, NAMES)))
 def test_names(rows):
     first, last, full = ([row[at] for row in rows] for at in range(3))
-    found = standardized("person name", standardize.person_name, {"forename": first, "surname": last, "full_name": full})
-    assert found == [standardize.person_name(*row) for row in rows]
-    found = standardized("person name 2", standardize.person_name, {"forename": first, "surname": last})
-    assert found == [standardize.person_name(*row[:2]) for row in rows]
-    only_full = standardized("person name", lambda text: standardize.person_name(None, None, text), {"full_name": full})
-    assert only_full == [standardize.person_name(None, None, text) for text in full]
+    found = standardized(PERSON_NAME, person_names.person_name, {"forename": first, "surname": last, "full_name": full})
+    assert found == [person_names.person_name(*row) for row in rows]
+    found = standardized(PERSON_NAME, person_names.person_name, {"forename": first, "surname": last})
+    assert found == [person_names.person_name(*row[:2]) for row in rows]
+    only_full = standardized(PERSON_NAME, lambda text: person_names.person_name(None, None, text), {"full_name": full})
+    assert only_full == [person_names.person_name(None, None, text) for text in full]
 
 
 @given(st.lists(st.tuples(LINES, st.none() | st.text(max_size=3), CODES, PLACES, PLACES)))
 def test_addresses(rows):
     kinds = ("street", "house_number", "postcode", "city", "region")
     columns = {kind: [row[at] for row in rows] for at, kind in enumerate(kinds)}
-    assert standardized("postal address", standardize.address, columns) == [standardize.address(*row) for row in rows]
+    assert standardized(POSTAL_ADDRESS, addresses.address, columns) == [addresses.address(*row) for row in rows]
     rest = {kind: columns[kind] for kind in ("street", "city")}
-    found = standardized("rest of postal address 2", standardize.address, rest)
-    assert found == [standardize.address(row[0], None, None, row[3], None) for row in rows]
+    found = standardized(POSTAL_ADDRESS, addresses.address, rest)
+    assert found == [addresses.address(row[0], None, None, row[3], None) for row in rows]
 
 
 @pytest.mark.parametrize(
-    ("function", "texts"),
+    ("kind", "function", "texts"),
     [
-        pytest.param(standardize.email, MAILS, id="email"),
-        pytest.param(standardize.phone, PHONES, id="phone"),
-        pytest.param(standardize.date, st.none() | st.text(), id="a function without a way of its own"),
+        pytest.param(kind_of("email"), email_kind.email, MAILS, id="email"),
+        pytest.param(kind_of("phone"), phone_kind.phone, PHONES, id="phone"),
+        pytest.param(kind_of("date"), date_kind.date, st.none() | st.text(), id="a function without a way of its own"),
     ],
 )
-def test_single_attributes(function, texts):
+def test_single_attributes(kind, function, texts):
     @given(st.lists(texts))
     def check(values):
-        assert standardized("any", function, {"any": values}) == [function(value) for value in values]
+        assert standardized(kind, function, {"any": values}) == [function(value) for value in values]
 
     check()
 
@@ -76,13 +83,13 @@ def test_single_attributes(function, texts):
     "mail", ["a" * 394 + "@ab.com", "a" * 393 + "@ab.com", "test@acme.com", "x@example.com", "j.a@gmail.com", "a@a.com\n"]
 )
 def test_mail_addresses_that_look_plain(mail):
-    assert standardized("email", standardize.email, {"email": [mail]}) == [standardize.email(mail)]
+    assert standardized(kind_of("email"), email_kind.email, {"email": [mail]}) == [email_kind.email(mail)]
 
 
 @pytest.mark.parametrize("end", ["1234567", "12345678", "123456789", "0000000", "1111112", "1234560", "1123123"])
 @pytest.mark.parametrize("start", ["", "00", "+44 20", "0044 20 ", "#", "1 ext "])
 def test_telephone_numbers_that_look_plain(start, end):
-    assert standardized("phone", standardize.phone, {"phone": [start + end]}) == [standardize.phone(start + end)]
+    assert standardized(kind_of("phone"), phone_kind.phone, {"phone": [start + end]}) == [phone_kind.phone(start + end)]
 
 
 def test_a_function_runs_once_per_distinct_value():

@@ -6,8 +6,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spine.identity import standardize
-from spine.identity.standardize import SEP
+from spine.identity.composites import person_name as person_names
+from spine.identity.composites import postal_address as addresses
+from spine.identity.kinds import date as date_kind
+from spine.identity.kinds import email as email_kind
+from spine.identity.kinds import national_id as national_id_kind
+from spine.identity.kinds import organization as organization_kind
+from spine.identity.kinds import phone as phone_kind
+from spine.identity.kinds import url as url_kind
+from spine.identity.standardize import text as texts
+from spine.identity.standardize.text import SEP
 
 
 @pytest.mark.parametrize(
@@ -22,7 +30,7 @@ from spine.identity.standardize import SEP
     ],
 )
 def test_person_names(forename, surname, full_name, expected):
-    assert standardize.person_name(forename, surname, full_name) == expected
+    assert person_names.person_name(forename, surname, full_name) == expected
 
 
 @pytest.mark.parametrize(
@@ -32,7 +40,7 @@ def test_person_names(forename, surname, full_name, expected):
      ("1980-02-03T00:00:00Z", "19800203"), ("", None), (None, None)],
 )  # fmt: skip
 def test_dates(raw, expected):
-    assert standardize.date(raw) == expected
+    assert date_kind.date(raw) == expected
 
 
 @pytest.mark.parametrize(
@@ -50,7 +58,7 @@ def test_dates(raw, expected):
     ],
 )
 def test_dates_in_other_notations(raw, expected):
-    assert standardize.date(raw) == expected
+    assert date_kind.date(raw) == expected
 
 
 @pytest.mark.parametrize(
@@ -65,13 +73,13 @@ def test_dates_in_other_notations(raw, expected):
     ],
 )
 def test_mail_addresses(raw, expected):
-    assert standardize.email(raw) == expected
+    assert email_kind.email(raw) == expected
 
 
 def test_role_mailboxes_are_told_from_people():
-    assert standardize.is_role_mail("info@acme.com")
-    assert standardize.is_role_mail("sales.uk@acme.com")
-    assert not standardize.is_role_mail("jane.info@acme.com")
+    assert email_kind.is_role_mail("info@acme.com")
+    assert email_kind.is_role_mail("sales.uk@acme.com")
+    assert not email_kind.is_role_mail("jane.info@acme.com")
 
 
 @pytest.mark.parametrize(
@@ -84,34 +92,34 @@ def test_role_mailboxes_are_told_from_people():
     ],
 )
 def test_telephone_numbers(raw, expected):
-    found = standardize.phone(raw)
+    found = phone_kind.phone(raw)
     assert (found or "")[-7:] == (expected or "")[-7:]
 
 
 def test_addresses_and_companies():
-    assert standardize.address("600 N. Leavitt Street", None, "60612-1234", "Chicago", None) == SEP.join(
+    assert addresses.address("600 N. Leavitt Street", None, "60612-1234", "Chicago", None) == SEP.join(
         ["600", "leavitt", "60612", "chicago"]
     )
-    assert standardize.address("27 Washington Oak Park IL 60302", None, None, None, None).split(SEP)[2] == "60302"
-    assert standardize.organization("The Acme Holding Company, Inc.") == "acme"
-    assert standardize.host("https://www.acme.com/about?x=1") == "acme.com"
-    assert standardize.postcode_district("ls14ap") == "ls1"
+    assert addresses.address("27 Washington Oak Park IL 60302", None, None, None, None).split(SEP)[2] == "60302"
+    assert organization_kind.organization("The Acme Holding Company, Inc.") == "acme"
+    assert url_kind.host("https://www.acme.com/about?x=1") == "acme.com"
+    assert addresses.postcode_district("ls14ap") == "ls1"
 
 
 @given(st.one_of(st.none(), st.text()))
 def test_no_text_breaks_a_standardiser(text):
     for function in (
-        standardize.date,
-        standardize.email,
-        standardize.phone,
-        standardize.organization,
-        standardize.host,
-        standardize.plain,
-        standardize.identifier,
+        date_kind.date,
+        email_kind.email,
+        phone_kind.phone,
+        organization_kind.organization,
+        url_kind.host,
+        texts.plain,
+        national_id_kind.identifier,
     ):
         assert function(text) is None or function(text) != ""
-    standardize.person_name(text, text, text)
-    standardize.address(text, text, text, text, text)
+    person_names.person_name(text, text, text)
+    addresses.address(text, text, text, text, text)
 
 
 ROADS = st.sampled_from(["Main Street", "st", "", "a 5", "Platz der Republik", "'", "\u03a3\u03a3", "x" * 398])
@@ -125,6 +133,6 @@ LINES = st.one_of(
 
 @given(LINES)
 def test_a_plain_address_line_is_read_like_any_other(line):
-    number, road, code = standardize.street(line)
-    any_number, any_road, any_code = standardize._any_street(line)
+    number, road, code = addresses.street(line)
+    any_number, any_road, any_code = addresses._any_street(line)
     assert (number, list(road), code) == (any_number, list(any_road), any_code)

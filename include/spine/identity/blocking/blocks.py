@@ -12,6 +12,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from spine.identity.blocking.cuttings import Part, Rule
 from spine.identity.blocking.keys import (
     LARGEST_BLOCK,
     NAMED,
@@ -25,7 +26,6 @@ from spine.identity.blocking.keys import (
     largest_allowed,
     sharing,
 )
-from spine.identity.blocking.rules import Part, Rule
 
 Array: TypeAlias = Any  # numpy arrays of many element types
 log = logging.getLogger(__name__)

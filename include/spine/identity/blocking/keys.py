@@ -14,9 +14,8 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from spine.identity.blocking.hashing import hash_table
-from spine.identity.blocking.rules import NUMBERS, Part, Rule
-from spine.identity.standardize import SEP
+from spine.identity.blocking.cuttings import Part, Rule, hash_table
+from spine.identity.standardize.text import SEP
 
 Array: TypeAlias = Any  # numpy arrays of many element types
 Coded = Mapping[str, tuple[Array, list[str]]]
@@ -70,10 +69,10 @@ class Keys:
     def _made(self, part: Part, values: Sequence[str]) -> Array:
         if part.rank:
             weights = self.rarity.get(part.feature, {})
-            return hash_table([_rarest(part.function(value), weights, part.most) for value in values], part.most)
-        if part.function in NUMBERS:
-            return NUMBERS[part.function](values)
-        return hash_table([part.function(value) for value in values], part.most)
+            return hash_table([_rarest(part.cutting.texts(value), weights, part.most) for value in values], part.most)
+        if part.cutting.numbers:
+            return part.cutting.numbers(values)
+        return hash_table([part.cutting.texts(value) for value in values], part.most)
 
     def plain(self, rule: Rule, rows: Array | slice = ALL) -> Array:
         """All keys of a rule (rows x keys, 0 for none), perhaps of some rows only."""

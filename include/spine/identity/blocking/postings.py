@@ -17,7 +17,8 @@ import pyarrow.compute as pc
 from spine.identity import engine
 from spine.identity.blocking import rules as blocking
 from spine.identity.blocking.keys import LARGEST_BLOCK, rule_keys
-from spine.identity.comparing.comparisons import Plan, pattern
+from spine.identity.comparing.comparisons import pattern
+from spine.identity.comparing.plan import Plan
 from spine.identity.learning.model import Model
 from spine.identity.learning.score import Scored
 from spine.identity.matching import PairEvidence

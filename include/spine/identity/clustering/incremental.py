@@ -14,11 +14,11 @@ import numpy as np
 from spine.identity import engine, matching
 from spine.identity.blocking import rules as blocking
 from spine.identity.blocking.blocks import known_blocks
+from spine.identity.blocking.cuttings import Part
 from spine.identity.blocking.keys import Keys
 from spine.identity.blocking.pairs import find_pairs
-from spine.identity.blocking.rules import Part
 from spine.identity.clustering import cluster
-from spine.identity.comparing.comparisons import Plan
+from spine.identity.comparing.plan import Plan
 from spine.identity.engine import Candidates, Records
 from spine.identity.learning.model import Model
 from spine.identity.learning.score import Scored

@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from datetime import date
 from functools import lru_cache
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import jellyfish
 import numpy as np
@@ -17,9 +16,8 @@ from rapidfuzz import process
 from rapidfuzz.distance import OSA, JaroWinkler
 from scipy.sparse import csr_matrix
 
-from spine.core.choices import Cut, Kind, Level, parse_level
-from spine.identity import standardize
-from spine.identity.standardize import SEP, vocabulary
+from spine.core.choices import Cut, Level, parse_level
+from spine.identity.standardize.text import SEP
 
 Array: TypeAlias = Any  # numpy arrays of many element types
 Test: TypeAlias = Callable[[Sequence[str], Array, Array, Mapping[str, float]], Array]
@@ -27,26 +25,11 @@ MOST_WORDS = 6
 _CHUNK = 100_000
 
 
-def _join(found: list[str]) -> str | None:
-    return " ".join(found) or None
+class Words(Protocol):
+    """The cuts and levels that only one kind of attributes knows, by name."""
 
-
-def _street(text: str | None) -> str | None:
-    number, road, _ = standardize.street(text)
-    return _join([*([number] if number else []), *road])
-
-
-ALONE: dict[Kind, Callable[[str | None], str | None]] = {
-    "forename": lambda text: _join(standardize.name_words(text)),
-    "surname": lambda text: _join(standardize.name_words(text)),
-    "full_name": lambda text: _join(standardize.name_words(text)),
-    "street": _street,
-    "house_number": standardize.plain,
-    "postcode": lambda text: standardize.postcode(text) or None,
-    "city": standardize.plain,
-    "region": standardize.plain,
-}
-"""How an attribute of a composite kind is standardised by itself."""
+    cuts: Mapping[str, Callable[[str], Sequence[str]]]
+    levels: Mapping[str, Callable[[float], Test]]
 
 
 def _words(value: str) -> list[str]:
@@ -62,24 +45,6 @@ def _initials(value: str) -> list[str]:
     return ["".join(sorted(word[0] for word in value.split()))]
 
 
-def _domain(value: str) -> list[str]:
-    domain = value.rpartition("@")[2]
-    return [] if domain in vocabulary.FREE_MAIL else [domain]
-
-
-def _house_number(value: str) -> list[str]:
-    return [value.split(" ")[0]] if value[0].isdigit() else []
-
-
-def _road(value: str) -> list[str]:
-    found = [word for word in value.split() if not word[0].isdigit()]
-    return [max(found, key=len)] if found else []
-
-
-def _month(value: str) -> list[str]:
-    return [] if value[4:6] == "00" else [value[:6]]
-
-
 _CUTS: dict[str, Callable[[str], list[str]]] = {
     "": lambda value: [value],
     "words": _words,
@@ -87,20 +52,15 @@ _CUTS: dict[str, Callable[[str], list[str]]] = {
     "initials": _initials,
     "sound": _sound,
     "sorted": lambda value: [" ".join(sorted(set(value.split())))],
-    "year": lambda value: [value[:4]],
-    "month": _month,
-    "mailbox": lambda value: [value.partition("@")[0]],
-    "domain": _domain,
-    "district": lambda value: [standardize.postcode_district(value)],
-    "number": _house_number,
-    "road": _road,
 }
 
 
-def cut(what: Cut) -> Callable[[str], list[str]]:
+def cut(kind: Words, what: Cut) -> Callable[[str], Sequence[str]]:
     """The function that takes a cut of a standardised value: the texts it contributes to a key, none if it has none."""
     if what.name in _CUTS:
         return _CUTS[what.name]
+    if what.name in kind.cuts:
+        return kind.cuts[what.name]
     number = what.number
     if what.name == "digitsN":
         return lambda value: [digits[-number:]] if len(digits := re.sub(r"\D", "", value)) >= number else []
@@ -122,8 +82,8 @@ def _measured(scorer: Any, cutoff: float) -> Callable[[Sequence[str], Array, Arr
     )  # fmt: skip
 
 
-def _shared(pieces: Callable[[str], list[str]]) -> Test:
-    """Whether two values have a piece in common."""
+def shared(pieces: Callable[[str], Sequence[str]]) -> Test:
+    """Tests whether two values have a piece in common."""
 
     def test(values: Sequence[str], left: Array, right: Array, _: Mapping[str, float]) -> Array:
         index: dict[str, int] = {}
@@ -163,8 +123,8 @@ def _triples(value: str) -> list[str]:
     return [padded[at : at + 3] for at in range(len(padded) - 2)]
 
 
-def _near(number: Callable[[str], float], most_apart: float, share: bool = False) -> Test:
-    """Whether two numbers differ by no more than `most_apart`, or by that percentage of the larger one."""
+def near(number: Callable[[str], float], most_apart: float, share: bool = False) -> Test:
+    """Tests whether two numbers differ by no more than `most_apart`, or by that percentage of the larger one."""
 
     def test(values: Sequence[str], left: Array, right: Array, _: Mapping[str, float]) -> Array:
         numbers = np.asarray([number(value) for value in values], dtype=float)
@@ -175,37 +135,15 @@ def _near(number: Callable[[str], float], most_apart: float, share: bool = False
     return test
 
 
-def _float(value: str) -> float:
-    try:
-        return float(value)
-    except ValueError:
-        return np.nan
-
-
-def _day(value: str) -> float:
-    try:
-        return date(int(value[:4]), int(value[4:6]), int(value[6:8])).toordinal()
-    except ValueError:  # an unknown day or month, or a misread digit
-        return np.nan
-
-
-def _year(value: str) -> float:
-    return float(value[:4]) if value[:4].isdecimal() else np.nan
-
-
-def _nicknames(value: str) -> list[str]:
-    head = value.split(" ")[0]
-    return [head, *(f"#{group}" for group in vocabulary.NICKNAMES.get(head, frozenset()))]
-
-
-def _test(level: Level) -> Test:
+def _test(kind: Words, level: Level) -> Test:
     number = level.number
+    if level.form in kind.levels:
+        return kind.levels[level.form](number)
     tests: dict[str, Callable[[], Test]] = {
         "exact": lambda: lambda _values, left, right, _rarity: left == right,
-        "nickname": lambda: _shared(_nicknames),
-        "same CUT": lambda: _shared(cut(level.cut)),
-        "prefix N": lambda: _shared(_long(Cut("firstN", int(number)))),
-        "suffix N": lambda: _shared(_long(Cut("lastN", int(number)))),
+        "same CUT": lambda: shared(cut(kind, level.cut)),
+        "prefix N": lambda: shared(_long(kind, Cut("firstN", int(number)))),
+        "suffix N": lambda: shared(_long(kind, Cut("lastN", int(number)))),
         "edits <= N": lambda: lambda values, left, right, _: _measured(OSA.distance, number)(values, left, right) <= number,
         "jaro_winkler >= X": lambda: (
             lambda values, left, right, _: (
@@ -214,23 +152,19 @@ def _test(level: Level) -> Test:
         ),
         "words >= X": lambda: _cosine(str.split, number),
         "letters >= X": lambda: _unweighed(_cosine(_triples, number)),
-        "days <= N": lambda: _near(_day, number),
-        "years <= N": lambda: _near(_year, number),
-        "difference <= X": lambda: _near(_float, number),
-        "difference <= X%": lambda: _near(_float, number, share=True),
     }
     return tests[level.form]()
 
 
-def _long(what: Cut) -> Callable[[str], list[str]]:
+def _long(kind: Words, what: Cut) -> Callable[[str], list[str]]:
     """The cut of values that are long enough for it."""
-    taken = cut(what)
+    taken = cut(kind, what)
     return lambda value: [found for found in taken(value) if len(found) == what.number]
 
 
-def kernel(stated: Sequence[Level]) -> Test:
+def kernel(kind: Words, stated: Sequence[Level]) -> Test:
     """A kernel that gives the number of the first level a pair reaches, and one more if it reaches none."""
-    tests = [_test(level) for level in stated]
+    tests = [_test(kind, level) for level in stated]
 
     def compare(values: Sequence[str], left: Array, right: Array, rarity: Mapping[str, float]) -> Array:
         keys, inverse = np.unique(left.astype(np.int64) * len(values) + right, return_inverse=True)

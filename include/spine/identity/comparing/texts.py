@@ -146,3 +146,13 @@ class Ends:
         one, other = self.texts.codes[left], self.texts.codes[right]
         near = (self.first[one] == self.first[other]) | (self.last[one] == self.last[other]) | self.short[one] | self.short[other]
         return edits(self.texts, left, right, where & near, 1) <= 1
+
+
+def true_of(texts: Texts, holds: Callable[[str], bool]) -> Codes:
+    """Whether something holds of the part of each value."""
+    return np.asarray([holds(text) for text in texts.values.tolist()], dtype=bool)[texts.codes]
+
+
+def whole(values: Sequence[str]) -> Texts:
+    """The value itself."""
+    return derive(values, Texts)

@@ -15,12 +15,12 @@ import numpy as np
 from spine.identity.blocking import blocks
 from spine.identity.blocking import rules as blocking
 from spine.identity.blocking.blocks import Blocks
+from spine.identity.blocking.cuttings import Part, Rule
 from spine.identity.blocking.keys import Coded, Keys
-from spine.identity.blocking.rules import Part, Rule
-from spine.identity.comparing.comparisons import Comparison
+from spine.identity.comparing.plan import Comparison
 from spine.identity.engine import Records
 from spine.identity.learning import learn
-from spine.identity.standardize import SEP
+from spine.identity.standardize.text import SEP
 
 Array: TypeAlias = Any  # numpy arrays of many element types
 WIDTH = 120
@@ -105,7 +105,7 @@ def _common(part: Part, coded: Coded, rows: Array) -> str:
     """What the records' values contribute to a key alike; nicknames of one name by that of the first record."""
     codes, values = coded[part.feature]
     found = [values[code] for code in np.unique(codes[rows]).tolist()]
-    texts = [list(part.function(value)) for value in found]
+    texts = [list(part.cutting.texts(value)) for value in found]
     shared = [text for text in texts[0] if all(text in others for others in texts)]
     words = [text.replace(SEP, " ").strip() for text in shared if not text.startswith("#")]
     return " ".join(words) if words or not shared else f"forms of {found[0].split(SEP)[0].split(' ')[0]}"
@@ -114,7 +114,7 @@ def _common(part: Part, coded: Coded, rows: Array) -> str:
 def _feature(records: Records, number: int) -> FeaturePlan:
     feature = records.plan.features[number]
     codes, values = records.features[feature.name]
-    return FeaturePlan(feature.name, feature.kind, feature.attributes, int((codes >= 0).sum()), len(values))
+    return FeaturePlan(feature.name, feature.kind.name, feature.attributes, int((codes >= 0).sum()), len(values))
 
 
 def pairs_of(found: Blocks, source: Array | None = None) -> int:

@@ -15,11 +15,9 @@ from spine.identity.blocking import postings
 from spine.identity.blocking import rules as blocking
 from spine.identity.blocking.keys import rule_keys
 from spine.identity.clustering.cluster import CLIP
-from spine.identity.comparing import levels
 from spine.identity.explaining.waterfalls import waterfall
 from spine.identity.learning.model import Model
 from spine.identity.learning.score import Scored
-from spine.identity.standardize import SEP
 
 Array: TypeAlias = Any  # numpy arrays of many element types
 _LONGEST = 1_000.0  # more than any weight, so that a heavy link is a short edge
@@ -51,7 +49,7 @@ def steps(records: engine.Records, model: Model, scored: Scored, at: int, left: 
             continue
         codes, values = records.features[comparison.feature]
         texts = [values[codes[row]] if codes[row] >= 0 else None for row in (left, right)]
-        step["left"], step["right"] = (_shown(comparison.labels, text) for text in texts)
+        step["left"], step["right"] = (None if text is None else comparison.shown(text) for text in texts)
         terms = model.terms.get(comparison.name, {}).get(str(step["level"]))
         part = comparison.terms.get(step["level"])
         if part and terms and abs(step["tf_adjustment"]) >= 0.005:
@@ -59,19 +57,6 @@ def steps(records: engine.Records, model: Model, scored: Scored, at: int, left: 
             step["shared_by"] = max(int(terms.counts.get(text, terms.rest)) for text in shared.values[shared.codes].tolist())
             step["shared_of"] = terms.total
     return found
-
-
-def _shown(labels: Sequence[str], text: str | None) -> str | None:
-    """The part of a composite value that a comparison speaks of."""
-    if labels == levels.DATE_LEVELS and text is not None and len(text) == 8:
-        return f"{text[:4]}-{text[4:6]}-{text[6:]}"
-    if text is None or SEP not in text:
-        return text
-    if labels == levels.FORENAME_LEVELS:
-        return text.split(SEP)[0] or text.replace(SEP, "")
-    if labels == levels.SURNAME_LEVELS:
-        return text.split(SEP)[1] or text.replace(SEP, "")
-    return " ".join(text.replace(SEP, " ").split())
 
 
 def excluding(records: engine.Records, judged: postings.Judged, at: int, left: int, right: int) -> list[str]:

@@ -13,10 +13,10 @@ import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from spine.identity.comparing.comparisons import Plan
+from spine.identity.comparing.plan import Plan
 from spine.identity.learning.model import Model
 from spine.identity.learning.score import Coded, Scored
-from spine.identity.standardize import SEP
+from spine.identity.standardize.text import SEP
 
 Array: TypeAlias = Any  # numpy arrays of many element types
 BATCH = 50_000

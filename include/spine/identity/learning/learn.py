@@ -19,10 +19,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from spine.identity.blocking import rules as blocking
-from spine.identity.blocking.rules import Rule
-from spine.identity.comparing.comparisons import Comparison, Plan, pattern
-from spine.identity.comparing.levels import words
+from spine.identity.blocking.cuttings import Rule
+from spine.identity.comparing.comparisons import pattern
+from spine.identity.comparing.plan import Comparison, Plan
 from spine.identity.comparing.texts import derive
+from spine.identity.comparing.words import words
 from spine.identity.learning.model import Model, Terms
 
 Array: TypeAlias = Any  # numpy arrays of many element types

@@ -15,8 +15,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import pyarrow as pa
 
-from spine.identity.comparing import levels
-from spine.identity.comparing.comparisons import Comparison, Plan
+from spine.identity.comparing.plan import Comparison, Plan
 from spine.identity.learning.learn import log_ratios
 from spine.identity.learning.model import Model
 
@@ -24,8 +23,7 @@ Array: TypeAlias = Any  # numpy arrays of many element types
 Coded = Mapping[str, tuple[Array, list[str]]]
 SMOOTHING = 100.0
 CERTAIN = float(np.log2(0.99 / 0.01)) + 1e-9
-SAME_MAIL = float(np.log2(0.95 / 0.05))
-MAIL_READERS = 25
+SAME_OWNER = float(np.log2(0.95 / 0.05))
 
 
 @dataclass(frozen=True)
@@ -106,7 +104,7 @@ def hopeful(plan: Plan, model: Model, patterns: Array, least: float) -> Array:
         for level in comparison.terms:
             if terms := model.terms.get(comparison.name, {}).get(str(level)):
                 best[level] += _rarest(model.u[comparison.name][level - 1], terms.total)
-        if comparison.certain or comparison.labels == levels.EMAIL_LEVELS:
+        if comparison.certain or comparison.owners:
             best[1] = np.inf
         bound += best[(patterns // place) % comparison.size]
     return bound >= least - 1e-6
@@ -153,12 +151,12 @@ def _lift(plan: Plan, model: Model, coded: Coded, left: Array, digits: Array, we
         codes, values = coded[comparison.feature]
         if comparison.certain:
             result = np.where((digits[:, place] == 1) & ~never, np.maximum(result, CERTAIN - weight), result)
-        if comparison.labels != levels.EMAIL_LEVELS or 1 not in comparison.terms:
+        if not comparison.owners or 1 not in comparison.terms:
             continue
-        rows = np.flatnonzero((digits[:, place] == 1) & ~against & (weight < SAME_MAIL))
+        rows = np.flatnonzero((digits[:, place] == 1) & ~against & (weight < SAME_OWNER))
         if len(rows):
             terms = model.terms[comparison.name]["1"]
             used, inverse = np.unique(codes[left[rows]], return_inverse=True)
-            few = np.asarray([terms.counts.get(values[code], 1) <= MAIL_READERS for code in used.tolist()])[inverse]
-            result[rows] = np.where(few, np.maximum(result[rows], SAME_MAIL - weight[rows]), result[rows])
+            few = np.asarray([terms.counts.get(values[code], 1) <= comparison.owners for code in used.tolist()])[inverse]
+            result[rows] = np.where(few, np.maximum(result[rows], SAME_OWNER - weight[rows]), result[rows])
     return result

@@ -15,7 +15,7 @@ import pyarrow as pa
 from spine.identity.blocking import rules as blocking
 from spine.identity.blocking.blocks import learn_blocks
 from spine.identity.blocking.keys import Keys, log_heavy
-from spine.identity.comparing.comparisons import Plan
+from spine.identity.comparing.plan import Plan
 from spine.identity.engine import Candidates, Records
 from spine.identity.learning import learn
 from spine.identity.learning.model import Model

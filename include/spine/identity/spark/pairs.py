@@ -16,7 +16,8 @@ from spine.identity import engine
 from spine.identity.blocking.blocks import blocks_of
 from spine.identity.blocking.keys import LARGEST_BLOCK
 from spine.identity.blocking.pairs import find_pairs
-from spine.identity.comparing.comparisons import Plan, pattern
+from spine.identity.comparing.comparisons import pattern
+from spine.identity.comparing.plan import Plan
 from spine.identity.learning.model import Model
 from spine.identity.learning.score import hopeful, score
 from spine.identity.matching import threshold_weight

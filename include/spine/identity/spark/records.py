@@ -15,10 +15,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from spine.core.errors import ConfigError
-from spine.identity.blocking import hashing, keys
+from spine.identity.blocking import keys
 from spine.identity.blocking import rules as blocking
+from spine.identity.blocking.cuttings import Rule, hashes
 from spine.identity.blocking.keys import Heavy
-from spine.identity.comparing.comparisons import Plan, coded, standardized
+from spine.identity.comparing.comparisons import coded, standardized
+from spine.identity.comparing.plan import Plan
 from spine.identity.engine import Records
 from spine.identity.learning import learn
 
@@ -127,7 +129,7 @@ def _standardiser(plan: Plan, attributes: Sequence[str]) -> Worker:
             ids = table.column("id").combine_chunks()
             twice = pc.fill_null(pc.equal(ids, pa.concat_arrays([pa.array([last], ids.type), ids[:-1]])), False)
             last = ids[-1].as_py() if len(ids) else last
-            columns = {"at": table.column("at"), "id": ids, "twice": twice, "source": hashing.hashes(table.column("source").to_pylist())}
+            columns = {"at": table.column("at"), "id": ids, "twice": twice, "source": hashes(table.column("source").to_pylist())}
             columns |= {f"f{number}": found.column(feature.name).cast(pa.string()) for number, feature in enumerate(plan.features)}
             yield from pa.table(columns).to_batches(max_chunksize=10_000)
 
@@ -200,7 +202,7 @@ def find_heavy(records: Spread, rarity: Rarity) -> list[Heavy]:
     return heavy
 
 
-def _over_budget(records: Spread, rules: Sequence[blocking.Rule], keyed: DataFrame) -> dict[int, tuple[Array, Array, Array]]:
+def _over_budget(records: Spread, rules: Sequence[Rule], keyed: DataFrame) -> dict[int, tuple[Array, Array, Array]]:
     """By rule the keys with too many records (rising), how many each has, and its first row."""
     from pyspark.sql import functions as F
 
@@ -223,7 +225,7 @@ def _over_budget(records: Spread, rules: Sequence[blocking.Rule], keyed: DataFra
     return found
 
 
-def _name(records: Spread, rules: Sequence[blocking.Rule], heavy: list[Heavy], found: Mapping[int, tuple[Array, Array, Array]]) -> None:
+def _name(records: Spread, rules: Sequence[Rule], heavy: list[Heavy], found: Mapping[int, tuple[Array, Array, Array]]) -> None:
     """Names the largest of the heavy keys of each rule by one record that has it."""
     largest = {}
     for number, (_, size, row) in found.items():

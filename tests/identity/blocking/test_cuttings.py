@@ -7,9 +7,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from spine.identity.blocking import rules as blocking
+from spine.identity.blocking.cuttings import VALUE
 from spine.identity.comparing.texts import Values
-from spine.identity.standardize import SEP
+from spine.identity.composites import names
+from spine.identity.composites import postal_address as addresses
+from spine.identity.kinds.email import PERSONAL
+from spine.identity.kinds.phone import TAIL
+from spine.identity.standardize.text import SEP
 
 _word = st.sampled_from(["ann", "anna", "bob", "de", "la", "smith", "smyth", "o", "x"])
 _words = st.lists(_word, max_size=3).map(" ".join)
@@ -20,37 +24,37 @@ ADDRESSES = st.tuples(
 ).filter(any).map(SEP.join)  # fmt: skip
 MAILS = st.sampled_from(["ann@x.org", "info@x.org", "bob@y.org", "sales.uk@x.org"])
 PHONES = st.sampled_from(["5551234567", "1234567", "4420712345", "71234567"])
-VALUES = {
-    "_name_words": NAMES, "_sounds": NAMES, "_initial": NAMES, "_initials": NAMES, "_initial_and_sound": NAMES, "_house": ADDRESSES,
-    "_house_number": ADDRESSES, "_road": ADDRESSES, "_postcode": ADDRESSES, "_district": ADDRESSES, "_town": ADDRESSES, "_one": NAMES,
-    "_personal_mail": MAILS, "_tail": PHONES,
-}  # fmt: skip
+VALUES = [
+    (names.WORDS, NAMES), (names.SOUNDS, NAMES), (names.INITIAL, NAMES), (names.INITIALS, NAMES), (names.INITIAL_AND_SOUND, NAMES),
+    (addresses.HOUSE, ADDRESSES), (addresses.HOUSE_NUMBER, ADDRESSES), (addresses.ROAD, ADDRESSES), (addresses.POSTCODE, ADDRESSES),
+    (addresses.DISTRICT, ADDRESSES), (addresses.TOWN, ADDRESSES), (VALUE, NAMES), (PERSONAL, MAILS), (TAIL, PHONES),
+]  # fmt: skip
 
 
-@pytest.mark.parametrize("name", sorted(VALUES))
+@pytest.mark.parametrize(("cutting", "drawn"), VALUES, ids=[cutting.name for cutting, _ in VALUES])
 @settings(max_examples=40, deadline=None)
 @given(data=st.data())
-def test_values_share_a_number_if_they_share_a_text(name, data):
-    values = Values(sorted(data.draw(st.sets(VALUES[name], min_size=2, max_size=8))))
-    cut = getattr(blocking, name)
-    table = blocking.NUMBERS[cut](values)
+def test_values_share_a_number_if_they_share_a_text(cutting, drawn, data):
+    values = Values(sorted(data.draw(st.sets(drawn, min_size=2, max_size=8))))
+    cut, table = cutting.texts, cutting.numbers(values)
     assert table.shape[0] == len(values)
     for one in range(len(values)):
         for other in range(len(values)):
             shared = bool((set(table[one].tolist()) & set(table[other].tolist())) - {0})
             texts = bool(set(cut(values[one])) & set(cut(values[other])))
-            assert shared == texts or (name == "_sounds" and _one_sound_twice(values[one], values[other])), (values[one], values[other])
+            pair = values[one], values[other]
+            assert shared == texts or (cutting is names.SOUNDS and _one_sound_twice(*pair)), pair
 
 
 def _one_sound_twice(one: str, other: str) -> bool:
     """A sound in both fields counts twice among numbers and once among texts."""
-    return any(len(set(blocking._sounds_of(value.replace(SEP, " ")))) < len(value.replace(SEP, " ").split()) for value in (one, other))
+    return any(len(set(names._sounds_of(value.replace(SEP, " ")))) < len(value.replace(SEP, " ").split()) for value in (one, other))
 
 
 def test_all_words_agree_in_any_order_and_field():
     values = Values(["ann smith" + SEP, "smith" + SEP + "ann", "ann" + SEP + "smith", "ann" + SEP, "ann" + SEP + "smyth"])
-    table = blocking.NUMBERS[blocking._all_words](values)[:, 0]
+    table = names.ALL_WORDS.numbers(values)[:, 0]
     assert len(set(table[:3].tolist())) == 1
     assert table[3] == 0
     assert table[4] not in (0, table[0])
-    assert np.array_equal(table, blocking.NUMBERS[blocking._all_words](Values(list(values)))[:, 0])
+    assert np.array_equal(table, names.ALL_WORDS.numbers(Values(list(values)))[:, 0])

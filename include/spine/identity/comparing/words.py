@@ -1,7 +1,7 @@
-"""How alike two titles, long texts or numbers are; words weigh by their rarity, so that "the" says little and a model number much.
+"""Texts as sets of words or letter triples, weighed by how rare they are; what pairs of texts share.
 
-Kernels in the sense of `levels`. The weight of a word is the log of how few records carry it (inverse document frequency, Spärck Jones
-1972), two texts are as alike as the cosine of their words (Salton 1975). A word that the other side writes in two counts as shared.
+The weight of a word is the log of how few records carry it (inverse document frequency, Spärck Jones 1972), two texts are as alike as the
+cosine of their words (Salton 1975). A word that the other side writes in two counts as shared.
 """
 
 from __future__ import annotations
@@ -14,12 +14,32 @@ import numpy as np
 import pyarrow as pa
 import scipy.sparse as sp
 
-from spine.identity.comparing.levels import Pieces, words
 from spine.identity.comparing.texts import Codes, derive
 
 CHUNK = 100_000
 RARE = 0.7  # of the greatest weight of a word: few records carry it
 LEAST_CODE = 4  # characters of a model number
+
+
+class Pieces:
+    """One row per value, one column per distinct piece (word or letter triple)."""
+
+    def __init__(self, values: Sequence[str], cut: Callable[[str], list[str]]) -> None:
+        pieces = [list(dict.fromkeys(cut(value))) for value in values]
+        encoded = pa.array([piece for found in pieces for piece in found], pa.string()).dictionary_encode()
+        self.names: list[str] = encoded.dictionary.to_pylist()
+        self.columns = np.asarray(encoded.indices, dtype=np.int64)
+        self.bounds = np.r_[0, np.cumsum([len(found) for found in pieces])].astype(np.int64)
+
+    def weighted(self, weights: Mapping[str, float], unknown: float) -> sp.csr_matrix:
+        """The matrix of the square roots of the pieces' weights."""
+        data = np.sqrt([weights.get(name, unknown) for name in self.names])[self.columns] if self.names else np.zeros(0)
+        return sp.csr_matrix((data, self.columns, self.bounds), shape=(len(self.bounds) - 1, max(1, len(self.names))))
+
+
+def words(values: Sequence[str]) -> Pieces:
+    """The words of every value."""
+    return Pieces(values, str.split)
 
 
 @dataclass(frozen=True)
@@ -82,11 +102,11 @@ class _Sides:
         self.present = sp.csr_matrix((np.ones(len(words.words.columns)), words.words.columns, words.words.bounds), shape=shape)
         self.joined = sp.csr_matrix((np.ones(len(row)), (row, whole)), shape=shape)
         self.parts = sp.csr_matrix((weight[one] + weight[other], (row, whole)), shape=shape)
-        self.own = _total(self.weighted)
+        self.own = total(self.weighted)
 
     def seen(self, left: Codes, right: Codes) -> tuple[Codes, Codes]:
         """What the left text shares with the right one, counted on the left and counted on the right."""
-        common = _total(self.weighted[left].multiply(self.present[right]))
+        common = total(self.weighted[left].multiply(self.present[right]))
         if not self.joined.nnz:
             return common, common
         one = common + self._across(left, right)
@@ -95,21 +115,22 @@ class _Sides:
 
     def _across(self, here: Codes, there: Codes) -> Codes:
         """Words here that the other side writes in two, and words in two here that it writes as one."""
-        return _total(self.weighted[here].multiply(self.joined[there])) + _total(self.parts[here].multiply(self.present[there]))
+        return total(self.weighted[here].multiply(self.joined[there])) + total(self.parts[here].multiply(self.present[there]))
 
 
-def _total(matrix: sp.csr_matrix) -> Codes:
+def total(matrix: sp.csr_matrix) -> Codes:
+    """Sums of the rows."""
     return np.asarray(matrix.sum(axis=1), dtype=float).ravel()
 
 
-def _distinct(kernel: Callable[[Codes, Codes], Codes], values: Sequence[str], left: Codes, right: Codes) -> Codes:
+def of_distinct(kernel: Callable[[Codes, Codes], Codes], values: Sequence[str], left: Codes, right: Codes) -> Codes:
     """`kernel` of each distinct pair of values once."""
     size = np.int64(max(1, len(values)))
     keys, inverse = np.unique(np.asarray(left, dtype=np.int64) * size + right, return_inverse=True)
     return kernel(keys // size, keys % size)[inverse]
 
 
-def _triples(values: Sequence[str]) -> sp.csr_matrix:
+def triples(values: Sequence[str]) -> sp.csr_matrix:
     """Letter triples of every text, rows of length one."""
     found = Pieces(values, lambda value: [value[at : at + 3] for at in range(max(1, len(value) - 2))])
     lengths = np.diff(found.bounds)
@@ -117,92 +138,8 @@ def _triples(values: Sequence[str]) -> sp.csr_matrix:
     return sp.csr_matrix((data, found.columns, found.bounds), shape=(len(lengths), max(1, len(found.names))))
 
 
-def _spelling(values: Sequence[str], left: Codes, right: Codes) -> Codes:
+def spelling(values: Sequence[str], left: Codes, right: Codes) -> Codes:
     """Cosine of the letter triples: high for slips of spelling."""
-    triples = derive(values, _triples)
-    parts = [_total(triples[left[at : at + CHUNK]].multiply(triples[right[at : at + CHUNK]])) for at in range(0, len(left), CHUNK)]
+    cut = derive(values, triples)
+    parts = [total(cut[left[at : at + CHUNK]].multiply(cut[right[at : at + CHUNK]])) for at in range(0, len(left), CHUNK)]
     return np.concatenate([np.zeros(0), *parts])
-
-
-TITLE_LEVELS = (
-    "same words",
-    "nearly the same words",
-    "shared model number",
-    "one title within the other",
-    "many words in common",
-    "alike but for a number",
-    "few words in common",
-    "different title",
-)
-
-
-def title(values: Sequence[str], left: Codes, right: Codes, rarity: Mapping[str, float]) -> Codes:
-    """Levels of TITLE_LEVELS; numbers that differ on both sides (`mark 2`, `mark 3`) keep a pair from the levels of likeness."""
-    greatest = max(rarity.values(), default=8.0)
-
-    def level(one: Codes, other: Codes) -> Codes:
-        found = derive(values, Words).shared(one, other, rarity, greatest)
-        spelling = _spelling(values, one, other)
-        alike = (found.cosine >= 0.5) | (spelling >= 0.7)
-        return np.select(
-            [
-                (found.cosine >= 0.97) & ~found.clash,
-                ((found.cosine >= 0.78) | (spelling >= 0.85)) & ~found.clash,
-                found.code,
-                (found.within >= 0.85) & (found.weight >= RARE * greatest) & ~found.clash,
-                alike & ~found.clash,
-                alike,
-                found.cosine >= 0.2,
-            ],
-            [1, 2, 3, 4, 5, 6, 7],
-            default=8,
-        )
-
-    return _distinct(level, values, left, right)
-
-
-TEXT_LEVELS = (
-    "same text",
-    "most words in common",
-    "one text within the other",
-    "many words in common",
-    "some words in common",
-    "different text",
-)
-
-
-def text(values: Sequence[str], left: Codes, right: Codes, rarity: Mapping[str, float]) -> Codes:
-    """Levels of TEXT_LEVELS."""
-    greatest = max(rarity.values(), default=8.0)
-
-    def level(one: Codes, other: Codes) -> Codes:
-        found = derive(values, Words).shared(one, other, rarity, greatest)
-        within = (found.within >= 0.85) & (found.weight >= RARE * greatest)
-        likeness = [found.cosine >= 0.97, found.cosine >= 0.7, within, found.cosine >= 0.4, found.cosine >= 0.15]
-        return np.select(likeness, [1, 2, 3, 4, 5], default=6)
-
-    return _distinct(level, values, left, right)
-
-
-NUMBER_LEVELS = ("same number", "nearly the same", "about the same", "different number")
-YEARS = (1_000, 2_200)
-
-
-def _amounts(values: Sequence[str]) -> Codes:
-    return np.asarray(pa.array(values, pa.string()).cast(pa.float64()))
-
-
-def number(values: Sequence[str], left: Codes, right: Codes, _: Mapping[str, float]) -> Codes:
-    """Levels of NUMBER_LEVELS: up to 2 % and 15 % of the larger one apart; whole numbers that could be years up to one and three.
-
-    A year without its century (`98`) is nearly the same as `1998`.
-    """
-    amounts = derive(values, _amounts)
-    one, other = amounts[left], amounts[right]
-    gap, low, high = np.abs(one - other), np.minimum(one, other), np.maximum(one, other)
-    relative = gap / np.maximum(np.maximum(np.abs(one), np.abs(other)), 1e-12)
-    late = (high >= YEARS[0]) & (high <= YEARS[1]) & (one % 1 == 0) & (other % 1 == 0)
-    years = late & (low >= YEARS[0])
-    nearly = np.where(years, gap <= 1, relative <= 0.02) | (late & (low >= 0) & (low < 100) & (high % 100 == low))
-    about = np.where(years, gap <= 3, relative <= 0.15)
-    return np.select([gap == 0, nearly, about], [1, 2, 3], default=4)

@@ -1,0 +1,1 @@
+"""Wholes that are compared as one although several attributes make them: a person's name, a postal address."""

@@ -1,0 +1,139 @@
+"""E-mail addresses: a role address counts as nobody's own, a free-mail domain as no company's."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from spine.identity.attribute import Array, AttributeKind
+from spine.identity.blocking.cuttings import Cut, Cutting, Rule, of_value
+from spine.identity.comparing import texts
+from spine.identity.comparing.plan import Comparison, Plan
+from spine.identity.comparing.texts import Codes, Texts, derive, edits, pieces, true_of
+from spine.identity.composites.person_name import word_part
+from spine.identity.standardize import vocabulary as words
+from spine.identity.standardize.columns import Function, encoded
+from spine.identity.standardize.text import MAX_LENGTH, fold
+
+# A mail address in lower case without `+tag`, and what can look like one and needs a closer look.
+_PLAIN_MAIL = r"^[a-z0-9._-]+@[a-z0-9-]+\.[a-z0-9.-]+$"
+_ODD_MAIL = "|".join(
+    [
+        f"^(?:{'|'.join(map(re.escape, sorted(words.PLACEHOLDERS)))})@",
+        f"@(?:{'|'.join(map(re.escape, sorted(words.PLACEHOLDER_HOSTS | {'googlemail.com'})))})$",
+        f"^(?:{'|'.join(map(re.escape, sorted(words.PLACEHOLDER_MAILS)))})$",
+        r"\..*@gmail\.com$",
+    ]
+)
+_NO_HOSTS = words.PLACEHOLDER_HOSTS - {"example.com"}
+_AFTER_ITS_HEAD = r"(?s)[._-].*"
+EMAIL_LEVELS = ("same address", "same mailbox elsewhere", "close spelling", "same role address", "same company domain", "different address")
+_OWNERS = 25  # of so many records at most an address is believed to be one person's
+
+
+def email(text: str | None) -> str | None:
+    """The address in lower case without `+tag`; Gmail's dots are dropped, since it ignores them."""
+    folded = fold(text).strip() if text else ""
+    local, at, domain = folded.rpartition("@")
+    local = local.split("+")[0].replace("@", ".")
+    if not at or not local or "." not in domain or folded in words.PLACEHOLDER_MAILS or domain in _NO_HOSTS:
+        return None
+    if domain in {"gmail.com", "googlemail.com"}:
+        local, domain = local.replace(".", ""), "gmail.com"
+    if local in words.PLACEHOLDERS:
+        return None
+    return f"{local}@{domain}"
+
+
+def is_role_mail(address: str) -> bool:
+    """Whether a standardised address belongs to a function rather than a person (`info@`, `sales.uk@`)."""
+    return any(part in words.ROLE_MAILBOXES for part in re.split(r"[._-]", address.split("@")[0])[:1])
+
+
+def mails(values: pa.Array) -> pa.DictionaryArray:
+    """`email`, which is called only for addresses that are not plain."""
+    lower = pc.ascii_lower(values)
+    plain = pc.and_(pc.match_substring_regex(lower, _PLAIN_MAIL), pc.less_equal(pc.binary_length(lower), MAX_LENGTH))
+    return encoded(lower, pc.and_not(plain, pc.match_substring_regex(lower, _ODD_MAIL)), [values], email)
+
+
+class Mails:
+    """What is derived from one address alone."""
+
+    def __init__(self, values: Sequence[str]) -> None:
+        self.whole, (self.local, self.domain) = Texts(values), pieces(values, "@", 2)
+        head = pc.replace_substring_regex(self.local.distinct, _AFTER_ITS_HEAD, "")
+        self.role = np.asarray(pc.is_in(head, pa.array(sorted(words.ROLE_MAILBOXES))), dtype=bool)[self.local.codes]
+        self.long = (np.asarray(pc.utf8_length(self.local.distinct)) >= 5)[self.local.codes]
+        self.free = true_of(self.domain, lambda domain: domain in words.FREE_MAIL)
+
+
+def domain(values: Sequence[str]) -> Texts:
+    """What follows the `@` of an address."""
+    return derive(values, Mails).domain
+
+
+def compare(values: Sequence[str], left: Codes, right: Codes, _: Mapping[str, float]) -> Codes:
+    """Levels of EMAIL_LEVELS; a role address (`info@`) never counts as a personal one, a free-mail domain never as a company's."""
+    mails = derive(values, Mails)
+    same_local = mails.local.codes[left] == mails.local.codes[right]
+    same_domain = mails.domain.codes[left] == mails.domain.codes[right]
+    same, roles, company = same_local & same_domain, mails.role[left] | mails.role[right], same_domain & ~mails.free[left]
+    long = mails.long[left] & mails.long[right]
+    close = edits(mails.whole, left, right, long & (same_local | same_domain), 1) <= 1  # one slip spares mailbox or domain
+    return np.select(
+        [same & mails.role[left], same, company & roles, roles, close, same_local & mails.long[left], company],
+        [4, 1, 5, 6, 3, 2, 5],
+        default=6,
+    )
+
+
+def of_personal_mail(values: Sequence[str]) -> Array:
+    """The address, unless it belongs to a function rather than a person."""
+    return np.where(derive(values, Mails).role[:, None], 0, of_value(values))
+
+
+def _personal_mail(value: str) -> list[str]:
+    return [] if is_role_mail(value) else [value]
+
+
+def company_domain(value: str) -> list[str]:
+    """The domain, unless anybody can have a mailbox there."""
+    domain = value.rpartition("@")[2]
+    return [] if domain in words.FREE_MAIL else [domain]
+
+
+PERSONAL = Cutting("personal address", _personal_mail, 1, of_personal_mail)
+
+
+class Email(AttributeKind):
+    """E-mail addresses. `+tags` are dropped; the same personal address of few people is believed to be one person."""
+
+    name = "email"
+    rank = 20
+    example = "Ann.Lee+news@Acme.com"
+    comparison = Comparison(
+        "", "", EMAIL_LEVELS, compare, (0.5, 0.06, 0.05, 0.02, 0.08, 0.29), (0.00002, 0.0002, 0.0001, 0.0005, 0.006, 0.99318),
+        (0.04, 0.0, 0.02, 0.02, 0.0, 0.0), {1: texts.whole, 4: texts.whole, 5: domain}, owners=_OWNERS,
+    )  # fmt: skip
+    cuts: Mapping[str, Cut] = {"mailbox": lambda value: [value.partition("@")[0]], "domain": company_domain}
+
+    def standardize(self, text: str | None) -> str | None:
+        """The address in lower case without `+tag`."""
+        return email(text)
+
+    def column(self, kinds: Sequence[str], values: Sequence[pa.Array], function: Function) -> pa.DictionaryArray:
+        """Plain addresses, which are nearly all, are found and written without a call per value."""
+        return mails(*values)
+
+    def rules(self, plan: Plan) -> Iterator[Rule]:
+        """The same personal address; one of too many people only with a word of the name."""
+        for feature in plan.of_kind(self.name):
+            yield Rule(f"same {feature.name}", (PERSONAL.part(feature.name, feature.name),), word_part(plan))
+
+
+KIND = Email()
