@@ -3,6 +3,7 @@
 import ast
 from pathlib import Path
 
+import networkx
 import pytest
 
 PACKAGE = Path(__file__).resolve().parents[1] / "include" / "spine"
@@ -51,6 +52,15 @@ def test_imports_follow_the_arrow(path: Path) -> None:
     package = package_of(path)
     imported = {name.split(".")[1] for name in imported_modules(path) if name.startswith("spine.") and len(name.split(".")) > 1}
     assert imported - {package} <= ALLOWED[package], f"{package} may import {sorted(ALLOWED[package])} only"
+
+
+def test_no_module_imports_itself_by_way_of_others() -> None:
+    names = {".".join(("spine", *path.relative_to(PACKAGE).with_suffix("").parts)).removesuffix(".__init__"): path for path in MODULES}
+    graph = networkx.DiGraph()
+    for name, path in names.items():
+        imported = (found if found in names else found.rpartition(".")[0] for found in imported_modules(path))
+        graph.add_edges_from((name, found) for found in imported if found in names and found != name)
+    assert [sorted(ring) for ring in networkx.strongly_connected_components(graph) if len(ring) > 1] == []
 
 
 @pytest.mark.parametrize(
