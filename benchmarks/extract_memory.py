@@ -26,12 +26,13 @@ def measure(order: dict) -> dict:
     from spine.control.variables import MemoryVariables
     from spine.pipeline import extract
     from spine.pipeline.services import Services
+    from spine.pipeline.work import Sync
 
     info = ConnectionInfo(**order["connection"])
     services = Services(Database(order["database"]), MemoryVariables(), lambda name: info)
     begin = time.monotonic()
     run_id = f"memory-{time.time_ns()}"
-    (work,) = extract.plan("salesforce", tenants=[order["tenant"]], streams=["contacts"], mode="full", run_id=run_id, services=services)
+    (work,) = extract.plan(Sync("salesforce", run_id, [order["tenant"]], ["contacts"], "full"), services)
     result = extract.extract(work, services)
     extract.finish("salesforce", run_id, [order["tenant"]], services)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1024 if sys.platform == "linux" else 1024 * 1024)

@@ -100,8 +100,9 @@ def make_services(url: str, database: str, drop: Path) -> Any:
 
 def sync(source: str, run_id: str, services: Any) -> int:
     from spine.pipeline import extract
+    from spine.pipeline.work import Sync
 
-    works = extract.plan(source, tenants=[TENANT], streams=STREAMS[source], run_id=run_id, services=services)
+    works = extract.plan(Sync(source, run_id, [TENANT], STREAMS[source]), services)
     rows = sum(int(extract.extract(work, services)["rows"]) for work in works)
     extract.finish(source, run_id, [TENANT], services)
     return rows

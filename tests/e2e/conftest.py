@@ -33,6 +33,7 @@ from spine.pipeline import extract
 from spine.pipeline.normalize import normalize
 from spine.pipeline.resolve import resolve
 from spine.pipeline.services import Services
+from spine.pipeline.work import StreamWork, Sync
 from spine.sandbox.accounts import credentials
 from spine.sandbox.server import SandboxServer
 from spine.stack.report import Score, pairwise
@@ -94,10 +95,10 @@ class World:
         with patch.dict(os.environ, {name: str(path) for name, path in places.items()}):
             yield
 
-    def plan(self, source: str, run_id: str, **options: Any) -> list[dict[str, Any]]:
+    def plan(self, source: str, run_id: str, **options: Any) -> list[StreamWork]:
         """The plan task."""
         with self.here():
-            return extract.plan(source, run_id=run_id, services=self.services, **({"tenants": self.tenants} | options))
+            return extract.plan(Sync(source, run_id, **({"tenants": self.tenants} | options)), self.services)
 
     def extract(self, source: str, run_id: str, **options: Any) -> Rows:
         """Plan, read each stream, finish. The first stream's failure is raised at the end, as the others go on."""
@@ -109,7 +110,7 @@ class World:
                     results.append(extract.extract(work, self.services))
                 except SpineError as error:
                     errors.append(error)
-            extract.finish(source, run_id, sorted({work["tenant"] for work in works}), self.services)
+            extract.finish(source, run_id, sorted({work.tenant for work in works}), self.services)
         if errors:
             raise errors[0]
         return results

@@ -18,6 +18,7 @@ from spine.control.variables import MemoryVariables
 from spine.core.errors import SpineError
 from spine.pipeline import extract
 from spine.pipeline.services import Services
+from spine.pipeline.work import StreamWork, Sync
 
 
 class FileVariables(MemoryVariables):
@@ -37,10 +38,10 @@ class FileVariables(MemoryVariables):
 def run_extract(services: Services, order: dict[str, Any], source: str, run_id: str) -> None:
     plan = Path(order["folder"]) / f"{source}.{run_id}.plan.json"
     if not plan.exists():
-        works = extract.plan(source, tenants=[order["tenant"]], streams=order["streams"][source], run_id=run_id, services=services)
-        plan.write_bytes(orjson.dumps(works))
+        works = extract.plan(Sync(source, run_id, [order["tenant"]], order["streams"][source]), services)
+        plan.write_bytes(orjson.dumps([work.to_json() for work in works]))
     for work in orjson.loads(plan.read_bytes()):
-        extract.extract(work, services)
+        extract.extract(StreamWork.from_json(work), services)
     extract.finish(source, run_id, [order["tenant"]], services)
 
 

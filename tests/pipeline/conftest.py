@@ -16,6 +16,7 @@ from spine.control.variables import MemoryVariables
 from spine.core.names import bronze_table, connection_id
 from spine.pipeline import extract
 from spine.pipeline.services import Services
+from spine.pipeline.work import Sync
 from spine.sandbox.accounts import credentials
 from spine.sandbox.server import SandboxServer
 
@@ -54,7 +55,7 @@ class Spine:
     def sync(self, source: str, run_id: str, *, streams: list[str] | None = None, **options: Any) -> list[dict[str, Any]]:
         """Plan, extract each work, finish; the results of the works."""
         tenants = options.pop("tenants", self.tenants[:1])
-        works = extract.plan(source, tenants=tenants, streams=streams, run_id=run_id, services=self.services, **options)
+        works = extract.plan(Sync(source, run_id, tenants, streams, **options), self.services)
         try:
             return [extract.extract(work, self.services) for work in works]
         finally:

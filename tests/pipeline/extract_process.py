@@ -11,6 +11,7 @@ from spine.control.airflow_state import ConnectionInfo
 from spine.control.database import Database
 from spine.pipeline import extract
 from spine.pipeline.services import Services
+from spine.pipeline.work import StreamWork, Sync
 
 
 class FileVariables:
@@ -41,16 +42,9 @@ def main(order: dict) -> None:
     services = Services(Database(order["database"]), FileVariables(folder / "variables.json"), connections.__getitem__)
     works_file = folder / f"{order['run_id']}.works.json"
     if not works_file.exists():
-        works = extract.plan(
-            order["source"],
-            tenants=[order["tenant"]],
-            streams=[order["stream"]],
-            mode=order["mode"],
-            run_id=order["run_id"],
-            services=services,
-        )
-        works_file.write_bytes(orjson.dumps(works))
-    results = [extract.extract(work, services) for work in orjson.loads(works_file.read_bytes())]
+        works = extract.plan(Sync(order["source"], order["run_id"], [order["tenant"]], [order["stream"]], order["mode"]), services)
+        works_file.write_bytes(orjson.dumps([work.to_json() for work in works]))
+    results = [extract.extract(StreamWork.from_json(work), services) for work in orjson.loads(works_file.read_bytes())]
     extract.finish(order["source"], order["run_id"], [order["tenant"]], services)
     (folder / "results.json").write_bytes(orjson.dumps(results))
 

@@ -22,6 +22,7 @@ from spine.core.errors import (
 )
 from spine.core.names import connection_id
 from spine.pipeline import extract
+from spine.pipeline.work import Sync
 
 pytestmark = pytest.mark.postgres
 
@@ -124,22 +125,22 @@ def test_a_record_committed_late_is_caught_by_the_lookback(make_spine):
 def test_what_changes_after_the_plan_waits_for_the_next_run(make_spine):
     spine = make_spine()
     spine.sync("hubspot", "r0", streams=["contacts"])
-    (work,) = extract.plan("hubspot", tenants=spine.tenants, streams=["contacts"], run_id="r1", services=spine.services)
+    (work,) = extract.plan(Sync("hubspot", tenants=spine.tenants, streams=["contacts"], run_id="r1"), spine.services)
     later = clock.now() + timedelta(seconds=60)
     change = advance(spine, "hubspot", "contacts", changed=3, at=clock.to_text(later))
     extract.extract(work, spine.services)
     extract.finish("hubspot", "r1", spine.tenants, spine.services)
-    assert not {row[0] for row in versions(spine, "hubspot", "contacts", "r1") if row[2] > work["window_end"]}
-    assert orjson.loads(spine.cursor("hubspot", "contacts"))["value"] <= work["window_end"]
+    assert not {row[0] for row in versions(spine, "hubspot", "contacts", "r1") if row[2] > work.window_end}
+    assert orjson.loads(spine.cursor("hubspot", "contacts"))["value"] <= work.window_end
     assert change["changed"]
 
 
 def test_a_full_read_of_a_list_never_puts_the_cursor_past_its_start(make_spine):
     spine = make_spine()
-    (work,) = extract.plan("hubspot", tenants=spine.tenants, streams=["contacts"], mode="full", run_id="r1", services=spine.services)
+    (work,) = extract.plan(Sync("hubspot", tenants=spine.tenants, streams=["contacts"], mode="full", run_id="r1"), spine.services)
     advance(spine, "hubspot", "contacts", changed=3, at=clock.to_text(clock.now() + timedelta(seconds=60)))
     result = extract.extract(work, spine.services)
-    assert result["cursor_to"] == work["window_end"]
+    assert result["cursor_to"] == work.window_end
     extract.finish("hubspot", "r1", spine.tenants, spine.services)
 
 
@@ -171,7 +172,7 @@ def test_a_dry_run_counts_and_leaves_no_trace(make_spine):
 
 def test_renormalize_plans_no_extraction(make_spine):
     spine = make_spine()
-    assert extract.plan("hubspot", tenants=spine.tenants, mode="renormalize", run_id="r1", services=spine.services) == []
+    assert extract.plan(Sync("hubspot", tenants=spine.tenants, mode="renormalize", run_id="r1"), spine.services) == []
     assert extract.finish("hubspot", "r1", spine.tenants, spine.services)["status"] == "skipped"
 
 
@@ -181,7 +182,7 @@ def test_renormalize_plans_no_extraction(make_spine):
 def test_a_plan_that_makes_no_sense_is_refused(make_spine, wrong):
     spine = make_spine()
     with pytest.raises(ConfigError):
-        extract.plan("hubspot", tenants=spine.tenants, run_id="r1", services=spine.services, **wrong)
+        extract.plan(Sync("hubspot", tenants=spine.tenants, run_id="r1", **wrong), spine.services)
 
 
 def test_two_tenants_share_no_row_cursor_or_token(make_spine):
@@ -201,17 +202,17 @@ def test_a_second_sync_of_a_connection_is_refused_and_other_tenants_go_on(make_s
     one, two = spine.tenants
     locks.acquire(spine.services.database, one, connection_id("hubspot", one), "other")
     with pytest.raises(SyncInProgress):
-        extract.plan("hubspot", tenants=[one], run_id="r1", services=spine.services)
-    works = extract.plan("hubspot", tenants=[one, two], run_id="r1", services=spine.services)
-    assert {work["tenant"] for work in works} == {two}
+        extract.plan(Sync("hubspot", tenants=[one], run_id="r1"), spine.services)
+    works = extract.plan(Sync("hubspot", tenants=[one, two], run_id="r1"), spine.services)
+    assert {work.tenant for work in works} == {two}
     assert extract.finish("hubspot", "r1", [one, two], spine.services)["tenants"][one]["status"] == "skipped"
     assert locks.held(spine.services.database, one, connection_id("hubspot", one)).holder == "other"
 
 
 def test_a_run_that_lost_its_lock_stops(make_spine):
     spine = make_spine()
-    (work,) = extract.plan("hubspot", tenants=spine.tenants, streams=["deals"], run_id="r1", services=spine.services)
-    database, tenant, connection = spine.services.database, work["tenant"], work["connection_id"]
+    (work,) = extract.plan(Sync("hubspot", tenants=spine.tenants, streams=["deals"], run_id="r1"), spine.services)
+    database, tenant, connection = spine.services.database, work.tenant, work.connection_id
     locks.release(database, tenant, connection, "r1")
     locks.acquire(database, tenant, connection, "r2")
     with pytest.raises(SyncInProgress):
@@ -234,13 +235,13 @@ def test_the_run_log_has_what_was_committed(make_spine):
 def test_one_failing_stream_does_not_stop_the_others(make_spine):
     spine = make_spine()
     spine.server.sandbox.faults.add("server_error", vendor="hubspot", stream="companies", count=None)
-    works = extract.plan("hubspot", tenants=spine.tenants, run_id="r1", services=spine.services)
+    works = extract.plan(Sync("hubspot", tenants=spine.tenants, run_id="r1"), spine.services)
     done = {}
-    for work in sorted(works, key=lambda work: work["stream"] == "companies"):
+    for work in sorted(works, key=lambda work: work.stream == "companies"):
         try:
-            done[work["stream"]] = extract.extract(work, spine.services)["status"]
+            done[work.stream] = extract.extract(work, spine.services)["status"]
         except SourceUnavailable:
-            done[work["stream"]] = "unavailable"
+            done[work.stream] = "unavailable"
     assert done == {"contacts": "success", "deals": "success", "companies": "unavailable"}
     closed = extract.finish("hubspot", "r1", spine.tenants, spine.services)
     assert closed["status"] == "partial"
@@ -249,7 +250,7 @@ def test_one_failing_stream_does_not_stop_the_others(make_spine):
 
 def test_a_stream_that_was_killed_is_closed_as_failed_and_finish_may_be_called_again(make_spine):
     spine = make_spine()
-    extract.plan("hubspot", tenants=spine.tenants, streams=["deals"], run_id="r1", services=spine.services)
+    extract.plan(Sync("hubspot", tenants=spine.tenants, streams=["deals"], run_id="r1"), spine.services)
     for _ in range(2):
         closed = extract.finish("hubspot", "r1", spine.tenants, spine.services)
         assert closed["status"] == "failed"
@@ -259,7 +260,7 @@ def test_a_stream_that_was_killed_is_closed_as_failed_and_finish_may_be_called_a
 def test_errors_after_extraction_close_the_run_of_their_tenant(make_spine):
     spine = make_spine(count=2)
     one, two = spine.tenants
-    for work in extract.plan("hubspot", tenants=[one, two], streams=["deals"], run_id="r1", services=spine.services):
+    for work in extract.plan(Sync("hubspot", tenants=[one, two], streams=["deals"], run_id="r1"), spine.services):
         extract.extract(work, spine.services)
     closed = extract.finish("hubspot", "r1", [one, two], spine.services, errors=[SchemaMismatch("bad", tenant=two).as_dict()])
     assert {name: item["status"] for name, item in closed["tenants"].items()} == {one: "success", two: "partial"}
@@ -315,14 +316,14 @@ class TestFaults:
         connection = connection_id("hubspot", spine.tenants[0])
         assert not connectors.state(spine.services.database, spine.tenants[0], connection).active
         with pytest.raises(AuthFailed):
-            extract.plan("hubspot", tenants=spine.tenants, run_id="r2", services=spine.services)
+            extract.plan(Sync("hubspot", tenants=spine.tenants, run_id="r2"), spine.services)
         assert spine.cursor("hubspot", "contacts") is None
         assert len(versions(spine, "hubspot", "contacts", "r1")) == 200  # the two pages before it are kept
 
     @pytest.mark.parametrize("source", ["salesforce", "hubspot"])
     def test_the_daily_limit_goes_to_the_task_and_the_retry_goes_on_from_there(self, spine, source):
         spine.server.sandbox.faults.add("request_limit", vendor=source, nth=3)
-        (work,) = extract.plan(source, tenants=spine.tenants, streams=["contacts"], run_id="r1", services=spine.services)
+        (work,) = extract.plan(Sync(source, tenants=spine.tenants, streams=["contacts"], run_id="r1"), spine.services)
         with pytest.raises(RateLimited) as caught:
             extract.extract(work, spine.services)
         assert caught.value.retry_after >= 900
@@ -334,7 +335,7 @@ class TestFaults:
 
     def test_a_source_that_stays_down_opens_the_breaker_and_the_retry_goes_on(self, spine):
         fault = spine.server.sandbox.faults.add("server_error", vendor="hubspot", nth=3, count=None)
-        (work,) = extract.plan("hubspot", tenants=spine.tenants, streams=["contacts"], run_id="r1", services=spine.services)
+        (work,) = extract.plan(Sync("hubspot", tenants=spine.tenants, streams=["contacts"], run_id="r1"), spine.services)
         with pytest.raises(SourceUnavailable, match=r"stream=contacts, page=3"):
             extract.extract(work, spine.services)
         assert len(spine.slept) == 5
@@ -345,7 +346,7 @@ class TestFaults:
         spine.server.sandbox.faults.clear()
         from spine.control.breaker import Breaker
 
-        Breaker(spine.services.database, spine.tenants[0], work["connection_id"]).success()
+        Breaker(spine.services.database, spine.tenants[0], work.connection_id).success()
         extract.extract(work, spine.services)
         self.holds_everything_once(spine, "hubspot")
 
@@ -379,13 +380,13 @@ class TestFaults:
         assert {row[0] for row in spine.bronze("salesforce", "contacts")} == living | deleted
 
     def test_an_expired_locator_starts_again_after_the_last_record(self, spine):
-        (work,) = extract.plan("salesforce", tenants=spine.tenants, streams=["contacts"], run_id="r1", services=spine.services)
+        (work,) = extract.plan(Sync("salesforce", tenants=spine.tenants, streams=["contacts"], run_id="r1"), spine.services)
         spine.server.sandbox.faults.add("request_limit", vendor="salesforce", nth=3)
         with pytest.raises(RateLimited):
             extract.extract(work, spine.services)
         restarted = type(spine.server)({spine.tenants[0]: 700}, now=spine.server.sandbox.now)  # knows no locator any more
         with restarted:
-            info = spine.services.connections(work["connection_id"])
+            info = spine.services.connections(work.connection_id)
             moved = type(info)(**{**vars(info), "host": restarted.url})
             services = type(spine.services)(spine.services.database, spine.services.variables, lambda name: moved, lambda seconds: None)
             restarted.sandbox.tokens.generation.update(spine.server.sandbox.tokens.generation)

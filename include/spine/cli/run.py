@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -13,6 +13,9 @@ from spine.cli import show, world
 from spine.cli.options import Entity, Json, Source, Tenants
 from spine.core import clock
 from spine.core.errors import SpineError
+
+if TYPE_CHECKING:
+    from spine.pipeline.work import StreamWork
 
 
 class Mode(StrEnum):
@@ -48,13 +51,11 @@ def sync(
       spine sync people_files --dry-run --json
     """
     from spine.pipeline.extract import finish, plan
+    from spine.pipeline.work import Sync
 
     services, run = world.services(), run_id()
     interval = _interval(since, until)
-    works = plan(
-        source, tenants=tenant, streams=stream, mode=mode.value, run_id=run, interval_start=interval[0], interval_end=interval[1],
-        dry_run=dry_run, triggered_by="cli", services=services,
-    )  # fmt: skip
+    works = plan(Sync(source, run, tenant, stream, mode.value, *interval, dry_run, "cli"), services)
     rows: list[dict[str, Any]] = []
     failures: list[SpineError] = []
     try:
@@ -67,7 +68,7 @@ def sync(
         failures.append(SpineError("The sync was stopped", hint="Start it again; it goes on from the last committed page"))
         raise
     finally:
-        tenants = sorted({work["tenant"] for work in works})
+        tenants = sorted({work.tenant for work in works})
         closed = finish(source, run, tenants, services, errors=failures) if tenants else {"status": "success"}
     _print_sync({"run_id": run, "status": closed["status"], "streams": rows, **normalized}, json)
     if failures:
@@ -78,17 +79,17 @@ def _interval(since: str | None, until: str | None) -> tuple[datetime | None, da
     return clock.parse(since) if since else None, clock.parse(until) if until else None
 
 
-def _extract_all(works: Sequence[dict[str, Any]], services: Any) -> tuple[list[dict[str, Any]], list[SpineError]]:
+def _extract_all(works: Sequence[StreamWork], services: Any) -> tuple[list[dict[str, Any]], list[SpineError]]:
     from spine.pipeline.extract import extract
 
     rows, failures = [], []
     for number, work in enumerate(works, 1):
-        with show.working(f"[{number}/{len(works)}] {work['label']}"):
+        with show.working(f"[{number}/{len(works)}] {work.label}"):
             try:
                 done = extract(work, services)
-                rows.append({"tenant": work["tenant"], "stream": work["stream"], **done})
+                rows.append({"tenant": work.tenant, "stream": work.stream, **done})
             except SpineError as error:
-                typer.echo(f"{work['label']}: {error.describe()}", err=True)
+                typer.echo(f"{work.label}: {error.describe()}", err=True)
                 failures.append(error)
     return rows, failures
 

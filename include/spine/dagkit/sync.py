@@ -101,11 +101,12 @@ def _plan(source: str) -> list[dict[str, Any]]:
     """Take the connections' locks, fix the upper bound of every stream's window, open the run."""
     from spine.pipeline.extract import plan
     from spine.pipeline.services import services_from_environment
+    from spine.pipeline.work import Sync
 
     context = get_current_context()
     params, run = context["params"], context["dag_run"]
     backfill = str(getattr(run.run_type, "value", run.run_type)) == "backfill"
-    return plan(
+    sync = Sync(
         source,
         tenants=params["tenants"] or None,
         streams=params["streams"] or None,
@@ -115,8 +116,8 @@ def _plan(source: str) -> list[dict[str, Any]]:
         interval_end=context.get("data_interval_end") if backfill else None,
         dry_run=params["dry_run"],
         triggered_by=str(getattr(run, "triggering_user_name", None) or getattr(run.run_type, "value", run.run_type)),
-        services=services_from_environment(),
     )
+    return [work.to_json() for work in plan(sync, services_from_environment())]
 
 
 @task(map_index_template="{{ label }}")
@@ -124,9 +125,11 @@ def _extract(work: dict[str, Any]) -> dict[str, Any]:
     """Read one stream of one tenant into Bronze."""
     from spine.pipeline.extract import extract
     from spine.pipeline.services import services_from_environment
+    from spine.pipeline.work import StreamWork
 
-    get_current_context()["label"] = work["label"]
-    return extract(work, services_from_environment())
+    planned = StreamWork.from_json(work)
+    get_current_context()["label"] = planned.label
+    return extract(planned, services_from_environment())
 
 
 @task

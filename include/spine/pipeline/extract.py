@@ -16,124 +16,115 @@ from typing import Any
 from spine.control import connectors, locks, runs
 from spine.control.cursors import Cursors
 from spine.core import clock
-from spine.core.errors import AuthFailed, ConfigError, DeleteSweepRefused, JobFailed, SpineError, error_from_dict
+from spine.core.errors import AuthFailed, DeleteSweepRefused, JobFailed, SpineError, error_from_dict
 from spine.core.failpoints import failpoint
-from spine.core.names import bronze_table, connection_id, job_name
+from spine.core.names import bronze_table, connection_id
 from spine.lake.bronze import BronzeWriter, Envelope, Progress, living_unseen
 from spine.lake.paths import table_uri
 from spine.pipeline.services import Services, open_reader
+from spine.pipeline.work import StreamWork, Sync
 from spine.sources.reading import Page, Record, State, Window
 from spine.sources.spec import Source, Stream, load_source
 
 _log = logging.getLogger(__name__)
-MODES = ("incremental", "full", "renormalize")
 _QUEUE = 3600.0  # seconds for which a planned run keeps its connection while its streams wait for a slot
 _LEASE = 900.0
 _RENEW = 30.0
 _SWEEP_PAGE = 1000
 
 
-def plan(
-    source: str, *, tenants: Sequence[str] | None = None, streams: Sequence[str] | None = None, mode: str = "incremental", run_id: str,
-    interval_start: datetime | None = None, interval_end: datetime | None = None, dry_run: bool = False, triggered_by: str = "",
-    services: Services,
-) -> list[dict[str, Any]]:  # fmt: skip
-    """What to read: one work item per tenant and stream, JSON-ready. Takes the connections' locks and opens the run rows.
+def plan(sync: Sync, services: Services) -> list[StreamWork]:
+    """What to read: one work per tenant and stream. Takes the connections' locks and opens the run rows.
 
-    An interval makes it a backfill. A tenant whose connection is paused or busy is left out if others remain; otherwise its error
-    (AuthFailed, SyncInProgress, …) is raised. Raises ConfigError for unknown names.
+    A tenant whose connection is paused or busy is left out if others remain; otherwise its error (AuthFailed, SyncInProgress, …) is
+    raised. Raises ConfigError for unknown names.
     """
-    spec = load_source(source)
-    if mode not in MODES:
-        raise ConfigError(f"there is no mode {mode!r}", hint=f"Use one of {', '.join(MODES)}")
-    if (interval_start is None) != (interval_end is None):
-        raise ConfigError("a backfill needs both ends of its interval", source=source)
-    wanted = [spec.stream(name) for name in streams] if streams else list(spec.streams)
-    if mode == "renormalize":
+    spec = load_source(sync.source)
+    sync.require_sound()
+    wanted = [spec.stream(name) for name in sync.streams] if sync.streams else list(spec.streams)
+    if sync.mode == "renormalize":
         return []
-    frame = _Frame(spec, mode, run_id, interval_start, interval_end, clock.now(), dry_run, triggered_by)
-    works: list[dict[str, Any]] = []
+    planning = _Planning(sync, spec, clock.now(), services)
+    works: list[StreamWork] = []
     refusal: SpineError | None = None
-    for tenant in tenants or services.tenants(source):
+    for tenant in sync.tenants or services.tenants(sync.source):
         try:
-            works += _plan_tenant(frame, tenant, wanted, services)
+            works += planning.works(tenant, wanted)
         except SpineError as error:
             refusal = refusal or error
-            _log.warning("%s: tenant %s is left out: %s", source, tenant, error)
+            _log.warning("%s: tenant %s is left out: %s", sync.source, tenant, error)
     if refusal is not None and not works:
         raise refusal
     return works
 
 
 @dataclass(frozen=True)
-class _Frame:
-    """What all works of one plan share."""
+class _Planning:
+    """What all works of one plan share; windows without an interval of their own end `now`."""
 
+    sync: Sync
     source: Source
-    mode: str
-    run_id: str
-    interval_start: datetime | None
-    interval_end: datetime | None
     now: datetime
-    dry_run: bool
-    triggered_by: str
+    services: Services
 
-    @property
-    def backfill(self) -> bool:
-        return self.interval_start is not None
+    def works(self, tenant: str, streams: Sequence[Stream]) -> list[StreamWork]:
+        """The works of a tenant, whose connection is locked and whose run is open after that."""
+        run, database = self._run(tenant), self.services.database
+        connectors.require_active(database, tenant, run.connection_id)
+        locks.acquire(database, tenant, run.connection_id, run.run_id, ttl=_QUEUE)
+        try:
+            works = [self._work(run, stream) for stream in streams]
+            runs.start(database, run)
+            for stream in streams:
+                runs.start_stream(database, run, stream.name)
+        except SpineError:
+            locks.release(database, tenant, run.connection_id, run.run_id)
+            raise
+        return works
 
-    def run(self, tenant: str) -> runs.Run:
-        name = self.source.source
-        connection = connection_id(name, tenant)
-        return runs.Run(tenant, name, self.run_id, connection, self.mode, self.triggered_by, self.interval_start, self.interval_end)
+    def _run(self, tenant: str) -> runs.Run:
+        sync = self.sync
+        connection = connection_id(sync.source, tenant)
+        return runs.Run(
+            tenant, sync.source, sync.run_id, connection, sync.mode, sync.triggered_by, sync.interval_start, sync.interval_end
+        )  # fmt: skip
+
+    def _work(self, run: runs.Run, stream: Stream) -> StreamWork:
+        start, full = self._window_start(run, stream)
+        return StreamWork(
+            source=run.source,
+            stream=stream.name,
+            tenant=run.tenant,
+            connection_id=run.connection_id,
+            mode=run.mode,
+            run_id=run.run_id,
+            window_start=clock.to_text(start) if start else None,
+            window_end=clock.to_text(self.sync.interval_end or self.now),
+            full=full,
+            backfill=self.sync.backfill,
+            dry_run=self.sync.dry_run,
+            triggered_by=run.triggered_by,
+        )
+
+    def _window_start(self, run: runs.Run, stream: Stream) -> tuple[datetime | None, bool]:
+        """Where a stream's window begins, and whether everything is to be read."""
+        if self.sync.backfill:
+            return self.sync.interval_start, False
+        if self.sync.mode == "full" or stream.cursor is None:
+            return None, True
+        if self.source.kind == "files":
+            return None, False
+        start = _after_cursor(Cursors(self.services.variables, self.services.database, run.tenant, run.connection_id), stream)
+        return start, start is None
 
 
-def _plan_tenant(frame: _Frame, tenant: str, streams: Sequence[Stream], services: Services) -> list[dict[str, Any]]:
-    run = frame.run(tenant)
-    connectors.require_active(services.database, tenant, run.connection_id)
-    locks.acquire(services.database, tenant, run.connection_id, run.run_id, ttl=_QUEUE)
-    try:
-        works = [_work(frame, run, stream, services) for stream in streams]
-        runs.start(services.database, run)
-        for stream in streams:
-            runs.start_stream(services.database, run, stream.name)
-    except SpineError:
-        locks.release(services.database, tenant, run.connection_id, run.run_id)
-        raise
-    return works
-
-
-def _work(frame: _Frame, run: runs.Run, stream: Stream, services: Services) -> dict[str, Any]:
-    start, end = frame.interval_start, frame.interval_end or frame.now
-    full = not frame.backfill and (frame.mode == "full" or stream.cursor is None)
-    if not full and not frame.backfill and frame.source.kind != "files":
-        start = _window_start(Cursors(services.variables, services.database, run.tenant, run.connection_id), stream)
-        full = start is None
-    return {
-        "source": run.source,
-        "stream": stream.name,
-        "tenant": run.tenant,
-        "connection_id": run.connection_id,
-        "mode": frame.mode,
-        "run_id": frame.run_id,
-        "window_start": clock.to_text(start) if start else None,
-        "window_end": clock.to_text(end),
-        "full": full,
-        "backfill": frame.backfill,
-        "dry_run": frame.dry_run,
-        "label": f"{run.tenant} · {stream.name}",
-        "job": job_name(run.source, stream.name, frame.mode),
-        "triggered_by": frame.triggered_by,
-    }
-
-
-def _window_start(cursors: Cursors, stream: Stream) -> datetime | None:
+def _after_cursor(cursors: Cursors, stream: Stream) -> datetime | None:
     saved = cursors.show(stream.name)
     lookback = stream.cursor.lookback if stream.cursor else timedelta()
     return clock.parse(saved.value) - lookback if saved else None
 
 
-def extract(work: Mapping[str, Any], services: Services) -> dict[str, Any]:
+def extract(work: StreamWork, services: Services) -> dict[str, Any]:
     """Read one stream into Bronze and move its cursor; call it again with the same work after any failure.
 
     Returns rows, deletes, pages, bytes, bronze_version, cursor_from, cursor_to and status, counted from what was committed.
@@ -145,14 +136,14 @@ def extract(work: Mapping[str, Any], services: Services) -> dict[str, Any]:
 class _Extraction:
     """One stream of one connection in one run."""
 
-    def __init__(self, work: Mapping[str, Any], services: Services) -> None:
+    def __init__(self, work: StreamWork, services: Services) -> None:
         self.work, self.services = work, services
-        self.source = load_source(work["source"])
-        self.stream = self.source.stream(work["stream"])
-        self.tenant, self.connection, self.run_id = str(work["tenant"]), str(work["connection_id"]), str(work["run_id"])
-        self.row = runs.Run(self.tenant, self.source.source, self.run_id, self.connection, str(work["mode"]))
+        self.source = load_source(work.source)
+        self.stream = self.source.stream(work.stream)
+        self.tenant, self.connection, self.run_id = work.tenant, work.connection_id, work.run_id
+        self.row = runs.Run(self.tenant, self.source.source, self.run_id, self.connection, work.mode)
         self.cursors = Cursors(services.variables, services.database, self.tenant, self.connection)
-        self.progress = Progress(window_end=work["window_end"])
+        self.progress = Progress(window_end=work.window_end)
         self.cursor_from: str | None = None
         self._renewed = 0.0
 
@@ -162,7 +153,7 @@ class _Extraction:
             runs.start_stream(self.services.database, self.row, self.stream.name)
             saved = self.cursors.show(self.stream.name)
             self.cursor_from = saved.value if saved else None
-            cursor_to = self._dry_run() if self.work["dry_run"] else self._read()
+            cursor_to = self._dry_run() if self.work.dry_run else self._read()
         except SpineError as error:
             self._locate(error)
             runs.finish_stream(self.services.database, self.row, self.stream.name, "failed", self._counts(None), error=error)
@@ -174,13 +165,13 @@ class _Extraction:
             "deletes": self.progress.deletes,
             "bronze_version": self.progress.version,
             "status": "success",
-            **{key: self.work[key] for key in ("source", "stream", "tenant", "run_id", "dry_run", "job")},
+            **{key: getattr(self.work, key) for key in ("source", "stream", "tenant", "run_id", "dry_run", "job")},
         }
 
     def _read(self) -> str | None:
         uri = table_uri(bronze_table(self.source.source, self.stream.name))
         envelope = Envelope(self.tenant, self.source.source, self.stream.name, self.connection, self.run_id)
-        writer = BronzeWriter(uri, envelope, window_end=self.work["window_end"])
+        writer = BronzeWriter(uri, envelope, window_end=self.work.window_end)
         done = writer.committed
         self.progress = done or self.progress
         window = self._window(self.progress.window_end)
@@ -213,17 +204,17 @@ class _Extraction:
 
     def _window(self, window_end: str | None) -> Window:
         """The window of this run's first attempt, also if a later plan had another end."""
-        start = self.work["window_start"]
+        start = self.work.window_start
         return Window(
             start=clock.parse(start) if start else None,
             end=clock.parse(window_end) if window_end else None,
-            full=bool(self.work["full"]),
-            backfill=bool(self.work["backfill"]),
+            full=self.work.full,
+            backfill=self.work.backfill,
         )
 
     def _dry_run(self) -> str | None:
         """Read and count, commit nothing."""
-        for page in self._pages(self._window(self.work["window_end"]), None):
+        for page in self._pages(self._window(self.work.window_end), None):
             self.progress = replace(
                 self.progress,
                 rows=self.progress.rows + len(page.records),
@@ -253,12 +244,12 @@ class _Extraction:
 
     def _move_cursor(self, high_water: str | None) -> str | None:
         """The cursor after this run; it never passes the window's end, since what changed later may not have been read."""
-        if self.work["backfill"] or high_water is None or self.stream.cursor is None:
+        if self.work.backfill or high_water is None or self.stream.cursor is None:
             return self.cursor_from
         value = high_water
         if self.source.kind != "files":
             value = min(value, self.progress.window_end or value)
-            if self.cursor_from and not self.work["full"]:
+            if self.cursor_from and not self.work.full:
                 value = max(value, self.cursor_from)
         if value != self.cursor_from:
             self.cursors.move(self.stream.name, value, self.run_id)

@@ -1,0 +1,84 @@
+"""What a run is asked to read, and the unit of work that this becomes for each stream: it crosses tasks as JSON in an XCom."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from datetime import datetime
+from typing import Any
+
+from spine.core.errors import ConfigError
+from spine.core.names import job_name
+
+MODES = ("incremental", "full", "renormalize")
+
+
+@dataclass(frozen=True)
+class Sync:
+    """What one run of a source is asked to read; without tenants or streams all of them. An interval makes it a backfill."""
+
+    source: str
+    run_id: str
+    tenants: Sequence[str] | None = None
+    streams: Sequence[str] | None = None
+    mode: str = "incremental"
+    interval_start: datetime | None = None
+    interval_end: datetime | None = None
+    dry_run: bool = False
+    triggered_by: str = ""
+
+    @property
+    def backfill(self) -> bool:
+        """True if an interval is read rather than what follows the cursor."""
+        return self.interval_start is not None
+
+    def require_sound(self) -> None:
+        """Raise ConfigError for a mode that does not exist or an interval with one end."""
+        if self.mode not in MODES:
+            raise ConfigError(f"there is no mode {self.mode!r}", hint=f"Use one of {', '.join(MODES)}")
+        if (self.interval_start is None) != (self.interval_end is None):
+            raise ConfigError("a backfill needs both ends of its interval", source=self.source)
+
+
+@dataclass(frozen=True)
+class StreamWork:
+    """One stream of one tenant to be read in one run. The window is fixed when the run is planned, as texts in UTC."""
+
+    source: str
+    stream: str
+    tenant: str
+    connection_id: str
+    mode: str
+    run_id: str
+    window_start: str | None
+    window_end: str
+    full: bool
+    backfill: bool
+    dry_run: bool
+    triggered_by: str
+
+    @property
+    def label(self) -> str:
+        """How the mapped task is called in the grid."""
+        return f"{self.tenant} · {self.stream}"
+
+    @property
+    def job(self) -> str:
+        """Its name in the run log."""
+        return job_name(self.source, self.stream, self.mode)
+
+    def to_json(self) -> dict[str, Any]:
+        """The work as an XCom holds it; label and job are for readers of the XCom."""
+        return {**asdict(self), "label": self.label, "job": self.job}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> StreamWork:
+        """The work that `to_json` gave. Raises ConfigError if something is missing.
+
+        What it does not know is left aside: a run that was planned just before or after an update goes on with either code.
+        """
+        names = [field.name for field in fields(cls)]
+        missing = [name for name in names if name not in data]
+        if missing:
+            raise ConfigError(f"a planned work lacks {', '.join(missing)}", hint="Clear the task `plan` of this run; it plans anew")
+        return cls(**{name: data[name] for name in names})
