@@ -229,21 +229,21 @@ class TestSync:
 
     def test_a_busy_connection_has_its_own_exit_code(self, spine: Spine, services: Services) -> None:
         name = connection_id("people_files")
-        locks.acquire(services.database, "default", name, "another")
+        locks.acquire(services.database.of("default"), name, "another")
         try:
             refused = spine("sync", "people_files", "--dry-run")
             assert (refused.exit_code, refused.stdout) == (4, "")
             assert "another" in refused.stderr
         finally:
-            locks.release(services.database, "default", name, "another")
+            locks.release(services.database.of("default"), name, "another")
 
     def test_a_cursor_is_not_moved_under_a_running_sync(self, spine: Spine, services: Services) -> None:
         name = connection_id("salesforce")
-        locks.acquire(services.database, "default", name, "another")
+        locks.acquire(services.database.of("default"), name, "another")
         try:
             assert spine("cursor", "set", "salesforce", "contacts", "2026-02-01T00:00:00Z").exit_code == 4
         finally:
-            locks.release(services.database, "default", name, "another")
+            locks.release(services.database.of("default"), name, "another")
 
     def test_the_files_that_were_read_are_no_cursor_to_move(self, spine: Spine, services: Services) -> None:
         assert "--mode full" in spine("cursor", "set", "people_files", "people", "2026-02-01T00:00:00Z").stderr
@@ -252,7 +252,7 @@ class TestSync:
         failed = spine("sync", "hubspot", "--dry-run")
         assert failed.exit_code == 2
         assert "ipai_connector_hubspot" in failed.stderr
-        assert locks.held(services.database, "default", connection_id("hubspot")) is None
+        assert locks.held(services.database.of("default"), connection_id("hubspot")) is None
 
     @pytest.mark.parametrize(
         "words", [("--mode", "sideways"), ("--stream", "nothing"), ("--since", "yesterday"), ("--since", "2026-01-01")]

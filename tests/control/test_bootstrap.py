@@ -11,11 +11,11 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.engine import make_url
 
-from spine.control import audit, connectors, ledger, locks, runs
+from spine.control import audit, connections, ledger, locks, runs
 from spine.control.bootstrap import bootstrap, ensure_analyst
 from spine.control.breaker import Breaker
 from spine.control.bucket import Bucket
-from spine.control.database import Database
+from spine.control.database import Database, TenantDatabase
 from spine.control.embedded import EmbeddedPostgres
 from spine.control.migrations.run import migrate
 from spine.control.tokens import Token, TokenVault
@@ -87,42 +87,42 @@ def test_every_table_has_a_tenant_and_forced_row_level_security(admin_url: str, 
 
 
 def test_one_tenant_sees_nothing_of_another_through_any_function(
-    database: Database, tenant: str, monkeypatch: pytest.MonkeyPatch, home: object
+    control: TenantDatabase, database: Database, tenant: str, monkeypatch: pytest.MonkeyPatch, home: object
 ) -> None:
     other, connection = f"{tenant}-b", "ipai_connector_salesforce"
-    run = runs.Run(tenant, "salesforce", "r1", connection, "full")
-    runs.start(database, run)
-    runs.start_stream(database, run, "contacts")
-    locks.acquire(database, tenant, connection, "r1")
-    Breaker(database, tenant, connection, failures=1).failure()
-    Bucket(database, tenant, "b", 1, 0.001).take()
-    TokenVault(database, tenant, "me").save(connection, Token("secret"))
-    ledger.record(database, tenant, "r1", ledger.Line("silver", "t", 1, 1))
-    connectors.pause(database, tenant, connection, reason="x", by="ana")
+    run = runs.SyncRun("salesforce", "r1", connection, "full")
+    runs.start(control, run)
+    runs.start_stream(control, run, "contacts")
+    locks.acquire(control, connection, "r1")
+    Breaker(control, connection, failures=1).failure()
+    Bucket(control, "b", 1, 0.001).take()
+    TokenVault(control, "me").save(connection, Token("secret"))
+    ledger.record(control, "r1", ledger.Line("silver", "t", 1, 1))
+    connections.pause(control, connection, reason="x", by="ana")
 
-    assert runs.recent_runs(database, other) == []
-    assert runs.stream_runs(database, other, "salesforce", "r1") == []
-    assert locks.held(database, other, connection) is None
-    assert not locks.release(database, other, connection, "r1")
-    assert Breaker(database, other, connection, failures=1).state() == "closed"
-    assert Bucket(database, other, "b", 1, 0.001).take() == 0
-    assert TokenVault(database, other, "me").load(connection) is None
-    assert ledger.lines(database, other, "r1") == []
-    assert connectors.state(database, other, connection).active
-    assert audit.entries(database, other) == []
-    with database.tenant(other) as found:
+    assert runs.recent_runs(database.of(other)) == []
+    assert runs.stream_runs(database.of(other), "salesforce", "r1") == []
+    assert locks.held(database.of(other), connection) is None
+    assert not locks.release(database.of(other), connection, "r1")
+    assert Breaker(database.of(other), connection, failures=1).state() == "closed"
+    assert Bucket(database.of(other), "b", 1, 0.001).take() == 0
+    assert TokenVault(database.of(other), "me").load(connection) is None
+    assert ledger.lines(database.of(other), "r1") == []
+    assert connections.state(database.of(other), connection).active
+    assert audit.entries(database.of(other)) == []
+    with database.of(other).begin() as found:
         tables = found.execute(text("SELECT relname FROM pg_class WHERE relnamespace = 'spine'::regnamespace AND relkind = 'r'"))
         for table in [name for (name,) in tables if name not in {"alembic_version", "buckets"}]:
             assert found.execute(text(f"SELECT count(*) FROM spine.{table}")).scalar_one() == 0, table
 
 
-def test_a_row_cannot_be_written_for_another_tenant(database: Database, tenant: str) -> None:
-    with pytest.raises(Exception, match="row-level security"), database.tenant(tenant) as connection:
+def test_a_row_cannot_be_written_for_another_tenant(control: TenantDatabase) -> None:
+    with pytest.raises(Exception, match="row-level security"), control.begin() as connection:
         connection.execute(text("INSERT INTO spine.buckets VALUES ('somebody-else', 'b', 1, now())"))
 
 
-def test_without_a_tenant_there_is_nothing_to_see(app: psycopg.Connection, database: Database, tenant: str) -> None:
-    locks.acquire(database, tenant, "c", "r")
+def test_without_a_tenant_there_is_nothing_to_see(control: TenantDatabase, app: psycopg.Connection) -> None:
+    locks.acquire(control, "c", "r")
     assert app.execute("SELECT count(*) FROM spine.leases").fetchone() == (0,)
 
 
@@ -218,7 +218,7 @@ def test_the_application_reads_gold_as_a_tenants_analyst_and_not_otherwise(
     with pytest.raises(psycopg.errors.InsufficientPrivilege):
         rows(app, gold)
     for name, seen in (("acme", ["a"]), ("default", ["d"])):
-        with database.reading_gold(name) as connection:
+        with database.of(name).reading_gold() as connection:
             assert list(connection.execute(text(f"SELECT value FROM {gold}")).scalars()) == seen
 
 
@@ -232,7 +232,7 @@ def test_a_password_is_kept_as_a_hash_only(admin_url: str, control_url: str) -> 
 
 
 def test_a_tenant_must_be_a_slug(database: Database, admin_url: str) -> None:
-    with pytest.raises(ConfigError), database.tenant("a'; DROP SCHEMA spine"):
+    with pytest.raises(ConfigError), database.of("a'; DROP SCHEMA spine").begin():
         pass
     with pytest.raises(ConfigError):
         ensure_analyst(admin_url, 'x" SUPERUSER; --')
@@ -240,7 +240,7 @@ def test_a_tenant_must_be_a_slug(database: Database, admin_url: str) -> None:
 
 def test_a_server_that_is_not_there_is_said_plainly_and_without_the_password() -> None:
     nowhere = "postgresql://spine_app:hunter2@127.0.0.1:1/spine"
-    with pytest.raises(ControlPlaneUnavailable) as refused, Database(nowhere).tenant("default"):
+    with pytest.raises(ControlPlaneUnavailable) as refused, Database(nowhere).of("default").begin():
         pass
     assert refused.value.retryable
     assert "hunter2" not in str(refused.value)
@@ -255,7 +255,7 @@ def test_an_administrator_without_superuser_rights_is_enough(postgres_server: Em
         superuser.execute(f"CREATE DATABASE {name} OWNER {admin}")
         for role in ("spine_owner", "spine_publisher", "analyst", "spine_app"):  # as if this administrator had made them
             superuser.execute(f"GRANT {role} TO {admin} WITH ADMIN TRUE")
-        with Database(bootstrap(postgres_server.uri(name, user=admin))).tenant("default") as connection:
+        with Database(bootstrap(postgres_server.uri(name, user=admin))).of("default").begin() as connection:
             assert connection.execute(text("SELECT count(*) FROM spine.leases")).scalar_one() == 0
         assert ensure_analyst(postgres_server.uri(name, user=admin), "managed") == "analyst_managed"
         superuser.execute(f"DROP DATABASE {name} WITH (FORCE)")

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from spine.control.breaker import Breaker
-from spine.control.database import Database
+from spine.control.database import TenantDatabase
 from spine.core.errors import CircuitOpen
 
 pytestmark = pytest.mark.postgres
@@ -36,8 +36,8 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def breaker(database: Database, tenant: str, clock: Clock) -> Breaker:
-    return Breaker(database, tenant, "ipai_connector_hubspot", clock=clock)
+def breaker(control: TenantDatabase, clock: Clock) -> Breaker:
+    return Breaker(control, "ipai_connector_hubspot", clock=clock)
 
 
 def fail(breaker: Breaker, times: int) -> list[str]:
@@ -114,8 +114,8 @@ def test_workers_share_it_and_only_one_becomes_the_probe(breaker: Breaker, clock
         assert sum(pool.map(attempt, range(16))) == 1
 
 
-def test_failures_of_workers_at_once_are_all_counted(database: Database, tenant: str) -> None:
-    breaker = Breaker(database, tenant, "ipai_connector_hubspot")
+def test_failures_of_workers_at_once_are_all_counted(control: TenantDatabase) -> None:
+    breaker = Breaker(control, "ipai_connector_hubspot")
     with ThreadPoolExecutor(5) as pool:
         list(pool.map(lambda _: breaker.failure(), range(5)))
     assert breaker.state() == "open"
@@ -125,7 +125,7 @@ def test_failures_of_workers_at_once_are_all_counted(database: Database, tenant:
 @given(st.lists(st.sampled_from(["call ok", "call fails", "20 s", "60 s"]), max_size=25))
 def test_it_never_lets_a_call_through_within_a_minute_of_opening(breaker: Breaker, steps: list[str]) -> None:
     clock = Clock()
-    mine = replace(breaker, tenant=f"t{uuid4().hex[:12]}", clock=clock)
+    mine = replace(breaker, database=breaker.database.database.of(f"t{uuid4().hex[:12]}"), clock=clock)
     failures, opened = 0, None
     for step in steps:
         if step.endswith(" s"):

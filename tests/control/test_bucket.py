@@ -11,37 +11,37 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from spine.control.bucket import Bucket
-from spine.control.database import Database
+from spine.control.database import Database, TenantDatabase
 from spine.core.errors import ConfigError, RateLimited
 
 pytestmark = pytest.mark.postgres
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
 
-def frozen(database: Database, tenant: str, capacity: float = 3, rate: float = 2.0) -> Bucket:
-    return Bucket(database, tenant, "salesforce", capacity, rate, clock=lambda: START)
+def frozen(control: TenantDatabase, capacity: float = 3, rate: float = 2.0) -> Bucket:
+    return Bucket(control, "salesforce", capacity, rate, clock=lambda: START)
 
 
-def test_a_full_bucket_serves_its_capacity_at_once_and_then_by_its_rate(database: Database, tenant: str) -> None:
-    bucket = frozen(database, tenant)
+def test_a_full_bucket_serves_its_capacity_at_once_and_then_by_its_rate(control: TenantDatabase) -> None:
+    bucket = frozen(control)
     assert [bucket.take() for _ in range(5)] == [0, 0, 0, 0.5, 1.0]
 
 
-def test_it_refills_with_time_up_to_its_capacity(database: Database, tenant: str) -> None:
-    bucket = frozen(database, tenant)
+def test_it_refills_with_time_up_to_its_capacity(control: TenantDatabase) -> None:
+    bucket = frozen(control)
     bucket.take(3)
-    later = Bucket(database, tenant, "salesforce", 3, 2.0, clock=lambda: START + timedelta(hours=1))
+    later = Bucket(control, "salesforce", 3, 2.0, clock=lambda: START + timedelta(hours=1))
     assert [later.take() for _ in range(4)] == [0, 0, 0, 0.5]
 
 
-def test_a_clock_that_goes_back_gives_nothing(database: Database, tenant: str) -> None:
-    frozen(database, tenant).take(3)
-    earlier = Bucket(database, tenant, "salesforce", 3, 2.0, clock=lambda: START - timedelta(hours=1))
+def test_a_clock_that_goes_back_gives_nothing(control: TenantDatabase) -> None:
+    frozen(control).take(3)
+    earlier = Bucket(control, "salesforce", 3, 2.0, clock=lambda: START - timedelta(hours=1))
     assert earlier.take() == 0.5
 
 
-def test_too_long_a_wait_is_refused_and_reserves_nothing(database: Database, tenant: str) -> None:
-    bucket = frozen(database, tenant)
+def test_too_long_a_wait_is_refused_and_reserves_nothing(control: TenantDatabase) -> None:
+    bucket = frozen(control)
     bucket.take(3)
     for _ in range(3):
         with pytest.raises(RateLimited) as refused:
@@ -51,35 +51,35 @@ def test_too_long_a_wait_is_refused_and_reserves_nothing(database: Database, ten
 
 
 @pytest.mark.parametrize("before", [0, 3], ids=["full", "empty"])
-def test_after_the_source_asked_for_silence_nobody_calls_before_its_end(database: Database, tenant: str, before: int) -> None:
-    bucket = frozen(database, tenant)
+def test_after_the_source_asked_for_silence_nobody_calls_before_its_end(control: TenantDatabase, before: int) -> None:
+    bucket = frozen(control)
     for _ in range(before):
         bucket.take()
     bucket.pause(30)
     assert bucket.take() == pytest.approx(30)
 
 
-def test_a_shorter_pause_does_not_cut_a_longer_wait(database: Database, tenant: str) -> None:
-    bucket = frozen(database, tenant)
+def test_a_shorter_pause_does_not_cut_a_longer_wait(control: TenantDatabase) -> None:
+    bucket = frozen(control)
     bucket.pause(30)
     bucket.pause(1)
     assert bucket.take() == pytest.approx(30)
 
 
 @pytest.mark.parametrize(("capacity", "rate"), [(0, 1.0), (5, 0.0), (5, -1.0)])
-def test_a_bucket_that_could_never_serve_is_refused(database: Database, tenant: str, capacity: float, rate: float) -> None:
+def test_a_bucket_that_could_never_serve_is_refused(control: TenantDatabase, capacity: float, rate: float) -> None:
     with pytest.raises(ConfigError, match="positive refill"):
-        frozen(database, tenant, capacity, rate)
+        frozen(control, capacity, rate)
 
 
 @pytest.mark.parametrize("n", [0, -1, 4])
-def test_a_bad_number_of_calls_is_refused(database: Database, tenant: str, n: float) -> None:
+def test_a_bad_number_of_calls_is_refused(control: TenantDatabase, n: float) -> None:
     with pytest.raises(ConfigError, match="Cannot take"):
-        frozen(database, tenant).take(n)
+        frozen(control).take(n)
 
 
-def test_workers_at_once_get_different_places(database: Database, tenant: str) -> None:
-    bucket = frozen(database, tenant, capacity=5, rate=1.0)
+def test_workers_at_once_get_different_places(control: TenantDatabase) -> None:
+    bucket = frozen(control, capacity=5, rate=1.0)
     with ThreadPoolExecutor(10) as pool:
         waits = sorted(pool.map(lambda _: bucket.take(), range(25)))
     assert waits == [0.0] * 5 + [float(number) for number in range(1, 21)]
@@ -95,7 +95,7 @@ def test_in_any_span_of_time_no_more_calls_are_made_than_capacity_plus_refill(
     database: Database, capacity: int, rate: float, steps: list[tuple[float, int]]
 ) -> None:
     moment = START
-    bucket = Bucket(database, f"t{uuid4().hex[:12]}", "b", capacity, rate, clock=lambda: moment)
+    bucket = Bucket(database.of(f"t{uuid4().hex[:12]}"), "b", capacity, rate, clock=lambda: moment)
     calls: list[tuple[float, int]] = []
     for pause, wanted in steps:
         moment += timedelta(seconds=pause)

@@ -8,8 +8,8 @@ import orjson
 import pytest
 
 from spine.control import audit
-from spine.control.cursors import Cursors, Kind
-from spine.control.database import Database
+from spine.control.cursors import Cursors, Scale
+from spine.control.database import TenantDatabase
 from spine.control.variables import MemoryVariables
 from spine.core import clock
 from spine.core.errors import ConfigError
@@ -20,8 +20,8 @@ NAME = f"spine.cursor.{CONNECTION}.contacts"
 
 
 @pytest.fixture
-def cursors(database: Database, tenant: str) -> Cursors:
-    return Cursors(MemoryVariables(), database, tenant, CONNECTION)
+def cursors(control: TenantDatabase) -> Cursors:
+    return Cursors(MemoryVariables(), control, CONNECTION)
 
 
 def test_a_sync_moves_the_cursor_of_its_stream(cursors: Cursors) -> None:
@@ -39,13 +39,13 @@ def test_rewinding_goes_back_and_leaves_a_trace(cursors: Cursors) -> None:
     found = cursors.show("contacts")
     assert found is not None
     assert (found.value, found.run_id) == ("2026-01-01", "manual:ana")
-    (row,) = audit.entries(cursors.database, cursors.tenant)
+    (row,) = audit.entries(cursors.database)
     assert (row["action"], row["resource_id"]) == ("cursor_rewound", f"{CONNECTION}.contacts")
     assert (row["old_value"], row["new_value"]) == ({"value": "2026-01-31T00:00:00Z", "run_id": "run-1"}, {"value": "2026-01-01"})
 
 
 @pytest.mark.parametrize(
-    ("value", "kind", "why"),
+    ("value", "scale", "why"),
     [
         ("yesterday", "time", "not an ISO 8601 time"),
         (clock.to_text(clock.now() + timedelta(days=1)), "time", "future"),
@@ -55,12 +55,12 @@ def test_rewinding_goes_back_and_leaves_a_trace(cursors: Cursors) -> None:
     ],
     ids=["no time", "future", "forward", "no number", "empty"],
 )
-def test_a_rewind_that_makes_no_sense_is_refused_and_changes_nothing(cursors: Cursors, value: str, kind: Kind, why: str) -> None:
+def test_a_rewind_that_makes_no_sense_is_refused_and_changes_nothing(cursors: Cursors, value: str, scale: Scale, why: str) -> None:
     before = cursors.move("contacts", "2026-01-31T00:00:00Z", "run-1")
     with pytest.raises(ConfigError, match=why):
-        cursors.rewind("contacts", value, by="ana", kind=kind)
+        cursors.rewind("contacts", value, by="ana", scale=scale)
     assert cursors.show("contacts") == before
-    assert audit.entries(cursors.database, cursors.tenant) == []
+    assert audit.entries(cursors.database) == []
 
 
 def test_there_must_be_a_cursor_to_rewind(cursors: Cursors) -> None:
@@ -69,10 +69,10 @@ def test_there_must_be_a_cursor_to_rewind(cursors: Cursors) -> None:
 
 
 def test_numbers_are_compared_as_numbers(cursors: Cursors) -> None:
-    cursors.set("contacts", "1000", by="ana", kind="number")
-    cursors.rewind("contacts", "99", by="ana", kind="number")
+    cursors.set("contacts", "1000", by="ana", scale="number")
+    cursors.rewind("contacts", "99", by="ana", scale="number")
     with pytest.raises(ConfigError, match="not before"):
-        cursors.rewind("contacts", "100", by="ana", kind="number")
+        cursors.rewind("contacts", "100", by="ana", scale="number")
 
 
 def test_setting_may_go_forward_up_to_now(cursors: Cursors) -> None:

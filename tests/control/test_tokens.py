@@ -32,7 +32,7 @@ def _key(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_token_comes_back_as_it_was_saved(database: Database, tenant: str) -> None:
-    vault = TokenVault(database, tenant, "run-1")
+    vault = TokenVault(database.of(tenant), "run-1")
     assert vault.load(CONNECTION) is None
     token = Token("access", "refresh", EXPIRES, {"instance_url": "https://example.test"})
     vault.save(CONNECTION, token)
@@ -42,11 +42,11 @@ def test_a_token_comes_back_as_it_was_saved(database: Database, tenant: str) -> 
 
 
 def test_nothing_that_is_stored_printed_or_audited_shows_the_secret(database: Database, tenant: str) -> None:
-    vault = TokenVault(database, tenant, "run-1")
+    vault = TokenVault(database.of(tenant), "run-1")
     token = Token("s3cret-a", "s3cret-r", extra={"id_token": "s3cret-i"})
     vault.save(CONNECTION, token)
     vault.load(CONNECTION)
-    with database.tenant(tenant) as connection:
+    with database.of(tenant).begin() as connection:
         stored = [
             str(connection.execute(text(f"SELECT * FROM spine.{name}")).all()) for name in ("oauth_tokens", "tenant_keys", "audit_log")
         ]
@@ -54,11 +54,11 @@ def test_nothing_that_is_stored_printed_or_audited_shows_the_secret(database: Da
 
 
 def test_each_read_and_each_rotation_is_audited(database: Database, tenant: str) -> None:
-    vault = TokenVault(database, tenant, "run-7")
+    vault = TokenVault(database.of(tenant), "run-7")
     vault.save(CONNECTION, Token("one"))
     vault.save(CONNECTION, Token("two", expires_at=EXPIRES))
     vault.load(CONNECTION)
-    found = audit.entries(database, tenant)
+    found = audit.entries(database.of(tenant))
     assert [(row["action"], row["user_id"], row["resource_id"]) for row in found] == [
         ("secret_read", "run-7", CONNECTION),
         ("token_rotated", "run-7", CONNECTION),
@@ -68,7 +68,7 @@ def test_each_read_and_each_rotation_is_audited(database: Database, tenant: str)
 
 
 def test_another_deployments_key_does_not_open_it(database: Database, tenant: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    vault = TokenVault(database, tenant, "run-1")
+    vault = TokenVault(database.of(tenant), "run-1")
     vault.save(CONNECTION, Token("access"))
     old = os.environ["SPINE_FERNET_KEY"]
     new = Fernet.generate_key().decode()
@@ -80,25 +80,25 @@ def test_another_deployments_key_does_not_open_it(database: Database, tenant: st
 
 
 def test_one_tenants_ciphertext_is_useless_to_another_and_to_another_connection(database: Database, tenant: str) -> None:
-    mine, theirs = TokenVault(database, tenant, "me"), TokenVault(database, f"{tenant}-b", "them")
+    mine, theirs = TokenVault(database.of(tenant), "me"), TokenVault(database.of(f"{tenant}-b"), "them")
     mine.save(CONNECTION, Token("mine"))
     theirs.save(CONNECTION, Token("theirs"))
     move = text("UPDATE spine.oauth_tokens SET ciphertext = :sealed")
-    with database.tenant(tenant) as connection:
+    with database.of(tenant).begin() as connection:
         sealed = connection.execute(text("SELECT ciphertext FROM spine.oauth_tokens")).scalar_one()
         connection.execute(text("UPDATE spine.oauth_tokens SET connection_id = 'ipai_connector_other'"))
         wrapped = connection.execute(text("SELECT wrapped_key FROM spine.tenant_keys")).scalar_one()
     with pytest.raises(ConfigError, match="another connection"):
         mine.load("ipai_connector_other")
-    with database.tenant(f"{tenant}-b") as connection:
+    with database.of(f"{tenant}-b").begin() as connection:
         connection.execute(move, {"sealed": sealed})
     with pytest.raises(ConfigError, match="does not open"):
         theirs.load(CONNECTION)
     third = f"{tenant}-c"  # a whole stolen pair of key and ciphertext does not help either: the key names its tenant
-    with database.tenant(third) as connection:
+    with database.of(third).begin() as connection:
         connection.execute(text("INSERT INTO spine.tenant_keys VALUES (:tenant, :key)"), {"tenant": third, "key": wrapped})
     with pytest.raises(ConfigError, match="another tenant"):
-        TokenVault(database, third, "thief").save(CONNECTION, Token("x"))
+        TokenVault(database.of(third), "thief").save(CONNECTION, Token("x"))
 
 
 def test_a_key_file_is_made_once_and_readable_by_its_owner_only(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -124,11 +124,11 @@ def test_a_malformed_key_is_named_without_being_shown(monkeypatch: pytest.Monkey
 
 
 def test_of_many_workers_one_refreshes_a_single_use_token_and_the_others_take_its_result(database: Database, tenant: str) -> None:
-    TokenVault(database, tenant, "setup").save(CONNECTION, Token("old", "single-use"))
+    TokenVault(database.of(tenant), "setup").save(CONNECTION, Token("old", "single-use"))
     used: list[str] = []
 
     def work(number: int) -> str:
-        with TokenVault(database, tenant, f"run-{number}").locked(CONNECTION) as held:
+        with TokenVault(database.of(tenant), f"run-{number}").locked(CONNECTION) as held:
             token = held.load()
             assert token is not None
             if token.access_token == "old":
@@ -145,16 +145,16 @@ def test_of_many_workers_one_refreshes_a_single_use_token_and_the_others_take_it
 
 
 def test_waiting_for_a_refresh_ends_after_the_timeout_with_an_error_that_may_be_retried(database: Database, tenant: str) -> None:
-    with TokenVault(database, tenant, "slow").locked(CONNECTION):
-        with pytest.raises(ControlPlaneUnavailable) as late, TokenVault(database, tenant, "other").locked(CONNECTION, timeout=0.2):
+    with TokenVault(database.of(tenant), "slow").locked(CONNECTION):
+        with pytest.raises(ControlPlaneUnavailable) as late, TokenVault(database.of(tenant), "other").locked(CONNECTION, timeout=0.2):
             pytest.fail("two workers hold one token")
-        with TokenVault(database, tenant, "other").locked("ipai_connector_other", timeout=0.2):
+        with TokenVault(database.of(tenant), "other").locked("ipai_connector_other", timeout=0.2):
             pass
     assert late.value.retryable
 
 
 def _refresh_and_die(url: str, tenant: str, when: str, reached: multiprocessing.synchronize.Event) -> None:
-    with TokenVault(Database(url), tenant, "victim").locked(CONNECTION) as held:
+    with TokenVault(Database(url).of(tenant), "victim").locked(CONNECTION) as held:
         if when == "after":
             held.save(Token("new", "next"))
         reached.set()
@@ -165,7 +165,7 @@ def _refresh_and_die(url: str, tenant: str, when: str, reached: multiprocessing.
 def test_a_worker_killed_in_the_middle_of_a_refresh_leaves_the_lock_free_and_a_whole_token(
     database: Database, control_url: str, tenant: str, when: str, left: str
 ) -> None:
-    TokenVault(database, tenant, "setup").save(CONNECTION, Token("old", "single-use"))
+    TokenVault(database.of(tenant), "setup").save(CONNECTION, Token("old", "single-use"))
     context = multiprocessing.get_context("fork")
     reached = context.Event()
     victim = context.Process(target=_refresh_and_die, args=(control_url, tenant, when, reached))
@@ -174,7 +174,7 @@ def test_a_worker_killed_in_the_middle_of_a_refresh_leaves_the_lock_free_and_a_w
     assert victim.pid is not None
     os.kill(victim.pid, signal.SIGKILL)
     victim.join()
-    with TokenVault(database, tenant, "next").locked(CONNECTION, timeout=10) as held:
+    with TokenVault(database.of(tenant), "next").locked(CONNECTION, timeout=10) as held:
         token = held.load()
     assert token is not None
     assert token.access_token == left

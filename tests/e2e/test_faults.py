@@ -13,7 +13,7 @@ from typing import Any
 import orjson
 import pytest
 
-from spine.control import connectors, ledger, runs
+from spine.control import connections, ledger, runs
 from spine.control.breaker import Breaker
 from spine.core.errors import SpineError
 from spine.core.names import connection_id
@@ -137,8 +137,8 @@ def mend(world, case) -> None:
     """What the runbook says for this code."""
     database, connection = world.services.database, connection_id(case.source, case.tenant)
     if case.code == "CONNECTOR_AUTH_FAILED":
-        connectors.resume(database, case.tenant, connection, by="operator")
-    Breaker(database, case.tenant, connection).success()  # as after the minute for which it stays open
+        connections.resume(database.of(case.tenant), connection, by="operator")
+    Breaker(database.of(case.tenant), connection).success()  # as after the minute for which it stays open
 
 
 def silver(rows, tenant, apart=()) -> dict[str, dict[str, Any]]:
@@ -150,7 +150,7 @@ def silver(rows, tenant, apart=()) -> dict[str, dict[str, Any]]:
 @each_case
 def test_the_first_run_recovers_or_fails_with_its_code(rough, case):
     assert rough.failures[case.tenant] == case.code
-    (found,) = [run for run in runs.recent_runs(rough.world.services.database, case.tenant) if run.run_id == "r1"]
+    (found,) = [run for run in runs.recent_runs(rough.world.services.database.of(case.tenant)) if run.run_id == "r1"]
     assert found.status == ("failed" if case.code else "success")
 
 
@@ -172,7 +172,7 @@ def test_what_was_read_before_the_failure_is_in_silver_and_whole(rough, calm, ca
 @each_case
 def test_rows_are_conserved_in_every_run(rough, case):
     for run_id in ("r1", "r2"):
-        for line in ledger.check(rough.world.services.database, case.tenant, run_id):
+        for line in ledger.check(rough.world.services.database.of(case.tenant), run_id):
             assert line.quarantined == 0
 
 
@@ -182,7 +182,7 @@ def test_only_refused_credentials_pause_a_connection(rough):
 
 
 def audited(world, case) -> str:
-    with world.services.database.tenant(case.tenant) as connection:
+    with world.services.database.of(case.tenant).begin() as connection:
         found = connection.exec_driver_sql("SELECT count(*) FROM spine.audit_log WHERE action = 'connector_paused'").scalar()
     return case.tenant if found else ""
 

@@ -179,9 +179,9 @@ def look(deployment: Deployment, run_id: str) -> SimpleNamespace:
     from spine.control.database import Database
 
     database = Database(deployment.database)
-    streams = [row for source in STREAMS for row in runs.stream_runs(database, TENANT, source, run_id)]
+    streams = [row for source in STREAMS for row in runs.stream_runs(database.of(TENANT), source, run_id)]
     counted = [{key: row[key] for key in ("stream", "status", "rows", "bytes", "pages", "cursor_to")} for row in streams]
-    lines = ledger.check(database, TENANT, run_id)
+    lines = ledger.check(database.of(TENANT), run_id)
     database.close()
     tables = {name: deployment.rows(name) for name in (*BRONZE, *SILVER, *GOLD)}
     return SimpleNamespace(tables=tables, published=deployment.published(), cursors=deployment.cursors(), runs=counted, lines=lines)

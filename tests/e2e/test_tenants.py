@@ -12,7 +12,7 @@ import orjson
 import psycopg
 import pytest
 
-from spine.control import connectors
+from spine.control import connections
 from spine.core.names import connection_id, record_ref
 from spine.lake.gold import CHANGES, LINKS, MATCHES, MODELS, REDIRECTS
 from spine.lake.reading import query_engine
@@ -89,9 +89,9 @@ def run(world):
 def leave_out(world, tenant, run_id):
     """A run of all tenants while one has its connection paused, which is said in a line."""
     database, connection = world.services.database, connection_id("hubspot", tenant)
-    connectors.pause(database, tenant, connection, reason="holiday", by="operator")
+    connections.pause(database.of(tenant), connection, reason="holiday", by="operator")
     world.extract("hubspot", run_id, streams=["deals"])
-    connectors.resume(database, tenant, connection, by="operator")
+    connections.resume(database.of(tenant), connection, by="operator")
 
 
 @each_tenant
@@ -156,7 +156,7 @@ def test_a_golden_record_is_made_of_the_tenants_own_records(run, tenant):
 @each_tenant
 def test_the_control_plane_shows_a_tenant_its_own_rows(world, run, tenant):
     del run
-    with world.services.database.tenant(tenant) as connection:
+    with world.services.database.of(tenant).begin() as connection:
         names = connection.exec_driver_sql(
             "SELECT table_name FROM information_schema.columns WHERE table_schema = 'spine' AND column_name = 'tenant_id'"
         )

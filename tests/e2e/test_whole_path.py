@@ -33,7 +33,7 @@ def first(world):
     """The first run: everything is new."""
     held = {(tenant, stream): len(table) for tenant in TENANTS for stream, table in world.server.sandbox.world(tenant).tables.items()}
     results = world.run("r1")
-    lines = {tenant: ledger.check(world.services.database, tenant, "r1") for tenant in TENANTS}
+    lines = {tenant: ledger.check(world.services.database.of(tenant), "r1") for tenant in TENANTS}
     return SimpleNamespace(held=held, results=results, lines=lines, after=world.snapshot())
 
 

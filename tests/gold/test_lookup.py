@@ -245,13 +245,13 @@ class TestTenants:
     def test_rows_of_one_tenant_are_all_there_is(self, find: Callable[[str], Answer], url: str, table: str) -> None:
         database = Database(url)
         for tenant in ("acme", "bolt"):
-            with database.reading_gold(tenant) as connection:
+            with database.of(tenant).reading_gold() as connection:
                 seen = connection.exec_driver_sql(f"SELECT DISTINCT tenant_id FROM gold.{table}").scalars().all()
             assert seen in ([tenant], []) if table == "person_evidence" else seen == [tenant]
 
     def test_indexes_serve_those_who_see_one_tenant_only(self, find: Callable[[str], Answer], url: str) -> None:
         """Row-level security keeps a condition out of an index unless its operator leaks nothing."""
-        with Database(url).reading_gold("acme") as connection:
+        with Database(url).of("acme").reading_gold() as connection:
             connection.exec_driver_sql("SET LOCAL enable_seqscan = off")
             for table, column in (("lookup_records", "number"), ("lookup_keys", "bucket")):
                 query = (

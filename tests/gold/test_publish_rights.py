@@ -118,6 +118,6 @@ def test_no_setting_shows_another_tenant(analyst: Ask, setting: str) -> None:
 def test_analysts_without_a_tenant_see_the_default_one(analyst: Ask, admin_url: str) -> None:
     database = Database(bootstrap(admin_url))
     for tenant, people in (("default", 4), ("bolt", 3)):
-        with database.reading_gold(tenant) as connection:
+        with database.of(tenant).reading_gold() as connection:
             assert connection.exec_driver_sql("SELECT count(*), count(DISTINCT tenant_id) FROM gold.person").one() == (people, 1)
     database.close()

@@ -8,7 +8,7 @@ import orjson
 import pytest
 from deltalake import DeltaTable
 
-from spine.control import connectors, locks, runs
+from spine.control import connections, locks, runs
 from spine.core import clock
 from spine.core.errors import (
     AuthFailed,
@@ -200,21 +200,21 @@ def test_two_tenants_share_no_row_cursor_or_token(make_spine):
 def test_a_second_sync_of_a_connection_is_refused_and_other_tenants_go_on(make_spine):
     spine = make_spine(count=2)
     one, two = spine.tenants
-    locks.acquire(spine.services.database, one, connection_id("hubspot", one), "other")
+    locks.acquire(spine.services.database.of(one), connection_id("hubspot", one), "other")
     with pytest.raises(SyncInProgress):
         extract.plan(Sync("hubspot", tenants=[one], run_id="r1"), spine.services)
     works = extract.plan(Sync("hubspot", tenants=[one, two], run_id="r1"), spine.services)
     assert {work.tenant for work in works} == {two}
     assert extract.finish("hubspot", "r1", [one, two], spine.services)["tenants"][one]["status"] == "skipped"
-    assert locks.held(spine.services.database, one, connection_id("hubspot", one)).holder == "other"
+    assert locks.held(spine.services.database.of(one), connection_id("hubspot", one)).holder == "other"
 
 
 def test_a_run_that_lost_its_lock_stops(make_spine):
     spine = make_spine()
     (work,) = extract.plan(Sync("hubspot", tenants=spine.tenants, streams=["deals"], run_id="r1"), spine.services)
     database, tenant, connection = spine.services.database, work.tenant, work.connection_id
-    locks.release(database, tenant, connection, "r1")
-    locks.acquire(database, tenant, connection, "r2")
+    locks.release(database.of(tenant), connection, "r1")
+    locks.acquire(database.of(tenant), connection, "r2")
     with pytest.raises(SyncInProgress):
         extract.extract(work, spine.services)
 
@@ -222,14 +222,14 @@ def test_a_run_that_lost_its_lock_stops(make_spine):
 def test_the_run_log_has_what_was_committed(make_spine):
     spine = make_spine()
     results = {result["stream"]: result for result in spine.sync("hubspot", "r1", triggered_by="ana")}
-    rows = {row["stream"]: row for row in runs.stream_runs(spine.services.database, spine.tenants[0], "hubspot", "r1")}
+    rows = {row["stream"]: row for row in runs.stream_runs(spine.services.database.of(spine.tenants[0]), "hubspot", "r1")}
     for name, result in results.items():
         assert [rows[name][key] for key in ("status", "rows", "bytes", "pages", "job")] == [
             "success", result["rows"], result["bytes"], result["pages"], f"sync_hubspot_{name}_incremental"
         ]  # fmt: skip
-    (summary,) = runs.recent_runs(spine.services.database, spine.tenants[0])
+    (summary,) = runs.recent_runs(spine.services.database.of(spine.tenants[0]))
     assert (summary.status, summary.rows_processed) == ("success", sum(result["rows"] for result in results.values()))
-    assert connectors.state(spine.services.database, spine.tenants[0], connection_id("hubspot", spine.tenants[0])).last_success_at
+    assert connections.state(spine.services.database.of(spine.tenants[0]), connection_id("hubspot", spine.tenants[0])).last_success_at
 
 
 def test_one_failing_stream_does_not_stop_the_others(make_spine):
@@ -254,7 +254,7 @@ def test_a_stream_that_was_killed_is_closed_as_failed_and_finish_may_be_called_a
     for _ in range(2):
         closed = extract.finish("hubspot", "r1", spine.tenants, spine.services)
         assert closed["status"] == "failed"
-    assert locks.held(spine.services.database, spine.tenants[0], connection_id("hubspot", spine.tenants[0])) is None
+    assert locks.held(spine.services.database.of(spine.tenants[0]), connection_id("hubspot", spine.tenants[0])) is None
 
 
 def test_errors_after_extraction_close_the_run_of_their_tenant(make_spine):
@@ -314,7 +314,7 @@ class TestFaults:
             spine.sync("hubspot", "r1", streams=["contacts"])
         assert spine.slept == []
         connection = connection_id("hubspot", spine.tenants[0])
-        assert not connectors.state(spine.services.database, spine.tenants[0], connection).active
+        assert not connections.state(spine.services.database.of(spine.tenants[0]), connection).active
         with pytest.raises(AuthFailed):
             extract.plan(Sync("hubspot", tenants=spine.tenants, run_id="r2"), spine.services)
         assert spine.cursor("hubspot", "contacts") is None
@@ -346,7 +346,7 @@ class TestFaults:
         spine.server.sandbox.faults.clear()
         from spine.control.breaker import Breaker
 
-        Breaker(spine.services.database, spine.tenants[0], work.connection_id).success()
+        Breaker(spine.services.database.of(spine.tenants[0]), work.connection_id).success()
         extract.extract(work, spine.services)
         self.holds_everything_once(spine, "hubspot")
 

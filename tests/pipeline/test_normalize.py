@@ -193,7 +193,7 @@ def test_two_tenants_with_the_same_ids_never_mix(spark: Any, bronze: Bronze, hom
     assert "the e-mail is not an address" not in pages["acme"]
     assert "the e-mail is not an address" in pages["north"]
 
-    lines = {tenant: [vars(line) for line in ledger.check(database, tenant, "run1")] for tenant in ("acme", "north")}
+    lines = {tenant: [vars(line) for line in ledger.check(database.of(tenant), "run1")] for tenant in ("acme", "north")}
     common = {"layer": "silver", "table_name": "salesforce_person", "superseded": 0, "filtered": 0}
     assert lines == {
         "acme": [common | {"rows_in": 1, "published": 1, "quarantined": 0}],

@@ -78,13 +78,13 @@ def test_folders_come_from_host_or_path():
 
 @pytest.mark.postgres
 def test_rotated_tokens_survive_the_process_encrypted(database, tenant, home):
-    store = TokenStore(TokenVault(database, tenant, "run"), "c")
+    store = TokenStore(TokenVault(database.of(tenant), "run"), "c")
     assert store.load() is None
     with store.locked() as held:
         assert held.load() is None
         held.save(auth.Token("access", "refresh"))
         assert held.load() == auth.Token("access", "refresh")
-    assert TokenStore(TokenVault(database, tenant, "later"), "c").load() == auth.Token("access", "refresh")
+    assert TokenStore(TokenVault(database.of(tenant), "later"), "c").load() == auth.Token("access", "refresh")
 
 
 def test_the_environment_names_the_services(monkeypatch, home, lake):

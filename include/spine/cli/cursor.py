@@ -63,7 +63,7 @@ def _move(how: str, source: str, stream: str, value: str, tenant: str, json: boo
     if spec.kind == "files":  # their cursor is the list of files that were read
         raise ConfigError(f"{source} reads files, which have no order", hint=f"`spine sync {source} --mode full` reads all of them again")
     cursors = _cursors(source, tenant)
-    lease = locks.held(cursors.database, tenant, cursors.connection_id)
+    lease = locks.held(cursors.database, cursors.connection_id)
     if lease is not None:  # it would write its own cursor over this one at its end
         raise SyncInProgress(f"Run {lease.holder} is reading this connection", hint="Wait for its end", connection=cursors.connection_id)
     moved = getattr(cursors, how)(stream, value, by=getpass.getuser())
@@ -76,4 +76,4 @@ def _cursors(source: str, tenant: str) -> Any:
 
     connection = connection_id(source, tenant)
     services = world.services()
-    return Cursors(services.variables, services.database, tenant, connection)
+    return Cursors(services.variables, services.database.of(tenant), connection)

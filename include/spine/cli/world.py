@@ -56,7 +56,7 @@ def _use_embedded_airflow(url: str) -> None:
 
 def lake() -> None:
     """Make the lake readable: storage options of an object store come from Airflow's Connection, a folder needs nothing."""
-    if "://" in settings().lake and "SPINE_LAKE_OPTIONS" not in os.environ:
+    if "://" in settings().lake and settings().lake_options is None:
         services()
 
 

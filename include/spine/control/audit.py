@@ -1,4 +1,4 @@
-"""Who did what (OBS-04, OBS-05): an append-only log whose rows are chained by hashes, per tenant.
+"""Who did what: an append-only log whose rows are chained by hashes, per tenant.
 
 The database numbers, dates and hashes the rows and refuses to change or delete them. Values hold facts, never secrets.
 """
@@ -12,7 +12,7 @@ from typing import Any
 import orjson
 from sqlalchemy import Connection, text
 
-from spine.control.database import Database
+from spine.control.database import TenantDatabase
 
 _INSERT = text("""
 INSERT INTO spine.audit_log (tenant_id, user_id, action, resource_type, resource_id, old_value, new_value, ip_address, user_agent)
@@ -52,10 +52,10 @@ class Chain:
         return self.broken_at is None
 
 
-def record(database: Database, tenant: str, entry: Entry) -> None:
+def record(database: TenantDatabase, entry: Entry) -> None:
     """Append one entry in a transaction of its own."""
-    with database.tenant(tenant) as connection:
-        record_in(connection, tenant, entry)
+    with database.begin() as connection:
+        record_in(connection, database.tenant, entry)
 
 
 def record_in(connection: Connection, tenant: str, entry: Entry) -> None:
@@ -67,16 +67,16 @@ def record_in(connection: Connection, tenant: str, entry: Entry) -> None:
     connection.execute(_INSERT, facts)
 
 
-def entries(database: Database, tenant: str, *, limit: int = 100) -> Sequence[dict[str, Any]]:
+def entries(database: TenantDatabase, *, limit: int = 100) -> Sequence[dict[str, Any]]:
     """The tenant's latest entries, newest first, as dictionaries of the table's columns."""
-    with database.tenant(tenant) as connection:
+    with database.begin() as connection:
         rows = connection.execute(text("SELECT * FROM spine.audit_log ORDER BY id DESC LIMIT :limit"), {"limit": limit})
         return [dict(row) for row in rows.mappings()]
 
 
-def verify_chain(database: Database, tenant: str) -> Chain:
+def verify_chain(database: TenantDatabase) -> Chain:
     """Recompute the tenant's whole chain in the database."""
-    with database.tenant(tenant) as connection:
+    with database.begin() as connection:
         row = connection.execute(
             text("""
             WITH checked AS (

@@ -12,13 +12,13 @@ from typing import Any, Literal
 
 from sqlalchemy import Connection, text
 
-from spine.control.database import Database
+from spine.control.database import TenantDatabase
 from spine.core.errors import CircuitOpen
 
 FAILURES = 5
 RECOVERY = 60.0  # seconds from opening to half-open, and for which a probe keeps the others away
 
-State = Literal["closed", "open", "half-open"]
+Circuit = Literal["closed", "open", "half-open"]
 
 
 @dataclass(frozen=True)
@@ -28,8 +28,7 @@ class Breaker:
     Time is the database's unless `clock` is given.
     """
 
-    database: Database
-    tenant: str
+    database: TenantDatabase
     connection_id: str
     failures: int = FAILURES
     recovery: float = RECOVERY
@@ -37,7 +36,7 @@ class Breaker:
 
     def before(self) -> None:
         """Pass, or raise CircuitOpen with the seconds to wait. In half-open state the caller becomes the one probe."""
-        with self.database.tenant(self.tenant) as connection:
+        with self.database.begin() as connection:
             seconds = 1.0
             for _ in range(2):  # whoever loses the race for the probe looks again
                 wait = self._wait(connection)
@@ -77,13 +76,13 @@ class Breaker:
 
     def success(self) -> None:
         """The source answered: close the breaker."""
-        with self.database.tenant(self.tenant) as connection:
+        with self.database.begin() as connection:
             connection.execute(text("DELETE FROM spine.breakers WHERE connection_id = :connection"), {"connection": self.connection_id})
 
-    def failure(self) -> State:
+    def failure(self) -> Circuit:
         """The source failed once more; returns the state after that."""
         # A late failure of a call made before the breaker opened must not prolong its being open.
-        with self.database.tenant(self.tenant) as connection:
+        with self.database.begin() as connection:
             connection.execute(
                 text("""
                 WITH t AS (SELECT coalesce(CAST(:now AS timestamptz), clock_timestamp()) AS now)
@@ -101,9 +100,9 @@ class Breaker:
             )
         return self.state()
 
-    def state(self) -> State:
+    def state(self) -> Circuit:
         """closed, open or half-open, as seen now."""
-        with self.database.tenant(self.tenant) as connection:
+        with self.database.begin() as connection:
             row = connection.execute(
                 text("""
                 SELECT opened_at + make_interval(secs => :recovery) > coalesce(CAST(:now AS timestamptz), clock_timestamp()) AS shut
@@ -117,7 +116,7 @@ class Breaker:
 
     def _facts(self) -> dict[str, Any]:
         return {
-            "tenant": self.tenant,
+            "tenant": self.database.tenant,
             "connection": self.connection_id,
             "limit": self.failures,
             "recovery": self.recovery,

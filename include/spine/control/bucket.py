@@ -12,7 +12,7 @@ from typing import Any
 
 from sqlalchemy import text
 
-from spine.control.database import Database
+from spine.control.database import TenantDatabase
 from spine.core.errors import ConfigError, RateLimited
 
 
@@ -20,8 +20,7 @@ from spine.core.errors import ConfigError, RateLimited
 class Bucket:
     """`capacity` calls at once, `refill_per_second` calls per second after that. Time is the database's unless `clock` is given."""
 
-    database: Database
-    tenant: str
+    database: TenantDatabase
     name: str
     capacity: float
     refill_per_second: float
@@ -42,7 +41,7 @@ class Bucket:
         """
         if not 0 < n <= self.capacity:
             raise ConfigError(f"Cannot take {n} from bucket {self.name} of {self.capacity}", hint="Take between 1 and its capacity")
-        with self.database.tenant(self.tenant) as connection:
+        with self.database.begin() as connection:
             # One statement, so takers cannot overlap; raising below rolls it back.
             balance = connection.execute(
                 text("""
@@ -68,7 +67,7 @@ class Bucket:
 
     def pause(self, seconds: float) -> None:
         """The source asked for silence (Retry-After): nobody gets a call before `seconds` have passed."""
-        with self.database.tenant(self.tenant) as connection:
+        with self.database.begin() as connection:
             connection.execute(
                 text("""
                 INSERT INTO spine.buckets AS b (tenant_id, bucket, tokens, updated_at)
@@ -83,7 +82,7 @@ class Bucket:
 
     def _facts(self) -> dict[str, Any]:
         return {
-            "tenant": self.tenant,
+            "tenant": self.database.tenant,
             "bucket": self.name,
             "capacity": float(self.capacity),
             "rate": float(self.refill_per_second),

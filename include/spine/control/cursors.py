@@ -13,13 +13,13 @@ from typing import Any, Literal
 import orjson
 
 from spine.control import audit
-from spine.control.database import Database
+from spine.control.database import TenantDatabase
 from spine.control.variables import Variables
 from spine.core import clock
 from spine.core.errors import ConfigError
 from spine.core.names import cursor_variable
 
-Kind = Literal["time", "number", "text"]
+Scale = Literal["time", "number", "text"]  # what makes two positions of a stream comparable
 _SKEW = timedelta(minutes=5)  # sources' clocks run ahead of ours by a little
 
 
@@ -37,8 +37,7 @@ class Cursors:
     """The cursors of one tenant's connection."""
 
     variables: Variables
-    database: Database
-    tenant: str
+    database: TenantDatabase
     connection_id: str
 
     def show(self, stream: str) -> Cursor | None:
@@ -69,21 +68,21 @@ class Cursors:
         self.variables.set(cursor_variable(self.connection_id, stream), orjson.dumps(vars(cursor)).decode())
         return cursor
 
-    def set(self, stream: str, value: str, *, by: str, kind: Kind = "time") -> Cursor:
+    def set(self, stream: str, value: str, *, by: str, scale: Scale = "time") -> Cursor:
         """Put the cursor anywhere up to now, by hand. Raises ConfigError if `value` does not parse or lies in the future."""
-        self._position(stream, value, kind)
+        self._position(stream, value, scale)
         try:
             old = self.show(stream)
         except ConfigError:  # setting it is the way to mend a spoilt one
             old = None
         return self._by_hand(stream, value, by, "cursor_set", old)
 
-    def rewind(self, stream: str, value: str, *, by: str, kind: Kind = "time") -> Cursor:
+    def rewind(self, stream: str, value: str, *, by: str, scale: Scale = "time") -> Cursor:
         """Put the cursor back so that the next sync reads from `value` again. Raises ConfigError if that is no step back."""
-        wanted, old = self._position(stream, value, kind), self.show(stream)
+        wanted, old = self._position(stream, value, scale), self.show(stream)
         if old is None:
             raise self._refused(stream, "there is no cursor to rewind", "The next sync reads everything anyway")
-        if wanted >= self._position(stream, old.value, kind):
+        if wanted >= self._position(stream, old.value, scale):
             raise self._refused(stream, f"{value} is not before the cursor {old.value}", "Use set to move it forward")
         return self._by_hand(stream, value, by, "cursor_rewound", old)
 
@@ -91,17 +90,17 @@ class Cursors:
         # The audit row is written first: a cursor that moved without a trace would be worse than a trace without a move.
         before = None if old is None else {"value": old.value, "run_id": old.run_id}
         resource = f"{self.connection_id}.{stream}"
-        audit.record(self.database, self.tenant, audit.Entry(by, action, "cursor", resource, before, {"value": value}))
+        audit.record(self.database, audit.Entry(by, action, "cursor", resource, before, {"value": value}))
         return self.move(stream, value, f"manual:{by}")
 
-    def _position(self, stream: str, value: str, kind: Kind) -> Any:
+    def _position(self, stream: str, value: str, scale: Scale) -> Any:
         """`value` as something that can be compared."""
-        if kind == "time":
+        if scale == "time":
             moment: datetime = clock.parse(value)
             if moment > clock.now() + _SKEW:
                 raise self._refused(stream, f"{value} lies in the future", "Records before it would never be read")
             return moment
-        if kind == "number":
+        if scale == "number":
             try:
                 return int(value)
             except ValueError as error:

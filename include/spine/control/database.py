@@ -1,4 +1,4 @@
-"""Connections to the control plane: one transaction per use, always in the context of one tenant.
+"""Connections to the control plane: one transaction per use, in the context of the tenant that was named once.
 
 Row-level security shows only that tenant's rows; without a tenant there is nothing to see.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, text
@@ -60,23 +61,42 @@ class Database:
     def __reduce__(self) -> tuple[Any, ...]:
         return (Database, (self.url.render_as_string(hide_password=False),))
 
-    @contextmanager
-    def tenant(self, tenant_id: str) -> Iterator[Connection]:
-        """A transaction that sees and writes the rows of `tenant_id` only. Raises ControlPlaneUnavailable."""
-        require_tenant(tenant_id)
-        with reachable(self.url), self._engine.begin() as connection:
-            connection.execute(text("SELECT set_config('spine.tenant', :tenant, true)"), {"tenant": tenant_id})
-            yield connection
+    def of(self, tenant_id: str) -> TenantDatabase:
+        """The control plane as one tenant has it. Raises ConfigError for a name that no tenant can have."""
+        return TenantDatabase(self, tenant_id)
 
     @contextmanager
-    def reading_gold(self, tenant_id: str) -> Iterator[Connection]:
-        """A read-only transaction on one publication of schema `gold`, with the rights of the tenant's analysts, no more."""
-        role = "analyst" if tenant_id == DEFAULT_TENANT else analyst_role(tenant_id)
-        engine = self._engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
-        with reachable(self.url), engine.begin() as connection:
-            connection.execute(text("SELECT set_config('role', :role, true)"), {"role": role})
+    def begin(self, **options: Any) -> Iterator[Connection]:
+        """A transaction that sees no tenant's rows; `options` are those of SQLAlchemy's execution. Raises ControlPlaneUnavailable."""
+        with reachable(self.url), self._engine.execution_options(**options).begin() as connection:
             yield connection
 
     def close(self) -> None:
         """Close all pooled connections."""
         self._engine.dispose()
+
+
+@dataclass(frozen=True)
+class TenantDatabase:
+    """The control plane of one tenant, made by `Database.of`: whoever has it can neither see nor write rows of another."""
+
+    database: Database
+    tenant: str
+
+    def __post_init__(self) -> None:
+        require_tenant(self.tenant)
+
+    @contextmanager
+    def begin(self) -> Iterator[Connection]:
+        """A transaction that sees and writes this tenant's rows only. Raises ControlPlaneUnavailable."""
+        with self.database.begin() as connection:
+            connection.execute(text("SELECT set_config('spine.tenant', :tenant, true)"), {"tenant": self.tenant})
+            yield connection
+
+    @contextmanager
+    def reading_gold(self) -> Iterator[Connection]:
+        """A read-only transaction on one publication of schema `gold`, with the rights of the tenant's analysts, no more."""
+        role = "analyst" if self.tenant == DEFAULT_TENANT else analyst_role(self.tenant)
+        with self.database.begin(isolation_level="REPEATABLE READ", postgresql_readonly=True) as connection:
+            connection.execute(text("SELECT set_config('role', :role, true)"), {"role": role})
+            yield connection

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import text
 
-from spine.control.database import Database
+from spine.control.database import TenantDatabase
 from spine.core.errors import ConservationFailed
 
 
@@ -42,9 +42,9 @@ class Line:
             )
 
 
-def record(database: Database, tenant: str, run_id: str, line: Line) -> None:
+def record(database: TenantDatabase, run_id: str, line: Line) -> None:
     """Write a line; the same run, layer and table again replaces it, since a retry counts from the start."""
-    with database.tenant(tenant) as connection:
+    with database.begin() as connection:
         connection.execute(
             text("""
             INSERT INTO spine.ledger (tenant_id, run_id, layer, table_name, rows_in, published, quarantined, superseded, filtered)
@@ -53,13 +53,13 @@ def record(database: Database, tenant: str, run_id: str, line: Line) -> None:
             SET rows_in = excluded.rows_in, published = excluded.published, quarantined = excluded.quarantined,
                 superseded = excluded.superseded, filtered = excluded.filtered, recorded_at = now()
             """),
-            {"tenant": tenant, "run_id": run_id, **vars(line)},
+            {"tenant": database.tenant, "run_id": run_id, **vars(line)},
         )
 
 
-def lines(database: Database, tenant: str, run_id: str) -> Sequence[Line]:
+def lines(database: TenantDatabase, run_id: str) -> Sequence[Line]:
     """All lines of a run, by layer and table."""
-    with database.tenant(tenant) as connection:
+    with database.begin() as connection:
         rows = connection.execute(
             text("""
             SELECT layer, table_name, rows_in, published, quarantined, superseded, filtered FROM spine.ledger
@@ -70,9 +70,9 @@ def lines(database: Database, tenant: str, run_id: str) -> Sequence[Line]:
         return [Line(**row) for row in rows.mappings()]
 
 
-def check(database: Database, tenant: str, run_id: str) -> Sequence[Line]:
+def check(database: TenantDatabase, run_id: str) -> Sequence[Line]:
     """The lines of a run if every one balances. Raises ConservationFailed for the first that does not."""
-    found = lines(database, tenant, run_id)
+    found = lines(database, run_id)
     for line in found:
         line.require_balance(run_id)
     return found

@@ -10,7 +10,7 @@ from datetime import datetime
 
 from sqlalchemy import text
 
-from spine.control.database import Database
+from spine.control.database import TenantDatabase
 from spine.core import clock
 from spine.core.errors import SyncInProgress
 
@@ -26,10 +26,10 @@ class Lease:
     expires_at: datetime
 
 
-def acquire(database: Database, tenant: str, connection_id: str, run_id: str, *, ttl: float = TTL) -> Lease:
+def acquire(database: TenantDatabase, connection_id: str, run_id: str, *, ttl: float = TTL) -> Lease:
     """Take the connection for `run_id`, or extend what it has. Raises SyncInProgress naming holder and start."""
     # One statement decides, so that of two workers exactly one gets the row.
-    with database.tenant(tenant) as connection:
+    with database.begin() as connection:
         row = connection.execute(
             text("""
             INSERT INTO spine.leases AS l (tenant_id, connection_id, holder, acquired_at, expires_at)
@@ -40,16 +40,16 @@ def acquire(database: Database, tenant: str, connection_id: str, run_id: str, *,
             WHERE l.holder = excluded.holder OR l.expires_at <= clock_timestamp()
             RETURNING holder, acquired_at, expires_at
             """),
-            {"tenant": tenant, "connection": connection_id, "run_id": run_id, "ttl": ttl},
+            {"tenant": database.tenant, "connection": connection_id, "run_id": run_id, "ttl": ttl},
         ).first()
     if row is None:
-        raise _in_progress(database, tenant, connection_id, run_id)
+        raise _in_progress(database, connection_id, run_id)
     return Lease(*row)
 
 
-def renew(database: Database, tenant: str, connection_id: str, run_id: str, *, ttl: float = TTL) -> Lease:
+def renew(database: TenantDatabase, connection_id: str, run_id: str, *, ttl: float = TTL) -> Lease:
     """Extend the lease by `ttl` seconds from now. Raises SyncInProgress if another run took it meanwhile."""
-    with database.tenant(tenant) as connection:
+    with database.begin() as connection:
         row = connection.execute(
             text("""
             UPDATE spine.leases SET expires_at = clock_timestamp() + make_interval(secs => :ttl)
@@ -58,13 +58,13 @@ def renew(database: Database, tenant: str, connection_id: str, run_id: str, *, t
             {"connection": connection_id, "run_id": run_id, "ttl": ttl},
         ).first()
     if row is None:
-        raise _in_progress(database, tenant, connection_id, run_id)
+        raise _in_progress(database, connection_id, run_id)
     return Lease(*row)
 
 
-def release(database: Database, tenant: str, connection_id: str, run_id: str) -> bool:
+def release(database: TenantDatabase, connection_id: str, run_id: str) -> bool:
     """Give the connection back; only its holder can. False if `run_id` does not hold it (any more)."""
-    with database.tenant(tenant) as connection:
+    with database.begin() as connection:
         done = connection.execute(
             text("DELETE FROM spine.leases WHERE connection_id = :connection AND holder = :run_id"),
             {"connection": connection_id, "run_id": run_id},
@@ -72,9 +72,9 @@ def release(database: Database, tenant: str, connection_id: str, run_id: str) ->
         return done.rowcount == 1
 
 
-def held(database: Database, tenant: str, connection_id: str) -> Lease | None:
+def held(database: TenantDatabase, connection_id: str) -> Lease | None:
     """The lease in force on a connection, if any."""
-    with database.tenant(tenant) as connection:
+    with database.begin() as connection:
         row = connection.execute(
             text("""
             SELECT holder, acquired_at, expires_at FROM spine.leases
@@ -85,8 +85,8 @@ def held(database: Database, tenant: str, connection_id: str) -> Lease | None:
         return Lease(*row) if row else None
 
 
-def _in_progress(database: Database, tenant: str, connection_id: str, run_id: str) -> SyncInProgress:
-    lease = held(database, tenant, connection_id)
+def _in_progress(database: TenantDatabase, connection_id: str, run_id: str) -> SyncInProgress:
+    lease = held(database, connection_id)
     if lease is None:
         return SyncInProgress("The lease of this run was lost to another", hint="Start it again", connection=connection_id, run=run_id)
     return SyncInProgress(

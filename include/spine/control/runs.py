@@ -1,4 +1,4 @@
-"""What ran: one row per run of a connection (OBS-02) and one per stream in it. Writing the same run again changes that row."""
+"""What ran: one row per run of a connection and one per stream in it. Writing the same run again changes that row."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Literal
 
 from sqlalchemy import text
 
-from spine.control.database import Database
+from spine.control.database import TenantDatabase
 from spine.core.errors import SpineError
 from spine.core.names import job_name
 
@@ -17,10 +17,9 @@ Status = Literal["running", "success", "partial", "failed", "skipped"]
 
 
 @dataclass(frozen=True)
-class Run:
-    """A run of one connection. Airflow's run ids repeat between DAGs, so a run is known by tenant, source and run id."""
+class SyncRun:
+    """A run of one connection of a tenant. Airflow's run ids repeat between DAGs, so it is known by tenant, source and run id."""
 
-    tenant: str
     source: str
     run_id: str
     connection_id: str
@@ -59,9 +58,9 @@ class RunSummary:
     error_summary: str
 
 
-def start(database: Database, run: Run) -> None:
+def start(database: TenantDatabase, run: SyncRun) -> None:
     """Note that `run` is running; a retry keeps the first start time and clears the former end."""
-    with database.tenant(run.tenant) as connection:
+    with database.begin() as connection:
         connection.execute(
             text("""
             INSERT INTO spine.sync_runs (tenant_id, source, run_id, connection_id, mode, triggered_by, status, started_at,
@@ -70,13 +69,13 @@ def start(database: Database, run: Run) -> None:
                     :interval_start, :interval_end)
             ON CONFLICT (tenant_id, source, run_id) DO UPDATE SET status = 'running', ended_at = NULL, error_summary = ''
             """),
-            vars(run),
+            {"tenant": database.tenant, **vars(run)},
         )
 
 
-def finish(database: Database, run: Run, status: Status, *, error: SpineError | None = None) -> None:
+def finish(database: TenantDatabase, run: SyncRun, status: Status, *, error: SpineError | None = None) -> None:
     """Note how `run` ended; its rows are the sum over its streams. Works also where `start` never ran."""
-    with database.tenant(run.tenant) as connection:
+    with database.begin() as connection:
         connection.execute(
             text("""
             INSERT INTO spine.sync_runs AS r (tenant_id, source, run_id, connection_id, mode, triggered_by, status, started_at,
@@ -88,24 +87,26 @@ def finish(database: Database, run: Run, status: Status, *, error: SpineError | 
                 rows_processed = (SELECT coalesce(sum(s.rows), 0) FROM spine.stream_runs s
                                   WHERE s.tenant_id = r.tenant_id AND s.source = r.source AND s.run_id = r.run_id)
             """),
-            {**vars(run), "status": status, "error": str(error) if error else ""},
+            {"tenant": database.tenant, **vars(run), "status": status, "error": str(error) if error else ""},
         )
 
 
-def start_stream(database: Database, run: Run, stream: str) -> None:
+def start_stream(database: TenantDatabase, run: SyncRun, stream: str) -> None:
     """Note that a stream of a started run is being read."""
     _write_stream(database, run, stream, "running", StreamResult(), None)
 
 
 def finish_stream(
-    database: Database, run: Run, stream: str, status: Status, result: StreamResult, *, error: SpineError | None = None
+    database: TenantDatabase, run: SyncRun, stream: str, status: Status, result: StreamResult, *, error: SpineError | None = None
 ) -> None:
     """Note how a stream of a started run ended, with its counts and cursors."""
     _write_stream(database, run, stream, status, result, error)
 
 
-def _write_stream(database: Database, run: Run, stream: str, status: Status, result: StreamResult, error: SpineError | None) -> None:
-    with database.tenant(run.tenant) as connection:
+def _write_stream(
+    database: TenantDatabase, run: SyncRun, stream: str, status: Status, result: StreamResult, error: SpineError | None
+) -> None:
+    with database.begin() as connection:
         connection.execute(
             text("""
             INSERT INTO spine.stream_runs (tenant_id, source, run_id, stream, job, status, started_at, ended_at, rows, bytes,
@@ -119,6 +120,7 @@ def _write_stream(database: Database, run: Run, stream: str, status: Status, res
                 error_code = excluded.error_code, error_message = excluded.error_message
             """),
             {
+                "tenant": database.tenant,
                 **vars(run),
                 **vars(result),
                 "stream": stream,
@@ -130,9 +132,9 @@ def _write_stream(database: Database, run: Run, stream: str, status: Status, res
         )
 
 
-def recent_runs(database: Database, tenant: str, *, source: str | None = None, limit: int = 50) -> Sequence[RunSummary]:
+def recent_runs(database: TenantDatabase, *, source: str | None = None, limit: int = 50) -> Sequence[RunSummary]:
     """The tenant's latest runs, newest first."""
-    with database.tenant(tenant) as connection:
+    with database.begin() as connection:
         rows = connection.execute(
             text("""
             SELECT source, run_id, connection_id, mode, status, triggered_by, started_at, ended_at, interval_start,
@@ -145,9 +147,9 @@ def recent_runs(database: Database, tenant: str, *, source: str | None = None, l
         return [RunSummary(**row) for row in rows.mappings()]
 
 
-def stream_runs(database: Database, tenant: str, source: str, run_id: str) -> Sequence[dict[str, object]]:
+def stream_runs(database: TenantDatabase, source: str, run_id: str) -> Sequence[dict[str, object]]:
     """The streams of one run, by name, as dictionaries of the table's columns."""
-    with database.tenant(tenant) as connection:
+    with database.begin() as connection:
         rows = connection.execute(
             text("SELECT * FROM spine.stream_runs WHERE source = :source AND run_id = :run_id ORDER BY stream"),
             {"source": source, "run_id": run_id},

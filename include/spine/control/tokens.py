@@ -20,7 +20,7 @@ from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from sqlalchemy import Connection, text
 
 from spine.control import audit
-from spine.control.database import Database
+from spine.control.database import TenantDatabase
 from spine.core import clock
 from spine.core.errors import ConfigError
 from spine.core.settings import settings
@@ -59,9 +59,13 @@ class HeldTokens:
 class TokenVault:
     """The tokens of one tenant. `actor` is the run or person in the audit log."""
 
-    database: Database
-    tenant: str
+    database: TenantDatabase
     actor: str
+
+    @property
+    def tenant(self) -> str:
+        """Whose tokens these are."""
+        return self.database.tenant
 
     @contextmanager
     def locked(self, connection_id: str, *, timeout: float = LOCK_TIMEOUT) -> Iterator[HeldTokens]:
@@ -69,7 +73,7 @@ class TokenVault:
 
         The lock ends with the transaction, also when this process is killed.
         """
-        with self.database.tenant(self.tenant) as connection:
+        with self.database.begin() as connection:
             connection.execute(
                 text("""
                 SELECT set_config('lock_timeout', :wait, true), set_config('idle_in_transaction_session_timeout', :hold, true)
@@ -84,7 +88,7 @@ class TokenVault:
 
     def load(self, connection_id: str) -> Token | None:
         """The stored token, None if there is none yet. Raises ConfigError if the deployment's key does not open it."""
-        with self.database.tenant(self.tenant) as connection:
+        with self.database.begin() as connection:
             ciphertext = connection.execute(
                 text("SELECT ciphertext FROM spine.oauth_tokens WHERE connection_id = :connection"),
                 {"connection": connection_id},
@@ -102,7 +106,7 @@ class TokenVault:
         """Store a token in place of the former one; audited with its version and expiry only."""
         expires_at = clock.to_text(token.expires_at) if token.expires_at else None
         content = {**asdict(token), "expires_at": expires_at, "tenant": self.tenant, "connection": connection_id}
-        with self.database.tenant(self.tenant) as connection:
+        with self.database.begin() as connection:
             sealed = self._tenant_key(connection).encrypt(orjson.dumps(content)).decode()
             version = connection.execute(
                 text("""
@@ -121,7 +125,7 @@ class TokenVault:
 
     def forget(self, connection_id: str) -> None:
         """Remove a token, as after a new grant was put into the Connection; audited."""
-        with self.database.tenant(self.tenant) as connection:
+        with self.database.begin() as connection:
             connection.execute(text("DELETE FROM spine.oauth_tokens WHERE connection_id = :connection"), {"connection": connection_id})
             audit.record_in(connection, self.tenant, audit.Entry(self.actor, "token_removed", "token", connection_id))
 

@@ -165,7 +165,7 @@ class Entity(Strict):
         return self
 
     def upgrade(self, row: dict[str, Any], from_version: int) -> dict[str, Any]:
-        """`row` of an older version with the defaults of all fields that came later (MAP-02)."""
+        """`row` of an older version with the defaults of all fields that came later."""
         newer = {name: field.default for name, field in self.fields.items() if field.since > from_version}
         return {**newer, **row}
 

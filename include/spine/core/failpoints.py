@@ -9,12 +9,14 @@ import os
 import signal
 from collections import Counter
 
+from spine.core.settings import settings
+
 _passed: Counter[str] = Counter()
 
 
 def failpoint(name: str) -> None:
     """Die here by SIGKILL if this place is armed, otherwise do nothing."""
-    armed = os.environ.get("SPINE_FAILPOINT")
+    armed = settings().failpoint
     if not armed:
         return
     wanted, _, count = armed.partition(":")

@@ -54,12 +54,12 @@ def cursor_variable(connection: str, stream: str) -> str:
 
 
 def bronze_table(source: str, stream: str) -> str:
-    """`raw_<source>_<stream>` (LAY-06)."""
+    """`raw_<source>_<stream>`: a table's name says its layer."""
     return f"raw_{source}_{stream}"
 
 
 def silver_table(source: str, entity: str) -> str:
-    """`<source>_<entity>` (LAY-06)."""
+    """`<source>_<entity>`: Silver has no prefix."""
     return f"{source}_{entity}"
 
 
@@ -69,7 +69,7 @@ def quarantine_table(source: str, entity: str) -> str:
 
 
 def gold_table(domain: str, entity: str) -> str:
-    """`gold_<domain>_<entity>` (LAY-06)."""
+    """`gold_<domain>_<entity>`: readers meet the domain, no source."""
     return f"gold_{domain}_{entity}"
 
 
@@ -89,5 +89,5 @@ def record_ref(source: str, stream: str, record_id: str) -> str:
 
 
 def job_name(source: str, stream: str, mode: str) -> str:
-    """`sync_<source>_<stream>_<mode>`, used in run logs and mapped-task labels (CON-41)."""
+    """`sync_<source>_<stream>_<mode>`, used in run logs: one name per source, stream and mode."""
     return f"sync_{source}_{stream}_{mode}"

@@ -1,4 +1,7 @@
-"""Where things are and how big they may get: read once from the environment, no other module reads `os.environ`."""
+"""Where things are and how big they may get, from the environment: the one place that reads this project's variables.
+
+Elsewhere `os.environ` is touched only to hand an environment on: to a process that is started, or to a library that looks there.
+"""
 
 from __future__ import annotations
 
@@ -29,6 +32,7 @@ class Settings:
     lake: str = field(default_factory=_lake_uri)
     sources: Path = field(default_factory=lambda: _path("SPINE_SOURCES", PROJECT / "include" / "sources"))
     entities: Path = field(default_factory=lambda: _path("SPINE_ENTITIES", PROJECT / "include" / "entities"))
+    lake_options: str | None = field(default_factory=lambda: os.environ.get("SPINE_LAKE_OPTIONS"), repr=False)
     postgres: str = field(default_factory=lambda: os.environ.get("SPINE_POSTGRES", ""))
     fernet_key: str = field(default_factory=lambda: os.environ.get("SPINE_FERNET_KEY", ""), repr=False)
     batch_size: int = field(default_factory=lambda: min(5000, int(os.environ.get("SYNC_BATCH_SIZE", "1000"))))
@@ -41,6 +45,8 @@ class Settings:
     spark_remote: str = field(default_factory=lambda: os.environ.get("SPARK_REMOTE", ""))
     s3_endpoint: str = field(default_factory=lambda: os.environ.get("AWS_ENDPOINT_URL", ""))
     flush_seconds: float = field(default_factory=lambda: float(os.environ.get("SPINE_FLUSH_SECONDS", "30")))
+    deadlines: bool = field(default_factory=lambda: os.environ.get("SPINE_DEADLINES") == "1")
+    failpoint: str = field(default_factory=lambda: os.environ.get("SPINE_FAILPOINT", ""))
 
     @property
     def jars(self) -> Path:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 from dataclasses import dataclass
 from datetime import timedelta
@@ -12,13 +11,14 @@ from airflow.sdk import ExceptionRetryPolicy, RetryAction, RetryRule
 from airflow.sdk.definitions.retry_policy import RetryDecision
 
 from spine.core import errors
+from spine.core.settings import settings
 
 _JITTER = random.SystemRandom()
 
 
 @dataclass(frozen=True)
 class Tier:
-    """Retries, their growth, the latest end of a run, and the priority of its tasks (SYN-16)."""
+    """Retries, their growth, the latest end of a run, and the priority of its tasks, by how much the business waits for a source."""
 
     retries: int
     delay: timedelta
@@ -35,7 +35,7 @@ TIERS: dict[str, Tier] = {
 
 
 class ErrorTablePolicy(ExceptionRetryPolicy):
-    """The error table (SYN-19): our own classes say whether to retry, and a server's Retry-After sets the delay.
+    """The error table: our own classes say whether to retry, and a server's Retry-After sets the delay.
 
     The rules are what the UI shows; the decision is taken in the worker on the real exception.
     """
@@ -85,7 +85,7 @@ def deadline(tier: str) -> Any:
 
     Off by default in tests: in Airflow 3.3.2 a DAG with a deadline makes `dag.test()` fail after its last task.
     """
-    if os.environ.get("SPINE_DEADLINES") != "1":
+    if not settings().deadlines:
         return None
     from airflow.sdk.definitions.callback import AsyncCallback
     from airflow.sdk.definitions.deadline import DeadlineAlert, DeadlineReference

@@ -83,7 +83,7 @@ class Lookup:
 
     def load(self) -> None:
         """Read the learned weights now rather than at the first question. Raises ConfigError where nothing is published."""
-        with self.database.reading_gold(self.tenant) as connection:
+        with self.database.of(self.tenant).reading_gold() as connection:
             self._model(connection)
 
     def find(self, values: Mapping[str, Any], limit: int = 5) -> Answer:
@@ -93,7 +93,7 @@ class Lookup:
         """
         started = time.perf_counter()
         query = self._query(values)
-        with self.database.reading_gold(self.tenant) as connection:
+        with self.database.of(self.tenant).reading_gold() as connection:
             learned, state = self._model(connection)
             _, wanted = postings.keys(query, learned)
             found = self._ask(connection, _POSTINGS, np.unique(postings.bucket_of(wanted, state.buckets)))

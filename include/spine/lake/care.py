@@ -86,7 +86,7 @@ def vacuum(name: str, hours: int, *, dry_run: bool = False) -> int:
 
 
 def retire_bronze(name: str, before: date, consumed: Position | None, *, dry_run: bool = False) -> dict[str, int]:
-    """Move Bronze days older than `before` to Parquet files under `_archive`, then delete them from the table (LAY-07).
+    """Move Bronze days older than `before` to Parquet files under `_archive`, then delete them from the table.
 
     A day stays (`held_rows`) while it has rows that Silver, which has read the table up to `consumed`, did not see. Raises LakeError.
     """
@@ -175,7 +175,7 @@ def _delete(name: str, table: DeltaTable, day: date, tenants: list[str]) -> None
 
 
 def prune_tombstones(name: str, before: datetime, linked: str, *, dry_run: bool = False) -> dict[str, int]:
-    """Delete Silver rows that are marked deleted since `before`; a row that is alive is never touched (LAY-07).
+    """Delete Silver rows that are marked deleted since `before`; a row that is alive is never touched.
 
     `linked` names the identity links: while any of those rows is still linked to a golden record, all stay (`held_rows`). Raises LakeError.
     """

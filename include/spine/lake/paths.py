@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 
 from spine.core.errors import ConfigError
 from spine.core.settings import settings
@@ -19,7 +18,7 @@ def storage_options() -> dict[str, str]:
 
     They come as a JSON object in `SPINE_LAKE_OPTIONS`, which Airflow fills from the Connection `spine_lake`.
     """
-    raw = os.environ.get("SPINE_LAKE_OPTIONS", "")
+    raw = settings().lake_options
     if not raw:
         return {}
     try:

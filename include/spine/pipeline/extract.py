@@ -13,8 +13,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from spine.control import connectors, locks, runs
+from spine.control import connections, locks, runs
 from spine.control.cursors import Cursors
+from spine.control.database import TenantDatabase
 from spine.core import clock
 from spine.core.errors import AuthFailed, DeleteSweepRefused, JobFailed, SpineError, error_from_dict
 from spine.core.failpoints import failpoint
@@ -69,32 +70,31 @@ class _Planning:
 
     def works(self, tenant: str, streams: Sequence[Stream]) -> list[StreamWork]:
         """The works of a tenant, whose connection is locked and whose run is open after that."""
-        run, database = self._run(tenant), self.services.database
-        connectors.require_active(database, tenant, run.connection_id)
-        locks.acquire(database, tenant, run.connection_id, run.run_id, ttl=_QUEUE)
+        run, database = self._run(tenant), self.services.database.of(tenant)
+        connections.require_active(database, run.connection_id)
+        locks.acquire(database, run.connection_id, run.run_id, ttl=_QUEUE)
         try:
-            works = [self._work(run, stream) for stream in streams]
+            works = [self._work(database, run, stream) for stream in streams]
             runs.start(database, run)
             for stream in streams:
                 runs.start_stream(database, run, stream.name)
         except SpineError:
-            locks.release(database, tenant, run.connection_id, run.run_id)
+            locks.release(database, run.connection_id, run.run_id)
             raise
         return works
 
-    def _run(self, tenant: str) -> runs.Run:
+    def _run(self, tenant: str) -> runs.SyncRun:
         sync = self.sync
         connection = connection_id(sync.source, tenant)
-        return runs.Run(
-            tenant, sync.source, sync.run_id, connection, sync.mode, sync.triggered_by, sync.interval_start, sync.interval_end
-        )  # fmt: skip
+        return runs.SyncRun(sync.source, sync.run_id, connection, sync.mode, sync.triggered_by, sync.interval_start, sync.interval_end)
 
-    def _work(self, run: runs.Run, stream: Stream) -> StreamWork:
-        start, full = self._window_start(run, stream)
+    def _work(self, database: TenantDatabase, run: runs.SyncRun, stream: Stream) -> StreamWork:
+        cursors = Cursors(self.services.variables, database, run.connection_id)
+        start, full = self._window_start(cursors, stream)
         return StreamWork(
             source=run.source,
             stream=stream.name,
-            tenant=run.tenant,
+            tenant=database.tenant,
             connection_id=run.connection_id,
             mode=run.mode,
             run_id=run.run_id,
@@ -106,7 +106,7 @@ class _Planning:
             triggered_by=run.triggered_by,
         )
 
-    def _window_start(self, run: runs.Run, stream: Stream) -> tuple[datetime | None, bool]:
+    def _window_start(self, cursors: Cursors, stream: Stream) -> tuple[datetime | None, bool]:
         """Where a stream's window begins, and whether everything is to be read."""
         if self.sync.backfill:
             return self.sync.interval_start, False
@@ -114,7 +114,7 @@ class _Planning:
             return None, True
         if self.source.kind == "files":
             return None, False
-        start = _after_cursor(Cursors(self.services.variables, self.services.database, run.tenant, run.connection_id), stream)
+        start = _after_cursor(cursors, stream)
         return start, start is None
 
 
@@ -140,9 +140,9 @@ class _Extraction:
         self.work, self.services = work, services
         self.source = load_source(work.source)
         self.stream = self.source.stream(work.stream)
-        self.tenant, self.connection, self.run_id = work.tenant, work.connection_id, work.run_id
-        self.row = runs.Run(self.tenant, self.source.source, self.run_id, self.connection, work.mode)
-        self.cursors = Cursors(services.variables, services.database, self.tenant, self.connection)
+        self.database = services.database.of(work.tenant)
+        self.row = runs.SyncRun(work.source, work.run_id, work.connection_id, work.mode)
+        self.cursors = Cursors(services.variables, self.database, work.connection_id)
         self.progress = Progress(window_end=work.window_end)
         self.cursor_from: str | None = None
         self._renewed = 0.0
@@ -150,16 +150,16 @@ class _Extraction:
     def run(self) -> dict[str, Any]:
         try:
             self._renew(take=True)
-            runs.start_stream(self.services.database, self.row, self.stream.name)
+            runs.start_stream(self.database, self.row, self.stream.name)
             saved = self.cursors.show(self.stream.name)
             self.cursor_from = saved.value if saved else None
             cursor_to = self._dry_run() if self.work.dry_run else self._read()
         except SpineError as error:
             self._locate(error)
-            runs.finish_stream(self.services.database, self.row, self.stream.name, "failed", self._counts(None), error=error)
+            runs.finish_stream(self.database, self.row, self.stream.name, "failed", self._counts(None), error=error)
             raise
         counts = self._counts(cursor_to)
-        runs.finish_stream(self.services.database, self.row, self.stream.name, "success", counts)
+        runs.finish_stream(self.database, self.row, self.stream.name, "success", counts)
         return {
             **vars(counts),
             "deletes": self.progress.deletes,
@@ -170,7 +170,7 @@ class _Extraction:
 
     def _read(self) -> str | None:
         uri = table_uri(bronze_table(self.source.source, self.stream.name))
-        envelope = Envelope(self.tenant, self.source.source, self.stream.name, self.connection, self.run_id)
+        envelope = Envelope(self.work.tenant, self.source.source, self.stream.name, self.work.connection_id, self.work.run_id)
         writer = BronzeWriter(uri, envelope, window_end=self.work.window_end)
         done = writer.committed
         self.progress = done or self.progress
@@ -197,8 +197,8 @@ class _Extraction:
         self.progress = writer.committed or self.progress
 
     def _pages(self, window: Window, done: Progress | None) -> Iterator[Page]:
-        info = self.services.connections(self.connection)
-        reader = open_reader(self.source, self.tenant, info, self.run_id, self.services, self._sleep)
+        info = self.services.connections(self.work.connection_id)
+        reader = open_reader(self.source, self.work.tenant, info, self.work.run_id, self.services, self._sleep)
         state = State(self.cursor_from, done.token if done else None, done.high_water if done else None)
         return reader.read(self.stream, state, window)
 
@@ -252,7 +252,7 @@ class _Extraction:
             if self.cursor_from and not self.work.full:
                 value = max(value, self.cursor_from)
         if value != self.cursor_from:
-            self.cursors.move(self.stream.name, value, self.run_id)
+            self.cursors.move(self.stream.name, value, self.work.run_id)
         return value
 
     def _sleep(self, seconds: float) -> None:
@@ -267,9 +267,9 @@ class _Extraction:
         """Keep the connection's lock; from time to time is enough. Raises SyncInProgress if another run has it."""
         now = time.monotonic()
         if take:
-            locks.acquire(self.services.database, self.tenant, self.connection, self.run_id, ttl=_LEASE)
+            locks.acquire(self.database, self.work.connection_id, self.work.run_id, ttl=_LEASE)
         elif now - self._renewed >= _RENEW:
-            locks.renew(self.services.database, self.tenant, self.connection, self.run_id, ttl=_LEASE)
+            locks.renew(self.database, self.work.connection_id, self.work.run_id, ttl=_LEASE)
         else:
             return
         self._renewed = now
@@ -279,7 +279,7 @@ class _Extraction:
         return runs.StreamResult(done.rows, done.bytes, done.pages, self.cursor_from, cursor_to)
 
     def _locate(self, error: SpineError) -> None:
-        facts = {"connection": self.connection, "stream": self.stream.name, "page": self.progress.pages + 1}
+        facts = {"connection": self.work.connection_id, "stream": self.stream.name, "page": self.progress.pages + 1}
         error.where = {**facts, **error.where}
         error.args = (error.describe(),)
 
@@ -295,7 +295,8 @@ def finish(
     closed = {}
     for tenant in tenants or services.tenants(source):
         mine = [error for error in faults if error.where.get("tenant", tenant) == tenant]
-        closed[tenant] = _finish_tenant(runs.Run(tenant, source, run_id, connection_id(source, tenant), "incremental"), mine, services)
+        run = runs.SyncRun(source, run_id, connection_id(source, tenant), "incremental")
+        closed[tenant] = _finish_tenant(services.database.of(tenant), run, mine)
     states = {str(item["status"]) for item in closed.values()} - {"skipped"}
     return {
         "source": source,
@@ -307,9 +308,8 @@ def finish(
     }
 
 
-def _finish_tenant(run: runs.Run, errors: list[SpineError], services: Services) -> dict[str, Any]:
-    database = services.database
-    rows = runs.stream_runs(database, run.tenant, run.source, run.run_id)
+def _finish_tenant(database: TenantDatabase, run: runs.SyncRun, errors: list[SpineError]) -> dict[str, Any]:
+    rows = runs.stream_runs(database, run.source, run.run_id)
     failures = [_stream_failure(row) for row in rows if row["status"] != "success"] + errors
     for row in rows:
         if row["status"] == "running":
@@ -323,10 +323,10 @@ def _finish_tenant(run: runs.Run, errors: list[SpineError], services: Services) 
     else:
         runs.finish(database, run, status, error=worst)
         if worst is None:
-            connectors.succeeded(database, run.tenant, run.connection_id)
+            connections.succeeded(database, run.connection_id)
         else:
-            connectors.failed(database, run.tenant, run.connection_id, worst)
-    locks.release(database, run.tenant, run.connection_id, run.run_id)
+            connections.failed(database, run.connection_id, worst)
+    locks.release(database, run.connection_id, run.run_id)
     return {
         "status": status,
         "rows": sum(int(str(row["rows"])) for row in rows),

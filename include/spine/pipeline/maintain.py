@@ -1,4 +1,4 @@
-"""Nightly care of the lake: compaction, retention by layer with archive (LAY-07), vacuum, old validation pages and logs.
+"""Nightly care of the lake: compaction, retention by layer with archive, vacuum, old validation pages and logs.
 
 Bronze: 30 days, then archived as Parquet. Silver: rows that the source deleted more than a year ago go, current ones never. Gold is never
 deleted. One table's failure does not stop the others; every step may be repeated. No Spark.

@@ -183,7 +183,7 @@ def _publish(job: Job, staged: Staged, positions: dict[str, Position], past: lis
     # Before the MERGE, since the retry of a run that died after it finds nothing left to count.
     if job.database is not None:
         for profile in found:
-            ledger.record(job.database, profile.tenant_id, job.run_id, ledger_line(job, profile))
+            ledger.record(job.database.of(profile.tenant_id), job.run_id, ledger_line(job, profile))
     publish_rows(job, staged.rows, found, silver.note_of(positions, {profile.tenant_id: profile.staged for profile in found}, job.run_id))
     return result(job, found) | {"validation": validation}
 

@@ -82,15 +82,13 @@ def _client(
     url = base_url(info, allow_private=allow_private)
     transport = Transport(connect=source.timeouts.connect, read=source.timeouts.read, allow_private=allow_private)
     credentials = auth.Credentials(url, info.login, info.password, info.extra, info.conn_id)
-    limit = source.rate_limit
+    limit, database = source.rate_limit, services.database.of(tenant)
     return Client(
         base_url=url,
         transport=transport,
-        auth=_auth(source, credentials, transport, TokenStore(tokens.TokenVault(services.database, tenant, run_id), info.conn_id)),
-        bucket=bucket.Bucket(
-            services.database, tenant, info.conn_id, limit.burst, limit.requests * limit.share / limit.per.total_seconds()
-        ),
-        breaker=breaker.Breaker(services.database, tenant, info.conn_id),
+        auth=_auth(source, credentials, transport, TokenStore(tokens.TokenVault(database, run_id), info.conn_id)),
+        bucket=bucket.Bucket(database, info.conn_id, limit.burst, limit.requests * limit.share / limit.per.total_seconds()),
+        breaker=breaker.Breaker(database, info.conn_id),
         retry=RetryRule(source.retry.max_retries, source.retry.base, source.retry.cap),
         headers=source.headers,
         sleep=sleep,

@@ -8,9 +8,9 @@ import pyarrow.dataset as pads
 from sqlalchemy import text
 from sqlalchemy.exc import DataError, ProgrammingError
 
-from spine.control import connectors, runs
+from spine.control import connections, runs
 from spine.control.cursors import Cursors
-from spine.control.database import Database
+from spine.control.database import TenantDatabase
 from spine.core.names import bronze_table, connection_id, gold_table, quarantine_table, silver_table
 from spine.gold.schema import LINKS
 from spine.lake.reading import dataset, open_table, rows_by
@@ -21,24 +21,25 @@ from spine.sources.spec import Source, load_source, source_names
 
 def status(services: Services, tenant: str, source: str | None = None) -> dict[str, Any]:
     """`{"tenant", "sources": […], "gold": […]}`, JSON-ready but for times. Raises ConfigError, LakeError, ControlPlaneUnavailable."""
-    names = [source] if source else source_names()
+    names, database = [source] if source else source_names(), services.database.of(tenant)
     return {
         "tenant": tenant,
-        "sources": [_source(load_source(name), tenant, services) for name in names],
-        "gold": [_gold(entity.domain, entity.entity, tenant, services.database) for entity in matched_entities()],
+        "sources": [_source(load_source(name), services, database) for name in names],
+        "gold": [_gold(entity.domain, entity.entity, database) for entity in matched_entities()],
     }
 
 
-def _source(spec: Source, tenant: str, services: Services) -> dict[str, Any]:
+def _source(spec: Source, services: Services, database: TenantDatabase) -> dict[str, Any]:
+    tenant = database.tenant
     connection = connection_id(spec.source, tenant)
-    state = connectors.state(services.database, tenant, connection)
-    latest = runs.recent_runs(services.database, tenant, source=spec.source, limit=1)
+    state = connections.state(database, connection)
+    latest = runs.recent_runs(database, source=spec.source, limit=1)
     return {
         "source": spec.source,
         "connection": connection,
         "paused": not state.active,
         "last_run": _run(latest[0]) if latest else None,
-        "streams": _streams(spec, tenant, Cursors(services.variables, services.database, tenant, connection)),
+        "streams": _streams(spec, tenant, Cursors(services.variables, database, connection)),
         "entities": [_silver(spec.source, entity, tenant) for entity in spec.entities],
     }
 
@@ -76,14 +77,15 @@ def _silver(source: str, entity: str, tenant: str) -> dict[str, Any]:
     return {"entity": entity, "rows": _rows(silver_table(source, entity), tenant), "quarantined": waiting}
 
 
-def _gold(domain: str, entity: str, tenant: str, database: Database) -> dict[str, Any]:
+def _gold(domain: str, entity: str, database: TenantDatabase) -> dict[str, Any]:
+    tenant = database.tenant
     links = open_table(LINKS.delta)
     where = [("tenant_id", "=", tenant), ("entity", "=", entity)]
     return {
         "entity": entity,
         "rows": _rows(gold_table(domain, entity), tenant),
         "linked_records": dataset(links, where).count_rows() if links else 0,
-        **_publication(entity, gold_table(domain, entity).removeprefix("gold_"), tenant, database),
+        **_publication(entity, gold_table(domain, entity).removeprefix("gold_"), database),
     }
 
 
@@ -92,11 +94,11 @@ def _rows(name: str, tenant: str) -> int:
     return rows_by(table, "tenant_id").get(tenant, 0) if table else 0
 
 
-def _publication(entity: str, table: str, tenant: str, database: Database) -> dict[str, Any]:
+def _publication(entity: str, table: str, database: TenantDatabase) -> dict[str, Any]:
     """The latest publication as this tenant's analysts see it; empty before the first, or where the tenant has no analysts."""
     nothing = {"published_rows": None, "published_at": None, "run_id": None}
     try:
-        with database.reading_gold(tenant) as connection:
+        with database.reading_gold() as connection:
             if not connection.execute(text("SELECT to_regclass('gold.publications')")).scalar():
                 return nothing
             row = connection.execute(
@@ -104,7 +106,7 @@ def _publication(entity: str, table: str, tenant: str, database: Database) -> di
                     "SELECT (rows ->> :table)::bigint AS published_rows, published_at, run_id FROM gold.publications "
                     "WHERE entity = :entity AND tenant_id = :tenant ORDER BY published_at DESC LIMIT 1"
                 ),
-                {"table": table, "entity": entity, "tenant": tenant},
+                {"table": table, "entity": entity, "tenant": database.tenant},
             ).mappings()
             return dict(row.first() or nothing)
     except (ProgrammingError, DataError):  # no such role

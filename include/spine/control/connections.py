@@ -1,4 +1,7 @@
-"""Is a connection in use, and how did it last fail? An authentication failure pauses it until somebody resumes it (SYN-19)."""
+"""Is a connection in use, and how did it last fail? An authentication failure pauses it until somebody resumes it.
+
+Trying refused credentials again and again may lock the account at the source.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from datetime import datetime
 from sqlalchemy import text
 
 from spine.control import audit
-from spine.control.database import Database
+from spine.control.database import TenantDatabase
 from spine.core import clock
 from spine.core.errors import AuthFailed, ConnectorError, SpineError
 
@@ -16,7 +19,7 @@ SYSTEM = "spine"
 
 
 @dataclass(frozen=True)
-class ConnectorState:
+class ConnectionState:
     """State of one connection; without a row it is active and has never failed."""
 
     connection_id: str
@@ -34,9 +37,9 @@ class ConnectorState:
         return self.paused_at is None
 
 
-def failed(database: Database, tenant: str, connection_id: str, error: SpineError) -> None:
+def failed(database: TenantDatabase, connection_id: str, error: SpineError) -> None:
     """Keep the error as the connection's last; AuthFailed pauses the connection as well."""
-    with database.tenant(tenant) as connection:
+    with database.begin() as connection:
         connection.execute(
             text("""
             INSERT INTO spine.connectors (tenant_id, connection_id, last_error_code, last_error_message, last_error_at)
@@ -45,28 +48,28 @@ def failed(database: Database, tenant: str, connection_id: str, error: SpineErro
             SET last_error_code = excluded.last_error_code, last_error_message = excluded.last_error_message,
                 last_error_at = excluded.last_error_at
             """),
-            {"tenant": tenant, "connection": connection_id, "code": error.code, "message": error.message},
+            {"tenant": database.tenant, "connection": connection_id, "code": error.code, "message": error.message},
         )
     if isinstance(error, AuthFailed):
-        pause(database, tenant, connection_id, reason=error.code, by=SYSTEM)
+        pause(database, connection_id, reason=error.code, by=SYSTEM)
 
 
-def succeeded(database: Database, tenant: str, connection_id: str) -> None:
+def succeeded(database: TenantDatabase, connection_id: str) -> None:
     """Keep the time of a successful sync."""
-    with database.tenant(tenant) as connection:
+    with database.begin() as connection:
         connection.execute(
             text("""
             INSERT INTO spine.connectors (tenant_id, connection_id, last_success_at)
             VALUES (:tenant, :connection, clock_timestamp())
             ON CONFLICT (tenant_id, connection_id) DO UPDATE SET last_success_at = excluded.last_success_at
             """),
-            {"tenant": tenant, "connection": connection_id},
+            {"tenant": database.tenant, "connection": connection_id},
         )
 
 
-def pause(database: Database, tenant: str, connection_id: str, *, reason: str, by: str) -> None:
+def pause(database: TenantDatabase, connection_id: str, *, reason: str, by: str) -> None:
     """Let no sync of the connection start; audited. Pausing what is paused keeps the first reason."""
-    with database.tenant(tenant) as connection:
+    with database.begin() as connection:
         changed = connection.execute(
             text("""
             INSERT INTO spine.connectors AS c (tenant_id, connection_id, paused_at, paused_by, pause_reason)
@@ -75,16 +78,16 @@ def pause(database: Database, tenant: str, connection_id: str, *, reason: str, b
             SET paused_at = excluded.paused_at, paused_by = excluded.paused_by, pause_reason = excluded.pause_reason
             WHERE c.paused_at IS NULL RETURNING 1
             """),
-            {"tenant": tenant, "connection": connection_id, "by": by, "reason": reason},
+            {"tenant": database.tenant, "connection": connection_id, "by": by, "reason": reason},
         ).first()
         if changed:
             entry = audit.Entry(by, "connector_paused", "connector", connection_id, new_value={"reason": reason})
-            audit.record_in(connection, tenant, entry)
+            audit.record_in(connection, database.tenant, entry)
 
 
-def resume(database: Database, tenant: str, connection_id: str, *, by: str) -> None:
+def resume(database: TenantDatabase, connection_id: str, *, by: str) -> None:
     """Let syncs of the connection start again; audited."""
-    with database.tenant(tenant) as connection:
+    with database.begin() as connection:
         changed = connection.execute(
             text("""
             UPDATE spine.connectors SET paused_at = NULL, paused_by = '', pause_reason = ''
@@ -93,12 +96,12 @@ def resume(database: Database, tenant: str, connection_id: str, *, by: str) -> N
             {"connection": connection_id},
         ).first()
         if changed:
-            audit.record_in(connection, tenant, audit.Entry(by, "connector_resumed", "connector", connection_id))
+            audit.record_in(connection, database.tenant, audit.Entry(by, "connector_resumed", "connector", connection_id))
 
 
-def state(database: Database, tenant: str, connection_id: str) -> ConnectorState:
+def state(database: TenantDatabase, connection_id: str) -> ConnectionState:
     """What is known of a connection."""
-    with database.tenant(tenant) as connection:
+    with database.begin() as connection:
         row = connection.execute(
             text("""
             SELECT connection_id, paused_at, paused_by, pause_reason, last_error_code, last_error_message, last_error_at,
@@ -107,17 +110,17 @@ def state(database: Database, tenant: str, connection_id: str) -> ConnectorState
             """),
             {"connection": connection_id},
         ).first()
-        return ConnectorState(*row) if row else ConnectorState(connection_id)
+        return ConnectionState(*row) if row else ConnectionState(connection_id)
 
 
-def require_active(database: Database, tenant: str, connection_id: str) -> None:
+def require_active(database: TenantDatabase, connection_id: str) -> None:
     """Pass, or raise why the connection is paused: AuthFailed after refused credentials, otherwise ConnectorError."""
-    found = state(database, tenant, connection_id)
+    found = state(database, connection_id)
     if found.paused_at is None:
         return
     kind = AuthFailed if found.pause_reason == AuthFailed.code else ConnectorError
     raise kind(
         f"Paused by {found.paused_by} since {clock.to_text(found.paused_at)}: {found.pause_reason}",
-        hint="Mend the cause (credentials are in the Airflow Connection of this name), then resume the connector",
+        hint="Mend the cause (credentials are in the Airflow Connection of this name), then resume the connection",
         connection=connection_id,
     )

@@ -1,0 +1,47 @@
+"""A connection whose credentials were refused rests until somebody mends it."""
+
+from __future__ import annotations
+
+import pytest
+
+from spine.control import audit, connections
+from spine.control.database import TenantDatabase
+from spine.core.errors import AuthFailed, ConnectorError, SourceUnavailable
+
+pytestmark = pytest.mark.postgres
+CONNECTION = "ipai_connector_hubspot"
+
+
+def test_an_unknown_connection_is_active(control: TenantDatabase) -> None:
+    connections.require_active(control, CONNECTION)
+
+
+def test_refused_credentials_pause_it_and_the_next_run_is_told_why(control: TenantDatabase) -> None:
+    connections.failed(control, CONNECTION, AuthFailed("401 from the token endpoint"))
+    with pytest.raises(AuthFailed, match=r"Paused by spine since .*CONNECTOR_AUTH_FAILED"):
+        connections.require_active(control, CONNECTION)
+    assert connections.state(control, CONNECTION).last_error_message == "401 from the token endpoint"
+
+
+def test_other_errors_are_kept_and_pause_nothing(control: TenantDatabase) -> None:
+    connections.failed(control, CONNECTION, SourceUnavailable("timed out"))
+    connections.succeeded(control, CONNECTION)
+    connections.require_active(control, CONNECTION)
+    found = connections.state(control, CONNECTION)
+    assert found.last_error_code == "SOURCE_UNAVAILABLE"
+    assert found.last_success_at is not None
+
+
+def test_pausing_and_resuming_by_hand_is_audited_once_each(control: TenantDatabase) -> None:
+    for _ in range(2):
+        connections.pause(control, CONNECTION, reason="contract ended", by="ana")
+    with pytest.raises(ConnectorError, match="contract ended") as paused:
+        connections.require_active(control, CONNECTION)
+    assert not paused.value.retryable
+    for _ in range(2):
+        connections.resume(control, CONNECTION, by="bob")
+    connections.require_active(control, CONNECTION)
+    assert [(row["user_id"], row["action"]) for row in audit.entries(control)] == [
+        ("bob", "connector_resumed"),
+        ("ana", "connector_paused"),
+    ]
