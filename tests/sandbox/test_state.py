@@ -125,27 +125,27 @@ def test_a_restart_goes_on_where_it_was(tmp_path: Path) -> None:
     journal = tmp_path / "state" / "journal.jsonl"
     known = credentials("default")
     form = {"client_id": known.client_id, "client_secret": known.client_secret, "grant_type": "refresh_token"}
-    first = Sandbox({"default": 200}, now=NOW, state_file=journal, drop=tmp_path)
+    first = Sandbox({"default": 200}, now=NOW, journal=journal, drop=tmp_path)
     rotated = first.refresh({**form, "refresh_token": known.refresh_token})[2]
     first.advance(source="hubspot", stream="contacts", changed=3, created=2, deleted=1, at=AT)
     first.load(source="salesforce", stream="accounts", records=[{"Name": "Acme"}], truth=["a"])
     with journal.open("ab") as torn:
         torn.write(b'{"event": "adv')
-    second = Sandbox({"default": 200}, state_file=journal, drop=tmp_path)
+    second = Sandbox({"default": 200}, journal=journal, drop=tmp_path)
     assert second.now == NOW
     assert second.world("default").truth() == first.world("default").truth()
     for left, right in zip(first.world("default").tables.values(), second.world("default").tables.values(), strict=True):
         assert (left.modified == right.modified).all()
         assert (left.deleted == right.deleted).all()
     assert second.refresh({**form, "refresh_token": rotated})[2] not in (None, rotated)
-    third = Sandbox({"default": 200}, state_file=journal, drop=tmp_path)
+    third = Sandbox({"default": 200}, journal=journal, drop=tmp_path)
     assert third.tokens.generation == {"default": 2}
 
 
 def test_a_journal_of_another_world_is_refused(tmp_path: Path) -> None:
-    Sandbox({"default": 200}, state_file=tmp_path / "journal")
+    Sandbox({"default": 200}, journal=tmp_path / "journal")
     with pytest.raises(ConfigError, match="another world"):
-        Sandbox({"default": 300}, state_file=tmp_path / "journal")
+        Sandbox({"default": 300}, journal=tmp_path / "journal")
 
 
 def test_a_taken_port_is_reported() -> None:

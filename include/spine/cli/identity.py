@@ -10,13 +10,13 @@ from spine.cli import evidence, show, world
 from spine.cli.options import DEFAULT_TENANT, Json, Tenant
 from spine.core.errors import ConfigError
 
-Kind = Annotated[str, typer.Option("--entity", "-e", help="Kind of entity: person, organization, …")]
+EntityName = Annotated[str, typer.Option("--entity", "-e", help="EntityName of entity: person, organization, …")]
 Ref = Annotated[str, typer.Argument(help="Reference of a record: source:stream:id.", show_default=False)]
 Limit = Annotated[int, typer.Option(help="Rows of each list at most.", min=1)]
 Value = str | None
 
 
-def why(left: Ref, right: Ref, entity: Kind = "person", tenant: Tenant = DEFAULT_TENANT, json: Json = False) -> None:
+def why(left: Ref, right: Ref, entity: EntityName = "person", tenant: Tenant = DEFAULT_TENANT, json: Json = False) -> None:
     """Why two source records are one, or are not: the weight of every attribute, and what decided.
 
     Scores them now with the newest weights, whether or not matching ever compared them. Weights are bits: one bit doubles the odds.
@@ -33,7 +33,7 @@ def why(left: Ref, right: Ref, entity: Kind = "person", tenant: Tenant = DEFAULT
 
 def how(
     entity_id: Annotated[str, typer.Argument(help="Id of a golden record, also a former one.", metavar="ENTITY", show_default=False)],
-    entity: Kind = "person",
+    entity: EntityName = "person",
     tenant: Tenant = DEFAULT_TENANT,
     limit: Limit = 20,
     json: Json = False,
@@ -63,7 +63,7 @@ def lookup(
     other: Annotated[
         list[str] | None, typer.Option("--with", help="Any other attribute; may be given again.", metavar="FIELD=VALUE")
     ] = None,
-    entity: Kind = "person",
+    entity: EntityName = "person",
     tenant: Tenant = DEFAULT_TENANT,
     limit: Annotated[int, typer.Option(help="Golden records at most.", min=1)] = 5,
     json: Json = False,

@@ -14,11 +14,17 @@ Ref = Annotated[str, typer.Argument(help="Reference of a record: source:stream:r
 EntityId = Annotated[str, typer.Argument(help="Id of a golden record, also a former one.", show_default=False)]
 Reason = Annotated[str, typer.Option("--reason", "-r", help="Why; kept with every change that follows.", show_default=False)]
 Actor = Annotated[str | None, typer.Option("--actor", help="Who decides. [dim]Default: the user of this command.[/dim]")]
-Kind = Annotated[str | None, typer.Option("--entity", "-e", help="person, organization, … where the ids do not tell.")]
+EntityName = Annotated[str | None, typer.Option("--entity", "-e", help="person, organization, … where the ids do not tell.")]
 
 
 def link(
-    left: Ref, right: Ref, reason: Reason, actor: Actor = None, entity: Kind = None, tenant: Tenant = DEFAULT_TENANT, json: Json = False
+    left: Ref,
+    right: Ref,
+    reason: Reason,
+    actor: Actor = None,
+    entity: EntityName = None,
+    tenant: Tenant = DEFAULT_TENANT,
+    json: Json = False,
 ) -> None:
     """Two records are one: joins them now and for good, whatever the weights say.
 
@@ -28,7 +34,13 @@ def link(
 
 
 def unlink(
-    left: Ref, right: Ref, reason: Reason, actor: Actor = None, entity: Kind = None, tenant: Tenant = DEFAULT_TENANT, json: Json = False
+    left: Ref,
+    right: Ref,
+    reason: Reason,
+    actor: Actor = None,
+    entity: EntityName = None,
+    tenant: Tenant = DEFAULT_TENANT,
+    json: Json = False,
 ) -> None:
     """Two records are never one: keeps them apart now and for good.
 
@@ -42,7 +54,7 @@ def merge(
     other: EntityId,
     reason: Reason,
     actor: Actor = None,
-    entity: Kind = None,
+    entity: EntityName = None,
     tenant: Tenant = DEFAULT_TENANT,
     json: Json = False,
 ) -> None:
@@ -58,7 +70,7 @@ def split(
     records: Annotated[list[str], typer.Argument(help="References of the records that leave, together.", show_default=False)],
     reason: Reason,
     actor: Actor = None,
-    entity: Kind = None,
+    entity: EntityName = None,
     tenant: Tenant = DEFAULT_TENANT,
     json: Json = False,
 ) -> None:
@@ -89,13 +101,13 @@ def undo(
     _print(result, json)
 
 
-def _order(kind: Any, reason: str, actor: str | None, tenant: str, json: bool, **what: Any) -> None:
+def _order(act: Any, reason: str, actor: str | None, tenant: str, json: bool, **what: Any) -> None:
     from spine.cli.run import run_id
     from spine.gold import stewardship as overrides
 
     world.lake()
-    with show.working(kind.capitalize()):
-        result = overrides.order(kind, tenant=tenant, actor=actor or getpass.getuser(), reason=reason, run_id=run_id(), **what)
+    with show.working(act.capitalize()):
+        result = overrides.order(act, tenant=tenant, actor=actor or getpass.getuser(), reason=reason, run_id=run_id(), **what)
     _print(result, json)
 
 
@@ -132,7 +144,7 @@ def overrides(
 
 
 def review(
-    entity: Annotated[str, typer.Argument(help="Kind of entity.")] = "person",
+    entity: Annotated[str, typer.Argument(help="EntityName of entity.")] = "person",
     limit: Annotated[int, typer.Option(help="Pairs at most.", min=1)] = 50,
     tenant: Tenant = DEFAULT_TENANT,
     json: Json = False,
@@ -161,7 +173,7 @@ def review(
 def entity(
     entity_id: EntityId,
     as_of: Annotated[str | None, typer.Option("--as-of", help="As it was at this time, such as 2026-01-31T00:00Z.")] = None,
-    kind: Kind = None,
+    name: EntityName = None,
     tenant: Tenant = DEFAULT_TENANT,
     json: Json = False,
 ) -> None:
@@ -173,7 +185,7 @@ def entity(
     from spine.gold.history import golden_record
 
     world.lake()
-    found = golden_record(entity_id, tenant=tenant, entity=kind, moment=clock.parse(as_of) if as_of else None)
+    found = golden_record(entity_id, tenant=tenant, entity=name, moment=clock.parse(as_of) if as_of else None)
     if json:
         show.as_json(found)
         return

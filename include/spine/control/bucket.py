@@ -1,6 +1,6 @@
-"""Token bucket shared by all workers of an account: how long must this call wait so that the account's budget holds?
+"""Budget of calls, shared by all workers of an account (a token bucket): how long must this call wait so that the budget holds?
 
-A taker that must wait has already reserved its tokens (the balance goes below zero), so waiters are served in order.
+A taker that must wait has already reserved its calls (the balance goes below zero), so waiters are served in order.
 """
 
 from __future__ import annotations

@@ -118,8 +118,8 @@ def require_active(database: TenantDatabase, connection_id: str) -> None:
     found = state(database, connection_id)
     if found.paused_at is None:
         return
-    kind = AuthFailed if found.pause_reason == AuthFailed.code else ConnectorError
-    raise kind(
+    cause = AuthFailed if found.pause_reason == AuthFailed.code else ConnectorError
+    raise cause(
         f"Paused by {found.paused_by} since {clock.to_text(found.paused_at)}: {found.pause_reason}",
         hint="Mend the cause (credentials are in the Airflow Connection of this name), then resume the connection",
         connection=connection_id,

@@ -88,9 +88,9 @@ class Cursors:
 
     def _by_hand(self, stream: str, value: str, by: str, action: str, old: Cursor | None) -> Cursor:
         # The audit row is written first: a cursor that moved without a trace would be worse than a trace without a move.
-        before = None if old is None else {"value": old.value, "run_id": old.run_id}
+        former = None if old is None else {"value": old.value, "run_id": old.run_id}
         resource = f"{self.connection_id}.{stream}"
-        audit.record(self.database, audit.Entry(by, action, "cursor", resource, before, {"value": value}))
+        audit.record(self.database, audit.Entry(by, action, "cursor", resource, former, {"value": value}))
         return self.move(stream, value, f"manual:{by}")
 
     def _position(self, stream: str, value: str, scale: Scale) -> Any:

@@ -46,8 +46,8 @@ class ErrorTablePolicy(ExceptionRetryPolicy):
         retry = [errors.RateLimited, errors.CircuitOpen, errors.SourceUnavailable, errors.LakeError, errors.PublishFailed]
         retry += [errors.JobFailed, errors.ControlPlaneUnavailable]
         super().__init__(
-            rules=[RetryRule(_path(kind), RetryAction.FAIL, reason=kind.code) for kind in fail]
-            + [RetryRule(_path(kind), RetryAction.RETRY, reason=kind.code) for kind in retry]
+            rules=[RetryRule(_path(error), RetryAction.FAIL, reason=error.code) for error in fail]
+            + [RetryRule(_path(error), RetryAction.RETRY, reason=error.code) for error in retry]
         )
 
     def evaluate(self, exception: BaseException, try_number: int, max_tries: int, context: Any = None) -> RetryDecision:
@@ -62,8 +62,8 @@ class ErrorTablePolicy(ExceptionRetryPolicy):
         return RetryDecision.default()
 
 
-def _path(kind: type[errors.SpineError]) -> str:
-    return f"{kind.__module__}.{kind.__qualname__}"
+def _path(error: type[errors.SpineError]) -> str:
+    return f"{error.__module__}.{error.__qualname__}"
 
 
 def default_args(tier: str) -> dict[str, Any]:

@@ -81,7 +81,7 @@ class Envelope:
 
 @dataclass(frozen=True)
 class Progress:
-    """What has been committed: counts, the token of the next page (None: the end), the cursor so far, the window's bound."""
+    """What has been committed: counts, the page token of what comes next (None: the end), the cursor so far, the window's bound."""
 
     sequence: int = 0
     token: str | None = None

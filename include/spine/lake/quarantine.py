@@ -26,8 +26,8 @@ def quarantine_schema() -> pa.Schema:
 
     moment = pa.timestamp("us", "UTC")
     reasons = pa.list_(pa.struct([("rule", pa.string()), ("field", pa.string()), ("reason", pa.string())]))
-    kinds = {"emitted_at": moment, "quarantined_at": moment, "replayed_at": moment, "reasons": reasons, "mapping_version": pa.int32()}
-    return pa.schema([(name, kinds.get(name, pa.string())) for name in COLUMNS])
+    types = {"emitted_at": moment, "quarantined_at": moment, "replayed_at": moment, "reasons": reasons, "mapping_version": pa.int32()}
+    return pa.schema([(name, types.get(name, pa.string())) for name in COLUMNS])
 
 
 def _ensure(uri: str) -> None:

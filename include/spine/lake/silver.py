@@ -60,15 +60,15 @@ def silver_schema(entity: Entity) -> pa.Schema:
     return pa.schema(columns)
 
 
-def arrow_type(kind: FieldType) -> pa.DataType:
+def arrow_type(field_type: FieldType) -> pa.DataType:
     """The Arrow type of a canonical field; decimals have 28 digits, 6 of them behind the point."""
     import pyarrow as pa
 
-    kinds = {
+    types = {
         "string": pa.string(), "integer": pa.int64(), "decimal": pa.decimal128(28, 6), "boolean": pa.bool_(), "date": pa.date32(),
         "timestamp": pa.timestamp("us", "UTC"),
     }  # fmt: skip
-    return kinds[kind]
+    return types[field_type]
 
 
 def ensure_silver(spark: SparkSession, uri: str, entity: Entity) -> DeltaTable:
@@ -121,9 +121,9 @@ def _upgrade_rows(spark: SparkSession, uri: str, entity: Entity, version: int) -
     run(spark, uri, " ".join(["UPDATE", table_path(uri), "SET", assignments, f"WHERE schema_version = {version}"]))
 
 
-def _default(kind: FieldType, value: Any) -> str:
+def _default(field_type: FieldType, value: Any) -> str:
     word = str(value).lower() if isinstance(value, bool) else str(value)
-    return f"CAST({literal(word)} AS {_SQL_TYPES.get(kind, kind)})"
+    return f"CAST({literal(word)} AS {_SQL_TYPES.get(field_type, field_type)})"
 
 
 def position_of(table: DeltaTable | None) -> tuple[dict[str, Position], list[dict[str, int]]]:

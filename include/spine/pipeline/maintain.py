@@ -35,7 +35,7 @@ class Retention:
 
 
 @dataclass(frozen=True)
-class _Plan:
+class _Declared:
     """What the declarations say about the lake's tables: Bronze table -> its stream's name and Silver table; and all Silver tables."""
 
     bronze: dict[str, tuple[str, str]]
@@ -49,12 +49,12 @@ def maintain(*, dry_run: bool = False, retention: Retention | None = None, momen
     `pages_removed`, and `by_table`. Raises LakeError at the end, naming the tables that failed.
     """
     keep, current = retention or Retention(), moment or clock.now()
-    plan = _plan()
+    declared = _declared()
     by_table: dict[str, dict[str, Any]] = {}
     failed: dict[str, SpineError] = {}
     for name in [*table_names(), *([JOURNAL] if open_table(JOURNAL) else [])]:
         try:
-            by_table[name] = _care(name, plan, keep, current, dry_run)
+            by_table[name] = _care(name, declared, keep, current, dry_run)
         except SpineError as error:
             failed[name] = error
     pages = sum(_prune_files(folder, current - timedelta(days=keep.pages), dry_run) for folder in _folders())
@@ -72,14 +72,14 @@ def maintain(*, dry_run: bool = False, retention: Retention | None = None, momen
     return {"dry_run": dry_run, "tables": len(by_table), **totals, "pages_removed": pages, "by_table": by_table}
 
 
-def _plan() -> _Plan:
+def _declared() -> _Declared:
     bronze, silver = {}, set()
     for name in source_names():
         source = _load(name)
         for stream in source.streams if source else ():
             bronze[bronze_table(name, stream.name)] = (stream.name, silver_table(name, stream.entity))
             silver.add(silver_table(name, stream.entity))
-    return _Plan(bronze, frozenset(silver))
+    return _Declared(bronze, frozenset(silver))
 
 
 def _load(name: str) -> Source | None:
@@ -90,16 +90,16 @@ def _load(name: str) -> Source | None:
         return None
 
 
-def _care(name: str, plan: _Plan, keep: Retention, moment: datetime, dry_run: bool) -> dict[str, Any]:
+def _care(name: str, declared: _Declared, keep: Retention, moment: datetime, dry_run: bool) -> dict[str, Any]:
     """Retention first, then compaction, then vacuum, so that nothing is rewritten that goes anyway."""
     done: dict[str, Any] = {}
-    if name in plan.bronze:
+    if name in declared.bronze:
         before = (moment - timedelta(days=keep.bronze)).date()
-        done |= care.retire_bronze(name, before, _read_by_silver(*plan.bronze[name]), dry_run=dry_run)
-    elif name in plan.silver:
+        done |= care.retire_bronze(name, before, _read_by_silver(*declared.bronze[name]), dry_run=dry_run)
+    elif name in declared.silver:
         done |= care.prune_tombstones(name, moment - timedelta(days=keep.silver), LINKS.delta, dry_run=dry_run)
     compacted = care.compact(name, dry_run=dry_run)
-    days = keep.history if name in plan.silver or name.startswith(("gold_", JOURNAL)) else keep.files
+    days = keep.history if name in declared.silver or name.startswith(("gold_", JOURNAL)) else keep.files
     removed = care.vacuum(name, days * 24, dry_run=dry_run)
     return {**done, "files_compacted": compacted["files_removed"], "files_vacuumed": removed}
 

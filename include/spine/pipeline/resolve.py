@@ -54,13 +54,13 @@ def resolve(spark: SparkSession | None, entity: str, run_id: str, *, relearn: bo
     return result_of(declared, counts, no_op=False)
 
 
-def _changed(tables: dict[str, DeltaTable], before: dict[str, Any]) -> dict[str, set[str]] | None:
-    """References of the records that changed since `before`, by tenant; None if that cannot be told, so that all count as changed."""
+def _changed(tables: dict[str, DeltaTable], former: dict[str, Any]) -> dict[str, set[str]] | None:
+    """References of the records that changed since the `former` versions, by tenant; None if that cannot be told: all count as changed."""
     changed: dict[str, set[str]] = {}
     for name, table in tables.items():
-        known = before.get(name)
+        known = former.get(name)
         if known is None or known["id"] != str(table.metadata().id):
-            if before and known is None:
+            if former and known is None:
                 continue  # a new table: its records are not linked yet, which is how they are found
             return None
         if known["version"] == table.version():

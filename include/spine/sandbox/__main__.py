@@ -27,7 +27,7 @@ def main(
     """Serve Salesforce, HubSpot and an HR file drop that behave like the real ones, on 127.0.0.1."""
     scales = {name: int(own or scale) for name, _, own in (entry.partition(":") for entry in tenants.split(","))}
     moment = clock.parse(now) if now else None
-    sandbox = Sandbox(scales, seed=seed, now=moment, drop=drop, token_lifetime=token_lifetime, state_file=state)
+    sandbox = Sandbox(scales, seed=seed, now=moment, drop=drop, token_lifetime=token_lifetime, journal=state)
     if truth:
         write_truth(sandbox.worlds.values(), truth)
     typer.echo(f"sandbox on http://{HOST}:{port} for {', '.join(f'{name} ({size})' for name, size in scales.items())}")

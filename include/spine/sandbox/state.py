@@ -1,6 +1,6 @@
 """What one running sandbox knows: worlds, tokens, faults, counted requests, the drop folder and its journal.
 
-The journal (`state_file`) lets a restarted sandbox go on where it was: same anchor in time, same rotated refresh tokens,
+The journal lets a restarted sandbox go on where it was: same anchor in time, same rotated refresh tokens,
 same mutations. Without it every start is new.
 """
 
@@ -33,8 +33,10 @@ class Sandbox:
     """The state behind the HTTP routes; tests may use it directly.
 
     `tenants` maps each tenant to its scale (number of real persons). `held_back` is the number of last days whose people
-    files are not there yet; `deliver` brings them.
+    files are not there yet; `deliver` brings them. `journal` is a file that outlives the process.
     """
+
+    daily_limit = 100_000  # calls that an org may make, as the vendor's headers say
 
     def __init__(
         self,
@@ -45,11 +47,10 @@ class Sandbox:
         drop: Path | None = None,
         token_lifetime: float = 7200.0,
         rotate: bool = True,
-        state_file: Path | None = None,
-        daily_limit: int = 100_000,
+        journal: Path | None = None,
         held_back: int = 0,
     ) -> None:
-        self.lock, self.drop, self.state_file, self.daily_limit = RLock(), drop, state_file, daily_limit
+        self.lock, self.drop, self.journal = RLock(), drop, journal
         events = self._events()
         start = next((event for event in events if event["event"] == "start"), None)
         self.now = clock.parse(start["now"]) if start else now or _this_hour()
@@ -61,7 +62,7 @@ class Sandbox:
         if start is None:
             self._write({"event": "start", "now": clock.to_text(self.now), **shape})
         elif any(start[key] != value for key, value in shape.items()):
-            raise ConfigError(f"{state_file} is the journal of another world", hint="Remove it, or start with its seed and tenants")
+            raise ConfigError(f"{journal} is the journal of another world", hint="Remove it, or start with its seed and tenants")
         if drop:
             for world in self.worlds.values():
                 files.drop_all(world, drop, held_back)
@@ -69,20 +70,20 @@ class Sandbox:
             self._replay(event)
 
     def _events(self) -> list[dict[str, Any]]:
-        if not self.state_file or not self.state_file.exists():
+        if not self.journal or not self.journal.exists():
             return []
-        content = self.state_file.read_bytes()
+        content = self.journal.read_bytes()
         whole = content[: content.rfind(b"\n") + 1]
         if len(whole) < len(content):
             # The last line was cut short by a crash, so it was never answered: forget it, or the next would be glued to it.
-            os.truncate(self.state_file, len(whole))
+            os.truncate(self.journal, len(whole))
         return [orjson.loads(line) for line in whole.splitlines()]
 
     def _write(self, event: dict[str, Any]) -> None:
-        if self.state_file:
-            self.state_file.parent.mkdir(parents=True, exist_ok=True)
-            with self.state_file.open("ab") as journal:
-                journal.write(orjson.dumps(event) + b"\n")
+        if self.journal:
+            self.journal.parent.mkdir(parents=True, exist_ok=True)
+            with self.journal.open("ab") as file:
+                file.write(orjson.dumps(event) + b"\n")
 
     def _replay(self, event: dict[str, Any]) -> None:
         if event["event"] == "refresh":

@@ -76,11 +76,11 @@ class AirflowApi:
             if not page[key] or offset >= page["total_entries"]:
                 return
 
-    def _put(self, kind: str, key: str, body: dict[str, Any]) -> None:
-        """Create or change one thing of a kind that has POST on the list and PATCH on the entry."""
-        path = f"/{kind}/{quote(key, safe='')}"
+    def _put(self, collection: str, key: str, body: dict[str, Any]) -> None:
+        """Create or change one thing of a collection that has POST on the list and PATCH on the entry."""
+        path = f"/{collection}/{quote(key, safe='')}"
         if self.call("GET", path, missing_ok=True) is None:
-            self.call("POST", f"/{kind}", body)
+            self.call("POST", f"/{collection}", body)
         else:
             self.call("PATCH", path, body)
 
