@@ -9,10 +9,10 @@ from typing import Any
 import orjson
 import pytest
 
-from spine.core.entities import TableRule, load_entity
+from spine.core.entities import Entity, TableRule, load_entity
 from spine.core.settings import settings
-from spine.quality.gate import judge, warm_up
-from spine.quality.profile import OUTCOMES, Profile
+from spine.quality.gate import Judgement, judge, warm_up
+from spine.quality.profile import OUTCOMES, Profile, profiles
 from spine.quality.report import Subject, Verdict, write_report
 
 NOW = dt.datetime(2026, 1, 31, 8, tzinfo=dt.UTC)
@@ -33,23 +33,97 @@ def profile(tenant: str = "acme", **changed: Any) -> Profile:
     return Profile(tenant_id=tenant, **(facts | changed))
 
 
-class Observed(Profile):
-    """A profile whose metrics all have one value."""
+# Metrics that no entity declares a rule for, so that each is judged once by rows.
+UNDECLARED = [
+    ("person", TableRule(name="cities_differ", metric="distinct_share", field="city", min=0.1, fails=0.05)),
+    ("person", TableRule(name="records_are_fresh", metric="freshness_hours", max=48, fails=50)),
+]
+Rows = list[dict[str, Any]]
 
-    value = 0.0
 
-    def metric(self, rule: TableRule, now: dt.datetime) -> float | None:
-        return self.value
+def staged_row(number: int, **changed: Any) -> dict[str, Any]:
+    row = {"record_ref": f"s:c:{number}", "outcome": "new", "is_deleted": False, "age": 1.0, "value": f"v{number}"}
+    return row | changed
 
 
+def rows_with(metric: str, value: float) -> tuple[Rows, list[int]]:
+    """Staged rows, and the numbers of rows of past runs, for which a metric has this value; `value` is that of the rule's field."""
+    share = round(100 * value)
+    match metric:
+        case "duplicate_keys":
+            return [staged_row(max(0, number - int(value))) for number in range(100)], []
+        case "quarantined_share":
+            return [staged_row(number, outcome="quarantined" if number < share else "unchanged") for number in range(100)], []
+        case "null_share":
+            gone = [staged_row(100 + number, is_deleted=True, value=None) for number in range(30)]  # are not judged
+            return gone + [staged_row(number, value=None if number < share else "v") for number in range(100)], []
+        case "distinct_share":
+            return [staged_row(number, value=f"v{number % share}") for number in range(100)] + [staged_row(100, value=None)], []
+        case "row_count_ratio":
+            rows, past = (int(value), 1) if value > 1 else (100, round(100 / value))
+            return [staged_row(number) for number in range(rows)], [past, 0, past]
+        case _:
+            return [staged_row(number, age=value + number) for number in range(3)], []
+
+
+def trials(name: str) -> dict[str, tuple[TableRule, float]]:
+    """By tenant: a rule and a value of its metric, which is what the rule declares to fail or a limit that still passes."""
+    found = {}
+    for entity, rule in [*RULES, *UNDECLARED]:
+        for word, value in (("fails", rule.fails), ("least", rule.min), ("greatest", rule.max)):
+            if entity == name and value is not None:
+                found[f"{rule.name}-{word}"] = (rule, value)
+    return found
+
+
+TRIALS = [(name, tenant, rule, value) for name in ENTITIES for tenant, (rule, value) in trials(name).items()]
+
+
+@pytest.fixture(scope="module")
+def judged(spark: Any) -> dict[str, dict[str, list[Judgement]]]:
+    """The judgements of each entity's rules by tenant, from rows through Spark's aggregation to Great Expectations."""
+    return {name: judge_rows(spark, name) for name in ENTITIES}
+
+
+def judge_rows(spark: Any, name: str) -> dict[str, list[Judgement]]:
+    entity = load_entity(name)
+    entity = entity.model_copy(update={"table_rules": (*entity.table_rules, *(rule for own, rule in UNDECLARED if own == name))})
+    rows, past = [], {}
+    for tenant, (rule, value) in trials(name).items():
+        mine, past[tenant] = rows_with(rule.metric, value)
+        beside = [staged_row(1, outcome="superseded", age=0.0), staged_row(2, outcome="filtered", age=0.0)]  # count in no metric
+        rows += [row_of(tenant, rule.field, row) for row in [*mine, *beside]]
+    fields = ", ".join(f"`{field}` string" for field in entity.fields)
+    schema = (
+        "tenant_id string, record_ref string, outcome string, is_deleted boolean, source_cursor string, emitted_at timestamp, "
+        f"fields struct<{fields.replace(' string', ': string')}>"
+    )
+    runs = [{tenant: counts[place] for tenant, counts in past.items() if counts} for place in range(3)]
+    frame = spark.createDataFrame([whole(row, entity, place) for place, row in enumerate(rows)], schema)
+    return judge(entity, profiles(frame, entity, runs), NOW)
+
+
+def row_of(tenant: str, field: str | None, row: dict[str, Any]) -> dict[str, Any]:
+    moment = NOW - dt.timedelta(hours=row["age"])
+    return row | {"tenant_id": tenant, "source_cursor": moment.isoformat(), "field": field}
+
+
+def whole(row: dict[str, Any], entity: Entity, place: int) -> tuple[Any, ...]:
+    """The row as Spark takes it: every field filled, the judged one with its value; emitted long ago, which the cursor outweighs."""
+    fields = tuple(row["value"] if name == row["field"] else f"good {place}" for name in entity.fields)
+    ago = NOW - dt.timedelta(days=900)
+    return (row["tenant_id"], row["record_ref"], row["outcome"], row["is_deleted"], row["source_cursor"], ago, fields)
+
+
+@pytest.mark.spark
 @pytest.mark.slow
-@pytest.mark.parametrize(("name", "rule"), RULES, ids=[f"{name}-{rule.name}" for name, rule in RULES])
-def test_a_table_rule_fails_on_its_declared_value(name: str, rule: TableRule) -> None:
-    found = Observed(**vars(profile()))
-    object.__setattr__(found, "value", rule.fails)
-    judgements = {judgement.rule: judgement for judgement in judge(load_entity(name), [found], NOW)["acme"]}
-    assert not judgements[rule.name].passed
-    assert judgements[rule.name].observed == rule.fails
+@pytest.mark.parametrize(("name", "tenant", "rule", "value"), TRIALS, ids=[f"{name}-{tenant}" for name, tenant, _, _ in TRIALS])
+def test_a_table_rule_fails_on_rows_beyond_its_limit_and_passes_at_it(
+    judged: dict[str, dict[str, list[Judgement]]], name: str, tenant: str, rule: TableRule, value: float
+) -> None:
+    judgements = judged[name][tenant]
+    assert {judgement.rule: judgement.observed for judgement in judgements}[rule.name] == pytest.approx(value, abs=1e-6)
+    assert [judgement.rule for judgement in judgements if not judgement.passed] == ([rule.name] if tenant.endswith("-fails") else [])
 
 
 @pytest.mark.slow

@@ -23,10 +23,14 @@ AGREED = [label(True, True, True)] * 15 + [label(False, False, False)] * 15
     ("rule", "figures", "found", "limit", "cause"),
     [
         ("cluster_size_jump", Figures([101], [0.99], 2, 60, largest_refs=["a:b:1"]), 101, 100, "a:b:1"),
+        ("cluster_size_jump", Figures([401], [0.99], 100, 60, largest_refs=["a:b:1"]), 401, 400, "a:b:1"),
+        ("weak_links", Figures([2] * 50, [0.89] * 26 + [0.9] * 24), 0.52, 0.5, "26 of 50"),
+        ("id_churn", Figures([2], [0.99], 2, 50, {"merged": 16}), 0.32, 0.3, "16 merged and 0 split of 50"),
         ("weak_links", Figures([2] * 60, [0.86] * 31 + [0.99] * 29), 0.517, 0.5, "31 of 60"),
         ("id_churn", Figures([2], [0.99], 2, 60, {"merged": 10, "split": 9}), 0.317, 0.3, "10 merged and 9 split of 60"),
         ("label_precision", Figures([2], [0.99], labels=[*AGREED, *[label(False, True, False)] * 5]), 0.75, 0.9, "such as a:b:1 and a:b:2"),
-        ("label_recall", Figures([2], [0.99], labels=[*AGREED, *[label(True, False, True)] * 5]), 0.75, 0.9, "5 of 35"),
+        ("label_recall", Figures([2], [0.99], labels=[*AGREED, *[label(True, False, True)] * 5]), 0.75, 0.9, ": 5 of 35, such as"),
+        ("label_recall", Figures([2], [0.99], labels=AGREED[3:18] + [label(True, False, True)] * 5), 0.706, 0.9, ": 5 of 20, such as"),
     ],
 )
 def test_each_rule_can_fail_and_names_found_limit_and_cause(rule: str, figures: Figures, found: float, limit: float, cause: str) -> None:
@@ -44,6 +48,11 @@ def test_each_rule_can_fail_and_names_found_limit_and_cause(rule: str, figures: 
         pytest.param(CALM, id="nothing special"),
         pytest.param(Figures([], []), id="nothing at all"),
         pytest.param(Figures([400], [0.99], former_largest=100), id="it was large before"),
+        pytest.param(Figures([100], [0.99], former_largest=2), id="as large as one may be"),
+        pytest.param(Figures([2] * 60, [0.9] * 60), id="links as weak as they may be"),
+        pytest.param(Figures([2] * 60, [0.86] * 30 + [0.99] * 30), id="half of the entities hang by a weak link"),
+        pytest.param(Figures([2], [0.99], 2, 60, {"merged": 9, "split": 9}), id="as much churn as there may be"),
+        pytest.param(Figures([2], [0.99], labels=[label(True, True, True)] * 18 + [label(False, True, False)] * 2), id="a tenth is wrong"),
         pytest.param(Figures([2], [0.86] * 49), id="too few entities to speak of weak links"),
         pytest.param(Figures([2], [0.99], 2, 49, {"merged": 49}), id="too few entities to speak of churn"),
         pytest.param(Figures([2], [0.99], labels=[label(True, False, True)] * 19), id="too few labels"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spine.identity.golden.ids import assign, make_id
+from spine.identity.golden.ids import Change, assign, follow, make_id
 
 
 def _run(number, clusters, before=None, born=None):
@@ -101,3 +101,32 @@ def test_whatever_happens_between_undoing_it_restores_every_id(labels, others):
 
 def test_ids_differ_between_tenants_and_runs():
     assert len({make_id(tenant, "person", "a", run) for tenant in ("default", "acme") for run in (1, 2)}) == 4
+
+
+def test_ids_and_change_ids_are_those_that_lakes_hold():
+    """A retry of a run, or the same run by a later release, has to come to the same ids."""
+    assert make_id("default", "person", "salesforce:contacts:003000001", 1) == "per_dvs9ar5fmx7v1bvasmahkaw00f"
+    assert make_id("acme", "organization", "hubspot:companies:7", 12) == "org_tskrj8kfberzap89673fh8qx3j"
+    merged = Change("merged", "per_a", "per_b", reason="3 records came from it")
+    assert merged.change_id("default", "person", 3) == "56cad06cf76702404e01a8f9021b3ed0"
+    assert Change("joined", "per_a", record_ref="s:c:1").change_id("acme", "person", 3) == "8c30950ac4ce88ca1f61b892139d583f"
+
+
+def test_redirects_are_followed_to_their_end_and_never_round_and_round():
+    assert follow({"a": "b", "b": "c"}, "a") == "c"
+    assert follow({"a": "b"}, "z") == "z"
+    assert follow({"a": "b", "b": "a"}, "a") == "b"
+
+
+def test_changes_say_how_many_records_moved_and_where_an_entity_came_from():
+    assert _run(2, [["a", "b", "c"]], {"a": "x", "b": "y", "c": "y"}).changes == [
+        Change("merged", "y", "x", reason="1 record came from it")
+    ]
+    former = dict.fromkeys(("a", "b", "c", "d", "e"), "x")
+    found = _run(2, [["a", "b", "c"], ["e", "d"]], former)
+    new = found.ids["d"]
+    assert found.changes == [
+        Change("created", new, record_ref="d", reason="2 records"), Change("split", "x", new, reason="2 records left it"),
+    ]  # fmt: skip
+    back = assign("default", "person", 3, [["a", "b"], ["c"]], dict.fromkeys("abc", "x"), {}, {"a": "x", "b": "x", "c": "y"})
+    assert back.changes == [Change("restored", "y", "x", "c", "1 record"), Change("split", "x", "y", reason="1 record left it")]

@@ -58,3 +58,9 @@ def test_the_order_of_rows_does_not_matter():
         golden(_table().take([4, 2, 3, 0, 1]), _entity("most_frequent")).to_pylist()
         == golden(_table(), _entity("most_frequent")).to_pylist()
     )
+
+
+def test_a_field_that_the_records_lack_stays_null_and_the_fields_after_it_do_not():
+    one, _ = golden(_table().drop_columns(["city"]), _entity("most_recent")).to_pylist()
+    assert (one["city"], one["street"]) == (None, "1 High Street")
+    assert json.loads(one["provenance"]).keys() == {"street"}
