@@ -5,7 +5,11 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export SPARK_LOCAL_IP := 127.0.0.1
 unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV
 
-.PHONY: help setup demo test up down lint fix lock
+# Two workers with a PostgreSQL and a JVM each; a module's tests stay together and the dearest modules start first (docs/testing.md).
+WORKERS := -n 2 --dist loadfile --no-loadscope-reorder
+QUICK := not slow and not spark and not airflow and not e2e
+
+.PHONY: help setup demo test check up down lint fix lock
 
 help: ## list these words
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-6s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -29,13 +33,21 @@ lint: setup ## ruff, mypy and the secret scan
 	@cp .secrets.baseline .spine/secrets.baseline # a copy, since the scan rewrites line numbers (exit code 3), which is no finding
 	detect-secrets-hook --baseline .spine/secrets.baseline $$(git ls-files ':!.secrets.baseline') || [ $$? -eq 3 ]
 
-test: lint ## everything: lint, types, secrets, all tests with coverage
+ifeq ($(ARGS),)
+test: lint ## everything: lint, types, secrets, all tests with coverage; ARGS="tests/http -k retry" runs that part alone
 	coverage erase
-	coverage run -m pytest $(PYTEST_ARGS)
+	coverage run -m pytest $(WORKERS) --durations=20 $(PYTEST_ARGS)
 	coverage combine --quiet
 	coverage json --quiet -o .spine/coverage.json
 	coverage report --skip-covered --skip-empty --sort=cover | tail -n 40
 	python scripts/check_coverage.py .spine/coverage.json
+else
+test: setup
+	python -m pytest --durations=20 $(ARGS)
+endif
+
+check: lint ## lint, types and the quick tests, for work in progress
+	python -m pytest -q $(WORKERS) -m "$(QUICK)" $(ARGS)
 
 fix: setup ## let ruff sort imports, mend and format
 	ruff check --fix .

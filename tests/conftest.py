@@ -37,6 +37,14 @@ from spine.lake.silver import silver_schema
 from spine.pipeline import resolve
 from spine.stack import connect, processes
 
+# Modules that take longest, dearest first (docs/testing.md). They start first, so that two workers end together: what comes last is short.
+DEAREST = (
+    "e2e/test_scheduler", "e2e/test_kills", "pipeline/test_normalize", "e2e/test_benchmark", "cli/test_whole_path", "e2e/test_whole_path",
+    "e2e/test_faults", "pipeline/test_normalize_kill", "pipeline/test_quarantine", "e2e/test_tenants", "identity/spark/test_cluster",
+    "control/test_airflow_state", "gold/test_publish_rights", "matching/test_spark", "pipeline/test_extract",
+    "sandbox/test_server", "pipeline/test_normalize_order", "lake/test_silver",
+)  # fmt: skip
+
 _FORKED = str(Path(__file__).with_name("forked.py"))
 # A process with threads must not be forked: one of them may hold a lock that nobody in the child will ever give back.
 _SINGLE_THREADED = {"GX_ANALYTICS_ENABLED": "false", "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"} | dict.fromkeys(
@@ -46,6 +54,13 @@ _PRELOADED = [
     "great_expectations", "pyspark.sql.connect.session", "pyspark.sql.connect.functions", "spine.pipeline.extract",
     "spine.pipeline.normalize", "spine.gold.publish", "spine.pipeline.resolve",
 ]  # fmt: skip
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The dearest modules first; all else stays in its order."""
+    order = {f"{name}.py": place for place, name in enumerate(DEAREST)}
+    tests = Path(__file__).parent
+    items.sort(key=lambda item: order.get(item.path.relative_to(tests).as_posix(), len(DEAREST)))
 
 
 @pytest.fixture(scope="session")

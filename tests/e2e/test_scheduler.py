@@ -1,12 +1,16 @@
 """In the real scheduler: a scheduled run, a triggered run, a backfill over three days, and what they leave behind.
 
-One stack for the module: PostgreSQL, Spark Connect, the sandbox and Airflow's four components in a home of their own.
+One stack for the module, the only one of the suite: PostgreSQL, Spark Connect, the sandbox and Airflow's four components in a home of
+their own. The last test kills parts of it, mends it and stops it.
 """
 
 from __future__ import annotations
 
+import os
 import shutil
+import signal
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -15,15 +19,17 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import orjson
+import psutil
 import pyarrow.compute as pc
 import pytest
 import requests
 from deltalake import DeltaTable
 
 from spine.core import clock
+from spine.core.names import CONNECTOR_POOL
 from spine.core.settings import PROJECT, settings
 from spine.lake.catalog import table_exists
-from spine.stack import airflow, connect, supervisor
+from spine.stack import airflow, connect, processes, supervisor
 from spine.stack.follow import Follower
 from spine.stack.rest import FINISHED, AirflowApi
 from spine.stack.supervisor import Stack
@@ -32,6 +38,8 @@ from spine.stack.vendors import introduce
 pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.airflow, pytest.mark.timeout(900)]
 DAG = "sync_salesforce"
 CURSOR = "spine.cursor.ipai_connector_salesforce.contacts"
+SCALE = 120
+POLL = 0.25  # seconds between two looks at the API
 
 
 @dataclass(frozen=True)
@@ -40,6 +48,7 @@ class Running:
 
     stack: Stack
     api: AirflowApi
+    lines: list[str]
 
     def cursor(self) -> str:
         return str(self.api.call("GET", f"/variables/{CURSOR}")["value"])
@@ -49,7 +58,7 @@ class Running:
         return table.filter(pc.equal(table["run_id"], run_id)).to_pylist()
 
     def follow(self, dag_id: str, run_id: str) -> None:
-        Follower(self.api, print).syncs({dag_id: run_id}, time.monotonic() + 420)
+        Follower(self.api, print, poll=POLL).syncs({dag_id: run_id}, time.monotonic() + 420)
 
 
 @pytest.fixture(scope="module")
@@ -62,12 +71,15 @@ def running() -> Iterator[Running]:
         patch.setenv("SPINE_HOME", str(home))
         patch.setenv("SPINE_LAKE", str(home / "lake"))
         patch.setenv("SPINE_SOURCES", str(daily_salesforce(home)))
+        for module, name in ((airflow, "PREFERRED_PORT"), (connect, "PREFERRED_PORT"), (supervisor, "SANDBOX_PORT")):
+            patch.setattr(module, name, 0)  # any: test runs beside each other would all find the usual ones free
         (home / "jars").symlink_to(jars)
+        lines: list[str] = []
         try:
-            stack = supervisor.up(print, scale=120, tenants="default")
+            stack = supervisor.up(lines.append, scale=SCALE, tenants="default")
             api = airflow.api()
             introduce(api, stack.sandbox_url, home / "sandbox" / "drop", ["default"])
-            yield Running(stack, api)
+            yield Running(stack, api, lines)
         finally:
             supervisor.down(print)
             shutil.rmtree(home, ignore_errors=True)
@@ -93,7 +105,7 @@ def scheduled(running: Running) -> str:
     deadline = time.monotonic() + 60
     while not (runs := running.api.runs(DAG)):
         assert time.monotonic() < deadline, "the scheduler started no run"
-        time.sleep(0.5)
+        time.sleep(POLL)
     assert runs[0]["run_type"] == "scheduled"
     run_id = str(runs[0]["dag_run_id"])
     running.follow(DAG, run_id)
@@ -120,7 +132,7 @@ def test_mapped_tasks_are_labelled_by_tenant_and_stream(running: Running, schedu
 
 
 def test_silver_wakes_the_resolver_and_gold_follows(running: Running, scheduled: str) -> None:
-    Follower(running.api, print).resolves(["resolve_person"], datetime.now(UTC) - timedelta(hours=1), time.monotonic() + 300)
+    Follower(running.api, print, poll=POLL).resolves(["resolve_person"], datetime.now(UTC) - timedelta(hours=1), time.monotonic() + 300)
     run = running.api.runs("resolve_person")[0]
     assert run["run_type"] == "asset_triggered"
     assert run["state"] == "success"
@@ -233,7 +245,7 @@ def finished_backfill(running: Running, count: int) -> list[dict[str, str]]:
             assert len(runs) == count
             return runs
         assert time.monotonic() < deadline, [run["state"] for run in runs]
-        time.sleep(1)
+        time.sleep(POLL)
 
 
 def login(running: Running) -> dict[str, str]:
@@ -241,3 +253,52 @@ def login(running: Running) -> dict[str, str]:
         f"{running.stack.airflow_url}/auth/token", json={"username": "admin", "password": airflow.password()}, timeout=30
     )
     return {"Authorization": f"Bearer {answer.json()['access_token']}"}
+
+
+def processes_of(home: Path) -> list[psutil.Process]:
+    """Everything on this machine whose environment or command line names the home folder."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if process.pid == os.getpid() or process.status() == psutil.STATUS_ZOMBIE:
+                continue
+            if str(home) in " ".join(process.cmdline()) or process.environ().get("SPINE_HOME") == str(home):
+                found.append(process)
+        except psutil.Error:
+            continue
+    return found
+
+
+def test_up_leaves_everything_running_and_furnished(running: Running) -> None:
+    assert set(supervisor.status().values()) == {"running"}
+    assert any("Airflow ready" in line for line in running.lines)
+    connections = {c["connection_id"] for c in running.api.listed("/connections", "connections")}
+    assert connections >= {"spark_default", "spine_postgres", "spine_lake"}
+    assert [pool["slots"] for pool in running.api.listed("/pools", "pools") if pool["name"] == CONNECTOR_POOL] == [10]
+
+    answer = subprocess.run(
+        [sys.executable, "-c", "from spine.lake.session import spark_session; print(spark_session('t').range(7).count())"],
+        env={**os.environ, **connect.client_environment()},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=120,
+    )
+    assert answer.stdout.strip() == "7"
+
+
+def test_up_mends_what_died_and_down_leaves_nothing(running: Running) -> None:
+    """Comes last, as it stops the stack."""
+    victims = (airflow.name_of("scheduler"), connect.NAME)
+    for name in victims:
+        os.kill(processes.recorded(name).pid, signal.SIGKILL)
+    processes.wait_until(lambda: {supervisor.status()[name] for name in victims} == {"died"}, [], what="death", timeout=30)
+    again = supervisor.up(running.lines.append, scale=SCALE, tenants="default")
+    assert set(supervisor.status().values()) == {"running"}
+    assert again.airflow_url == running.stack.airflow_url
+
+    began = time.monotonic()
+    supervisor.down(running.lines.append)
+    assert time.monotonic() - began < 45
+    assert set(supervisor.status().values()) == {"stopped"}
+    assert processes_of(settings().home) == []
