@@ -18,8 +18,9 @@ from spine.control.bucket import Bucket
 from spine.control.database import Database, TenantDatabase
 from spine.control.embedded import EmbeddedPostgres
 from spine.control.migrations.run import migrate
-from spine.control.tokens import Token, TokenVault
+from spine.control.tokens import TokenVault
 from spine.core.errors import ConfigError, ControlPlaneUnavailable
+from spine.core.tokens import Token
 
 pytestmark = pytest.mark.postgres
 

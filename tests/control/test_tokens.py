@@ -18,8 +18,9 @@ from sqlalchemy import text
 
 from spine.control import audit
 from spine.control.database import Database
-from spine.control.tokens import Token, TokenVault, deployment_key
+from spine.control.tokens import TokenVault, deployment_key
 from spine.core.errors import ConfigError, ControlPlaneUnavailable
+from spine.core.tokens import Token
 
 pytestmark = pytest.mark.postgres
 CONNECTION = "ipai_connector_salesforce"

@@ -9,8 +9,10 @@ from email.utils import format_datetime
 import pytest
 
 from spine.core.errors import AuthFailed, CircuitOpen, ConnectorError, RateLimited, SourceRejected, SourceUnavailable
-from spine.http.auth import Bearer, Credentials
-from spine.http.client import Client, RetryRule, parse_retry_after
+from spine.http.auth import Credentials
+from spine.http.auth.bearer import Bearer
+from spine.http.client import Client, parse_retry_after
+from spine.http.retry import Retry
 from spine.http.transport import Request, Transport
 
 
@@ -68,7 +70,7 @@ def test_refusals_are_not_tried_again(make_vendor, answer, client, status, error
 def test_it_gives_up_after_the_last_retry_and_says_where(make_vendor, answer, client, status, error):
     vendor = make_vendor(lambda seen, number: answer(status))
     with pytest.raises(error, match="connection=c1"):
-        client(vendor.url, retry=RetryRule(max_retries=2), where={"connection": "c1"}).get("/x")
+        client(vendor.url, retry=Retry(max_retries=2), where={"connection": "c1"}).get("/x")
     assert len(vendor.seen) == 3
 
 
@@ -83,7 +85,7 @@ def test_waiting_grows_exponentially_with_full_jitter_under_the_cap(make_vendor,
     vendor = make_vendor(lambda seen, number: answer(500))
     for _ in range(20):
         with pytest.raises(SourceUnavailable):
-            client(vendor.url, sleep=slept.append, retry=RetryRule(5, base=2, cap=16)).get("/x")
+            client(vendor.url, sleep=slept.append, retry=Retry(max_retries=5, base=2, cap=16)).get("/x")
     waits = [slept[number::5] for number in range(5)]
     for ceiling, found in zip((2, 4, 8, 16, 16), waits, strict=True):
         assert all(0 <= wait <= ceiling for wait in found)
@@ -125,7 +127,7 @@ def test_a_post_is_sent_once_unless_it_is_a_search(make_vendor, answer, client):
         client(vendor.url).request(Request("POST", "/orders", json={"a": 1}))
     assert len(vendor.seen) == 1
     with pytest.raises(SourceUnavailable):
-        client(vendor.url, retry=RetryRule(1)).search("/find", {"q": 1})
+        client(vendor.url, retry=Retry(max_retries=1)).search("/find", {"q": 1})
     assert len(vendor.seen) == 3
     assert vendor.seen[-1].body == b'{"q":1}'
 
@@ -174,7 +176,7 @@ def test_no_error_and_no_log_line_holds_a_secret(make_vendor, answer, client, ca
     caplog.set_level("DEBUG")
     for status in (200, 400, 401, 403, 429, 500):
         vendor = make_vendor(lambda seen, number, status=status: answer(status, {"echo": "s3cret"}))
-        caller = client(vendor.url, auth=Bearer(Credentials(vendor.url, password="s3cret")), retry=RetryRule(1))
+        caller = client(vendor.url, auth=Bearer(Credentials(vendor.url, password="s3cret")), retry=Retry(max_retries=1))
         shown = ""
         try:
             caller.get("/x", {"q": "select"})

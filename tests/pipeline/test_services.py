@@ -7,14 +7,19 @@ from dataclasses import replace
 import pytest
 
 from spine.control.airflow_state import ConnectionInfo
-from spine.control.tokens import TokenVault
+from spine.control.tokens import ConnectionToken, TokenVault
 from spine.control.variables import MemoryVariables
 from spine.core.errors import AuthFailed, ConfigError
-from spine.http import auth
+from spine.core.tokens import Token
+from spine.http.auth import AUTH_KINDS, Signer
+from spine.http.auth.api_key import ApiKey
+from spine.http.auth.basic import Basic
+from spine.http.auth.bearer import Bearer
+from spine.http.auth.oauth2 import OAuth2
 from spine.pipeline import services as module
-from spine.pipeline.services import Services, TokenStore, base_url, open_reader
+from spine.pipeline.services import Services, base_url, open_reader
 from spine.sources import files
-from spine.sources.spec import Auth, load_source
+from spine.sources.spec import load_source
 
 
 @pytest.mark.parametrize(
@@ -43,10 +48,10 @@ def test_an_inner_network_may_do_without():
 @pytest.mark.postgres
 @pytest.mark.parametrize(
     ("kind", "expected"),
-    [("none", auth.Auth), ("bearer", auth.Bearer), ("basic", auth.Basic), ("api_key", auth.ApiKey), ("oauth2", auth.OAuth2)],
+    [("none", Signer), ("bearer", Bearer), ("basic", Basic), ("api_key", ApiKey), ("oauth2", OAuth2)],
 )
 def test_each_auth_kind_of_a_source_signs_its_client(database, tenant, kind, expected):
-    source = load_source("hubspot").model_copy(update={"auth": Auth(type=kind)})
+    source = load_source("hubspot").model_copy(update={"auth": AUTH_KINDS.parse(type=kind)})
     info = ConnectionInfo("c", host="example.com", login="me", password="x", extra={"refresh_token": "r"})
     services = Services(database, MemoryVariables(), lambda name: info)
     reader = open_reader(source, tenant, info, "run", services, lambda seconds: None)
@@ -78,13 +83,13 @@ def test_folders_come_from_host_or_path():
 
 @pytest.mark.postgres
 def test_rotated_tokens_survive_the_process_encrypted(database, tenant, home):
-    store = TokenStore(TokenVault(database.of(tenant), "run"), "c")
+    store = ConnectionToken(TokenVault(database.of(tenant), "run"), "c")
     assert store.load() is None
     with store.locked() as held:
         assert held.load() is None
-        held.save(auth.Token("access", "refresh"))
-        assert held.load() == auth.Token("access", "refresh")
-    assert TokenStore(TokenVault(database.of(tenant), "later"), "c").load() == auth.Token("access", "refresh")
+        held.save(Token("access", "refresh"))
+        assert held.load() == Token("access", "refresh")
+    assert ConnectionToken(TokenVault(database.of(tenant), "later"), "c").load() == Token("access", "refresh")
 
 
 def test_the_environment_names_the_services(monkeypatch, home, lake):

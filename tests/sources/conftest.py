@@ -11,7 +11,8 @@ from urllib.parse import parse_qsl, urlsplit
 import orjson
 import pytest
 
-from spine.http.auth import Bearer, Credentials
+from spine.http.auth import Credentials
+from spine.http.auth.bearer import Bearer
 from spine.http.client import Client
 from spine.http.transport import Transport
 from spine.sandbox.accounts import credentials

@@ -64,7 +64,8 @@ def sandbox():
 @pytest.fixture
 def connector(sandbox):
     """A signed client of the sandbox for a source."""
-    from spine.http.auth import Bearer, Credentials
+    from spine.http.auth import Credentials
+    from spine.http.auth.bearer import Bearer
     from spine.http.client import Client
     from spine.http.transport import Transport
     from spine.sandbox.accounts import credentials

@@ -9,9 +9,8 @@ from __future__ import annotations
 import os
 import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
-from datetime import datetime
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,23 +23,14 @@ from spine.control.database import TenantDatabase
 from spine.core import clock
 from spine.core.errors import ConfigError
 from spine.core.settings import settings
+from spine.core.tokens import LockedToken, Token
 
 LOCK_TIMEOUT = 60.0  # seconds to wait for another worker's refresh
 HOLD_TIMEOUT = 120.0  # seconds after which PostgreSQL takes the lock from a worker that hangs
 
 
 @dataclass(frozen=True)
-class Token:
-    """What a token endpoint returned; `extra` holds facts such as Salesforce's instance URL. Never printed."""
-
-    access_token: str = field(repr=False)
-    refresh_token: str | None = field(default=None, repr=False)
-    expires_at: datetime | None = None
-    extra: dict[str, str] = field(default_factory=dict, repr=False)
-
-
-@dataclass(frozen=True)
-class HeldTokens:
+class HeldToken:
     """One connection's token while this worker alone may refresh it."""
 
     vault: TokenVault
@@ -56,6 +46,22 @@ class HeldTokens:
 
 
 @dataclass(frozen=True)
+class ConnectionToken:
+    """The stored token of one connection, as whoever signs its requests needs it (`core.tokens.TokenStore`)."""
+
+    vault: TokenVault
+    connection_id: str
+
+    def load(self) -> Token | None:
+        """The stored token, without a lock."""
+        return self.vault.load(self.connection_id)
+
+    def locked(self) -> AbstractContextManager[LockedToken]:
+        """The stored token while no other worker may refresh it."""
+        return self.vault.locked(self.connection_id)
+
+
+@dataclass(frozen=True)
 class TokenVault:
     """The tokens of one tenant. `actor` is the run or person in the audit log."""
 
@@ -68,7 +74,7 @@ class TokenVault:
         return self.database.tenant
 
     @contextmanager
-    def locked(self, connection_id: str, *, timeout: float = LOCK_TIMEOUT) -> Iterator[HeldTokens]:
+    def locked(self, connection_id: str, *, timeout: float = LOCK_TIMEOUT) -> Iterator[HeldToken]:
         """Hold the connection's tokens; other workers wait. Raises ControlPlaneUnavailable after `timeout` seconds.
 
         The lock ends with the transaction, also when this process is killed.
@@ -84,7 +90,7 @@ class TokenVault:
                 text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))"),
                 {"name": f"spine.token:{self.tenant}:{connection_id}"},
             )
-            yield HeldTokens(self, connection_id)
+            yield HeldToken(self, connection_id)
 
     def load(self, connection_id: str) -> Token | None:
         """The stored token, None if there is none yet. Raises ConfigError if the deployment's key does not open it."""

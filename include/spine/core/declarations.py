@@ -44,20 +44,27 @@ def load_declaration(path: Path, model: type[Model]) -> Model:
 
 
 def _mistake(path: Path, root: yaml.Node | None, item: Any) -> str:
-    place = ".".join(str(part) for part in item["loc"]) or "(whole file)"
-    return f"{path}:{_line(root, item['loc'])}: {place}: {item['msg']}"
+    location, message = item["loc"], item["msg"]
+    if item["type"] == "union_tag_invalid":  # the word that tells the kinds of a declaration apart is not one of theirs
+        location = (*location, item["ctx"]["discriminator"].strip("'"))
+        message = f"Input should be one of {item['ctx']['expected_tags']}"
+    line, place = _found(root, location)
+    return f"{path}:{line}: {'.'.join(place) or '(whole file)'}: {message}"
 
 
-def _line(node: yaml.Node | None, location: tuple[int | str, ...]) -> int:
-    """The line of the deepest node on the way to `location` that the file really has."""
-    line = 1 if node is None else node.start_mark.line + 1
-    for part in location:
+def _found(node: yaml.Node | None, location: tuple[int | str, ...]) -> tuple[int, list[str]]:
+    """The line of the deepest node on the way to `location` that the file really has, and the way without steps that it cannot have."""
+    line, place = 1 if node is None else node.start_mark.line + 1, []
+    for number, part in enumerate(location, start=1):
         if isinstance(node, yaml.MappingNode):
             pair = next(((key, value) for key, value in node.value if key.value == str(part)), None)
             if pair is None:
-                continue  # a step that pydantic adds (a union's tag), or the missing key itself
+                if number == len(location):
+                    place.append(str(part))  # the missing key itself
+                continue  # else a step that pydantic adds: the kind of a declaration that has several
             line, node = pair[0].start_mark.line + 1, pair[1]
         elif isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
             node = node.value[part]
             line = node.start_mark.line + 1
-    return line
+        place.append(str(part))
+    return line, place

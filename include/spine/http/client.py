@@ -15,7 +15,8 @@ from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_at
 
 from spine.core import clock
 from spine.core.errors import AuthFailed, ConnectorError, RateLimited, SourceRejected, SourceUnavailable
-from spine.http.auth import Auth
+from spine.http.auth import Signer
+from spine.http.retry import Retry
 from spine.http.transport import Request, Response, Transport
 
 RETRYABLE = frozenset({408, 429, 500, 502, 503, 504})
@@ -73,15 +74,6 @@ class NoBreaker:
         """Not counted."""
 
 
-@dataclass(frozen=True)
-class RetryRule:
-    """Retries of one request: exponential with full jitter; `base` and `cap` in seconds."""
-
-    max_retries: int = 5
-    base: float = 2.0
-    cap: float = 300.0
-
-
 @dataclass
 class Client:
     """Requests to one account of one source.
@@ -91,10 +83,10 @@ class Client:
 
     base_url: str
     transport: Transport
-    auth: Auth = field(default_factory=Auth)
+    auth: Signer = field(default_factory=Signer)
     bucket: Bucket = field(default_factory=NoBucket)
     breaker: Breaker = field(default_factory=NoBreaker)
-    retry: RetryRule = field(default_factory=RetryRule)
+    retry: Retry = field(default_factory=Retry)
     headers: Mapping[str, str] = field(default_factory=dict)
     inspect: Callable[[Response], None] = lambda response: None
     sleep: Callable[[float], None] = time.sleep
@@ -153,11 +145,11 @@ class Client:
         return response
 
     def _signed(self, request: Request) -> Response:
-        """Sign and send; after a 401 sign anew once."""
-        headers = self.auth.headers()
-        response = self.transport.send(replace(request, secret_headers=headers, secret_params=self.auth.params()))
-        if response.status == 401 and self.auth.renew(headers):
-            response = self.transport.send(replace(request, secret_headers=self.auth.headers(), secret_params=self.auth.params()))
+        """Sign and send; once more if the answer refuses the signature and the signer can make another."""
+        signed = self.auth.sign(request)
+        response = self.transport.send(signed)
+        if self.auth.renew(signed, response):
+            response = self.transport.send(self.auth.sign(request))
         return response
 
     def _judge(self, response: Response) -> None:

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from spine.control import airflow_state, breaker, bucket, tokens
+from spine.control import airflow_state, breaker, bucket
 from spine.control.airflow_state import ConnectionInfo
 from spine.control.database import Database
+from spine.control.tokens import ConnectionToken, TokenVault
 from spine.control.variables import Variables
 from spine.core.errors import ConfigError
-from spine.http import auth
-from spine.http.client import Client, RetryRule
+from spine.http.auth import Account, Credentials
+from spine.http.client import Client
 from spine.http.transport import Transport
 from spine.sources.files import Folder
 from spine.sources.loader import reader_for
@@ -81,65 +81,17 @@ def _client(
     allow_private = str(info.extra.get("allow_private", "")).lower() == "true"
     url = base_url(info, allow_private=allow_private)
     transport = Transport(connect=source.timeouts.connect, read=source.timeouts.read, allow_private=allow_private)
-    credentials = auth.Credentials(url, info.login, info.password, info.extra, info.conn_id)
+    credentials = Credentials(url, info.login, info.password, info.extra, info.conn_id)
     limit, database = source.rate_limit, services.database.of(tenant)
+    token = ConnectionToken(TokenVault(database, run_id), info.conn_id)
     return Client(
         base_url=url,
         transport=transport,
-        auth=_auth(source, credentials, transport, TokenStore(tokens.TokenVault(database, run_id), info.conn_id)),
+        auth=source.auth.signer(Account(credentials, token, transport.send)),
         bucket=bucket.Bucket(database, info.conn_id, limit.burst, limit.requests * limit.share / limit.per.total_seconds()),
         breaker=breaker.Breaker(database, info.conn_id),
-        retry=RetryRule(source.retry.max_retries, source.retry.base, source.retry.cap),
+        retry=source.retry,
         headers=source.headers,
         sleep=sleep,
         where={"connection": info.conn_id},
     )
-
-
-def _auth(source: Source, credentials: auth.Credentials, transport: Transport, store: TokenStore) -> auth.Auth:
-    wanted = source.auth
-    if wanted.type == "bearer":
-        return auth.Bearer(credentials)
-    if wanted.type == "basic":
-        return auth.Basic(credentials)
-    if wanted.type == "api_key":
-        return auth.ApiKey(credentials, wanted.header, wanted.param)
-    if wanted.type == "oauth2":
-        return auth.OAuth2(credentials, wanted.grant, credentials.base_url + wanted.token_path, store, transport.send)
-    return auth.Auth()
-
-
-@dataclass(frozen=True)
-class _Held:
-    held: tokens.HeldTokens
-
-    def load(self) -> auth.Token | None:
-        return _from_vault(self.held.load())
-
-    def save(self, token: auth.Token) -> None:
-        self.held.save(tokens.Token(token.access_token, token.refresh_token, token.expires_at))
-
-
-@dataclass(frozen=True)
-class TokenStore:
-    """The vault's tokens of one connection, as the http package sees them."""
-
-    vault: tokens.TokenVault
-    connection_id: str
-
-    def load(self) -> auth.Token | None:
-        """The stored token."""
-        return _from_vault(self.vault.load(self.connection_id))
-
-    def locked(self) -> AbstractContextManager[auth.LockedToken]:
-        """The stored token while no other worker may refresh it."""
-        return self._locked()
-
-    @contextmanager
-    def _locked(self) -> Iterator[auth.LockedToken]:
-        with self.vault.locked(self.connection_id) as held:
-            yield _Held(held)
-
-
-def _from_vault(token: tokens.Token | None) -> auth.Token | None:
-    return auth.Token(token.access_token, token.refresh_token, token.expires_at) if token else None

@@ -11,15 +11,10 @@ import jmespath
 from spine.core import clock
 from spine.core.errors import SchemaMismatch, SourceRejected
 from spine.http.client import Client
-from spine.http.paging import Pager
+from spine.http.paging import Fetched
+from spine.http.transport import Request
 from spine.sources.reading import Page, Record, State, Window, cursor_text, later, lookup, make_record, require_fields
 from spine.sources.spec import Source, Stream
-
-
-def pager(stream: Stream) -> Pager:
-    """The stream's paging as the client's pager."""
-    paging = stream.paging
-    return Pager(paging.type, paging.next, paging.param, paging.size, paging.size_param)
 
 
 @dataclass(frozen=True)
@@ -31,15 +26,16 @@ class Reader:
 
     def read(self, stream: Stream, state: State, window: Window) -> Iterator[Page]:
         """Pages of the stream; where the source cannot bound the reading, the records outside the window are left out."""
-        pages, token, high_water = pager(stream), state.token, state.high_water
+        token, high_water = state.token, state.high_water
+        first = Request("GET", stream.path, params={**stream.params, **_bounds(stream, window)})
         selector = jmespath.compile(stream.records)
         seen: set[int] = set()
         while True:
-            path, params = pages.request(stream.path, {**stream.params, **_bounds(stream, window)}, token)
-            response = self.client.get(path, params)
-            answer = response.json()
-            found = records_of(stream, selector.search(answer))
-            following = pages.following(response, answer, len(found), token)
+            request = stream.paging.request(first, token)
+            response = self.client.request(request)
+            body = response.json()
+            found = records_of(stream, selector.search(body))
+            following = stream.paging.following(Fetched(request, response, body, found, token))
             if following is not None and hash(following) in seen:
                 raise SourceRejected("the source's pages go in circles", hint="Check the paging of the source's file", stream=stream.name)
             seen.add(hash(following))

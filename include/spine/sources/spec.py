@@ -6,7 +6,7 @@ import re
 from datetime import timedelta
 from functools import lru_cache
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
 from pydantic import BeforeValidator, Field, model_validator
 
@@ -15,6 +15,11 @@ from spine.core.errors import ConfigError
 from spine.core.mapping import Mapping
 from spine.core.names import require_word
 from spine.core.settings import settings
+from spine.http.auth import AUTH_KINDS, Auth
+from spine.http.auth.none import NoAuth
+from spine.http.paging import PAGING_KINDS, Paging
+from spine.http.paging.none import NoPaging
+from spine.http.retry import Retry
 
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
@@ -26,21 +31,13 @@ def _duration(value: Any) -> Any:
 
 Duration = Annotated[timedelta, BeforeValidator(_duration)]
 Tier = Literal["critical", "standard", "best_effort"]
+# Which kinds there are is known when the program runs: one for each file of the two packages.
+if TYPE_CHECKING:
+    AnyAuth: TypeAlias = Auth
+    AnyPaging: TypeAlias = Paging
+else:
+    AnyAuth, AnyPaging = AUTH_KINDS.choice(), PAGING_KINDS.choice()
 TIER_SCHEDULE: dict[str, str] = {"critical": "0 * * * *", "standard": "0 2 * * *", "best_effort": "0 3 * * 0"}
-
-
-class Auth(Strict):
-    """How requests are signed; the secrets are in the Connection. `rotates`: each refresh token works once.
-
-    An API key goes in `header`, or in the query parameter `param` where one is given.
-    """
-
-    type: Literal["none", "bearer", "basic", "api_key", "oauth2"] = "none"
-    header: str = "X-API-Key"
-    param: str | None = None
-    grant: Literal["refresh_token", "client_credentials"] = "refresh_token"
-    token_path: str = "/oauth2/token"
-    rotates: bool = False
 
 
 class RateLimit(Strict):
@@ -52,16 +49,8 @@ class RateLimit(Strict):
     share: float = Field(default=1.0, gt=0, le=1)
 
 
-class Retry(Strict):
-    """Retries of one HTTP request: exponential with full jitter, seconds (SYN-17)."""
-
-    max_retries: int = Field(default=5, ge=0, le=20)
-    base: float = 2.0
-    cap: float = 300.0
-
-
 class Timeouts(Strict):
-    """Seconds to connect and to wait for the next bytes (SYN-32)."""
+    """Seconds to connect and to wait for the next bytes."""
 
     connect: float = 30.0
     read: float = 60.0
@@ -74,16 +63,6 @@ class Cursor(Strict):
     lookback: Duration = timedelta(minutes=5)
     since: str | None = None
     until: str | None = None
-
-
-class Paging(Strict):
-    """How the next page is found. `next` is a JMESPath into the answer, `param` the request parameter that carries it."""
-
-    type: Literal["none", "cursor", "offset", "page", "next_url", "link_header"] = "none"
-    next: str | None = None
-    param: str | None = None
-    size: int = Field(default=1000, ge=1, le=5000)
-    size_param: str | None = None
 
 
 class Deletes(Strict):
@@ -107,7 +86,7 @@ class Stream(Strict):
     fields: tuple[str, ...] = ()
     required_fields: tuple[str, ...] = ()
     cursor: Cursor | None = None
-    paging: Paging = Paging()
+    paging: AnyPaging = NoPaging()
     deletes: Deletes = Deletes()
     entity: str
     mapping: Mapping
@@ -119,18 +98,18 @@ class Stream(Strict):
 
 
 class Source(Strict):
-    """A whole source. `kind`: generic needs YAML only; hybrid and custom have a module in `spine.sources.custom`.
+    """A whole source. `kind`: `generic` needs YAML only, `files` is a folder, `custom` has a module in `spine.sources.custom`.
 
-    That module has the source's name unless `reader` names another.
+    That module has the source's name unless `reader` names another. `hybrid` means the same as `custom`: older files say so.
     """
 
     source: str
     label: str
     description: str = ""
     domain: Literal["revops", "finops", "supportops", "marketingops", "hr"]
-    kind: Literal["generic", "hybrid", "custom", "files"] = "generic"
+    kind: Literal["generic", "files", "custom", "hybrid"] = "generic"
     reader: str | None = None
-    auth: Auth = Auth()
+    auth: AnyAuth = NoAuth()
     tier: Tier = "standard"
     schedule: str | None = None
     rate_limit: RateLimit = RateLimit()
@@ -149,7 +128,7 @@ class Source(Strict):
 
     @property
     def cron(self) -> str:
-        """The schedule, by its own word or by its tier (SYN-16)."""
+        """The schedule, by its own word or by its tier."""
         return self.schedule or TIER_SCHEDULE[self.tier]
 
     @property

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spine.core.errors import AuthFailed, ConfigError, RateLimited, SchemaMismatch, SourceRejected
-from spine.http.client import Client, RetryRule
+from spine.http.client import Client
+from spine.http.retry import Retry
 from spine.http.transport import Response, Transport
 from spine.sandbox import soql as vendor
 from spine.sources.custom.salesforce import Place, Reader, name, soql, text_literal, time_literal
@@ -182,7 +183,7 @@ def test_refusals_have_our_codes(make_client, answer, error):
 
 def test_the_share_of_the_daily_calls_is_respected():
     limited = SOURCE.model_copy(update={"rate_limit": SOURCE.rate_limit.model_copy(update={"share": 0.3})})
-    client = Client("https://example.com", Transport(), retry=RetryRule(0), where={"connection": "c1"})
+    client = Client("https://example.com", Transport(), retry=Retry(max_retries=0), where={"connection": "c1"})
     reader = Reader(limited, client)
     client.inspect(Response(200, {"sforce-limit-info": "api-usage=31/100"}, b"", "x"))
     with pytest.raises(RateLimited, match="30%") as caught:

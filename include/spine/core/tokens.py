@@ -1,0 +1,50 @@
+"""The OAuth token of one account, and what keeps it: the http package refreshes tokens, the control plane stores them."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from spine.core import clock
+
+_LEEWAY = timedelta(seconds=60)
+
+
+@dataclass(frozen=True)
+class Token:
+    """What a token endpoint returned; it may end at a time, `extra` holds facts such as Salesforce's instance URL. Never printed."""
+
+    access_token: str = field(repr=False)
+    refresh_token: str | None = field(default=None, repr=False)
+    expires_at: datetime | None = None
+    extra: dict[str, str] = field(default_factory=dict, repr=False)
+
+    def usable(self) -> bool:
+        """False when it has ended or is about to."""
+        return self.expires_at is None or self.expires_at - _LEEWAY > clock.now()
+
+
+class LockedToken(Protocol):
+    """The stored token of one account while nobody else may change it."""
+
+    def load(self) -> Token | None:
+        """The token that is stored, if any."""
+        ...
+
+    def save(self, token: Token) -> None:
+        """Replace it; must be durable on return."""
+        ...
+
+
+class TokenStore(Protocol):
+    """Where the token of one account lives between processes."""
+
+    def load(self) -> Token | None:
+        """The token that is stored, if any, without a lock."""
+        ...
+
+    def locked(self) -> AbstractContextManager[LockedToken]:
+        """The stored token with everyone else kept out until the block ends."""
+        ...

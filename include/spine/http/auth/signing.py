@@ -1,0 +1,71 @@
+"""What every kind of authentication has: words in a source's file, and a signer made from them for one account."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from spine.core.declarations import Strict
+from spine.core.errors import AuthFailed
+from spine.core.tokens import TokenStore
+from spine.http.transport import Request, Response
+
+
+@dataclass(frozen=True)
+class Credentials:
+    """What a Connection holds: the address and the secrets of one account."""
+
+    base_url: str
+    login: str = ""
+    password: str = field(default="", repr=False)
+    extra: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    connection: str = ""
+
+    def needed(self, name: str) -> str:
+        """The login or the password. Raises AuthFailed if the Connection has none."""
+        value = str(getattr(self, name))
+        if not value:
+            raise AuthFailed(f"the Connection has no {name}", hint="Complete the Connection", connection=self.connection)
+        return value
+
+
+@dataclass(frozen=True)
+class Account:
+    """What a signer may need: the credentials, where the account's token is kept, and how to ask a token endpoint."""
+
+    credentials: Credentials
+    tokens: TokenStore
+    send: Callable[[Request], Response]
+
+
+class Signer:
+    """Signs requests of one account. This one signs nothing; it is the base of the others."""
+
+    def sign(self, request: Request) -> Request:
+        """The request as it may be sent; secrets go in `secret_headers` and `secret_params`, which reach no message."""
+        return request
+
+    def renew(self, request: Request, response: Response) -> bool:
+        """Sees the answer to a signed request: True if it refuses the signature and signing and sending again is worth it."""
+        return False
+
+
+class Auth(Strict):
+    """How requests are signed; the secrets are in the Connection. Base of the kinds, whose word is their `type`."""
+
+    type: str
+
+    def signer(self, account: Account) -> Signer:
+        """What signs the requests of an account. Raises AuthFailed if its Connection lacks a secret."""
+        raise NotImplementedError
+
+
+def with_header(request: Request, name: str, value: str) -> Request:
+    """The request with one more secret header."""
+    return replace(request, secret_headers={**request.secret_headers, name: value})
+
+
+def with_param(request: Request, name: str, value: str) -> Request:
+    """The request with one more secret query parameter."""
+    return replace(request, secret_params={**request.secret_params, name: value})
