@@ -36,7 +36,7 @@ def measure(order: dict) -> dict:
     result = extract.extract(work, services)
     extract.finish("salesforce", run_id, [order["tenant"]], services)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1024 if sys.platform == "linux" else 1024 * 1024)
-    return {"rows": result["rows"], "seconds": round(time.monotonic() - begin, 1), "peak_mb": round(peak, 1)}
+    return {"rows": result.counts.rows, "seconds": round(time.monotonic() - begin, 1), "peak_mb": round(peak, 1)}
 
 
 def main(sizes: list[int]) -> int:

@@ -103,7 +103,7 @@ def sync(source: str, run_id: str, services: Any) -> int:
     from spine.pipeline.work import Sync
 
     works = extract.plan(Sync(source, run_id, [TENANT], STREAMS[source]), services)
-    rows = sum(int(extract.extract(work, services)["rows"]) for work in works)
+    rows = sum(extract.extract(work, services).counts.rows for work in works)
     extract.finish(source, run_id, [TENANT], services)
     return rows
 
@@ -159,7 +159,7 @@ def measure(scale: int, changed: int, folder: Path) -> dict[str, Any]:
     spark.stop()
     return {
         "seconds": sum(seconds for seconds, _ in timed.values()), "peak_mb": memory.peak, "read": timed["extract salesforce"][1],
-        "published": timed["normalize salesforce"][1]["entities"]["person"]["published"], "resolved": timed["resolve person"][1],
+        "published": timed["normalize salesforce"][1].entities["person"].published, "resolved": timed["resolve person"][1],
         "gold": timed["publish person"][1],
     }  # fmt: skip
 

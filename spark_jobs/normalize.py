@@ -29,7 +29,8 @@ def main() -> int:
         tenants = [name for name in given.tenants.split(",") if name] or None
         database = Database(settings().postgres) if settings().postgres else None
         spark = spark_session(f"normalize {given.source}")
-        return normalize(spark, given.source, given.run_id, tenants=tenants, renormalize=given.renormalize, database=database)
+        done = normalize(spark, given.source, given.run_id, tenants=tenants, renormalize=given.renormalize, database=database)
+        return done.to_json()
 
     return run_job(work, given.result)
 

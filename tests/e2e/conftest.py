@@ -107,7 +107,7 @@ class World:
         with self.here():
             for work in works:
                 try:
-                    results.append(extract.extract(work, self.services))
+                    results.append(extract.extract(work, self.services).to_json())
                 except SpineError as error:
                     errors.append(error)
             extract.finish(source, run_id, sorted({work.tenant for work in works}), self.services)
@@ -118,7 +118,7 @@ class World:
     def normalize(self, source: str, run_id: str) -> dict[str, Any]:
         """The Spark job of one source; counts by entity."""
         with self.here():
-            return normalize(self.spark, source, run_id, database=self.services.database)["entities"]
+            return normalize(self.spark, source, run_id, database=self.services.database).to_json()["entities"]
 
     def resolve(self, entity: str, run_id: str) -> dict[str, Any]:
         """The Spark job of one entity."""

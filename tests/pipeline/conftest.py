@@ -57,7 +57,7 @@ class Spine:
         tenants = options.pop("tenants", self.tenants[:1])
         works = extract.plan(Sync(source, run_id, tenants, streams, **options), self.services)
         try:
-            return [extract.extract(work, self.services) for work in works]
+            return [extract.extract(work, self.services).to_json() for work in works]
         finally:
             extract.finish(source, run_id, tenants, self.services)
 

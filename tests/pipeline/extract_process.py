@@ -44,7 +44,7 @@ def main(order: dict) -> None:
     if not works_file.exists():
         works = extract.plan(Sync(order["source"], order["run_id"], [order["tenant"]], [order["stream"]], order["mode"]), services)
         works_file.write_bytes(orjson.dumps([work.to_json() for work in works]))
-    results = [extract.extract(StreamWork.from_json(work), services) for work in orjson.loads(works_file.read_bytes())]
+    results = [extract.extract(StreamWork.from_json(work), services).to_json() for work in orjson.loads(works_file.read_bytes())]
     extract.finish(order["source"], order["run_id"], [order["tenant"]], services)
     (folder / "results.json").write_bytes(orjson.dumps(results))
 

@@ -156,7 +156,7 @@ def test_a_full_read_of_a_list_never_puts_the_cursor_past_its_start(make_spine):
     (work,) = extract.plan(Sync("hubspot", tenants=spine.tenants, streams=["contacts"], mode="full", run_id="r1"), spine.services)
     advance(spine, "hubspot", "contacts", changed=3, at=clock.to_text(clock.now() + timedelta(seconds=60)))
     result = extract.extract(work, spine.services)
-    assert result["cursor_to"] == work.window_end
+    assert result.counts.cursor_to == work.window_end
     extract.finish("hubspot", "r1", spine.tenants, spine.services)
 
 
@@ -189,7 +189,7 @@ def test_a_dry_run_counts_and_leaves_no_trace(make_spine):
 def test_renormalize_plans_no_extraction(make_spine):
     spine = make_spine()
     assert extract.plan(Sync("hubspot", tenants=spine.tenants, mode="renormalize", run_id="r1"), spine.services) == []
-    assert extract.finish("hubspot", "r1", spine.tenants, spine.services)["status"] == "skipped"
+    assert extract.finish("hubspot", "r1", spine.tenants, spine.services).status == "skipped"
 
 
 @pytest.mark.parametrize(
@@ -221,7 +221,7 @@ def test_a_second_sync_of_a_connection_is_refused_and_other_tenants_go_on(make_s
         extract.plan(Sync("hubspot", tenants=[one], run_id="r1"), spine.services)
     works = extract.plan(Sync("hubspot", tenants=[one, two], run_id="r1"), spine.services)
     assert {work.tenant for work in works} == {two}
-    assert extract.finish("hubspot", "r1", [one, two], spine.services)["tenants"][one]["status"] == "skipped"
+    assert extract.finish("hubspot", "r1", [one, two], spine.services).tenants[one].status == "skipped"
     assert locks.held(spine.services.database.of(one), connection_id("hubspot", one)).holder == "other"
 
 
@@ -255,13 +255,13 @@ def test_one_failing_stream_does_not_stop_the_others(make_spine):
     done = {}
     for work in sorted(works, key=lambda work: work.stream == "companies"):
         try:
-            done[work.stream] = extract.extract(work, spine.services)["status"]
+            done[work.stream] = extract.extract(work, spine.services).to_json()["status"]
         except SourceUnavailable:
             done[work.stream] = "unavailable"
     assert done == {"contacts": "success", "deals": "success", "companies": "unavailable"}
     closed = extract.finish("hubspot", "r1", spine.tenants, spine.services)
-    assert closed["status"] == "partial"
-    assert closed["tenants"][spine.tenants[0]]["errors"][0]["code"] == "SOURCE_UNAVAILABLE"
+    assert closed.status == "partial"
+    assert closed.tenants[spine.tenants[0]].errors[0]["code"] == "SOURCE_UNAVAILABLE"
 
 
 def test_a_stream_that_was_killed_is_closed_as_failed_and_finish_may_be_called_again(make_spine):
@@ -269,7 +269,7 @@ def test_a_stream_that_was_killed_is_closed_as_failed_and_finish_may_be_called_a
     extract.plan(Sync("hubspot", tenants=spine.tenants, streams=["deals"], run_id="r1"), spine.services)
     for _ in range(2):
         closed = extract.finish("hubspot", "r1", spine.tenants, spine.services)
-        assert closed["status"] == "failed"
+        assert closed.status == "failed"
     assert locks.held(spine.services.database.of(spine.tenants[0]), connection_id("hubspot", spine.tenants[0])) is None
 
 
@@ -279,8 +279,8 @@ def test_errors_after_extraction_close_the_run_of_their_tenant(make_spine):
     for work in extract.plan(Sync("hubspot", tenants=[one, two], streams=["deals"], run_id="r1"), spine.services):
         extract.extract(work, spine.services)
     closed = extract.finish("hubspot", "r1", [one, two], spine.services, errors=[SchemaMismatch("bad", tenant=two).as_dict()])
-    assert {name: item["status"] for name, item in closed["tenants"].items()} == {one: "success", two: "partial"}
-    assert closed["status"] == "partial"
+    assert {name: item.status for name, item in closed.tenants.items()} == {one: "success", two: "partial"}
+    assert closed.status == "partial"
 
 
 class TestFaults:
@@ -344,7 +344,7 @@ class TestFaults:
             extract.extract(work, spine.services)
         assert caught.value.retry_after >= 900
         before = len(spine.server.sandbox.calls)
-        assert extract.extract(work, spine.services)["status"] == "success"
+        assert extract.extract(work, spine.services).to_json()["status"] == "success"
         first = next(call for call in list(spine.server.sandbox.calls)[before:] if call.stream == "contacts")
         assert first.query.get("after") or "-" in first.path  # neither begins at the beginning
         self.holds_everything_once(spine, source)

@@ -49,7 +49,7 @@ def version(name: str = "salesforce_person") -> int:
 
 
 def outcome(spark: Any, run_id: str, **options: Any) -> dict[str, Any]:
-    return normalize(spark, "salesforce", run_id, **options)["entities"]["person"]
+    return normalize(spark, "salesforce", run_id, **options).entities["person"].to_json()
 
 
 def counts(found: dict[str, Any]) -> tuple[int, ...]:

@@ -80,7 +80,7 @@ def replay(
         result: dict[str, Any] = {"replayed": 0, "still_open": 0}
     else:
         with show.working(f"Replay {len(ids)} row(s)"):
-            result = quarantine.replay(world.spark(f"replay {source}"), source, entity, ids, run_id())
+            result = quarantine.replay(world.spark(f"replay {source}"), source, entity, ids, run_id()).to_json()
     show.as_json(result) if json else typer.echo(f"{result['replayed']} replayed, {result['still_open']} still open")
 
 

@@ -69,8 +69,8 @@ def sync(
         raise
     finally:
         tenants = sorted({work.tenant for work in works})
-        closed = finish(source, run, tenants, services, errors=failures) if tenants else {"status": "success"}
-    _print_sync({"run_id": run, "status": closed["status"], "streams": rows, **normalized}, json)
+        status = finish(source, run, tenants, services, errors=failures).status if tenants else "success"
+    _print_sync({"run_id": run, "status": status, "streams": rows, **normalized}, json)
     if failures:
         raise failures[0]
 
@@ -87,7 +87,7 @@ def _extract_all(works: Sequence[StreamWork], services: Any) -> tuple[list[dict[
         with show.working(f"[{number}/{len(works)}] {work.label}"):
             try:
                 done = extract(work, services)
-                rows.append({"tenant": work.tenant, "stream": work.stream, **done})
+                rows.append({"tenant": work.tenant, "stream": work.stream, **done.to_json()})
             except SpineError as error:
                 typer.echo(f"{work.label}: {error.describe()}", err=True)
                 failures.append(error)
@@ -98,7 +98,8 @@ def _normalize(source: str, run: str, tenants: Sequence[str] | None, again: bool
     from spine.pipeline.normalize import normalize as job
 
     with show.working(f"Silver of {source}"):
-        return job(world.spark(f"normalize {source}"), source, run, tenants=tenants, renormalize=again, database=services.database)
+        done = job(world.spark(f"normalize {source}"), source, run, tenants=tenants, renormalize=again, database=services.database)
+        return done.to_json()
 
 
 def _print_sync(result: dict[str, Any], json: bool) -> None:

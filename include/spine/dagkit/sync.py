@@ -129,7 +129,7 @@ def _extract(work: dict[str, Any]) -> dict[str, Any]:
 
     planned = StreamWork.from_json(work)
     get_current_context()["label"] = planned.label
-    return extract(planned, services_from_environment())
+    return extract(planned, services_from_environment()).to_json()
 
 
 @task
@@ -157,4 +157,4 @@ def _close(source: str) -> dict[str, Any]:
     summary = finish(source, context["run_id"], None, services_from_environment(), errors=[error] if failed else [])
     if failed:
         raise error
-    return summary
+    return summary.to_json()

@@ -23,7 +23,7 @@ from spine.core.names import bronze_table, connection_id
 from spine.lake.bronze import BronzeWriter, Envelope, Progress, living_unseen
 from spine.lake.paths import table_uri
 from spine.pipeline.services import Services, open_reader
-from spine.pipeline.work import StreamWork, Sync
+from spine.pipeline.work import RunClosed, StreamRead, StreamWork, Sync, TenantClosed
 from spine.sources.reading import Page, Record, State, Window
 from spine.sources.spec import Source, Stream, load_source
 
@@ -124,10 +124,9 @@ def _after_cursor(cursors: Cursors, stream: Stream) -> datetime | None:
     return clock.parse(saved.value) - lookback if saved else None
 
 
-def extract(work: StreamWork, services: Services) -> dict[str, Any]:
+def extract(work: StreamWork, services: Services) -> StreamRead:
     """Read one stream into Bronze and move its cursor; call it again with the same work after any failure.
 
-    Returns rows, deletes, pages, bytes, bronze_version, cursor_from, cursor_to and status, counted from what was committed.
     Raises the SpineError that stopped it; the pages before it stay committed.
     """
     return _Extraction(work, services).run()
@@ -147,7 +146,7 @@ class _Extraction:
         self.cursor_from: str | None = None
         self._renewed = 0.0
 
-    def run(self) -> dict[str, Any]:
+    def run(self) -> StreamRead:
         try:
             self._renew(take=True)
             runs.start_stream(self.database, self.row, self.stream.name)
@@ -160,13 +159,7 @@ class _Extraction:
             raise
         counts = self._counts(cursor_to)
         runs.finish_stream(self.database, self.row, self.stream.name, "success", counts)
-        return {
-            **vars(counts),
-            "deletes": self.progress.deletes,
-            "bronze_version": self.progress.version,
-            "status": "success",
-            **{key: getattr(self.work, key) for key in ("source", "stream", "tenant", "run_id", "dry_run", "job")},
-        }
+        return StreamRead(self.work, counts, self.progress.deletes, self.progress.version)
 
     def _read(self) -> str | None:
         uri = table_uri(bronze_table(self.source.source, self.stream.name))
@@ -286,7 +279,7 @@ class _Extraction:
 
 def finish(
     source: str, run_id: str, tenants: Sequence[str] | None, services: Services, errors: Sequence[SpineError | Mapping[str, Any]] = ()
-) -> dict[str, Any]:
+) -> RunClosed:
     """Close the run of each tenant, release its lock, and pause a connection whose credentials were refused. Safe to call again.
 
     `errors` are failures after extraction, as SpineErrors or their `as_dict`; one that names a tenant concerns that tenant only.
@@ -297,18 +290,10 @@ def finish(
         mine = [error for error in faults if error.where.get("tenant", tenant) == tenant]
         run = runs.SyncRun(source, run_id, connection_id(source, tenant), "incremental")
         closed[tenant] = _finish_tenant(services.database.of(tenant), run, mine)
-    states = {str(item["status"]) for item in closed.values()} - {"skipped"}
-    return {
-        "source": source,
-        "run_id": run_id,
-        "status": states.pop() if len(states) == 1 else ("partial" if states else "skipped"),
-        "rows": sum(item["rows"] for item in closed.values()),
-        "bytes": sum(item["bytes"] for item in closed.values()),
-        "tenants": closed,
-    }
+    return RunClosed(source, run_id, closed)
 
 
-def _finish_tenant(database: TenantDatabase, run: runs.SyncRun, errors: list[SpineError]) -> dict[str, Any]:
+def _finish_tenant(database: TenantDatabase, run: runs.SyncRun, errors: list[SpineError]) -> TenantClosed:
     rows = runs.stream_runs(database, run.source, run.run_id)
     failures = [_stream_failure(row) for row in rows if row["status"] != "success"] + errors
     for row in rows:
@@ -327,13 +312,13 @@ def _finish_tenant(database: TenantDatabase, run: runs.SyncRun, errors: list[Spi
         else:
             connections.failed(database, run.connection_id, worst)
     locks.release(database, run.connection_id, run.run_id)
-    return {
-        "status": status,
-        "rows": sum(int(str(row["rows"])) for row in rows),
-        "bytes": sum(int(str(row["bytes"])) for row in rows),
-        "streams": {str(row["stream"]): str(row["status"]) for row in rows},
-        "errors": [error.as_dict() for error in failures],
-    }
+    return TenantClosed(
+        status,
+        rows=sum(int(str(row["rows"])) for row in rows),
+        bytes=sum(int(str(row["bytes"])) for row in rows),
+        streams={str(row["stream"]): str(row["status"]) for row in rows},
+        errors=[error.as_dict() for error in failures],
+    )
 
 
 def _stream_failure(row: Mapping[str, Any]) -> SpineError:

@@ -7,8 +7,9 @@ mapping splits counts once per element.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -68,6 +69,37 @@ class Job:
         return [Plan(self.source.source, stream.name, self.entity, stream.mapping, stream.deletes.mode) for stream in streams]
 
 
+@dataclass(frozen=True)
+class SilverResult:
+    """What a run did to one Silver table, over all tenants; `published` is what it wrote, `version` what readers see now."""
+
+    rows_in: int
+    published: int
+    unchanged: int
+    quarantined: int
+    superseded: int
+    filtered: int
+    deleted: int
+    version: int | None
+    silver_table: str
+    validation: dict[str, Any] | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """The result as an XCom and `--json` hold it."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Normalized:
+    """What a run did to a source's Silver tables, by entity."""
+
+    entities: dict[str, SilverResult]
+
+    def to_json(self) -> dict[str, Any]:
+        """The result as the job's result file, an XCom and `--json` hold it."""
+        return {"entities": {entity: found.to_json() for entity, found in self.entities.items()}}
+
+
 def normalize(
     spark: SparkSession,
     source: str,
@@ -76,15 +108,15 @@ def normalize(
     tenants: Sequence[str] | None = None,
     renormalize: bool = False,
     database: Database | None = None,
-) -> dict[str, Any]:
-    """Bring every Silver table of a source up to date with Bronze; returns `{"entities": {entity: counts, version, validation}}`.
+) -> Normalized:
+    """Bring every Silver table of a source up to date with Bronze.
 
     A run for some `tenants` leaves the read position where it is. One entity's failure does not stop the others; it is raised at the end.
     Raises QualityFailed, ConservationFailed, LakeError, ConfigError.
     """
     spec = load_source(source)
     chosen = tuple(tenants) if tenants is not None else None
-    results: dict[str, Any] = {}
+    results: dict[str, SilverResult] = {}
     failures: dict[str, SpineError] = {}
     for name in spec.entities:
         job = Job(spark, spec, load_entity(name), run_id, now(), chosen, renormalize, database)
@@ -94,7 +126,7 @@ def normalize(
             failures[name] = error
     if failures:
         raise _together(failures)
-    return {"entities": results}
+    return Normalized(results)
 
 
 def _together(failures: dict[str, SpineError]) -> SpineError:
@@ -105,7 +137,7 @@ def _together(failures: dict[str, SpineError]) -> SpineError:
     return type(first)(message, hint=first.hint, **first.where)
 
 
-def normalize_entity(job: Job) -> dict[str, Any]:
+def normalize_entity(job: Job) -> SilverResult:
     """Bring one Silver table up to date. Raises as `normalize` does."""
     table = open_table(job.silver)
     known, past = silver.position_of(table)
@@ -168,7 +200,7 @@ def stage(job: Job, bronze: dict[str, DataFrame], only: DataFrame | None = None)
     return Staged(judged(newest(union, job.entity), seen).persist(), counters)
 
 
-def _publish(job: Job, staged: Staged, positions: dict[str, Position], past: list[dict[str, int]]) -> dict[str, Any]:
+def _publish(job: Job, staged: Staged, positions: dict[str, Position], past: list[dict[str, int]]) -> SilverResult:
     found = profiles(staged.rows, job.entity, past)
     if not found:
         return _nothing(job, None)
@@ -185,7 +217,7 @@ def _publish(job: Job, staged: Staged, positions: dict[str, Position], past: lis
         for profile in found:
             ledger.record(job.database.of(profile.tenant_id), job.run_id, ledger_line(job, profile))
     publish_rows(job, staged.rows, found, silver.note_of(positions, {profile.tenant_id: profile.staged for profile in found}, job.run_id))
-    return result(job, found) | {"validation": validation}
+    return replace(result(job, found), validation=validation)
 
 
 def publish_rows(job: Job, rows: DataFrame, found: Iterable[Profile], note: dict[str, Any]) -> None:
@@ -245,20 +277,25 @@ def check_conservation(job: Job, found: Iterable[Profile], rows_in: int) -> None
     ).require_balance(job.run_id)
 
 
-def result(job: Job, found: Sequence[Profile]) -> dict[str, Any]:
+def result(job: Job, found: Sequence[Profile]) -> SilverResult:
     """The counts of a run over all tenants, and the version that readers see now."""
-    total = {name: sum(profile.outcomes[name] for profile in found) for name in found[0].outcomes} if found else {}
+    total = Counter[str]()
+    for profile in found:
+        total.update(profile.outcomes)
     table = open_table(job.silver)
-    return {
-        "rows_in": sum(total.values()),
-        "published": sum(total.get(name, 0) for name in WRITTEN),
-        **{name: total.get(name, 0) for name in ("unchanged", "quarantined", "superseded", "filtered")},
-        "deleted": sum(profile.deleted for profile in found),
-        "version": None if table is None else table.version(),
-        "silver_table": silver_table(job.source.source, job.entity.entity),
-    }
+    return SilverResult(
+        rows_in=sum(total.values()),
+        published=sum(total[name] for name in WRITTEN),
+        unchanged=total["unchanged"],
+        quarantined=total["quarantined"],
+        superseded=total["superseded"],
+        filtered=total["filtered"],
+        deleted=sum(profile.deleted for profile in found),
+        version=None if table is None else table.version(),
+        silver_table=silver_table(job.source.source, job.entity.entity),
+    )
 
 
-def _nothing(job: Job, version: int | None) -> dict[str, Any]:
+def _nothing(job: Job, version: int | None) -> SilverResult:
     empty = result(job, [])
-    return empty | {"version": empty["version"] if version is None else version, "validation": None}
+    return empty if version is None else replace(empty, version=version)

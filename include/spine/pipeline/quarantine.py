@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from spine.core.clock import now
@@ -13,7 +14,7 @@ from spine.lake import quarantine, silver
 from spine.lake.delta_sql import open_table
 from spine.lake.paths import table_uri
 from spine.normalize.staging import Plan
-from spine.pipeline.normalize import Job, check_conservation, publish_rows, result, stage
+from spine.pipeline.normalize import Job, SilverResult, check_conservation, publish_rows, result, stage
 from spine.quality.profile import profiles
 from spine.sources.spec import load_source
 
@@ -58,16 +59,29 @@ def _table(source: str, entity: str) -> DeltaTable | None:
     return open_table(table_uri(quarantine_table(source, entity)))
 
 
-def replay(spark: SparkSession, source: str, entity: str, ids: Sequence[str] | None, run_id: str) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Replayed:
+    """What a replay did: how many rows passed, how many stay open, and what the MERGE did to the Silver table."""
+
+    silver: SilverResult
+
+    def to_json(self) -> dict[str, Any]:
+        """The result as `--json` holds it; a replay asks no rules for whole tables, so there is no validation."""
+        counts = self.silver.to_json()
+        del counts["validation"]
+        return {"replayed": self.silver.rows_in - self.silver.quarantined, "still_open": self.silver.quarantined, **counts}
+
+
+def replay(spark: SparkSession, source: str, entity: str, ids: Sequence[str] | None, run_id: str) -> Replayed:
     """Put open rows (all, or those of `ids`) through the present mapping once more; doing it twice changes nothing more.
 
     A row that passes is MERGEd if it is the newest version of its record, and marked replayed; one that fails stays open with its present
-    reasons. Returns `replayed`, `still_open` and the counts of the MERGE. Rules for whole tables are not asked. Raises as `normalize` does.
+    reasons. Rules for whole tables are not asked. Raises as `normalize` does.
     """
     table = _table(source, entity)
     job = Job(spark, load_source(source), load_entity(entity), run_id, now())
     if table is None:
-        return {"replayed": 0, "still_open": 0, **result(job, [])}
+        return Replayed(result(job, []))
     rows = spark.read.format("delta").load(job.quarantine).where(f"status = '{quarantine.OPEN}'")
     if ids is not None:
         rows = rows.where(rows.quarantine_id.isin(*ids))
@@ -80,8 +94,7 @@ def replay(spark: SparkSession, source: str, entity: str, ids: Sequence[str] | N
         if tenants:
             publish_rows(job, staged.rows, found, silver.note_of(*_carried(job), run_id))
             quarantine.settle(spark, job.quarantine, staged.rows, run_id, job.moment, tenants)
-        counts = result(job, found)
-        return {"replayed": counts["rows_in"] - counts["quarantined"], "still_open": counts["quarantined"], **counts}
+        return Replayed(result(job, found))
     finally:
         staged.rows.unpersist()
 

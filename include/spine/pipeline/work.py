@@ -1,12 +1,13 @@
-"""What a run is asked to read, and the unit of work that this becomes for each stream: it crosses tasks as JSON in an XCom."""
+"""What a run is asked to read, the work that this becomes for each stream, and what became of it. All cross tasks as JSON in XComs."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from datetime import datetime
 from typing import Any
 
+from spine.control.runs import Status, StreamResult
 from spine.core.errors import ConfigError
 from spine.core.names import job_name
 
@@ -77,8 +78,65 @@ class StreamWork:
 
         What it does not know is left aside: a run that was planned just before or after an update goes on with either code.
         """
-        names = [field.name for field in fields(cls)]
+        names = [known.name for known in fields(cls)]
         missing = [name for name in names if name not in data]
         if missing:
             raise ConfigError(f"a planned work lacks {', '.join(missing)}", hint="Clear the task `plan` of this run; it plans anew")
         return cls(**{name: data[name] for name in names})
+
+
+@dataclass(frozen=True)
+class StreamRead:
+    """What became of a work: its counts are those of committed pages, `bronze_version` the table's after the last of them."""
+
+    work: StreamWork
+    counts: StreamResult
+    deletes: int
+    bronze_version: int | None
+
+    def to_json(self) -> dict[str, Any]:
+        """The result as an XCom and `--json` hold it."""
+        return {
+            **asdict(self.counts),
+            "deletes": self.deletes,
+            "bronze_version": self.bronze_version,
+            "status": "success",
+            **{name: getattr(self.work, name) for name in ("source", "stream", "tenant", "run_id", "dry_run", "job")},
+        }
+
+
+@dataclass(frozen=True)
+class TenantClosed:
+    """How one tenant's part of a run ended: the status of each stream, and the errors as JSON."""
+
+    status: Status
+    rows: int = 0
+    bytes: int = 0
+    streams: dict[str, str] = field(default_factory=dict)
+    errors: list[dict[str, Any]] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class RunClosed:
+    """How a run of a source ended, by tenant."""
+
+    source: str
+    run_id: str
+    tenants: dict[str, TenantClosed]
+
+    @property
+    def status(self) -> Status:
+        """The status that all tenants share; `partial` if they differ. Tenants with nothing to do do not count."""
+        found = {closed.status for closed in self.tenants.values()} - {"skipped"}
+        return found.pop() if len(found) == 1 else ("partial" if found else "skipped")
+
+    def to_json(self) -> dict[str, Any]:
+        """The result as an XCom holds it."""
+        return {
+            "source": self.source,
+            "run_id": self.run_id,
+            "status": self.status,
+            "rows": sum(closed.rows for closed in self.tenants.values()),
+            "bytes": sum(closed.bytes for closed in self.tenants.values()),
+            "tenants": {tenant: asdict(closed) for tenant, closed in self.tenants.items()},
+        }
