@@ -13,7 +13,7 @@ from deltalake import DeltaTable
 from spine.core.errors import ConfigError, IdentityConflict, LakeError, QualityFailed
 from spine.core.settings import PROJECT
 from spine.gold import stewardship as overrides
-from spine.identity.golden import gate
+from spine.identity.golden import limits
 from spine.lake import gold
 from spine.lake.paths import table_uri
 from spine.pipeline.resolve import resolve
@@ -146,8 +146,8 @@ def test_there_is_nothing_to_order_before_the_first_resolution(lake):
 
 
 def test_the_gate_stands_in_the_way_of_orders_too(people, ids, monkeypatch):
-    monkeypatch.setattr(gate, "LARGEST_ENTITY", 3)
-    monkeypatch.setattr(gate, "SIZE_JUMP", 1.0)
+    monkeypatch.setattr(limits, "LARGEST_ENTITY", 3)
+    monkeypatch.setattr(limits, "SIZE_JUMP", 1.0)
     before = people.versions()
     with pytest.raises(QualityFailed, match="cluster_size_jump"):
         overrides.order("merge", entities=[ids["1"], ids["2"]], run_id="s1", **WHO)

@@ -11,8 +11,11 @@ import pyarrow as pa
 import pytest
 
 from spine.core.entities import Entity, load_entity
-from spine.identity.golden.overrides import Override, Wish
-from spine.identity.golden.resolution import Before, Run, resolve_tenant
+from spine.identity.golden.former import FormerGold
+from spine.identity.golden.orders import Order
+from spine.identity.golden.overrides import Override
+from spine.identity.golden.resolution import resolve_tenant
+from spine.identity.golden.scope import ResolveRun, Scope
 from spine.identity.learning.model import Model
 
 MOMENT = datetime(2026, 1, 31, tzinfo=UTC)
@@ -58,10 +61,9 @@ class Resolver:
         for ref in gone:
             del self.rows[f"salesforce:contacts:{ref}"]
         self.number += 1
-        run = Run(self.number, f"run{self.number}", MOMENT + timedelta(hours=self.number))
-        outcome = resolve_tenant(
-            self.tenant, self.entity, table(list(self.rows.values()), self.entity), self.before, set(fresh), run, **options
-        )
+        run = ResolveRun(self.number, f"run{self.number}", MOMENT + timedelta(hours=self.number))
+        scope = Scope(self.tenant, self.entity, run)
+        outcome = resolve_tenant(scope, table(list(self.rows.values()), self.entity), self.former, set(fresh), **options)
         found = {name: [] if (rows := getattr(outcome, name)) is None else rows.to_pylist() for name in _KEYS}
         for name, key in _KEYS.items():
             kept = {tuple(row[part] for part in key): row for row in [*self.gold[name], *found[name]]}
@@ -70,10 +72,10 @@ class Resolver:
             self.model = Model.from_json(found["models"][0]["parameters"])
         return SimpleNamespace(**found, counts=outcome.counts)
 
-    def steward(self, kind: Any, *refs: str, entities: Sequence[str] = (), **options: Any) -> SimpleNamespace:
+    def steward(self, verb: Any, *refs: str, entities: Sequence[str] = (), **options: Any) -> SimpleNamespace:
         """A steward's order about the short refs of Salesforce records, and what it makes of Gold."""
         records = tuple(f"salesforce:contacts:{ref}" for ref in refs)
-        return self.run(wish=Wish(kind, "anna", "I asked them", records, tuple(entities), **options))
+        return self.run(order=Order(verb, "anna", "I asked them", records, tuple(entities), **options))
 
     def undo(self, change_id: str) -> SimpleNamespace:
         """Reverse a change, as the pipeline asks for it: with what history knows of the entities before."""
@@ -84,18 +86,18 @@ class Resolver:
         last = {row["entity_id"]: row for row in sorted(then, key=lambda row: row["valid_from"])}
         former = {ref: entity_id for entity_id, row in last.items() for ref in row["records"] or ()}
         born = {entity_id: row["first_seen_at"] for entity_id, row in last.items() if not row["ended"]}
-        return self.run(wish=Wish("undo", "ben", "it was wrong", change=change, former=former, born=born))
+        return self.run(order=Order("undo", "ben", "it was wrong", change=change, former=former, born=born))
 
     @property
-    def before(self) -> Before:
+    def former(self) -> FormerGold:
         """Gold as the next run finds it."""
         parts: dict[str, Any] = {}
         for name in ("links", "matches", "golden"):
             rows = [{key: value for key, value in row.items() if key not in ("op", "waterfall")} for row in self.gold[name]]
             if rows:
-                empty = getattr(Before(), name).schema
+                empty = getattr(FormerGold(), name).schema
                 parts[name] = pa.Table.from_pylist(rows, self._schema(rows, empty))
-        return Before(**parts, overrides=[Override.of(row) for row in self.gold["overrides"]], model=self.model)
+        return FormerGold(**parts, overrides=[Override.of(row) for row in self.gold["overrides"]], model=self.model)
 
     @staticmethod
     def _schema(rows: Sequence[dict[str, Any]], known: pa.Schema) -> pa.Schema:

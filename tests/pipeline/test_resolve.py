@@ -12,7 +12,7 @@ from deltalake import DeltaTable
 
 from spine.core.errors import ConfigError, QualityFailed
 from spine.core.settings import PROJECT
-from spine.identity.golden import gate
+from spine.identity.golden import limits
 from spine.lake import gold
 from spine.lake.paths import table_uri
 from spine.pipeline import resolve as module
@@ -111,8 +111,8 @@ def test_the_gate_keeps_gold_as_it_was_and_names_the_cause(spark, people, monkey
     before = people.versions()
     people.put("hubspot", [{"id": str(number), **people.JANE} for number in range(4)])
     with monkeypatch.context() as strict:
-        strict.setattr(gate, "LARGEST_ENTITY", 2)
-        strict.setattr(gate, "SIZE_JUMP", 1.0)
+        strict.setattr(limits, "LARGEST_ENTITY", 2)
+        strict.setattr(limits, "SIZE_JUMP", 1.0)
         with pytest.raises(QualityFailed, match="cluster_size_jump"):
             resolve(spark, "person", "r2")
     assert {name: version for name, version in people.versions().items() if name.startswith("gold")} == {

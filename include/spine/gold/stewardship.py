@@ -1,6 +1,6 @@
 """What stewards say about identity: link, unlink, merge, split, undo, and the queue of pairs that wait for their word. No Spark.
 
-An order is a run of its own over the records that it can touch, through the same resolution, journal and gate as any other: the override,
+An order is a run of its own over the records that it can touch, through the same resolution, journal and limits as any other: the override,
 what follows from it and who wanted it land together or not at all. It reads Silver as the last run did, so that it changes nothing else.
 """
 
@@ -17,12 +17,15 @@ from spine.core.entities import Entity
 from spine.core.errors import ConfigError, LakeError
 from spine.core.names import require_tenant
 from spine.gold.records import records
-from spine.gold.store import before_of, commit, matched_entity, overrides_of, rolled_forward, rules_of
+from spine.gold.store import commit, former_gold, matched_entity, overrides_of, rolled_forward, rules_of
 from spine.identity.clustering import cluster
 from spine.identity.golden import ids
-from spine.identity.golden.outcome import Outcome, Run, places
-from spine.identity.golden.overrides import ORDERS, Kind, Override, Wish, constraints, seeds
+from spine.identity.golden.columns import places
+from spine.identity.golden.orders import ORDERS, Order, Verb, seeds
+from spine.identity.golden.outcome import Outcome
+from spine.identity.golden.overrides import Override, constraints
 from spine.identity.golden.resolution import resolve_tenant
+from spine.identity.golden.scope import ResolveRun, Scope
 from spine.identity.matching import threshold_weight
 from spine.lake import gold
 from spine.lake.reading import open_table
@@ -32,7 +35,7 @@ Where = list[tuple[str, str, Any]]
 
 
 def order(
-    kind: Kind, *, tenant: str, actor: str, reason: str, run_id: str, records: Sequence[str] = (), entities: Sequence[str] = (),
+    verb: Verb, *, tenant: str, actor: str, reason: str, run_id: str, records: Sequence[str] = (), entities: Sequence[str] = (),
     entity: str | None = None,
 ) -> dict[str, Any]:  # fmt: skip
     """Carry out a steward's link or unlink (two `records`), merge (two `entities`) or split (an entity and the `records` that leave).
@@ -44,7 +47,7 @@ def order(
     name = entity or (entity_of_ids(entities) if entities else _entity_of_records(require_tenant(tenant), records))
     redirects = _redirects(name, tenant)
     now = tuple(ids.follow(redirects, entity_id) for entity_id in entities)
-    return _carry_out(name, require_tenant(tenant), Wish(kind, actor, reason, tuple(records), now), run_id)
+    return _carry_out(name, require_tenant(tenant), Order(verb, actor, reason, tuple(records), now), run_id)
 
 
 def undo(change_id: str, *, tenant: str, actor: str, reason: str, run_id: str) -> dict[str, Any]:
@@ -68,7 +71,7 @@ def undo(change_id: str, *, tenant: str, actor: str, reason: str, run_id: str) -
     last = {row["entity_id"]: row for row in sorted(then, key=lambda row: row["valid_from"]) if row["valid_from"] < change["changed_at"]}
     former = {ref: entity_id for entity_id, row in last.items() for ref in row["records"] or ()}
     born = {entity_id: row["first_seen_at"] for entity_id, row in last.items() if row["records"]}
-    return _carry_out(name, tenant, Wish("undo", actor, reason, change=change, former=former, born=born), run_id)
+    return _carry_out(name, tenant, Order("undo", actor, reason, change=change, former=former, born=born), run_id)
 
 
 def list_overrides(tenant: str, entity: str | None = None, *, every: bool = False) -> list[dict[str, Any]]:
@@ -98,9 +101,9 @@ def review(tenant: str, entity: str, *, limit: int = 50) -> list[dict[str, Any]]
     value = np.asarray(waiting.column("probability")) * size[sides[0]] * size[sides[1]]
     low, high = np.minimum(*sides), np.maximum(*sides)
     between = low.astype(np.int64) * len(size) + high
-    order = np.lexsort([-np.asarray(waiting.column("weight")), -value])
-    order = order[low[order] != high[order]]
-    _, first, counts = np.unique(between[order], return_index=True, return_counts=True)
+    ranked = np.lexsort([-np.asarray(waiting.column("weight")), -value])
+    ranked = ranked[low[ranked] != high[ranked]]
+    _, first, counts = np.unique(between[ranked], return_index=True, return_counts=True)
     best = np.sort(first)[:limit]
     many = dict(zip(first.tolist(), counts.tolist(), strict=True))
     assert declared.matching is not None
@@ -110,7 +113,7 @@ def review(tenant: str, entity: str, *, limit: int = 50) -> list[dict[str, Any]]
             **row, "reason": row["reason"] or f"probability {row['probability']:.2f} is {doubt}", "value": float(value[at]),
             "pairs": many[place], "left_entity": names[int(sides[0][at])].as_py(), "right_entity": names[int(sides[1][at])].as_py(),
         }
-        for place, at, row in zip(best.tolist(), order[best].tolist(), waiting.take(pa.array(order[best])).to_pylist(), strict=True)
+        for place, at, row in zip(best.tolist(), ranked[best].tolist(), waiting.take(pa.array(ranked[best])).to_pylist(), strict=True)
     ]  # fmt: skip
 
 
@@ -119,7 +122,7 @@ def _require(actor: str, reason: str) -> None:
         raise ConfigError("An order needs who gives it and why", hint="Name --actor and --reason")
 
 
-def _carry_out(entity: str, tenant: str, wish: Wish, run_id: str) -> dict[str, Any]:
+def _carry_out(entity: str, tenant: str, order: Order, run_id: str) -> dict[str, Any]:
     declared = matched_entity(entity)
     last, _ = rolled_forward(None, declared)
     if last is None or last.rules != rules_of(declared):
@@ -127,11 +130,11 @@ def _carry_out(entity: str, tenant: str, wish: Wish, run_id: str) -> dict[str, A
     tables = {name: table for name, known in last.inputs.items() if (table := open_table(name, known["version"])) is not None}
     if any(str(table.metadata().id) != last.inputs[name]["id"] for name, table in tables.items()):
         raise LakeError(f"A Silver table of {entity} was made anew", hint=f"Run `spine resolve {entity}` first")
-    refs = _reach(declared, tenant, wish, overrides_of(entity, tenant))
-    run = Run(last.number + 1, run_id, clock.now())
-    before = before_of(declared, tenant, refs)
-    outcome = resolve_tenant(tenant, declared, records(declared, tables, tenant, refs), before, set(), run, wish=wish)
-    commit(None, declared, run, last.inputs, [outcome])
+    refs = _reach(declared, tenant, order, overrides_of(entity, tenant))
+    scope = Scope(tenant, declared, ResolveRun(last.number + 1, run_id, clock.now()))
+    now, former = records(declared, tables, tenant, refs), former_gold(declared, tenant, refs)
+    outcome = resolve_tenant(scope, now, former, set(), order=order)
+    commit(None, declared, scope.run, last.inputs, [outcome])
     return _report(entity, tenant, outcome)
 
 
@@ -140,7 +143,7 @@ def _report(entity: str, tenant: str, outcome: Outcome) -> dict[str, Any]:
     return {"entity": entity, "tenant": tenant, "change_id": found["changes"][0]["change_id"], **found}
 
 
-def _reach(entity: Entity, tenant: str, wish: Wish, known: Sequence[Override]) -> set[str]:
+def _reach(entity: Entity, tenant: str, order: Order, known: Sequence[Override]) -> set[str]:
     """References of all records that an order can touch: the components and entities of those that it is about."""
     mine: Where = [("tenant_id", "=", tenant), ("entity", "=", entity.entity)]
     links = gold.read_table(gold.LINKS, mine, ["record_ref", "entity_id"])
@@ -158,8 +161,8 @@ def _reach(entity: Entity, tenant: str, wish: Wish, known: Sequence[Override]) -
     must = constraints([item for item in known if item.active], row).must.T
     pairs = np.concatenate([pairs[:, (pairs >= 0).all(axis=0)], must, np.stack([first[inverse], np.arange(len(number))])], axis=1)
     component = cluster.components(len(number), *pairs)
-    about = places(pa.array(sorted(seeds(wish, known)), pa.string()), refs)
-    members = np.flatnonzero(places(links.column("entity_id"), _texts({*wish.entities, *wish.former.values()})) >= 0)
+    about = places(pa.array(sorted(seeds(order, known)), pa.string()), refs)
+    members = np.flatnonzero(places(links.column("entity_id"), _texts({*order.entities, *order.former.values()})) >= 0)
     reached: Any = np.isin(component, component[np.r_[about[about >= 0], members]])
     return set(refs.filter(pa.array(reached)).to_pylist())
 

@@ -12,8 +12,10 @@ import pyarrow as pa
 from spine.core.entities import Entity, load_entity
 from spine.core.errors import ConfigError
 from spine.core.failpoints import failpoint
-from spine.identity.golden.outcome import Before, Outcome, Run
+from spine.identity.golden.former import FormerGold
+from spine.identity.golden.outcome import Outcome
 from spine.identity.golden.overrides import Override
+from spine.identity.golden.scope import ResolveRun
 from spine.identity.learning import model as models
 from spine.lake import gold
 
@@ -44,7 +46,7 @@ def rolled_forward(spark: SparkSession | None, entity: Entity) -> tuple[gold.Ent
     return last, last.counts
 
 
-def commit(spark: SparkSession | None, entity: Entity, run: Run, inputs: dict[str, Any], outcomes: Sequence[Outcome]) -> bool:
+def commit(spark: SparkSession | None, entity: Entity, run: ResolveRun, inputs: dict[str, Any], outcomes: Sequence[Outcome]) -> bool:
     """Stage the outcomes, enter them in the journal, write them to Gold; False if there is nothing to write. Raises LakeError."""
     rows = _rows(entity, outcomes)
     if not any(table is not None for table in rows.values()):
@@ -66,7 +68,7 @@ def rules_of(entity: Entity) -> str:
     return hashlib.sha256(f"{models.ENGINE}\x1f{kept}".encode()).hexdigest()[:16]
 
 
-def before_of(entity: Entity, tenant: str, refs: Collection[str] | None = None) -> Before:
+def former_gold(entity: Entity, tenant: str, refs: Collection[str] | None = None) -> FormerGold:
     """A tenant's Gold as it is; with `refs` only the links and matches of those records, and the golden records they belong to."""
     mine: list[tuple[str, str, Any]] = [("tenant_id", "=", tenant), ("entity", "=", entity.entity)]
     newest = max(gold.read_rows(gold.MODELS, mine), key=lambda row: row["model_version"], default=None)
@@ -74,7 +76,7 @@ def before_of(entity: Entity, tenant: str, refs: Collection[str] | None = None) 
     links = _read(entity, gold.LINKS, [*mine, *only])
     pairs = [] if refs is None else [(name, "in", pa.array(sorted(refs), pa.string())) for name in ("left_ref", "right_ref")]
     ids = [] if refs is None else [("entity_id", "in", links.column("entity_id").combine_chunks())]
-    return Before(
+    return FormerGold(
         links,
         _read(entity, gold.MATCHES, [*mine, *pairs]).drop_columns(["waterfall"]),
         _read(entity, gold.golden_table(entity), [("tenant_id", "=", tenant), *ids]),

@@ -14,10 +14,11 @@ import pyarrow as pa
 from spine.core import clock
 from spine.core.entities import Entity
 from spine.gold.records import records, silver_tables
-from spine.gold.store import before_of, commit, matched_entity, result_of, rolled_forward, rules_of, sum_of
+from spine.gold.store import commit, former_gold, matched_entity, result_of, rolled_forward, rules_of, sum_of
 from spine.identity.engine import LocalPairing
-from spine.identity.golden.outcome import Outcome, Run
+from spine.identity.golden.outcome import Outcome
 from spine.identity.golden.resolution import resolve_tenant
+from spine.identity.golden.scope import ResolveRun, Scope
 from spine.identity.spark.match import SparkPairing
 from spine.lake import gold
 
@@ -46,7 +47,7 @@ def resolve(spark: SparkSession | None, entity: str, run_id: str, *, relearn: bo
     if last is not None and last.inputs == inputs and not fresh and (finished or not relearn):
         return result_of(declared, recovered or {}, no_op=recovered is None)
     changed = _changed(tables, {} if last is None or fresh else last.inputs)
-    run = Run(1 if last is None else last.number + 1, run_id, clock.now())
+    run = ResolveRun(1 if last is None else last.number + 1, run_id, clock.now())
     outcomes = _resolve_tenants(spark, declared, tables, changed, run, relearn)
     counts = sum_of(outcomes)
     if not commit(spark, declared, run, inputs, outcomes):
@@ -79,7 +80,12 @@ def _changed(tables: dict[str, DeltaTable], former: dict[str, Any]) -> dict[str,
 
 
 def _resolve_tenants(
-    spark: SparkSession | None, entity: Entity, tables: dict[str, DeltaTable], changed: dict[str, set[str]] | None, run: Run, relearn: bool
+    spark: SparkSession | None,
+    entity: Entity,
+    tables: dict[str, DeltaTable],
+    changed: dict[str, set[str]] | None,
+    run: ResolveRun,
+    relearn: bool,
 ) -> list[Outcome]:
     tenants = {tenant for table in tables.values() for tenant in _tenants(table)}
     tenants |= {row["tenant_id"] for row in gold.read_rows(gold.LINKS, [("entity", "=", entity.entity)], ["tenant_id"])}
@@ -88,7 +94,8 @@ def _resolve_tenants(
         found = records(entity, tables, tenant)
         pairing = LocalPairing() if spark is None or found.num_rows <= LOCAL_RECORDS else SparkPairing(spark)
         mine = None if changed is None else changed.get(tenant, set())
-        outcomes.append(resolve_tenant(tenant, entity, found, before_of(entity, tenant), mine, run, relearn, pairing))
+        scope, former = Scope(tenant, entity, run), former_gold(entity, tenant)
+        outcomes.append(resolve_tenant(scope, found, former, mine, relearn=relearn, pairing=pairing))
     return outcomes
 
 

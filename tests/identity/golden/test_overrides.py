@@ -249,7 +249,7 @@ def _take(gold: Any, step: str, one: int, other: int, number: int) -> Any:
 
 
 def _check(gold: Any) -> None:
-    active = [row for row in gold.before.overrides if row.active]
+    active = [row for row in gold.former.overrides if row.active]
     row = {link["record_ref"]: number for number, link in enumerate(gold.gold["links"])}
     owner = [link["entity_id"] for link in gold.gold["links"]]
     found = constraints(active, row)
@@ -301,4 +301,4 @@ def test_chains_of_redirects_lead_to_their_end():
 def test_groups_are_named_by_their_smallest_record(two):
     two.steward("link", "b1", "a2")
     two.steward("link", "b2", "b1")
-    assert set(groups(two.before.overrides).values()) == {"salesforce:contacts:a2"}
+    assert set(groups(two.former.overrides).values()) == {"salesforce:contacts:a2"}

@@ -1,6 +1,6 @@
 """Only what changed is compared, only what it touches is divided anew; the outcome is that of a full run with the same model.
 
-Reads the values of few records: those that share a block with a changed one, and their entities of before.
+Reads the values of few records: those that share a block with a changed one, and their former entities.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from spine.identity.blocking.cuttings import Part
 from spine.identity.blocking.keys import Keys
 from spine.identity.blocking.pairs import find_pairs
 from spine.identity.clustering import cluster
+from spine.identity.clustering.touched import touched
 from spine.identity.comparing.plan import Plan
 from spine.identity.engine import Candidates, Records
 from spine.identity.learning.model import Model
@@ -71,12 +72,9 @@ def rematch(
     reached[left] = reached[right] = True
     limit = matching.threshold_weight(threshold) - 1e-9
     strong = former.scored.weight >= limit
-    component = cluster.components(rows, former.found.left[strong], former.found.right[strong])
-    touched: Array = np.zeros(rows, dtype=bool)
-    touched[component[reached]] = True
-    touched = touched[component]
-    part = _rematched(plan, np.flatnonzero(touched), (left, right, rule, mask), former, records_of, threshold)
-    return _whole(plan, touched, former, part), touched, parts
+    anew = touched(reached, cluster.components(rows, former.found.left[strong], former.found.right[strong]))
+    part = _rematched(plan, np.flatnonzero(anew), (left, right, rule, mask), former, records_of, threshold)
+    return _whole(plan, anew, former, part), anew, parts
 
 
 def _parts(plan: Plan, changed: Array, former: Former, records_of: RecordsOf) -> dict[Part, Array]:
@@ -114,14 +112,14 @@ def _rematched(
     )
 
 
-def _whole(plan: Plan, touched: Array, former: Former, part: Matched) -> Matched:
-    """The former entities with those of the touched rows put in."""
-    chosen = np.flatnonzero(touched)
+def _whole(plan: Plan, anew: Array, former: Former, part: Matched) -> Matched:
+    """The former entities with those of the rows that were looked at `anew` put in."""
+    chosen = np.flatnonzero(anew)
     label, confidence = former.label.copy(), former.confidence.copy()
     label[chosen], confidence[chosen] = chosen[part.label], part.confidence
-    weakest = {row: value for row, value in former.weakest.items() if not touched[row]}
+    weakest = {row: value for row, value in former.weakest.items() if not anew[row]}
     weakest |= {int(chosen[row]): value for row, value in part.weakest.items()}
-    untouched = np.flatnonzero(~(touched[former.found.left] & touched[former.found.right]))
+    untouched = np.flatnonzero(~(anew[former.found.left] & anew[former.found.right]))
     own = part.found
     moved = Candidates(chosen[own.left], chosen[own.right], own.pattern, own.rule, own.mask)
     found, scored = former.found.take(untouched).with_these(moved), former.scored.take(untouched).with_these(part.scored)

@@ -1,1 +1,1 @@
-"""Entities to Gold: lasting ids, golden values, stewards' word, the gate, rows to write."""
+"""Entities to Gold: lasting ids, golden values, stewards' word, limits, rows to write."""

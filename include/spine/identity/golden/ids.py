@@ -59,27 +59,27 @@ def assign(
     entity: str,
     run: int,
     clusters: Sequence[Sequence[str]],
-    before: Mapping[str, str],
+    former: Mapping[str, str],
     born: Mapping[str, str],
     restore: Mapping[str, str] | None = None,
 ) -> Assignment:
-    """Ids for `clusters` of record references, given the ids that records had `before` and a sort key of each id's age in `born`.
+    """Ids for `clusters` of record references, given the `former` ids of records and a sort key of each id's age in `born`.
 
     An id goes to the cluster that holds most of its records (then to the larger one); a cluster that several ids claim keeps the one with
     most records (then the oldest). Where a decision is undone, `restore` tells the ids that records had before it: an id stays with those
     records, and one that is gone comes back for them unless another one of that time has their cluster.
     """
     result = Assignment()
-    former = restore or {}
+    back = restore or {}
     members = [sorted(cluster) for cluster in clusters]
     claims: dict[str, Counter[int]] = defaultdict(Counter)
     returns: dict[str, Counter[int]] = defaultdict(Counter)
     for number, refs in enumerate(members):
         for ref in refs:
-            if ref in before:
-                claims[before[ref]][number] += 1
             if ref in former:
-                returns[former[ref]][number] += 1
+                claims[former[ref]][number] += 1
+            if ref in back:
+                returns[back[ref]][number] += 1
     home = {
         old: min(
             {**claims[old], **returns[old]},
@@ -87,7 +87,7 @@ def assign(
         )
         for old in sorted({*claims, *returns})
     }
-    living = set(before.values())
+    living = set(former.values())
     holders: dict[int, list[str]] = defaultdict(list)
     for old, number in home.items():
         holders[number].append(old)
@@ -105,8 +105,8 @@ def assign(
         )
         own = rivals[0] if rivals else make_id(tenant, entity, refs[0], run)
         losers = {old: claims[old].total() for old in rivals[1:] if old in living}
-        _settle(result, own, losers, refs, before, (living, set(returns)))
-    _leavers(result, before, {old for old in home if old in living})
+        _settle(result, own, losers, refs, former, (living, set(returns)))
+    _leavers(result, former, {old for old in home if old in living})
     return result
 
 
@@ -115,23 +115,23 @@ def _settle(
     own: str,
     losers: Mapping[str, int],
     refs: Sequence[str],
-    before: Mapping[str, str],
+    former: Mapping[str, str],
     known: tuple[set[str], set[str]],
 ) -> None:
     """Gives a cluster its id; `losers` are the other living ids that claim it, with their number of records."""
     living, returning = known
     result.ids.update(dict.fromkeys(refs, own))
-    sources = sorted({before[ref] for ref in refs if ref in before} - {own, *losers})
+    sources = sorted({former[ref] for ref in refs if ref in former} - {own, *losers})
     if own not in living:
         result.changes.append(_arrival(result, own, refs, sources, returning))
     for gone, records in losers.items():
         result.redirects[gone] = own
         result.changes.append(Change("merged", own, gone, reason=f"{_records(records)} came from it"))
     for old in sources:
-        moved = sum(before.get(ref) == old for ref in refs)
+        moved = sum(former.get(ref) == old for ref in refs)
         result.changes.append(Change("split", old, own, reason=f"{_records(moved)} left it"))
     if own in living:
-        newcomers = [ref for ref in refs if ref not in before]
+        newcomers = [ref for ref in refs if ref not in former]
         result.changes += [Change("joined", own, record_ref=ref) for ref in newcomers]
 
 
@@ -147,9 +147,9 @@ def _records(count: int) -> str:
     return "1 record" if count == 1 else f"{count:,} records"
 
 
-def _leavers(result: Assignment, before: Mapping[str, str], alive: set[str]) -> None:
-    for ref, old in sorted(before.items()):
+def _leavers(result: Assignment, former: Mapping[str, str], alive: set[str]) -> None:
+    for ref, old in sorted(former.items()):
         if ref not in result.ids:
             result.changes.append(Change("left", old, record_ref=ref, reason="the record was deleted"))
-    for old in sorted(set(before.values()) - alive):
+    for old in sorted(set(former.values()) - alive):
         result.changes.append(Change("retired", old, reason="its last record was deleted"))

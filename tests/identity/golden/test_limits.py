@@ -1,4 +1,4 @@
-"""Each rule of the gate can fail, and says by its name what was found, the limit and the cause."""
+"""Each limit can be passed, and says by its name what was found, the limit and the cause."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from spine.core.errors import QualityFailed
-from spine.identity.golden import gate
-from spine.identity.golden.gate import Figures, Label, agreement, check
+from spine.identity.golden import limits
+from spine.identity.golden.limits import Figures, Label, agreement, check
 
 
 def label(one: bool, now: bool, then: bool) -> Label:
@@ -72,7 +72,7 @@ def test_agreement_is_precision_and_recall() -> None:
 
 def test_labels_are_judged_by_weights_alone(person: Any, crowd: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch) -> None:
     """Pairs that a steward confirmed and that fit no more: the override still holds, yet the gate notices what happened to the data."""
-    monkeypatch.setattr(gate, "FEW_LABELS", 2)
+    monkeypatch.setattr(limits, "FEW_LABELS", 2)
     ada = {"given_name": "Ada", "family_name": "Okonkwo", "birth_date": "1971-03-04", "city": "Leeds", "postcode": "LS1 4AP"}
     person.run([*crowd, *[{"ref": ref, **ada} for ref in ("a1", "a2", "a3")]])
     person.steward("link", "a1", "a2")

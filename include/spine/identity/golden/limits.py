@@ -1,4 +1,4 @@
-"""May this outcome become Gold? Judges sizes, weak links, churn and stewards' labels; says which rule failed, by how much, and the cause.
+"""Limits that an outcome must keep to become Gold: of sizes, weak links, churn, stewards' labels. Says which is passed, how far, and why.
 
 Labels are the pairs that stewards tied or kept apart, judged by their weights alone, as if nobody had said anything. Stewards speak where
 the engine errs, so no fixed floor would do: precision and recall may be as low as they were when the stewards spoke, and no lower.
@@ -38,7 +38,8 @@ class Label:
 class Figures:
     """What is judged. `sizes` and `weakest` (probability of the weakest link) are of the entities with several records.
 
-    `largest_refs` are some records of the largest entity; `former_largest` and `former_ids` tell of Gold before; `changes` counts kinds.
+    `largest_refs` are some records of the largest entity; `former_largest` and `former_ids` are figures of the former Gold; `changes`
+    counts kinds.
     """
 
     sizes: Sequence[int]

@@ -1,0 +1,116 @@
+"""A tenant's records beside the Gold that the run before left: who is linked to what, who is gone, what changed. No I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+import numpy as np
+import pyarrow as pa
+
+from spine.identity.golden.columns import MOMENT, places
+from spine.identity.golden.overrides import Override
+from spine.identity.learning.model import Model
+
+Array: TypeAlias = Any  # numpy arrays of many element types
+LINK = ("source", "stream", "record_id", "connection_id")
+
+
+def _none(**columns: pa.DataType) -> pa.Table:
+    return pa.schema(list(columns.items())).empty_table()
+
+
+def _no_links() -> pa.Table:
+    text = dict.fromkeys(("record_ref", "entity_id", *LINK, "method"), pa.string())
+    return _none(**text, confidence=pa.float64(), linked_at=MOMENT)
+
+
+def _no_matches() -> pa.Table:
+    text = dict.fromkeys(("left_ref", "right_ref", "entity_id", "decision", "reason", "blocking_rule"), pa.string())
+    return _none(**text, probability=pa.float64(), weight=pa.float64(), model_version=pa.int32())
+
+
+@dataclass(frozen=True)
+class FormerGold:
+    """A tenant's Gold as it is: links, matches (without their waterfall), golden records, overrides, and the newest model."""
+
+    links: pa.Table = field(default_factory=_no_links)
+    matches: pa.Table = field(default_factory=_no_matches)
+    golden: pa.Table = field(default_factory=lambda: _none(entity_id=pa.string(), first_seen_at=MOMENT))
+    overrides: Sequence[Override] = ()
+    model: Model | None = None
+
+    def entity_of_refs(self) -> dict[str, str]:
+        """The entity id of every linked reference."""
+        return _by_ref(self.links)
+
+    def decided(self, decision: str) -> pa.Table:
+        """The matches of which this was decided."""
+        decisions: Array = np.asarray(self.matches.column("decision").to_pylist(), dtype=object)
+        return self.matches.filter(pa.array(decisions == decision, pa.bool_()))
+
+
+@dataclass(frozen=True)
+class Aligned:
+    """A tenant's records and its former Gold by row. Row numbers are places in `table`, which is sorted by `record_ref`.
+
+    `linked` is each row's place in the former links (-1: none), `was` its former entity id; `gone` are the places of the links whose record
+    is no more; `left` and `right` are the rows of the former matches (-1: gone).
+    """
+
+    table: pa.Table
+    refs: list[str]
+    row: Mapping[str, int]
+    former: FormerGold
+    linked: Array
+    was: Array
+    gone: Array
+    left: Array
+    right: Array
+
+    def rows_of(self, refs: Iterable[str]) -> list[int]:
+        """The rows of those references that are there."""
+        return [self.row[ref] for ref in refs if ref in self.row]
+
+    def entity_of_gone(self) -> dict[str, str]:
+        """The former entity id of every reference whose record is no more."""
+        return _by_ref(self.former.links.take(pa.array(self.gone)))
+
+
+@dataclass(frozen=True)
+class News:
+    """What is new since the former Gold: flags of new and changed rows; whether everything counts as such, and is even learned anew."""
+
+    changed: Array
+    everything: bool
+    relearn: bool
+
+
+def align(records: pa.Table, former: FormerGold) -> Aligned:
+    """A tenant's live records beside its former Gold."""
+    table = records.sort_by("record_ref")
+    column = table.column("record_ref")
+    refs: list[str] = column.to_pylist()
+    linked = places(column, former.links.column("record_ref"))
+    was: Array = np.asarray(former.links.column("entity_id").take(pa.array(linked, mask=linked < 0)).to_pylist(), dtype=object)
+    gone = np.setdiff1d(np.arange(former.links.num_rows), linked)
+    left, right = (_rows(former.matches.column(name), column) for name in ("left_ref", "right_ref"))
+    return Aligned(table, refs, {ref: number for number, ref in enumerate(refs)}, former, linked, was, gone, left, right)
+
+
+def find_news(aligned: Aligned, changed: Collection[str] | None, relearn: bool) -> News:
+    """What is new, given the references that `changed` (None: all may have); without a model everything is."""
+    relearn = relearn or aligned.former.model is None
+    everything = relearn or changed is None
+    flags = (aligned.linked < 0) | everything
+    flags[aligned.rows_of(changed or ())] = True
+    return News(flags, everything, relearn)
+
+
+def _rows(refs: pa.ChunkedArray, known: pa.ChunkedArray) -> Array:
+    return places(refs, known) if len(known) else np.full(len(refs), -1)
+
+
+def _by_ref(links: pa.Table) -> dict[str, str]:
+    return dict(zip(links.column("record_ref").to_pylist(), links.column("entity_id").to_pylist(), strict=True))

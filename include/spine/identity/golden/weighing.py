@@ -1,0 +1,95 @@
+"""The pairs of a tenant's records and what they weigh: those that a change touches anew, the others as they are stored. No I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from spine.identity import engine
+from spine.identity.comparing.plan import Plan
+from spine.identity.engine import Candidates, Pairing, Records
+from spine.identity.golden.former import Aligned, News
+from spine.identity.golden.scope import Scope
+from spine.identity.learning.model import Model
+from spine.identity.learning.score import Scored
+from spine.identity.matching import REVIEW, PairEvidence, kept
+
+Array: TypeAlias = Any  # numpy arrays of many element types
+
+
+@dataclass(frozen=True)
+class Weighed:
+    """Records with their pairs: `found` and `scored` are the new pairs worth keeping of those that were `compared`.
+
+    `holds` flags the former matches that need not be scored again; `learned` says whether the model is new.
+    """
+
+    records: Records
+    model: Model
+    found: Candidates
+    scored: Scored
+    holds: Array
+    compared: int
+    learned: bool
+
+    def evidence(self, never: Array) -> PairEvidence:
+        """What speaks for and against any pair of rows; `never` are those that a steward keeps apart."""
+        return PairEvidence(self.records, self.model, self.found, self.scored, never)
+
+
+@dataclass(frozen=True)
+class Edges:
+    """Pairs of rows, new and former, that are strong enough to be one entity."""
+
+    left: Array
+    right: Array
+    weight: Array
+
+    def inside(self, rows: Array) -> Edges:
+        """Those whose first record is flagged."""
+        chosen = rows[self.left]
+        return Edges(self.left[chosen], self.right[chosen], self.weight[chosen])
+
+
+def weigh(plan: Plan, aligned: Aligned, news: News, pairing: Pairing) -> Weighed:
+    """Finds and scores the pairs that are new, by the former model or one that is learned now."""
+    records = engine.prepare(aligned.table, plan, "source")
+    former = aligned.former.model
+    if news.relearn or former is None:
+        model, found = pairing.fit(records, 1 if former is None else former.version + 1, REVIEW)
+    else:
+        model, found = former, pairing.candidates(records, former, None if news.everything else news.changed, REVIEW)
+    worth, scored = kept(records, model, found)
+    return Weighed(records, model, worth, scored, _holds(aligned, news), len(found.left), model is not former)
+
+
+def _holds(aligned: Aligned, news: News) -> Array:
+    """Flags of the former matches of which both records are there and neither changed."""
+    left, right = aligned.left, aligned.right
+    holds = (left >= 0) & (right >= 0)
+    holds[holds] &= ~(news.changed[left[holds]] | news.changed[right[holds]])
+    return holds
+
+
+def strong_edges(scope: Scope, aligned: Aligned, weighed: Weighed) -> Edges:
+    """New pairs and former matches that still hold, of at least the threshold's weight."""
+    former: Array = np.asarray(aligned.former.matches.column("weight"))
+    old = weighed.holds & scope.strong(former)
+    new = scope.strong(weighed.scored.weight)
+    return Edges(
+        np.r_[weighed.found.left[new], aligned.left[old]],
+        np.r_[weighed.found.right[new], aligned.right[old]],
+        np.r_[weighed.scored.weight[new], former[old]],
+    )
+
+
+def weights_of(aligned: Aligned, weighed: Weighed, pairs: Iterable[tuple[str, str]]) -> dict[tuple[str, str], float]:
+    """The weights of those pairs of references of which both records exist, constraints aside."""
+    live = sorted({pair for pair in pairs if pair[0] in aligned.row and pair[1] in aligned.row})
+    left, right = (np.asarray([aligned.row[pair[side]] for pair in live], dtype=np.int64) for side in (0, 1))
+    nothing: Array = np.zeros((0, 2), dtype=np.int64)
+    weight, _ = weighed.evidence(nothing)(left, right)
+    return dict(zip(live, weight.tolist(), strict=True))
