@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, get_args
+from typing import Any
 
 import pytest
 
-from spine.core.mapping import Transform
+from spine.core.vocabulary import vocabulary
 from spine.normalize.regions import e164, region_of
-from spine.normalize.transforms import TRANSFORMS, apply_transform
+from spine.normalize.transforms import VOCABULARY, apply_transform
 
 CASES = [
     ("none", " A b ", " A b "),
@@ -54,7 +54,7 @@ def test_transforms(spark: Any) -> None:
 
 
 def test_every_word_of_the_mapping_model_is_registered_and_tried() -> None:
-    assert set(get_args(Transform)) == set(TRANSFORMS) == {name for name, _, __ in CASES}
+    assert set(vocabulary("transform")) == set(VOCABULARY) == {name for name, _, __ in CASES}
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_core import InitErrorDetails, PydanticCustomError
@@ -14,9 +14,9 @@ from spine.core.choices import Kind as Kind
 from spine.core.declarations import Strict, load_declaration
 from spine.core.errors import ConfigError
 from spine.core.settings import settings
+from spine.core.vocabulary import KnownWord
 
 FieldType = Literal["string", "integer", "decimal", "boolean", "date", "timestamp"]
-RuleCheck = Literal["required", "matches", "one_of", "between", "length", "not_in_future", "any_present"]
 
 
 class EntityField(Strict):
@@ -31,33 +31,30 @@ class EntityField(Strict):
 
 
 class RowRule(Strict):
-    """A rule that one row passes or fails; failing rows go to quarantine. `fails` is a row that must fail it.
+    """A rule that one row passes or fails by a registered check; failing rows go to quarantine. `fails` is a row that must fail it.
 
-    `one_of` and `between` take `values`; `matches` takes `pattern` (a Java and Python regular expression); `any_present` takes `fields`.
-    A null passes every check but `required` and `any_present`.
+    `field`, `fields`, `pattern` and `values` are what the check asks for.
     """
 
     name: str
-    check: RuleCheck
-    field: str | None = None
-    fields: tuple[str, ...] = ()
-    pattern: str | None = None
-    values: tuple[Any, ...] = ()
+    check: Annotated[str, KnownWord("check")]
+    field: str | None = Field(default=None, description="The field that is checked")
+    fields: tuple[str, ...] = Field(default=(), description="The fields that are checked together")
+    pattern: str | None = Field(default=None, description="A regular expression")
+    values: tuple[Any, ...] = Field(default=(), description="The allowed values, or the least and the greatest one")
     reason: str
     fails: dict[str, Any]
 
 
 class TableRule(Strict):
-    """A rule on the whole staged frame, judged by Great Expectations on its profile; a failure stops the run.
+    """A rule on the whole staged frame: a registered metric of its profile between `min` and `max`; a failure stops the run.
 
-    Metrics: `row_count_ratio` (rows against the median of past runs), `null_share` and `distinct_share` of a field, `quarantined_share`,
-    `duplicate_keys`, `freshness_hours` (age of the newest record). A run with less than `min_rows` rows is too small to be judged by the
-    rule. `fails` is a profile value that must fail it.
+    Great Expectations judges. A run with less than `min_rows` rows is too small for the rule. `fails` is a value that must fail it.
     """
 
     name: str
-    metric: Literal["row_count_ratio", "null_share", "distinct_share", "quarantined_share", "duplicate_keys", "freshness_hours"]
-    field: str | None = None
+    metric: Annotated[str, KnownWord("metric")]
+    field: str | None = Field(default=None, description="The field that is measured")
     min: float | None = None
     max: float | None = None
     min_rows: int = Field(default=0, ge=0)

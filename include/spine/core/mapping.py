@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any
 
 from pydantic import Field, field_validator, model_validator
 
 from spine.core.declarations import Strict
+from spine.core.vocabulary import KnownWord
 
-Transform = Literal[
-    "none", "trim", "lower", "upper", "title", "digits", "email", "phone", "date", "timestamp", "epoch_ms", "cents", "boolean",
-    "url_domain", "country",
-]  # fmt: skip
+Transform = Annotated[str, KnownWord("transform")]
 
 
 class FieldMapping(Strict):
@@ -19,7 +17,7 @@ class FieldMapping(Strict):
 
     `source` is a dotted path in the payload, or several: with `join` they are merged by it, without it the first present one wins.
     `transform` is a registered normalisation, `lookup` replaces values by a table, `script` names a registered function,
-    `default` fills what is missing, `confidence` (0 to 1) says how sure the mapping is.
+    `default` fills what is missing, `confidence` (0 to 1) tells people how sure the mapping is; no value depends on it.
     """
 
     source: tuple[str, ...] = Field(default=(), alias="from")

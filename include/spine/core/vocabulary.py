@@ -6,8 +6,7 @@ the first file is read: so an unknown word is a mistake with file, line and fiel
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from importlib import import_module
 from typing import Any, Generic, TypeVar
 
@@ -32,11 +31,11 @@ class Vocabulary(Generic[Entry]):
     def __getitem__(self, word: str) -> Entry:
         return self._entries[word]
 
-    def __iter__(self) -> Any:
+    def __iter__(self) -> Iterator[str]:
         return iter(self._entries)
 
-    def __len__(self) -> int:
-        return len(self._entries)
+    def __contains__(self, word: object) -> bool:
+        return word in self._entries
 
     def items(self) -> list[tuple[str, Entry]]:
         """All words with what is registered under them."""
@@ -57,7 +56,7 @@ class KnownWord:
 
     def _check(self, word: str) -> str:
         known = vocabulary(self._name)
-        if word not in set(known):
+        if word not in known:
             quoted = [f"'{name}'" for name in known]
             raise PydanticCustomError("unknown_word", "Input should be {known}", {"known": f"{', '.join(quoted[:-1])} or {quoted[-1]}"})
         return word
@@ -67,8 +66,3 @@ class KnownWord:
 
     def __get_pydantic_json_schema__(self, schema: core_schema.CoreSchema, handler: Callable[[Any], dict[str, Any]]) -> dict[str, Any]:
         return {"type": "string", "enum": list(vocabulary(self._name))}
-
-
-def text_of(entry: Any) -> str:
-    """The docstring of what is registered, without its indentation."""
-    return inspect.getdoc(entry) or ""

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from functools import cache, lru_cache
 
+import pyarrow as pa
+
 _ALIASES = {
     "usa": "US", "u.s.": "US", "u.s.a.": "US", "united states of america": "US", "uk": "GB", "u.k.": "GB", "great britain": "GB",
     "england": "GB", "scotland": "GB", "wales": "GB", "northern ireland": "GB", "holland": "NL", "the netherlands": "NL",
@@ -43,6 +45,19 @@ def e164(number: str, country: str | None) -> str:
     if phonenumbers.is_possible_number(parsed):
         return phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.E164)
     return _digits(number)
+
+
+def region_codes(names: pa.Array) -> pa.Array:
+    """The code of each country, the trimmed text where it is not known; each distinct name is looked up once."""
+    distinct = names.dictionary_encode()
+    found = [None if name is None else region_of(name) or name.strip() for name in distinct.dictionary.to_pylist()]
+    return pa.array(found, pa.string()).take(distinct.indices)
+
+
+def phone_numbers(numbers: pa.Array, countries: pa.Array) -> pa.Array:
+    """Each number as E.164 where it can be told."""
+    pairs = zip(numbers.to_pylist(), countries.to_pylist(), strict=True)
+    return pa.array([None if number is None else e164(number, country) for number, country in pairs], pa.string())
 
 
 def _digits(number: str) -> str:

@@ -1,4 +1,4 @@
-"""The registered transforms of mappings: text column in, text column out, one function each.
+"""The registered transforms of mappings: text column in, text column out. A new transform is a function here and a row of its test.
 
 A value that a transform does not understand passes unchanged, so that the cast after it or a rule names it in quarantine.
 """
@@ -8,23 +8,21 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-import pyarrow as pa
-
 from spine.core.errors import ConfigError
-from spine.normalize.regions import e164, region_of
+from spine.core.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
     from pyspark.sql import Column
 
 TransformFunction = Callable[["Column", "Column"], "Column"]
-TRANSFORMS: dict[str, TransformFunction] = {}
+VOCABULARY: Vocabulary[TransformFunction] = Vocabulary()
 
 
 def transform(name: str) -> Callable[[TransformFunction], TransformFunction]:
     """Register a function of (value, country of the same row) under the word that mappings use."""
 
     def register(function: TransformFunction) -> TransformFunction:
-        TRANSFORMS[name] = function
+        VOCABULARY.add(name, function)
         return function
 
     return register
@@ -34,21 +32,27 @@ def apply_transform(name: str, value: Column, country: Column) -> Column:
     """`value` through a registered transform; a blank result becomes null. Raises ConfigError for an unknown name."""
     from pyspark.sql import functions as F
 
-    if name not in TRANSFORMS:
-        raise ConfigError(f"no transform {name!r}", hint=f"Known transforms: {sorted(TRANSFORMS)}")
-    result = TRANSFORMS[name](value, country)
+    if name not in VOCABULARY:
+        raise ConfigError(f"no transform {name!r}", hint=f"Known transforms: {sorted(VOCABULARY)}")
+    result = VOCABULARY[name](value, country)
     return F.when(F.trim(result) != "", result)
 
 
 @transform("none")
 def none(value: Column, _: Column) -> Column:
-    """The value as it is."""
+    """The value as it is.
+
+    Example: `Acme ` → `Acme `
+    """
     return value
 
 
 @transform("trim")
 def trim(value: Column, _: Column) -> Column:
-    """Without spaces at the ends, and with single ones inside."""
+    """Without spaces at the ends, and with single ones inside.
+
+    Example: `  Ada   Lovelace ` → `Ada Lovelace`
+    """
     from pyspark.sql import functions as F
 
     return F.trim(F.regexp_replace(value, r"[\s\u00a0]+", " "))
@@ -56,7 +60,10 @@ def trim(value: Column, _: Column) -> Column:
 
 @transform("lower")
 def lower(value: Column, _: Column) -> Column:
-    """In lower case, trimmed."""
+    """In lower case, trimmed.
+
+    Example: ` ABC ` → `abc`
+    """
     from pyspark.sql import functions as F
 
     return F.lower(F.trim(value))
@@ -64,7 +71,10 @@ def lower(value: Column, _: Column) -> Column:
 
 @transform("upper")
 def upper(value: Column, _: Column) -> Column:
-    """In upper case, trimmed."""
+    """In upper case, trimmed.
+
+    Example: ` abc` → `ABC`
+    """
     from pyspark.sql import functions as F
 
     return F.upper(F.trim(value))
@@ -72,7 +82,10 @@ def upper(value: Column, _: Column) -> Column:
 
 @transform("title")
 def title(value: Column, _: Column) -> Column:
-    """Each word with a capital, trimmed."""
+    """Each word with a capital, trimmed.
+
+    Example: `ada lovelace` → `Ada Lovelace`
+    """
     from pyspark.sql import functions as F
 
     return F.initcap(F.trim(value))
@@ -80,7 +93,10 @@ def title(value: Column, _: Column) -> Column:
 
 @transform("digits")
 def digits(value: Column, _: Column) -> Column:
-    """Digits only."""
+    """Digits only.
+
+    Example: `+49 (711) 12` → `4971112`
+    """
     from pyspark.sql import functions as F
 
     return F.regexp_replace(value, r"[^0-9]", "")
@@ -88,7 +104,10 @@ def digits(value: Column, _: Column) -> Column:
 
 @transform("email")
 def email(value: Column, _: Column) -> Column:
-    """In lower case, without `mailto:` and spaces around; whether it is an address is a rule's question."""
+    """In lower case, without `mailto:` and spaces around; whether it is an address is a rule's question.
+
+    Example: `mailto:Ada@Example.org` → `ada@example.org`
+    """
     from pyspark.sql import functions as F
 
     return F.regexp_replace(F.lower(F.trim(value)), "^mailto:", "")
@@ -96,7 +115,10 @@ def email(value: Column, _: Column) -> Column:
 
 @transform("url_domain")
 def url_domain(value: Column, _: Column) -> Column:
-    """The host of a web address, without `www.`."""
+    """The host of a web address, without `www.`.
+
+    Example: `https://www.Example.com:8080/about` → `example.com`
+    """
     from pyspark.sql import functions as F
 
     host = F.regexp_extract(F.lower(F.trim(value)), r"^(?:[a-z][a-z0-9+.-]*://)?(?:[^/@]*@)?(?:www\.)?([^/:?#\s]+)", 1)
@@ -108,6 +130,8 @@ def date(value: Column, _: Column) -> Column:
     """ISO date of `2026-01-31` (any time behind it is cut), `20260131`, `2026/01/31` and `31.01.2026`.
 
     `01/02/2026` is not read: it means two different days.
+
+    Example: `31.01.2026` → `2026-01-31`
     """
     from pyspark.sql import functions as F
 
@@ -118,7 +142,10 @@ def date(value: Column, _: Column) -> Column:
 
 @transform("timestamp")
 def timestamp(value: Column, _: Column) -> Column:
-    """ISO time, trimmed; one without a zone is UTC."""
+    """ISO time, trimmed; one without a zone is UTC.
+
+    Example: ` 2026-01-31T08:15:00Z ` → `2026-01-31T08:15:00Z`
+    """
     from pyspark.sql import functions as F
 
     return F.trim(value)
@@ -126,7 +153,10 @@ def timestamp(value: Column, _: Column) -> Column:
 
 @transform("epoch_ms")
 def epoch_ms(value: Column, _: Column) -> Column:
-    """ISO time of milliseconds since 1970 (UTC)."""
+    """ISO time of milliseconds since 1970 (UTC).
+
+    Example: `1769847300123` → `2026-01-31T08:15:00.123Z`
+    """
     from pyspark.sql import functions as F
 
     moment = F.timestamp_millis(F.trim(value).try_cast("bigint"))
@@ -135,7 +165,10 @@ def epoch_ms(value: Column, _: Column) -> Column:
 
 @transform("cents")
 def cents(value: Column, _: Column) -> Column:
-    """A sum in cents as units."""
+    """A sum in cents as units.
+
+    Example: `12345` → `123.450000`
+    """
     from pyspark.sql import functions as F
 
     return F.coalesce((F.trim(value).try_cast("decimal(26,4)") / 100).cast("decimal(28,6)").cast("string"), value)
@@ -143,7 +176,10 @@ def cents(value: Column, _: Column) -> Column:
 
 @transform("boolean")
 def boolean(value: Column, _: Column) -> Column:
-    """`true` or `false` of the usual words (yes/no, on/off, 1/0, y/n, t/f)."""
+    """`true` or `false` of the usual words (yes/no, on/off, 1/0, y/n, t/f).
+
+    Example: `Yes` → `true`
+    """
     from pyspark.sql import functions as F
 
     word = F.lower(F.trim(value))
@@ -153,24 +189,25 @@ def boolean(value: Column, _: Column) -> Column:
 
 @transform("country")
 def country_code(value: Column, _: Column) -> Column:
-    """ISO 3166 alpha-2 code of a country's name or code, the trimmed text where it is not known."""
+    """ISO 3166 alpha-2 code of a country's name or code, the trimmed text where it is not known.
+
+    Example: `germany` → `DE`
+    """
     from pyspark.sql.functions import arrow_udf
 
-    def codes(names: pa.Array) -> pa.Array:
-        distinct = names.dictionary_encode()
-        found = [None if name is None else region_of(name) or name.strip() for name in distinct.dictionary.to_pylist()]
-        return pa.array(found, pa.string()).take(distinct.indices)
+    from spine.normalize.regions import region_codes
 
-    return arrow_udf(codes, "string")(value)
+    return arrow_udf(region_codes, "string")(value)
 
 
 @transform("phone")
 def phone(value: Column, country: Column) -> Column:
-    """E.164 where it can be told by a `+` or by the row's country, else the digits."""
+    """E.164 where it can be told by a `+` or by the row's country, else the digits.
+
+    Example: `0711 123456` in `DE` → `+49711123456`
+    """
     from pyspark.sql.functions import arrow_udf
 
-    def numbers(texts: pa.Array, countries: pa.Array) -> pa.Array:
-        pairs = zip(texts.to_pylist(), countries.to_pylist(), strict=True)
-        return pa.array([None if text is None else e164(text, where) for text, where in pairs], pa.string())
+    from spine.normalize.regions import phone_numbers
 
-    return arrow_udf(numbers, "string")(value, country)
+    return arrow_udf(phone_numbers, "string")(value, country)

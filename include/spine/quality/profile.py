@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from spine.core.entities import Entity, TableRule
+from spine.quality.metrics import VOCABULARY
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
@@ -20,7 +20,10 @@ STAGED = ("new", "changed", "unchanged")
 
 @dataclass(frozen=True)
 class Profile:
-    """What is known of one tenant's rows; `past_rows` are the staged rows of its past runs."""
+    """What is known of one tenant's rows; `past_rows` are the staged rows of its past runs.
+
+    `measured` are the values that metrics measure themselves, by metric and field.
+    """
 
     tenant_id: str
     outcomes: dict[str, int]
@@ -32,6 +35,7 @@ class Profile:
     nulls: dict[str, int]
     distincts: dict[str, int]
     past_rows: tuple[int, ...] = ()
+    measured: Mapping[tuple[str, str], Any] = field(default_factory=dict)
 
     @property
     def rows_in(self) -> int:
@@ -42,45 +46,8 @@ class Profile:
         """The value that a table rule judges; None where there is nothing to judge or the run is too small for the rule."""
         if self.staged + self.outcomes["quarantined"] < rule.min_rows:
             return None
-        value = _METRICS[rule.metric](self, rule, now)
+        value = VOCABULARY[rule.metric].value(self, rule, now)
         return None if value is None else round(value, 6)
-
-
-def _row_count_ratio(profile: Profile, _: TableRule, __: datetime) -> float | None:
-    past = [rows for rows in profile.past_rows if rows]
-    return profile.staged / median(past) if past else None
-
-
-def _null_share(profile: Profile, rule: TableRule, _: datetime) -> float | None:
-    return profile.nulls[str(rule.field)] / profile.live if profile.live else None
-
-
-def _distinct_share(profile: Profile, rule: TableRule, _: datetime) -> float | None:
-    present = profile.live - profile.nulls[str(rule.field)]
-    return profile.distincts[str(rule.field)] / present if present else None
-
-
-def _quarantined_share(profile: Profile, _: TableRule, __: datetime) -> float | None:
-    judged = profile.staged + profile.outcomes["quarantined"]
-    return profile.outcomes["quarantined"] / judged if judged else None
-
-
-def _duplicate_keys(profile: Profile, _: TableRule, __: datetime) -> float | None:
-    return profile.staged - profile.distinct_keys
-
-
-def _freshness_hours(profile: Profile, _: TableRule, now: datetime) -> float | None:
-    return None if profile.newest is None else (now - profile.newest).total_seconds() / 3600
-
-
-_METRICS = {
-    "row_count_ratio": _row_count_ratio,
-    "null_share": _null_share,
-    "distinct_share": _distinct_share,
-    "quarantined_share": _quarantined_share,
-    "duplicate_keys": _duplicate_keys,
-    "freshness_hours": _freshness_hours,
-}
 
 
 def profiles(judged: DataFrame, entity: Entity, past: Sequence[dict[str, int]]) -> list[Profile]:
@@ -89,8 +56,14 @@ def profiles(judged: DataFrame, entity: Entity, past: Sequence[dict[str, int]]) 
     return [_profile(row.asDict(), entity, past) for row in sorted(rows, key=lambda row: str(row["tenant_id"]))]
 
 
-def _named(entity: Entity, metric: str) -> list[str]:
-    return sorted({str(rule.field) for rule in entity.table_rules if rule.metric == metric and rule.field})
+def _counted(entity: Entity, count: str) -> list[str]:
+    """The fields of which some rule's metric needs that count."""
+    return sorted({rule.field for rule in entity.table_rules if rule.field and count in VOCABULARY[rule.metric].counts})
+
+
+def _measured(entity: Entity) -> list[tuple[str, str]]:
+    """Metric and field of the rules whose metric measures something itself."""
+    return sorted({(rule.metric, rule.field) for rule in entity.table_rules if rule.field and VOCABULARY[rule.metric].measure})
 
 
 def _aggregates(entity: Entity) -> list[Column]:
@@ -107,14 +80,13 @@ def _aggregates(entity: Entity) -> list[Column]:
         F.count_distinct(F.when(staged, F.col("record_ref"))).alias("distinct_keys"),
         F.unix_micros(F.max(F.when(staged, F.coalesce(cursor, F.col("emitted_at"))))).alias("newest"),
     ]
-    columns += [F.count_if(live & F.col(f"fields.{name}").isNull()).alias(f"null_{name}") for name in _nulls(entity)]
-    return columns + [
-        F.count_distinct(F.when(live, F.col(f"fields.{name}"))).alias(f"distinct_{name}") for name in _named(entity, "distinct_share")
-    ]
-
-
-def _nulls(entity: Entity) -> list[str]:
-    return sorted({*_named(entity, "null_share"), *_named(entity, "distinct_share")})
+    columns += [F.count_if(live & F.col(f"fields.{name}").isNull()).alias(f"null_{name}") for name in _counted(entity, "nulls")]
+    columns += [F.count_distinct(F.when(live, F.col(f"fields.{name}"))).alias(f"distinct_{name}") for name in _counted(entity, "distincts")]
+    for name, of in _measured(entity):
+        measure = VOCABULARY[name].measure
+        if measure is not None:
+            columns.append(measure(live, F.col(f"fields.{of}")).alias(f"{name}_of_{of}"))
+    return columns
 
 
 def _profile(row: dict[str, Any], entity: Entity, past: Sequence[dict[str, int]]) -> Profile:
@@ -127,9 +99,10 @@ def _profile(row: dict[str, Any], entity: Entity, past: Sequence[dict[str, int]]
         live=row["live"],
         distinct_keys=row["distinct_keys"],
         newest=None if row["newest"] is None else datetime.fromtimestamp(row["newest"] / 1e6, UTC),
-        nulls={name: row[f"null_{name}"] for name in _nulls(entity)},
-        distincts={name: row[f"distinct_{name}"] for name in _named(entity, "distinct_share")},
+        nulls={name: row[f"null_{name}"] for name in _counted(entity, "nulls")},
+        distincts={name: row[f"distinct_{name}"] for name in _counted(entity, "distincts")},
         past_rows=tuple(rows[tenant] for rows in past if tenant in rows),
+        measured={(name, of): row[f"{name}_of_{of}"] for name, of in _measured(entity)},
     )
 
 

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from spine.core.entities import Entity, EntityField, RowRule
-from spine.core.errors import ConfigError
+from spine.core.entities import Entity, RowRule
+from spine.quality.checks import VOCABULARY, Fields, Subject
 
 if TYPE_CHECKING:
     from pyspark.sql import Column
-
-Fields = Callable[[str], "Column"]
-_TYPES = {"integer": "bigint", "decimal": "decimal(28,6)", "number": "double"}
 
 
 def row_rules(entity: Entity) -> list[RowRule]:
@@ -40,79 +36,11 @@ def reasons(entity: Entity, fields: Fields) -> list[Column]:
 
 
 def fails(rule: RowRule, entity: Entity, fields: Fields) -> Column:
-    """True where a row fails the rule; never null. A null passes every check but `required` and `any_present`."""
+    """True where a row fails the rule; never null."""
     from pyspark.sql import functions as F
 
-    if rule.check == "any_present":
-        return _all_absent([fields(name) for name in _required(rule, rule.fields, "fields")])
-    name = _required(rule, rule.field, "field")
-    value, field = fields(name), entity.fields[name]
-    if rule.check == "required":
-        return _all_absent([value])
-    failed = _CHECKS[rule.check](rule, value, field)
+    check = VOCABULARY[rule.check]
+    failed = check.fails(Subject(rule, entity, fields))
+    if check.nulls:
+        return failed
     return F.coalesce(failed, F.lit(False))
-
-
-def _all_absent(values: Sequence[Column]) -> Column:
-    from pyspark.sql import functions as F
-
-    absent = [value.isNull() | (F.trim(value.cast("string")) == "") for value in values]
-    result = absent[0]
-    for one in absent[1:]:
-        result = result & one
-    return result
-
-
-def _required(rule: RowRule, value: Any, what: str) -> Any:
-    if not value:
-        raise ConfigError(f"row rule {rule.name!r} ({rule.check}) has no {what}", hint=f"Give it {what!r} in the entity's file")
-    return value
-
-
-def _literal(value: Any, field: EntityField) -> Column:
-    from pyspark.sql import functions as F
-
-    word = repr(value) if isinstance(value, float) else str(value)
-    return F.lit(word).cast(_TYPES.get(field.type, field.type))
-
-
-def _matches(rule: RowRule, value: Column, _: EntityField) -> Column:
-    return ~value.rlike(_required(rule, rule.pattern, "pattern"))
-
-
-def _one_of(rule: RowRule, value: Column, field: EntityField) -> Column:
-    return ~value.isin(*[_literal(allowed, field) for allowed in _required(rule, rule.values, "values")])
-
-
-def _bounds(rule: RowRule) -> tuple[Any, Any]:
-    values = _required(rule, rule.values, "values")
-    if len(values) != 2:
-        raise ConfigError(f"row rule {rule.name!r} ({rule.check}) needs two values, the least and the greatest")
-    return values[0], values[1]
-
-
-def _between(rule: RowRule, value: Column, field: EntityField) -> Column:
-    least, greatest = _bounds(rule)
-    return (value < _literal(least, field)) | (value > _literal(greatest, field))
-
-
-def _length(rule: RowRule, value: Column, _: EntityField) -> Column:
-    from pyspark.sql import functions as F
-
-    least, greatest = _bounds(rule)
-    return (F.length(value) < least) | (F.length(value) > greatest)
-
-
-def _not_in_future(_: RowRule, value: Column, field: EntityField) -> Column:
-    from pyspark.sql import functions as F
-
-    return value > (F.current_date() if field.type == "date" else F.current_timestamp())
-
-
-_CHECKS: dict[str, Callable[[RowRule, Column, EntityField], Column]] = {
-    "matches": _matches,
-    "one_of": _one_of,
-    "between": _between,
-    "length": _length,
-    "not_in_future": _not_in_future,
-}

@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
+from spine.core.declarations import Strict
 from spine.core.entities import Entity, load_entity
 from spine.core.errors import ConfigError
 from spine.core.settings import settings
+from spine.sources.loader import module_of
 from spine.sources.spec import Source, load_source, source_names
+
+# What is read of a stream whoever its reader is; `mapping` is the normaliser's. `fields` of a folder of files tells people its columns.
+STREAM_WORDS = frozenset({"name", "key", "entity", "mapping", "deletes.mode", "deletes.max_share", "fields"})
+# Folders of files are not called over the network, and have no clock of their own.
+CALL_WORDS = frozenset({"auth", "rate_limit", "retry", "timeouts", "headers"})
+LOOKBACK = "cursor.lookback"
 
 
 def entity_names() -> list[str]:
@@ -75,3 +85,26 @@ def _check_mappings(source: Source) -> None:
         if unknown:
             place = f"streams.{stream.name}.mapping.fields"
             raise ConfigError(f"{path}: {place}: {unknown} are not fields of {stream.entity!r}", hint=f"It has {sorted(entity.fields)}")
+
+
+def unread_words(source: Source) -> list[str]:
+    """What the source's file says and nothing reads, as `streams.contacts.object`. Raises ConfigError if its reader is not there."""
+    files = source.kind == "files"
+    unread = sorted(source.model_fields_set & CALL_WORDS) if files else []
+    read = STREAM_WORDS | module_of(source).READS | (frozenset() if files else {LOOKBACK})
+    for stream in source.streams:
+        unread += [f"streams.{stream.name}.{word}" for word in sorted(_said(stream)) if not _covered(word, read)]
+    return unread
+
+
+def _said(declared: Strict, place: str = "") -> Iterator[str]:
+    for name in declared.model_fields_set:
+        value = getattr(declared, name)
+        if isinstance(value, Strict):
+            yield from _said(value, f"{place}{name}.")
+        elif (name, value) != ("type", "none"):  # what a file means that says nothing
+            yield f"{place}{name}"
+
+
+def _covered(word: str, read: frozenset[str]) -> bool:
+    return word in read or any(word.startswith(f"{known}.") for known in read)

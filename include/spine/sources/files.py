@@ -26,6 +26,7 @@ from spine.sources.spec import Source, Stream
 _log = logging.getLogger(__name__)
 _UNFINISHED = (".tmp", ".part", ".partial", ".filepart", ".crdownload", ".swp", ".lock")
 _FORMATS = (".csv", ".csv.gz", ".jsonl", ".jsonl.gz", ".ndjson", ".ndjson.gz", ".parquet")
+READS = frozenset({"path", "required_fields", "cursor.field"})
 
 
 @dataclass(frozen=True)

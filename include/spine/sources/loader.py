@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from importlib import import_module
+from types import ModuleType
 
 from spine.core.errors import ConfigError
 from spine.http.client import Client
@@ -19,13 +20,18 @@ def reader_for(source: Source, *, client: Client | None = None, folder: files.Fo
         return files.Reader(source, folder)
     if client is None:
         raise ConfigError("the source needs a client", source=source.source)
-    if source.kind == "generic":
-        return rest.Reader(source, client)
-    module = f"spine.sources.custom.{source.reader or source.source}"
-    try:
-        reader: Reader = import_module(module).Reader(source, client)
-    except ModuleNotFoundError as error:
-        if error.name != module:
-            raise
-        raise ConfigError(f"there is no module {module}", hint="Write it, or use kind generic", source=source.source) from error
+    reader: Reader = module_of(source).Reader(source, client)
     return reader
+
+
+def module_of(source: Source) -> ModuleType:
+    """The module of the source's reader; its `READS` are the words of a stream that it reads. Raises ConfigError if it is not there."""
+    if source.kind in ("files", "generic"):
+        return files if source.kind == "files" else rest
+    name = f"spine.sources.custom.{source.reader or source.source}"
+    try:
+        return import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name != name:
+            raise
+        raise ConfigError(f"there is no module {name}", hint="Write it, or use kind generic", source=source.source) from error

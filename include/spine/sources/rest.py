@@ -16,6 +16,11 @@ from spine.http.transport import Request
 from spine.sources.reading import Page, Record, State, Window, cursor_text, later, lookup, make_record, require_fields
 from spine.sources.spec import Source, Stream
 
+READS = frozenset({
+    "path", "params", "records", "required_fields", "cursor.field", "cursor.since",
+    "cursor.until", "paging", "deletes.detect", "deletes.field",
+})  # fmt: skip
+
 
 @dataclass(frozen=True)
 class Reader:

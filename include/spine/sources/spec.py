@@ -75,7 +75,11 @@ class Deletes(Strict):
 
 
 class Stream(Strict):
-    """One table, object or endpoint of a source, and the canonical entity it becomes."""
+    """One table, object or endpoint of a source, and the canonical entity it becomes.
+
+    Not every reader reads every word: `records`, `paging` but for its size, and `since` and `until` of the cursor are for sources of kind
+    `generic`; `object` and `fields` are for readers that ask for them. Each reader's module lists what it reads (`READS`).
+    """
 
     name: str
     path: str = ""

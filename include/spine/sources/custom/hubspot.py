@@ -25,6 +25,7 @@ from spine.sources.spec import Source, Stream
 _DAILY_PAUSE = 3600.0  # seconds; the daily limit is reset at midnight of the account's time zone
 _ROLLING_PAUSE = 10.0
 _LIST_MAX = 100  # records per page of a list; a search may have 200
+READS = frozenset({"path", "params", "fields", "required_fields", "cursor.field", "paging.size", "deletes.detect"})
 
 
 @dataclass(frozen=True)

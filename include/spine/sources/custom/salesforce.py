@@ -28,6 +28,7 @@ _NAME = re.compile(r"^[A-Za-z][A-Za-z0-9_]*(\.[A-Za-z][A-Za-z0-9_]*)*$")
 _ESCAPES = str.maketrans({"\\": "\\\\", "'": "\\'", '"': '\\"', "\n": "\\n", "\r": "\\r", "\t": "\\t", "\b": "\\b", "\f": "\\f"})
 _NO_FIELD = re.compile(r"No such column '([A-Za-z0-9_.]+)'")
 _LIMIT_PAUSE = 900.0  # seconds; the daily limit is a rolling one, so that calls come back little by little
+READS = frozenset({"path", "object", "fields", "required_fields", "cursor.field", "paging.size", "deletes.detect", "deletes.field"})
 
 
 def text_literal(value: str) -> str:

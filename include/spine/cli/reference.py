@@ -1,0 +1,182 @@
+"""The reference page `docs/reference.md`, made from the docstrings of what is registered: `python -m spine.cli.reference` writes it.
+
+A docstring says what a thing does and ends with `Example:`. A section is one line of SECTIONS.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from textwrap import dedent, indent
+from typing import Any
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+from spine.core import variants
+from spine.core.entities import RowRule, TableRule
+from spine.core.settings import PROJECT
+from spine.core.variants import Variants
+from spine.core.vocabulary import vocabulary
+from spine.http.auth import AUTH_KINDS
+from spine.http.paging import PAGING_KINDS
+
+PAGE = PROJECT / "docs" / "reference.md"
+_HEAD = """# Reference
+
+Every word that a declaration may choose from, with an example. Made from the docstrings of the code by `python -m spine.cli.reference`.
+"""
+
+
+@dataclass(frozen=True)
+class Word:
+    """One word that an entry understands, its default as a file would say it (empty: none), and what it means."""
+
+    name: str
+    default: str
+    meaning: str
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One thing to choose: its name, other words for it, what it does, its words, and an example as a file says it."""
+
+    name: str
+    text: str
+    example: str
+    words: tuple[Word, ...] = ()
+    also: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Section:
+    """A part of the page: entries of one sort, the Python folder or file where a new one goes, and where its example stands in YAML.
+
+    `within` is the line above an example; one that ends with `-` makes the example an item of a list. Without it the example is no YAML.
+    """
+
+    title: str
+    intro: str
+    home: str
+    within: str
+    entries: Callable[[], list[Entry]]
+
+
+def documented(thing: Any) -> tuple[str, str]:
+    """What the docstring of a class or function says, and its example. Raises ValueError if either is missing."""
+    text, mark, example = (inspect.getdoc(thing) or "").partition("Example:")
+    if not text.strip() or not mark or not example.strip():
+        raise ValueError(f"{thing.__qualname__} needs a docstring that ends with `Example:`")
+    return " ".join(text.split()), dedent(example).strip()
+
+
+def _word(name: str, field: FieldInfo) -> Word:
+    default = "" if field.is_required() or field.default in (None, ()) else str(field.default)
+    return Word(name, default.lower() if isinstance(field.default, bool) else default, field.description or "")
+
+
+def _words(model: type[BaseModel], names: Iterable[str]) -> tuple[Word, ...]:
+    return tuple(_word(name, model.model_fields[name]) for name in names)
+
+
+def kinds(family: Variants[Any]) -> list[Entry]:
+    """The kinds of a declaration, each with its own words."""
+    entries = []
+    for kind in family.classes():
+        name, *also = variants.words(kind)
+        own = _words(kind, [word for word in kind.model_fields if word != "type"])
+        entries.append(Entry(name, *documented(kind), own, tuple(also)))
+    return entries
+
+
+def transforms() -> list[Entry]:
+    """The transforms of mappings."""
+    return [Entry(name, *documented(function)) for name, function in vocabulary("transform").items()]
+
+
+def checks() -> list[Entry]:
+    """The checks of row rules."""
+    return [Entry(name, *documented(check.fails), _words(RowRule, check.words)) for name, check in vocabulary("check").items()]
+
+
+def metrics() -> list[Entry]:
+    """The metrics of table rules."""
+    return [Entry(name, *documented(metric.value), _words(TableRule, metric.words)) for name, metric in vocabulary("metric").items()]
+
+
+SECTIONS = [
+    Section(
+        "Authentication",
+        "How requests of a source are signed: `auth` of `include/sources/<source>.yaml`. Secrets are in the Connection.",
+        "include/spine/http/auth/",
+        "auth:",
+        lambda: kinds(AUTH_KINDS),
+    ),
+    Section(
+        "Paging",
+        "How the next page of a stream is found: `paging` of a stream.",
+        "include/spine/http/paging/",
+        "paging:",
+        lambda: kinds(PAGING_KINDS),
+    ),
+    Section(
+        "Transforms",
+        "What a mapping makes of a text: `transform` of a field. What a transform does not understand it leaves as it is.",
+        "include/spine/normalize/transforms.py",
+        "",
+        transforms,
+    ),
+    Section(
+        "Checks",
+        "What a row has to be: `row_rules` of an entity. A row that fails goes to quarantine with the rule's `reason`.",
+        "include/spine/quality/checks.py",
+        "row_rules:\n  -",
+        checks,
+    ),
+    Section(
+        "Metrics",
+        "What a whole table has to be: `table_rules` of an entity, with `min` and `max`. A failure stops the run, of severity `warning` it "
+        "is reported; a run with less than `min_rows` rows is not judged.",
+        "include/spine/quality/metrics.py",
+        "table_rules:\n  -",
+        metrics,
+    ),
+]
+
+
+def page(sections: list[Section]) -> str:
+    """The page as it is kept in the repository."""
+    return "\n".join([_HEAD, *(_section(section) for section in sections)])
+
+
+def _section(section: Section) -> str:
+    entries = section.entries()
+    head = f"## {section.title}\n\n{section.intro} A new one goes to `{section.home}`.\n"
+    if not section.within:
+        rows = [f"| `{entry.name}` | {entry.text} | {entry.example} |" for entry in entries]
+        return "\n".join([head, "| word | what it does | example |", "| --- | --- | --- |", *rows, ""])
+    return "\n".join([head, *(_entry(entry, section.within) for entry in entries)])
+
+
+def _entry(entry: Entry, within: str) -> str:
+    also = "".join(f" Also written `{word}`." for word in entry.also)
+    parts = [f"### `{entry.name}`\n\n{entry.text}{also}\n"]
+    if entry.words:
+        rows = [f"| `{word.name}` | {f'`{word.default}`' if word.default else ''} | {word.meaning} |" for word in entry.words]
+        parts.append("\n".join(["| word | default | meaning |", "| --- | --- | --- |", *rows, ""]))
+    depth = "    " if within.endswith("-") else "  "
+    lines = f"{within} {indent(entry.example, depth).strip()}" if within.endswith("-") else f"{within}\n{indent(entry.example, depth)}"
+    parts.append(f"```yaml\n{lines}\n```\n")
+    return "\n".join(parts)
+
+
+def write(path: Path = PAGE) -> Path:
+    """Write the page; returns its path."""
+    path.write_text(page(SECTIONS), encoding="utf-8")
+    return path
+
+
+if __name__ == "__main__":
+    print(write())
