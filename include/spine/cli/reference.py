@@ -16,12 +16,14 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from spine.core import variants
+from spine.core.choices import CUTS
 from spine.core.entities import RowRule, TableRule
 from spine.core.settings import PROJECT
 from spine.core.variants import Variants
 from spine.core.vocabulary import vocabulary
 from spine.http.auth import AUTH_KINDS
 from spine.http.paging import PAGING_KINDS
+from spine.identity.kinds import all_kinds
 
 PAGE = PROJECT / "docs" / "reference.md"
 _HEAD = """# Reference
@@ -106,6 +108,17 @@ def metrics() -> list[Entry]:
     return [Entry(name, *documented(metric.value), _words(TableRule, metric.words)) for name, metric in vocabulary("metric").items()]
 
 
+def attribute_kinds() -> list[Entry]:
+    """The kinds of attributes, each with its levels, and the cuts that it alone knows."""
+    entries = []
+    for kind in all_kinds():
+        labels = kind.comparison.labels if kind.comparison else (*kind.alone_levels, "different")
+        text = f"{' '.join((inspect.getdoc(kind) or '').split())} Levels: {' · '.join(labels)}."
+        own = f" Cuts of its own: {', '.join(f'`{name}`' for name in kind.cuts)}." if kind.cuts else ""
+        entries.append(Entry(kind.name, f"{text}{own}", f"`{kind.example}` → `{kind.standardize(kind.example)}`"))
+    return entries
+
+
 SECTIONS = [
     Section(
         "Authentication",
@@ -142,6 +155,14 @@ SECTIONS = [
         "include/spine/quality/metrics.py",
         "table_rules:\n  -",
         metrics,
+    ),
+    Section(
+        "Attribute kinds",
+        "What an attribute is to matching: `attributes` of an entity's `matching` block and of `spine match`. An example is a raw value "
+        f"and its comparable form. Cuts of every kind: {', '.join(f'`{name}`' for name in CUTS)}.",
+        "include/spine/identity/kinds/",
+        "",
+        attribute_kinds,
     ),
 ]
 
