@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from spine.cli.reference import PAGE, SECTIONS, documented, page
+from spine.cli.reference import PAGE, SECTIONS, documented, page, write
 from spine.core.entities import Entity, RowRule, TableRule
 from spine.http.auth import AUTH_KINDS
 from spine.http.paging import PAGING_KINDS
@@ -81,3 +82,7 @@ def test_what_has_no_example_is_refused() -> None:
 
     with pytest.raises(ValueError, match=r"silent needs a docstring"):
         documented(silent)
+
+
+def test_the_page_is_written_where_asked(tmp_path: Path) -> None:
+    assert write(tmp_path / "page.md").read_text(encoding="utf-8") == page(SECTIONS)

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from spine.core.entities import Entity, TableRule
-from spine.quality.metrics import VOCABULARY
+from spine.quality.metrics import VOCABULARY, Measure
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
@@ -61,9 +61,10 @@ def _counted(entity: Entity, count: str) -> list[str]:
     return sorted({rule.field for rule in entity.table_rules if rule.field and count in VOCABULARY[rule.metric].counts})
 
 
-def _measured(entity: Entity) -> list[tuple[str, str]]:
-    """Metric and field of the rules whose metric measures something itself."""
-    return sorted({(rule.metric, rule.field) for rule in entity.table_rules if rule.field and VOCABULARY[rule.metric].measure})
+def _measures(entity: Entity) -> dict[tuple[str, str], Measure]:
+    """What metrics of the rules measure themselves, by metric and field."""
+    named = {(rule.metric, rule.field): VOCABULARY[rule.metric].measure for rule in entity.table_rules if rule.field}
+    return {place: measure for place, measure in sorted(named.items()) if measure is not None}
 
 
 def _aggregates(entity: Entity) -> list[Column]:
@@ -82,10 +83,7 @@ def _aggregates(entity: Entity) -> list[Column]:
     ]
     columns += [F.count_if(live & F.col(f"fields.{name}").isNull()).alias(f"null_{name}") for name in _counted(entity, "nulls")]
     columns += [F.count_distinct(F.when(live, F.col(f"fields.{name}"))).alias(f"distinct_{name}") for name in _counted(entity, "distincts")]
-    for name, of in _measured(entity):
-        measure = VOCABULARY[name].measure
-        if measure is not None:
-            columns.append(measure(live, F.col(f"fields.{of}")).alias(f"{name}_of_{of}"))
+    columns += [measure(live, F.col(f"fields.{of}")).alias(f"{name}_of_{of}") for (name, of), measure in _measures(entity).items()]
     return columns
 
 
@@ -102,7 +100,7 @@ def _profile(row: dict[str, Any], entity: Entity, past: Sequence[dict[str, int]]
         nulls={name: row[f"null_{name}"] for name in _counted(entity, "nulls")},
         distincts={name: row[f"distinct_{name}"] for name in _counted(entity, "distincts")},
         past_rows=tuple(rows[tenant] for rows in past if tenant in rows),
-        measured={(name, of): row[f"{name}_of_{of}"] for name, of in _measured(entity)},
+        measured={(name, of): row[f"{name}_of_{of}"] for name, of in _measures(entity)},
     )
 
 
