@@ -3,7 +3,7 @@
 SpineError
 ├── ConfigError              CONFIG_INVALID           a spec, entity, setting or argument is wrong
 ├── ConnectorError
-│   ├── AuthFailed           CONNECTOR_AUTH_FAILED    401  fail at once, pause the connector
+│   ├── AuthFailed           CONNECTOR_AUTH_FAILED    401  fail at once, pause the connection
 │   ├── RateLimited          CONNECTOR_RATE_LIMITED   429  retry after `retry_after` seconds
 │   ├── SourceUnavailable    SOURCE_UNAVAILABLE       503  network, time-out, 5xx: retry with jitter
 │   ├── SourceRejected       SOURCE_REJECTED          400  the source refused the request: do not retry
