@@ -120,7 +120,7 @@ class Lookup:
         return list(connection.execute(statement, {"tenant": self.tenant, "entity": self.entity.entity, "wanted": wanted.tolist()}))
 
     def _model(self, connection: Connection) -> tuple[model.Model, Any]:
-        """The published weights, read only if they are not those of before, and the row that describes them."""
+        """The published weights, read only if they are not the former ones, and the row that describes them."""
         mine = {"tenant": self.tenant, "entity": self.entity.entity}
         hint = f"Run `spine resolve {self.entity.entity}` and `spine publish {self.entity.entity}`"
         try:

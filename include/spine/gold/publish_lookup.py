@@ -35,7 +35,7 @@ FORMAT = 1  # raise it when features or keys of the same values are written diff
 
 
 def stamp_of(entity: Entity, model_version: int) -> str:
-    """Changes whenever stored features and keys cannot be compared with those of before."""
+    """Changes whenever stored features and keys cannot be compared with the former ones."""
     assert entity.matching is not None
     text = "\x1f".join([str(ENGINE), str(FORMAT), str(model_version), entity.matching.model_dump_json(), repr(LOOKUP)])
     return hashlib.sha256(text.encode()).hexdigest()[:16]
@@ -176,11 +176,11 @@ class _Tenant:
         """Take the records `gone` out, put `rows` in under the numbers `fresh`: only buckets that hold a key of theirs are written."""
         self._temporary("lookup_gone", {"number": pa.array(gone, pa.int64())})
         away = "DELETE FROM gold.lookup_records AS t USING lookup_gone AS g WHERE {} AND t.number = g.number RETURNING t.features"
-        before = [row[0] for row in self.execute(sql.SQL(away).format(self._mine()))]
-        keys: list[Array] = [postings.keys(postings.records_of(before, self.plan), self.model)[1]] if before else []
+        former = [row[0] for row in self.execute(sql.SQL(away).format(self._mine()))]
+        keys: list[Array] = [postings.keys(postings.records_of(former, self.plan), self.model)[1]] if former else []
         numbers: list[Array] = []
         self._copy(LOOKUP_RECORDS, self._records(rows, fresh, keys, numbers))
-        key, number = (np.concatenate(keys[len(before) > 0 :]), np.concatenate(numbers)) if numbers else (keys[0][:0], gone[:0])
+        key, number = (np.concatenate(keys[len(former) > 0 :]), np.concatenate(numbers)) if numbers else (keys[0][:0], gone[:0])
         touched = np.unique(postings.bucket_of(np.concatenate(keys), self.buckets))
         self._temporary("lookup_touched", {"bucket": pa.array(touched, pa.int64())})
         away = "DELETE FROM gold.lookup_keys AS t USING lookup_touched AS g WHERE {} AND t.bucket = g.bucket RETURNING t.postings"
@@ -188,10 +188,10 @@ class _Tenant:
         old = postings.unpack(taken)
         old = old[~np.isin(old["record"], gone)]
         self._copy(LOOKUP_KEYS, self._packed(np.concatenate([old["key"], key]), np.concatenate([old["record"].astype(np.int64), number])))
-        self.counts[LOOKUP_RECORDS.name]["deleted"] += len(before)
+        self.counts[LOOKUP_RECORDS.name]["deleted"] += len(former)
         self.counts[LOOKUP_KEYS.name]["deleted"] += len(taken)
         count = sql.SQL("UPDATE gold.lookup_models AS t SET records = records + {}, run_id = {} WHERE {}")
-        self.execute(count.format(sql.Literal(rows.num_rows - len(before)), sql.Literal(self.run_id), self._mine()))
+        self.execute(count.format(sql.Literal(rows.num_rows - len(former)), sql.Literal(self.run_id), self._mine()))
 
     def _temporary(self, name: str, columns: dict[str, pa.Array]) -> None:
         self.execute(sql.SQL("DROP TABLE IF EXISTS pg_temp.{}").format(sql.Identifier(name)))

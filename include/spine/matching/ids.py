@@ -25,7 +25,7 @@ CHANGES = pa.schema([(name, pa.string()) for name in ("kind", "cluster_id", "oth
 
 @dataclass(frozen=True)
 class Named:
-    """The cluster id of each record, and what became of the ids of before (rows of CHANGES)."""
+    """The cluster id of each record, and what became of the former ids (rows of CHANGES)."""
 
     ids: Any
     changes: pa.Table
@@ -48,38 +48,38 @@ def new_ids(entity: str, firsts: Sequence[str], run: int) -> pa.Array:
 
 
 def first_ids(entity: str, run: int, records: Any, label: Array) -> Named:
-    """Ids where none were before. `records` are sorted record ids, `label` gives per row the first row of its cluster."""
+    """Ids where there were none. `records` are sorted record ids, `label` gives per row the first row of its cluster."""
     first, group = np.unique(label, return_inverse=True)
     ids = new_ids(entity, records.take(pa.array(first)).to_pylist(), run)
     return Named(ids.take(pa.array(group)), CHANGES.empty_table())
 
 
-def next_ids(entity: str, run: int, records: Any, label: Array, before: pa.Table) -> Named:
-    """Ids that go on from `before` (record_id, cluster_id), and every change since."""
-    return _Assignment(entity, run, records, label, before).named()
+def next_ids(entity: str, run: int, records: Any, label: Array, former: pa.Table) -> Named:
+    """Ids that go on from `former` (record_id, cluster_id), and every change since."""
+    return _Assignment(entity, run, records, label, former).named()
 
 
-def touched_ids(entity: str, run: int, records: Any, label: Array, before: pa.Table, touched: Array) -> Named:
-    """`next_ids` where only clusters of `touched` rows (a flag per row) can have changed: those and all who were with them before."""
+def touched_ids(entity: str, run: int, records: Any, label: Array, former: pa.Table, touched: Array) -> Named:
+    """`next_ids` where only clusters of `touched` rows (a flag per row) can have changed: those and all who were with them then."""
     rows = np.flatnonzero(touched)
-    held = flat(before.column("record_id"))
+    held = flat(former.column("record_id"))
     now = places(held, records)
     concerned = (now < 0) | touched[now]
-    part = next_ids(entity, run, records.take(pa.array(rows)), np.searchsorted(rows, label[rows]), before.filter(pa.array(concerned)))
+    part = next_ids(entity, run, records.take(pa.array(rows)), np.searchsorted(rows, label[rows]), former.filter(pa.array(concerned)))
     place = np.maximum(places(records, held), 0)
     place[rows] = len(held) + np.arange(len(rows))
-    ids = pa.concat_arrays([flat(before.column("cluster_id")), part.ids]).take(pa.array(place))
+    ids = pa.concat_arrays([flat(former.column("cluster_id")), part.ids]).take(pa.array(place))
     return Named(ids, part.changes)
 
 
 class _Assignment:
     """Claims of the old ids on the new clusters, settled; arrays of one row per claim, cluster or record."""
 
-    def __init__(self, entity: str, run: int, records: Any, label: Array, before: pa.Table) -> None:
-        self.records, self.before = records, before
-        encoded = flat(before.column("cluster_id")).dictionary_encode()
+    def __init__(self, entity: str, run: int, records: Any, label: Array, former: pa.Table) -> None:
+        self.records, self.former = records, former
+        encoded = flat(former.column("cluster_id")).dictionary_encode()
         self.names, code = encoded.dictionary, np.asarray(encoded.indices, dtype=np.int64)
-        place = places(flat(before.column("record_id")), records)
+        place = places(flat(former.column("record_id")), records)
         self.old: Array = np.full(len(records), -1)
         self.old[place[place >= 0]] = code[place >= 0]
         self.gone, self.gone_code = np.flatnonzero(place < 0), code[place < 0]
@@ -121,7 +121,7 @@ class _Assignment:
             self._rows("split", self._then(split), self._now(split), None, self.count[split], "left it"),
             self._rows("created", self.of_cluster.take(pa.array(self.fresh)), None, first, self.size[self.fresh], "in it"),
             self._rows("joined", self.of_cluster.take(pa.array(self.group[newcomers])), None, self.records.take(pa.array(newcomers))),
-            self._rows("left", self.names.take(pa.array(self.gone_code)), None, self.before.column("record_id").take(pa.array(self.gone))),
+            self._rows("left", self.names.take(pa.array(self.gone_code)), None, self.former.column("record_id").take(pa.array(self.gone))),
             self._rows("retired", self.names.take(pa.array(retired)), None, None),
         ]
         return Named(self.of_cluster.take(pa.array(self.group)), pa.concat_tables(changes))

@@ -91,15 +91,15 @@ def match_records(request: MatchRequest, listen: Listener = quiet) -> dict[str, 
     request.check()
     rules = load_match_rules(request.rules)
     stages = _Stages(listen)
-    before, note = _previous(request, rules, stages)
-    if before is not None and not request.relearn and note.unchanged(request):
-        return _nothing_to_do(request, before, note)
+    former, note = _former(request, rules, stages)
+    if former is not None and not request.relearn and note.unchanged(request):
+        return _nothing_to_do(request, former, note)
     by_spark = _wants_spark(request)
     found, step, warnings = _matched_on_spark(request, rules, stages) if by_spark else _matched_here(request, rules, note, stages)
     warnings += _too_common(found)
     with stages("Name clusters") as say:
-        named = _named(rules, found, step, before, note)
-        summary = _summary(rules, found, named, before is not None)
+        named = _named(rules, found, step, former, note)
+        summary = _summary(rules, found, named, former is not None)
         say(f"{summary['clusters']:,} clusters")
     with stages("Write") as say:
         _write(request, found, named)
@@ -128,30 +128,30 @@ def explain_plan(records: Path, rules: Path, listen: Listener = quiet) -> str:
     return plan_text(_prepared(declared, table, stages))
 
 
-def _previous(request: MatchRequest, rules: MatchRules, stages: _Stages) -> tuple[pa.Table | None, match_note.Note]:
+def _former(request: MatchRequest, rules: MatchRules, stages: _Stages) -> tuple[pa.Table | None, match_note.Note]:
     """The clusters to go on from, and the note on this run."""
     if request.previous is None:
         return None, match_note.Note.first(match_note.inputs(request.records, request.rules, request.limit(rules)))
     with stages("Read previous clusters") as say, ThreadPoolExecutor(1) as pool:
         inputs = pool.submit(match_note.inputs, request.records, request.rules, request.limit(rules))
-        before = match_files.read_columns(request.previous, _CLUSTERS[:2])
-        for name in before.column_names:
-            match_checks.require_filled(before.column(name).null_count, before.num_rows, name, request.previous)
-        ids = match_files.flat(before.column("record_id"))
+        former = match_files.read_columns(request.previous, _CLUSTERS[:2])
+        for name in former.column_names:
+            match_checks.require_filled(former.column(name).null_count, former.num_rows, name, request.previous)
+        ids = match_files.flat(former.column("record_id"))
         ids = ids if match_files.in_order(ids) else ids.take(pc.sort_indices(ids))
         match_checks.require_distinct(match_files.duplicates(ids), "record_id", request.previous)
-        say(f"{before.num_rows:,} records")
-    return before, match_note.Note.after(request.previous, inputs.result())
+        say(f"{former.num_rows:,} records")
+    return former, match_note.Note.after(request.previous, inputs.result())
 
 
-def _nothing_to_do(request: MatchRequest, before: pa.Table, note: match_note.Note) -> dict[str, Any]:
+def _nothing_to_do(request: MatchRequest, former: pa.Table, note: match_note.Note) -> dict[str, Any]:
     """The same records, rules and threshold as the run that made the previous clusters: they are the result."""
     assert request.previous is not None
     if request.output.resolve() != request.previous.resolve():
         confidence = match_files.read_columns(request.previous, _CLUSTERS[2:]).column(0).cast(pa.float64())
-        match_files.write_table(before.append_column("confidence", confidence), request.output)
+        match_files.write_table(former.append_column("confidence", confidence), request.output)
         note.write(request, match_note.content(request.output))
-    return {"no_op": True, "records": before.num_rows, "run": note.run, "output": str(request.output), "warnings": []}
+    return {"no_op": True, "records": former.num_rows, "run": note.run, "output": str(request.output), "warnings": []}
 
 
 def _read(path: Path, rules: MatchRules, stages: _Stages) -> tuple[pa.Array, pa.Table]:
@@ -267,13 +267,13 @@ def _keep_state(request: MatchRequest, step: _Step | None, key: Mapping[str, Any
     match_state.save(request.output, key, step.ids, step.table, step.matched, step.parts)
 
 
-def _named(rules: MatchRules, found: Found, step: _Step | None, before: pa.Table | None, note: match_note.Note) -> match_ids.Named:
+def _named(rules: MatchRules, found: Found, step: _Step | None, former: pa.Table | None, note: match_note.Note) -> match_ids.Named:
     ids, label = found.ids, found.label
-    if before is None:
+    if former is None:
         return match_ids.first_ids(rules.entity, note.run, ids, label)
     if step is None or step.touched is None:
-        return match_ids.next_ids(rules.entity, note.run, ids, label, before)
-    return match_ids.touched_ids(rules.entity, note.run, ids, label, before, step.touched)
+        return match_ids.next_ids(rules.entity, note.run, ids, label, former)
+    return match_ids.touched_ids(rules.entity, note.run, ids, label, former, step.touched)
 
 
 def _write(request: MatchRequest, found: Found, named: match_ids.Named) -> None:

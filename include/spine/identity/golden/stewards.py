@@ -35,7 +35,7 @@ class Word:
 
 
 def hear(scope: Scope, aligned: Aligned, order: Order | None) -> Word:
-    """The overrides of before and what a steward's order makes of them. Raises as `orders.rule`."""
+    """The former overrides and what a steward's order makes of them. Raises as `orders.rule`."""
     former = aligned.former
     rejected = former.decided("rejected").to_pylist()
     legacy = overrides.legacy(rejected, former.overrides, scope.run.moment, scope.run.run_id)
