@@ -130,9 +130,9 @@ def test_a_contradiction_is_refused_and_nothing_is_written(people, ids):
 @pytest.mark.parametrize(
     ("what", "message"),
     [
-        ({"kind": "link", "records": ["nobody:x:1", "nobody:x:2"]}, "No golden record of tenant default"),
-        ({"kind": "merge", "entities": ["xyz_1", "xyz_2"]}, "Cannot tell what"),
-        ({"kind": "link", "records": [sf("1"), sf("2")], "reason": " "}, "who gives it and why"),
+        ({"verb": "link", "records": ["nobody:x:1", "nobody:x:2"]}, "No golden record of tenant default"),
+        ({"verb": "merge", "entities": ["xyz_1", "xyz_2"]}, "Cannot tell what"),
+        ({"verb": "link", "records": [sf("1"), sf("2")], "reason": " "}, "who gives it and why"),
     ],
 )
 def test_orders_that_cannot_be_understood_are_refused(people, ids, what, message):
