@@ -7,7 +7,7 @@ unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV
 
 # Two workers with a PostgreSQL and a JVM each; a module's tests stay together and the dearest modules start first (docs/testing.md).
 WORKERS := -n 2 --dist loadfile --no-loadscope-reorder
-QUICK := not slow and not spark and not airflow and not e2e
+QUICK := not slow and not spark and not postgres and not airflow and not e2e
 
 .PHONY: help setup demo test check up down lint fix lock
 
@@ -36,7 +36,7 @@ lint: setup ## ruff, mypy and the secret scan
 ifeq ($(ARGS),)
 test: lint ## everything: lint, types, secrets, all tests with coverage; ARGS="tests/http -k retry" runs that part alone
 	coverage erase
-	coverage run -m pytest $(WORKERS) --durations=20 $(PYTEST_ARGS)
+	coverage run -m pytest $(WORKERS) --durations=20 --junitxml=.spine/tests.xml $(PYTEST_ARGS)
 	coverage combine --quiet
 	coverage json --quiet -o .spine/coverage.json
 	coverage report --skip-covered --skip-empty --sort=cover | tail -n 40

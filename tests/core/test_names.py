@@ -16,6 +16,7 @@ def test_connection_ids_follow_the_pattern() -> None:
 
 
 @given(TENANTS, TENANTS)
+@pytest.mark.slow
 def test_two_tenants_never_share_a_connection(one: str, other: str) -> None:
     assert (names.connection_id("crm", one) == names.connection_id("crm", other)) == (one == other)
 

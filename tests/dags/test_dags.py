@@ -138,6 +138,7 @@ print(sum(isinstance(value, DAG) for value in dags), time.process_time() - start
 """
 
 
+@pytest.mark.slow
 def test_a_hundred_specs_parse_in_under_two_seconds(declarations: Path) -> None:
     """Processor time, in a process that no coverage slows down, as the DAG processor's is; the better of two, beside other tests."""
     spec = (declarations / "sources" / "salesforce.yaml").read_text()

@@ -80,6 +80,7 @@ def test_cut_bodies_and_time_outs_are_tried_again(make_vendor, answer, client):
     assert client(vendor.url).get("/x").json() == 1
 
 
+@pytest.mark.slow
 def test_waiting_grows_exponentially_with_full_jitter_under_the_cap(make_vendor, answer, client):
     slept: list[float] = []
     vendor = make_vendor(lambda seen, number: answer(500))

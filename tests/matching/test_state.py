@@ -65,6 +65,7 @@ _change = st.tuples(st.sampled_from(["add", "alter", "remove"]), _number, _numbe
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(batches=st.lists(st.lists(_change, min_size=1, max_size=6), min_size=1, max_size=3))
+@pytest.mark.slow
 def test_batches_of_changes_give_what_a_full_run_gives(tmp_path: Path, batches: list[list[tuple[str, int, int]]]) -> None:
     clusters, plan = tmp_path / "clusters.csv", make_plan(MATCHING)
     rows = {f"r{number:03}": _person(number) for number in range(64)} | {

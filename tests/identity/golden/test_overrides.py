@@ -213,6 +213,7 @@ _STEPS = st.lists(
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=_STEPS)
+@pytest.mark.slow
 def test_whatever_happens_must_links_are_kept_and_never_links_not_violated_and_ids_never_reused(resolver, steps):
     gold = resolver(load_entity("person"))
     gold.run([{"ref": ref, **_someone(ref, 0)} for ref in _REFS])
@@ -270,6 +271,7 @@ def _check(gold: Any) -> None:
 
 @settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(seed=st.integers(0, 10_000), batches=st.integers(1, 4))
+@pytest.mark.slow
 def test_batches_in_any_order_equal_one_full_run_also_with_overrides(resolver, seed, batches):
     dice = random.Random(seed)
     rows = [{"ref": ref, **_someone(ref, 0)} for ref in _REFS]

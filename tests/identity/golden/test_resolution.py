@@ -228,6 +228,7 @@ def test_an_entity_without_matching_rules_is_refused(resolver):
 
 @settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(seed=st.integers(0, 10_000), batches=st.integers(1, 5))
+@pytest.mark.slow
 def test_batches_in_any_order_equal_one_full_run_with_the_same_weights(resolver, seed, batches):
     rows = _people(seed)
     entity = load_entity("person")
@@ -247,6 +248,7 @@ def test_batches_in_any_order_equal_one_full_run_with_the_same_weights(resolver,
 
 @settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(seed=st.integers(0, 10_000))
+@pytest.mark.slow
 def test_clusters_and_ids_do_not_depend_on_the_order_of_rows(resolver, seed):
     rows = _people(seed)
     entity = load_entity("person")
