@@ -27,7 +27,7 @@ from spine.sandbox.world import World
 
 Array: TypeAlias = Any  # numpy arrays of many element types
 RULES = Path(__file__).resolve().parent / "rules"
-DATA = Path(os.environ.get("SPINE_DATA") or PROJECT.parent / "shared" / "data")
+DATA = Path(os.environ.get("SPINE_DATA") or PROJECT / "data")
 CACHE = PROJECT / ".spine" / "bench"
 SHARED = {"historical_50k": "historical", "chicago_early_childhood": "chicago", "fodors_zagats": "restaurants"}
 SEED = 7

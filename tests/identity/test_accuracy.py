@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from importlib import import_module
 
@@ -30,26 +31,31 @@ def figures(benchmark, case, record_property):
 @pytest.mark.parametrize("name", ["febrl3", "febrl4"])
 def test_generated_australians(benchmark, name, record_property):
     found = figures(benchmark, getattr(benchmark.data, name)(), record_property)
-    assert found["precision"] >= 0.90
+    assert found["precision"] >= 0.995
+    assert found["recall"] >= 0.995
     assert found["f1"] >= 0.999
 
 
+@pytest.mark.skipif(not os.environ.get("SPINE_DATA"), reason="SPINE_DATA, the folder of the labelled records, is not set")
 @pytest.mark.parametrize(
-    ("name", "f1"),
-    [pytest.param("historical_50k", 0.88, id="persons"), pytest.param("chicago_early_childhood", 0.915, id="organisations"),
-     pytest.param("fodors_zagats", 0.945, id="restaurants across two guides")],
-)  # fmt: skip
-def test_real_records(benchmark, name, f1, record_property):
-    folder = benchmark.data.DATA
-    if not (folder / f"{name}.csv").is_file():
-        pytest.skip(f"no {name}.csv in {folder}; SPINE_DATA names the folder of the labelled records")
-    found = figures(benchmark, benchmark.data.shared(folder, name), record_property)
-    assert found["precision"] >= 0.90
-    assert found["f1"] >= f1
+    ("name", "precision", "recall"),
+    [  # measured: 0.998 and 0.820; 0.913 and 0.924; 1.000 and 0.991 of 112 pairs
+        pytest.param("historical_50k", 0.99, 0.81, id="persons"),
+        pytest.param("chicago_early_childhood", 0.90, 0.915, id="organisations"),
+        pytest.param("fodors_zagats", 0.96, 0.96, id="restaurants across two guides"),
+    ],
+)
+def test_real_records(benchmark, name, precision, recall, record_property):
+    found = figures(benchmark, benchmark.data.shared(benchmark.data.DATA, name), record_property)  # an absent file is a failure
+    assert found["precision"] >= precision
+    assert found["recall"] >= recall
 
 
-@pytest.mark.parametrize(("kind", "records"), [("person", 9000), ("organization", 2000)])
-def test_a_generated_world(benchmark, kind, records, tmp_path, record_property):
+@pytest.mark.parametrize(
+    ("kind", "records", "precision", "recall"),
+    [("person", 9000, 0.97, 0.93), ("organization", 2000, 0.98, 0.84)],  # measured: 0.983 and 0.944; 1.000 and 0.851
+)
+def test_a_generated_world(benchmark, kind, records, precision, recall, tmp_path, record_property):
     found = figures(benchmark, benchmark.data.world(kind, records, tmp_path), record_property)
-    assert found["precision"] >= 0.90
-    assert found["f1"] >= 0.88
+    assert found["precision"] >= precision
+    assert found["recall"] >= recall

@@ -400,6 +400,12 @@ class TestFaults:
         spine.server.sandbox.faults.add("schema_change", vendor="salesforce", field="LastModifiedDate", change="type", nth=2)
         spine.sync("salesforce", "r1", streams=["contacts"])
         self.holds_everything_once(spine, "salesforce")
+        spine.server.sandbox.faults.clear()
+        spine.sync("salesforce", "r2", streams=["contacts"], mode="full")
+        rows = spine.bronze("salesforce", "contacts", ("run_id", "record_id", "cursor", "payload"))
+        found, calm = ({row[1]: row[2] for row in rows if row[0] == run_id} for run_id in ("r1", "r2"))
+        assert found == calm
+        assert sum(isinstance(orjson.loads(row[3])["LastModifiedDate"], int) for row in rows) == 500  # all but the first page
 
     def test_a_record_committed_late_mid_sync_comes_with_the_next_run(self, spine):
         spine.server.sandbox.faults.add("late_commit", vendor="salesforce", stream="contacts", nth=2, rows=3, lag=120)

@@ -85,15 +85,15 @@ def test_role_mailboxes_are_told_from_people():
 @pytest.mark.parametrize(
     ("raw", "expected"),
     [
-        ("+44 113 200 0123", "4113200012"[0:0] + "1132000123"[-10:]),
+        ("+44 113 200 0123", "1132000123"),
+        ("0113 200 0123", "1132000123"),
         ("0000000000", None),
         ("12345", None),
         ("(030) 555-2368 ext 12", "0305552368"),
     ],
 )
 def test_telephone_numbers(raw, expected):
-    found = phone_kind.phone(raw)
-    assert (found or "")[-7:] == (expected or "")[-7:]
+    assert phone_kind.phone(raw) == expected
 
 
 def test_addresses_and_companies():
