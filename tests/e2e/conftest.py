@@ -18,6 +18,7 @@ import psycopg
 import pytest
 from deltalake import DeltaTable
 
+from spine.control import connections
 from spine.control.airflow_state import ConnectionInfo
 from spine.control.bootstrap import bootstrap, ensure_analyst
 from spine.control.database import Database, analyst_role
@@ -139,6 +140,13 @@ class World:
         found["resolved"] = {entity: self.resolve(entity, run_id) for entity in entities}
         found["published"] = {entity: self.publish(entity, run_id) for entity in entities}
         return found
+
+    def resume(self, source: str, tenant: str) -> None:
+        """Stands for the operator who mends a paused connection and lets it run again.
+
+        Nothing else resumes one: a paused connection stays out of every run until somebody does this, and only tests can do it yet.
+        """
+        connections.resume(self.services.database.of(tenant), connection_id(source, tenant), by="operator")
 
     def advance(self, source: str, stream: str, tenant: str, **amounts: Any) -> dict[str, list[str]]:
         """Let records change at the vendor; their references by what happened to them."""

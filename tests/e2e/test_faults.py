@@ -96,6 +96,7 @@ def rough(make_world, sources, monkeypatch_module):
         world.normalize(source, "r1")
         before[source] = world.table(f"{source}_person")
     world.server.sandbox.faults.clear()
+    refused = {case.tenant: refusal(world, case) for case in CASES if case.code == "CONNECTOR_AUTH_FAILED"}
     for case in CASES:
         if case.code:
             mend(world, case)
@@ -103,7 +104,7 @@ def rough(make_world, sources, monkeypatch_module):
             assert attempt(world, case, "r2") == ""
     for source in ("salesforce", "hubspot"):
         world.normalize(source, "r2")
-    return SimpleNamespace(world=world, failures=failures, before=before)
+    return SimpleNamespace(world=world, failures=failures, before=before, refused=refused)
 
 
 @pytest.fixture(scope="module")
@@ -133,12 +134,21 @@ def attempt(world, case, run_id) -> str:
     return ""
 
 
+def refusal(world, case) -> SimpleNamespace:
+    """A run while the connection is paused, though the vendor would take the credentials again: how it is refused, and what was asked."""
+    asked = len(world.server.sandbox.calls)
+    with pytest.raises(SpineError) as caught:
+        world.plan(case.source, "while paused", tenants=[case.tenant], streams=["contacts"])
+    state = connections.state(world.services.database.of(case.tenant), connection_id(case.source, case.tenant))
+    return SimpleNamespace(error=caught.value, calls=len(world.server.sandbox.calls) - asked, active=state.active)
+
+
 def mend(world, case) -> None:
     """What the runbook says for this code."""
-    database, connection = world.services.database, connection_id(case.source, case.tenant)
     if case.code == "CONNECTOR_AUTH_FAILED":
-        connections.resume(database.of(case.tenant), connection, by="operator")
-    Breaker(database.of(case.tenant), connection).success()  # as after the minute for which it stays open
+        world.resume(case.source, case.tenant)
+    database = world.services.database.of(case.tenant)
+    Breaker(database, connection_id(case.source, case.tenant)).success()  # as after its open minute
 
 
 def silver(rows, tenant, apart=()) -> dict[str, dict[str, Any]]:
@@ -179,6 +189,16 @@ def test_rows_are_conserved_in_every_run(rough, case):
 def test_only_refused_credentials_pause_a_connection(rough):
     paused = [row for row in (audited(rough.world, case) for case in CASES) if row]
     assert paused == ["hub-refused"]
+
+
+def test_a_connection_paused_for_its_credentials_stays_paused_and_says_what_to_do(rough):
+    """It does not mend itself when the vendor would take the credentials again; the next run is refused before it asks anything."""
+    found = rough.refused["hub-refused"]
+    assert rough.refused.keys() == {"hub-refused"}
+    assert (found.error.code, found.calls, found.active) == ("CONNECTOR_AUTH_FAILED", 0, False)
+    assert "Paused by spine since" in str(found.error)
+    assert "Mend the cause (credentials are in the Airflow Connection of this name), then resume the connection" in str(found.error)
+    assert connection_id("hubspot", "hub-refused") in str(found.error)
 
 
 def audited(world, case) -> str:

@@ -18,8 +18,11 @@ from spine.core.names import connection_id, record_ref
 from spine.core.settings import PROJECT
 from spine.stack.report import pairwise
 
-pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.spark, pytest.mark.postgres]
-SHARED = Path(os.environ.get("SPINE_SHARED") or PROJECT.parent / "shared") / "data"
+DATA = os.environ.get("SPINE_DATA", "")
+pytestmark = [
+    pytest.mark.e2e, pytest.mark.slow, pytest.mark.spark, pytest.mark.postgres,
+    pytest.mark.skipif(not DATA, reason="SPINE_DATA, the folder of the labelled records, is not set"),
+]  # fmt: skip
 TENANT = "city"
 # Every eighth true person, with all their records; 1 takes them all, which is minutes more on two cores.
 SHARE = int(os.environ.get("SPINE_E2E_PERSONS", "8"))
@@ -50,10 +53,8 @@ Records = list[dict[str, str]]
 
 
 def read(name: str) -> Records:
-    path = SHARED / name
-    if not path.is_file():
-        pytest.skip(f"{path} is absent: set SPINE_SHARED to the folder that holds data/{name}")
-    with path.open(encoding="utf-8", newline="") as text:
+    """The records of a file; where the folder is named, a file that it lacks is a failure."""
+    with (Path(DATA) / name).open(encoding="utf-8", newline="") as text:
         return list(csv.DictReader(text))
 
 
@@ -158,8 +159,8 @@ def test_chicagos_child_care_sites(world, record_property):
     assert sync(world, {"salesforce": "accounts", "hubspot": "companies", "city_registers": "sites"}, "r1") == len(records)
     score, links = judge(world, "organization", truth, "r1", record_property)
     assert links.keys() == truth.keys()
-    assert score.precision >= 0.9
-    assert score.recall >= 0.88
+    assert score.precision >= 0.9  # measured 0.913 to 0.922
+    assert score.recall >= 0.91  # measured 0.922 to 0.923
 
 
 def contact(record: dict[str, str]) -> dict[str, Any]:
@@ -205,5 +206,5 @@ def test_persons_of_history(world, record_property):
     waiting = {row["record_ref"] for source in by_source for row in world.table(f"quarantine_{source}_person")}
     assert links.keys() | waiting == truth.keys()
     assert not links.keys() & waiting
-    assert score.precision >= 0.95
-    assert score.recall >= 0.6
+    assert score.precision >= 0.99  # measured 1.000
+    assert score.recall >= 0.64  # measured 0.656 to 0.658 of every eighth person

@@ -91,7 +91,7 @@ def leave_out(world, tenant, run_id):
     database, connection = world.services.database, connection_id("hubspot", tenant)
     connections.pause(database.of(tenant), connection, reason="holiday", by="operator")
     world.extract("hubspot", run_id, streams=["deals"])
-    connections.resume(database.of(tenant), connection, by="operator")
+    world.resume("hubspot", tenant)
 
 
 @each_tenant

@@ -19,6 +19,13 @@ pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.spark, pytest.mark.
 TENANTS = {"north": 300, "south": 150}
 SOURCES = ("salesforce", "hubspot", "people_files")
 SILVER = [(source, entity) for source in SOURCES for entity in load_source(source).entities]
+# Measured precision and recall, less a percent or two of the true pairs.
+LEAST = {
+    ("north", "person"): (0.97, 0.84),  # 0.984, 0.862 of 579 pairs
+    ("south", "person"): (0.97, 0.84),  # 1.000, 0.869 of 289
+    ("north", "organization"): (0.97, 0.87),  # 1.000, 0.905 of 63
+    ("south", "organization"): (0.96, 0.81),  # 1.000, 0.844 of 32
+}
 each_tenant = pytest.mark.parametrize("tenant", TENANTS)
 each_entity = pytest.mark.parametrize("entity", ["person", "organization"])
 
@@ -112,8 +119,14 @@ def test_the_bad_file_is_quarantined_row_by_row_with_its_reasons(first, tenant):
 def test_the_file_with_the_changed_column_loses_no_address(first, tenant):
     rows = first.after.of("people_files_person", tenant)
     renamed = [row for row in rows if "cost_centre" in row["custom_fields"]]
-    assert renamed
-    assert any(row["email"] for row in renamed)
+    sent = {
+        item["record_id"]: orjson.loads(item["payload"])["email_address"]
+        for item in first.after.of("raw_people_files_people", tenant)
+        if "email_address" in item["payload"]
+    }
+    assert any(sent.values())
+    for row in renamed:
+        assert row["email"] == ((sent[row["record_id"]] or "").strip().lower() or None)
 
 
 @each_tenant
@@ -147,10 +160,11 @@ def test_analysts_see_what_the_lake_holds(world, first, tenant, entity):
 @each_entity
 def test_records_of_one_person_or_company_come_together(world, first, tenant, entity, record_property):
     score = world.score(first.after.links(entity, tenant), tenant, entity)
-    print(f"{tenant} {entity}: precision {score.precision:.3f}, recall {score.recall:.3f} over {score.true_pairs} true pairs")
     record_property("precision", score.precision)
     record_property("recall", score.recall)
-    assert score.precision >= 0.9
+    precision, recall = LEAST[tenant, entity]
+    assert score.precision >= precision
+    assert score.recall >= recall
 
 
 def test_a_second_run_writes_nothing_to_silver_and_gold(first, second):
