@@ -43,3 +43,9 @@ def test_a_source_is_a_plain_word(bad: str) -> None:
 def test_a_tenant_is_a_slug(bad: str) -> None:
     with pytest.raises(ConfigError, match="slug"):
         names.connection_id("crm", bad)
+
+
+def test_assets_and_references_have_the_names_that_schedules_and_lakes_hold() -> None:
+    assert names.silver_asset("salesforce", "person") == "silver.salesforce_person"
+    assert names.gold_asset("person") == "gold.person"
+    assert names.record_ref("salesforce", "contacts", "003") == "salesforce:contacts:003"

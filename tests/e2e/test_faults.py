@@ -136,11 +136,11 @@ def attempt(world, case, run_id) -> str:
 
 def refusal(world, case) -> SimpleNamespace:
     """A run while the connection is paused, though the vendor would take the credentials again: how it is refused, and what was asked."""
-    asked = len(world.server.sandbox.calls)
+    asked = world.server.sandbox.calls[-1].number
     with pytest.raises(SpineError) as caught:
         world.plan(case.source, "while paused", tenants=[case.tenant], streams=["contacts"])
     state = connections.state(world.services.database.of(case.tenant), connection_id(case.source, case.tenant))
-    return SimpleNamespace(error=caught.value, calls=len(world.server.sandbox.calls) - asked, active=state.active)
+    return SimpleNamespace(error=caught.value, calls=world.server.sandbox.calls[-1].number - asked, active=state.active)
 
 
 def mend(world, case) -> None:
