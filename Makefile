@@ -9,7 +9,7 @@ unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV
 WORKERS := -n 2 --dist loadfile --no-loadscope-reorder
 QUICK := not slow and not spark and not postgres and not airflow and not e2e
 
-.PHONY: help setup demo test check up down lint fix lock
+.PHONY: help setup demo test check up down lint mutate fix lock
 
 help: ## list these words
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-6s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -48,6 +48,9 @@ endif
 
 check: lint ## lint, types and the quick tests, for work in progress
 	python -m pytest -q $(WORKERS) -m "$(QUICK)" $(ARGS)
+
+mutate: setup ## break MODULE in small ways and tell what its tests do not notice
+	python scripts/mutate.py $(MODULE) $(ARGS)
 
 fix: setup ## let ruff sort imports, mend and format
 	ruff check --fix .

@@ -12,7 +12,9 @@ import pytest
 from spine.core.entities import Entity, TableRule, load_entity
 from spine.core.settings import settings
 from spine.quality.gate import Judgement, judge, warm_up
-from spine.quality.profile import OUTCOMES, Profile, profiles
+from spine.quality.metrics import measured
+from spine.quality.profile import OUTCOMES, Profile
+from spine.quality.profiling import profiles
 from spine.quality.report import Subject, Verdict, write_report
 
 NOW = dt.datetime(2026, 1, 31, 8, tzinfo=dt.UTC)
@@ -150,20 +152,20 @@ def test_tenants_are_judged_apart() -> None:
 )
 def test_metrics(metric: Any, field: str | None, expected: float) -> None:
     rule = TableRule(name="r", metric=metric, field=field, fails=0)
-    assert profile().metric(rule, NOW) == pytest.approx(expected, abs=1e-5)
+    assert measured(profile(), rule, NOW) == pytest.approx(expected, abs=1e-5)
 
 
 @pytest.mark.parametrize("metric", ["row_count_ratio", "null_share", "distinct_share", "quarantined_share", "freshness_hours"])
 def test_where_there_is_nothing_there_is_nothing_to_judge(metric: Any) -> None:
     nothing = profile(outcomes=dict.fromkeys(OUTCOMES, 0), staged=0, live=0, distinct_keys=0, newest=None, past_rows=(), nulls={"city": 0})
-    assert nothing.metric(TableRule(name="r", metric=metric, field="city", fails=0), NOW) is None
+    assert measured(nothing, TableRule(name="r", metric=metric, field="city", fails=0), NOW) is None
 
 
 def test_a_small_run_is_not_judged_by_shares() -> None:
     rule = TableRule(name="r", metric="quarantined_share", max=0.2, min_rows=50, fails=0.5)
     outcomes = dict.fromkeys(OUTCOMES, 0) | {"new": 1, "quarantined": 1}
-    assert profile(outcomes=outcomes, staged=1).metric(rule, NOW) is None
-    assert profile(outcomes=outcomes, staged=60).metric(rule, NOW) == pytest.approx(1 / 61, abs=1e-5)
+    assert measured(profile(outcomes=outcomes, staged=1), rule, NOW) is None
+    assert measured(profile(outcomes=outcomes, staged=60), rule, NOW) == pytest.approx(1 / 61, abs=1e-5)
 
 
 @pytest.mark.slow

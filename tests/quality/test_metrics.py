@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from spine.core.entities import Entity
-from spine.quality.metrics import VOCABULARY, Metric
-from spine.quality.profile import profiles
+from spine.quality.metrics import VOCABULARY, Metric, measured
+from spine.quality.profiling import profiles
 
 NOW = datetime(2026, 1, 31, tzinfo=UTC)
 ROWS = (
@@ -38,5 +38,5 @@ def test_a_metric_with_a_measure_of_its_own(spark: Any, monkeypatch: pytest.Monk
         for number, (value, gone) in enumerate([("xy", False), ("xyzz", True), ("abc", False)])
     ]
     (profile,) = profiles(spark.createDataFrame(rows, ROWS), entity, [])
-    assert profile.metric(entity.table_rules[0], NOW) == 3
+    assert measured(profile, entity.table_rules[0], NOW) == 3
     assert profile.staged == 3

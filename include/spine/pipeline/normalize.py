@@ -27,7 +27,8 @@ from spine.lake.session import fit_to
 from spine.lake.silver import Position
 from spine.normalize.staging import Plan, canonical, judged, newest, parts
 from spine.quality import gate
-from spine.quality.profile import STAGED, Profile, profiles, reason_counts
+from spine.quality.profile import STAGED, Profile
+from spine.quality.profiling import profiles, reason_counts
 from spine.quality.report import Subject, Verdict, write_report
 from spine.quality.rules import reasons
 from spine.sources.spec import Source, load_source

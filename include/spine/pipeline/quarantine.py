@@ -15,7 +15,7 @@ from spine.lake.delta_sql import open_table
 from spine.lake.paths import table_uri
 from spine.normalize.staging import Plan
 from spine.pipeline.normalize import Job, SilverResult, check_conservation, publish_rows, result, stage
-from spine.quality.profile import profiles
+from spine.quality.profiling import profiles
 from spine.sources.spec import load_source
 
 if TYPE_CHECKING:

@@ -14,6 +14,7 @@ from functools import cache
 from typing import Any
 
 from spine.core.entities import Entity, TableRule
+from spine.quality.metrics import measured
 from spine.quality.profile import Profile
 
 
@@ -67,7 +68,7 @@ def judge(entity: Entity, profiles: Sequence[Profile], now: datetime) -> dict[st
     rules = entity.table_rules
     if not rules or not profiles:
         return {profile.tenant_id: [] for profile in profiles}
-    observed = {rule.name: [profile.metric(rule, now) for profile in profiles] for rule in rules}
+    observed = {rule.name: [measured(profile, rule, now) for profile in profiles] for rule in rules}
     failed = _evaluate(rules, observed)
     return {
         profile.tenant_id: [_judgement(rule, observed[rule.name][place], place in failed[rule.name]) for rule in rules]

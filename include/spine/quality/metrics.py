@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING
 
 from spine.core.entities import TableRule
 from spine.core.vocabulary import Vocabulary
+from spine.quality.profile import Profile
 
 if TYPE_CHECKING:
     from pyspark.sql import Column
 
-    from spine.quality.profile import Profile
 
 Value = Callable[["Profile", TableRule, datetime], float | None]
 Measure = Callable[["Column", "Column"], "Column"]
@@ -136,3 +136,11 @@ def freshness_hours(profile: Profile, _: TableRule, now: datetime) -> float | No
         fails: 100
     """
     return None if profile.newest is None else (now - profile.newest).total_seconds() / 3600
+
+
+def measured(profile: Profile, rule: TableRule, now: datetime) -> float | None:
+    """The value that a table rule judges; None where there is nothing to judge or the run is too small for the rule."""
+    if profile.staged + profile.outcomes["quarantined"] < rule.min_rows:
+        return None
+    value = VOCABULARY[rule.metric].value(profile, rule, now)
+    return None if value is None else round(value, 6)
