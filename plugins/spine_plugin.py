@@ -4,7 +4,7 @@ from typing import Any, ClassVar
 
 from airflow.plugins_manager import AirflowPlugin
 
-from spine.ui.app import create_app
+from spine.ui.app import create_app, views
 
 
 class SpinePlugin(AirflowPlugin):
@@ -12,12 +12,4 @@ class SpinePlugin(AirflowPlugin):
 
     name = "spine"
     fastapi_apps: ClassVar[list[Any]] = [{"app": create_app(), "url_prefix": "/spine", "name": "Spine"}]
-    external_views: ClassVar[list[Any]] = [
-        {"name": "Lake tables", "href": "/spine/tables", "url_route": "spine_tables", "destination": "nav", "category": "browse"},
-        {
-            "name": "Validation",
-            "href": "/spine/validations/{RUN_ID}?dag={DAG_ID}",
-            "url_route": "spine_validation",
-            "destination": "dag_run",
-        },
-    ]
+    external_views: ClassVar[list[Any]] = views()

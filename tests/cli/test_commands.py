@@ -12,6 +12,7 @@ from typing import Any
 
 import psycopg
 import pytest
+import typer
 from typer.testing import CliRunner, Result
 
 from spine.cli import world
@@ -82,19 +83,21 @@ def test_help_is_quick_and_imports_nothing_heavy() -> None:
     assert "spine validate" in done.stdout
 
 
-@pytest.mark.parametrize(
-    "words",
-    [
-        (), ("sync",), ("normalize",), ("resolve",), ("publish",), ("match",), ("status",), ("query",), ("validate",), ("maintain",),
-        ("cursor",), ("cursor", "show"), ("cursor", "set"), ("cursor", "rewind"), ("quarantine",), ("quarantine", "list"),
-        ("quarantine", "show"), ("quarantine", "replay"), ("lookup",), ("why",), ("how",),
-    ],
-    ids=" ".join,
-)  # fmt: skip
+def _commands(group: Any, before: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    yield before
+    for name, command in getattr(group, "commands", {}).items():
+        yield from _commands(command, (*before, name))
+
+
+COMMANDS = list(_commands(typer.main.get_command(app)))
+GROUPS = {words for words in COMMANDS if any(other[:-1] == words for other in COMMANDS)}
+
+
+@pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
 def test_every_command_has_help(spine: Spine, words: tuple[str, ...]) -> None:
     shown = spine(*words, "--help")
     assert shown.exit_code == 0
-    if words and words not in {("cursor",), ("quarantine",)}:
+    if words not in GROUPS:
         assert f"spine {' '.join(words)}" in shown.output.split("Usage:")[1].split("\n", 1)[1], "an example is missing"
 
 

@@ -61,9 +61,8 @@ def match(
     spine match people.csv --entity person.yaml --output clusters.csv --previous clusters.csv
     spine match shops.parquet -e shop.yaml -o clusters.parquet --matches pairs.parquet --report report.html
 
-    The smallest rules: entity, record_id, source (optional), and under attributes each column's kind (forename, surname, full_name,
-    organization, date, email, phone, street, house_number, city, postcode, region, country, national_id, url, text, title, category,
-    number, ignore).
+    The smallest rules: entity, record_id, source (optional), and under attributes each column's kind, such as forename, surname,
+    organization, date, email, phone, street, city or postcode; docs/reference.md lists all.
     """
     from spine.matching import run as job
     from spine.matching.request import MatchRequest

@@ -33,7 +33,7 @@ CHOSEN = "chosen"
 # Cuts and levels that every kind knows; a name with N is followed by a number (first3).
 CUTS = ("words", "initial", "initials", "sound", "sorted", "firstN", "lastN", "digitsN")
 LEVELS = ("exact", "jaro_winkler >= X", "edits <= N", "words >= X", "letters >= X", "prefix N", "suffix N", "same CUT")
-__WHOLEED = re.compile(r"^([a-z]+?)([1-9]\d?)$")
+_NUMBERED = re.compile(r"^([a-z]+?)([1-9]\d?)$")
 _SHARE = r"(0(?:\.\d+)?|\.\d+|1(?:\.0+)?)"
 _LEVEL_FORMS = {
     "exact": re.compile(r"^(exact)$"),
@@ -99,7 +99,7 @@ def _pattern(form: str) -> re.Pattern[str]:
 
 def parse_cut(text: str, kind: str) -> Cut:
     """A cut of a value of `kind`. Raises ValueError with the cuts that this kind knows."""
-    numbered = __WHOLEED.match(text)
+    numbered = _NUMBERED.match(text)
     name, number = (f"{numbered[1]}N", int(numbered[2])) if numbered else (text, 0)
     if (name not in CUTS and name not in _own(kind).cuts) or (name == text and name.endswith("N")):
         raise ValueError(f"{text!r} is no cut of a {kind} (known: {', '.join(known_cuts(kind))})")

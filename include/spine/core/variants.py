@@ -18,10 +18,13 @@ Kind = TypeVar("Kind", bound=Strict)
 
 
 class Variants(Generic[Kind]):
-    """The kinds of one declaration: all subclasses of `base` in the modules of `package`; without `type` a file means `default`."""
+    """The kinds of one declaration: all subclasses of `base` in the modules of `package`; without `type` a file means `default`.
 
-    def __init__(self, base: type[Kind], package: str, default: str) -> None:
-        self._base, self._default = base, default
+    Words in `passed_over` may stand beside a kind that does not know them: files of the first version had them for all kinds.
+    """
+
+    def __init__(self, base: type[Kind], package: str, default: str, passed_over: frozenset[str] = frozenset()) -> None:
+        self._base, self._default, self._passed_over = base, default, passed_over
         for module in iter_modules(import_module(package).__path__):
             import_module(f"{package}.{module.name}")
 
@@ -32,7 +35,6 @@ class Variants(Generic[Kind]):
     def choice(self) -> Any:
         """The type of a field that holds any of the kinds."""
         kinds = tuple(self.classes())
-        known = frozenset(name for kind in kinds for name in kind.model_fields)
 
         def complete(data: Any) -> Any:
             if not isinstance(data, dict):
@@ -41,8 +43,7 @@ class Variants(Generic[Kind]):
             chosen = next((kind for kind in kinds if data["type"] in words(kind)), None)
             if chosen is None:
                 return data
-            # A word that only other kinds know says nothing of this one and is passed over; a word that no kind knows is a mistake.
-            return {name: value for name, value in data.items() if name in chosen.model_fields or name not in known}
+            return {name: value for name, value in data.items() if name in chosen.model_fields or name not in self._passed_over}
 
         # mypy cannot follow a union that is made when the program starts.
         return Annotated[Union[kinds], Field(discriminator="type"), BeforeValidator(complete)]  # noqa: UP007

@@ -2,14 +2,29 @@
 
 from __future__ import annotations
 
+from importlib import import_module
+from pkgutil import iter_modules
+from types import ModuleType
+from typing import Any
+
 from fastapi import FastAPI
 
-from spine.ui.routers import tables, validations
+from spine.ui import routers
+
+
+def pages() -> list[ModuleType]:
+    """The modules of `routers`, one per page; each has a `router` and says with `VIEW` where Airflow shows it."""
+    return [import_module(f"{routers.__name__}.{module.name}") for module in iter_modules(routers.__path__)]
 
 
 def create_app() -> FastAPI:
     """The app; every route needs a logged-in user who may read DAGs."""
     app = FastAPI(title="Connected Data Spine", docs_url=None, redoc_url=None, openapi_url=None)
-    app.include_router(validations.router)
-    app.include_router(tables.router)
+    for page in pages():
+        app.include_router(page.router)
     return app
+
+
+def views() -> list[dict[str, Any]]:
+    """Where Airflow shows the pages, as its plugins declare external views."""
+    return [page.VIEW for page in pages()]

@@ -6,6 +6,6 @@ Secrets come in as Credentials and leave in requests, never in messages.
 from spine.core.variants import Variants
 from spine.http.auth.signing import Account, Auth, Credentials, Signer
 
-AUTH_KINDS = Variants(Auth, __name__, default="none")
+AUTH_KINDS = Variants(Auth, __name__, default="none", passed_over=frozenset({"header", "param", "grant", "token_path", "rotates"}))
 
 __all__ = ["AUTH_KINDS", "Account", "Auth", "Credentials", "Signer"]

@@ -3,6 +3,6 @@
 from spine.core.variants import Variants
 from spine.http.paging.pages import Fetched, Paging
 
-PAGING_KINDS = Variants(Paging, __name__, default="none")
+PAGING_KINDS = Variants(Paging, __name__, default="none", passed_over=frozenset({"next", "param", "size", "size_param"}))
 
 __all__ = ["PAGING_KINDS", "Fetched", "Paging"]

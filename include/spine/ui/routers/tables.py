@@ -12,6 +12,7 @@ from spine.ui.access import ViewerDep
 from spine.ui.pages import page
 
 router = APIRouter(prefix="/tables")
+VIEW = {"name": "Lake tables", "href": "/spine/tables", "url_route": "spine_tables", "destination": "nav", "category": "browse"}
 
 
 @router.get("", response_class=HTMLResponse)

@@ -14,6 +14,12 @@ from spine.ui.access import Viewer, ViewerDep
 from spine.ui.pages import page
 
 router = APIRouter(prefix="/validations")
+VIEW = {
+    "name": "Validation",
+    "href": "/spine/validations/{RUN_ID}?dag={DAG_ID}",
+    "url_route": "spine_validation",
+    "destination": "dag_run",
+}
 
 
 @router.get("/{run_id}", response_class=HTMLResponse)
