@@ -116,12 +116,10 @@ def parse_key(text: str, attributes: Mapping[str, Kind]) -> Key:
 
 def parse_level(text: str, kind: str) -> Level:
     """A level of a comparison of values of `kind`. Raises ValueError with the levels that this kind knows."""
-    generic = next((form for form in LEVELS if _pattern(form).match(text.strip())), None)
-    form = generic or next((form for form in _own(kind).levels if _pattern(form).match(text.strip())), None)
-    if form is None:
+    matches = ((form, _pattern(form).match(text.strip())) for form in known_levels(kind))
+    form, found = next(((form, match) for form, match in matches if match), ("", None))
+    if found is None:
         raise ValueError(f"{text!r} is no level of a {kind} (known: {', '.join(known_levels(kind))})")
-    found = re.fullmatch(_pattern(form), text.strip())
-    assert found is not None
     if form == "same CUT":
         return Level(form, cut=parse_cut(found[1], kind))
     return Level(form, float(found[1]) if found[1][0] in ".0123456789" else 0.0)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from spine.identity.blocking.cuttings import VALUE
+from spine.identity.blocking.cuttings import VALUE, sounds
 from spine.identity.comparing.texts import Values
 from spine.identity.composites import names
 from spine.identity.composites import postal_address as addresses
@@ -48,7 +48,7 @@ def test_values_share_a_number_if_they_share_a_text(cutting, drawn, data):
 
 def _one_sound_twice(one: str, other: str) -> bool:
     """A sound in both fields counts twice among numbers and once among texts."""
-    return any(len(set(names._sounds_of(value.replace(SEP, " ")))) < len(value.replace(SEP, " ").split()) for value in (one, other))
+    return any(len(set(sounds(value.replace(SEP, " ")))) < len(value.replace(SEP, " ").split()) for value in (one, other))
 
 
 def test_all_words_agree_in_any_order_and_field():

@@ -17,6 +17,7 @@ from spine.identity.comparing.texts import Texts
 
 Array: TypeAlias = Any  # numpy arrays of many element types
 Cut: TypeAlias = Callable[[str], Sequence[str]]
+MOST_WORDS = 6
 ODD = np.int64(-7046029254386353131)
 
 
@@ -121,4 +122,19 @@ def sound(word: str) -> str:
     return jellyfish.metaphone(word)
 
 
+def sounds(text: str) -> list[str]:
+    """How the words of a text sound, in order of the sounds; a letter alone has none."""
+    return sorted({sound(word) for word in text.split(" ") if len(word) > 1} - {""})
+
+
+def _words(value: str) -> list[str]:
+    return [word for word in dict.fromkeys(value.split()) if len(word) > 1][:MOST_WORDS]
+
+
+def _all_words(value: str) -> list[str]:
+    return [" ".join(sorted(set(value.split())))]
+
+
 VALUE = Cutting("value", _value, 1, of_value)
+WORDS = Cutting("words", _words, MOST_WORDS)
+ALL_WORDS = Cutting("all words", _all_words)

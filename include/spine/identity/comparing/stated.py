@@ -10,18 +10,18 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Protocol, TypeAlias
 
-import jellyfish
 import numpy as np
 from rapidfuzz import process
 from rapidfuzz.distance import OSA, JaroWinkler
 from scipy.sparse import csr_matrix
 
 from spine.core.choices import Cut, Level, parse_level
+from spine.identity.blocking.cuttings import ALL_WORDS, WORDS, sounds
+from spine.identity.comparing.words import trigrams
 from spine.identity.standardize.text import SEP
 
 Array: TypeAlias = Any  # numpy arrays of many element types
 Test: TypeAlias = Callable[[Sequence[str], Array, Array, Mapping[str, float]], Array]
-MOST_WORDS = 6
 _CHUNK = 100_000
 
 
@@ -32,12 +32,8 @@ class Words(Protocol):
     levels: Mapping[str, Callable[[float], Test]]
 
 
-def _words(value: str) -> list[str]:
-    return [word for word in dict.fromkeys(value.split()) if len(word) > 1][:MOST_WORDS]
-
-
 def _sound(value: str) -> list[str]:
-    found = sorted({jellyfish.metaphone(word) for word in value.split() if len(word) > 1} - {""})
+    found = sounds(value)
     return [" ".join(found)] if found else []
 
 
@@ -45,13 +41,13 @@ def _initials(value: str) -> list[str]:
     return ["".join(sorted(word[0] for word in value.split()))]
 
 
-_CUTS: dict[str, Callable[[str], list[str]]] = {
+_CUTS: dict[str, Callable[[str], Sequence[str]]] = {
     "": lambda value: [value],
-    "words": _words,
+    "words": WORDS.texts,
     "initial": lambda value: [value[0]],
     "initials": _initials,
     "sound": _sound,
-    "sorted": lambda value: [" ".join(sorted(set(value.split())))],
+    "sorted": ALL_WORDS.texts,
 }
 
 
@@ -71,7 +67,7 @@ def cut(kind: Words, what: Cut) -> Callable[[str], Sequence[str]]:
 
 def most(what: Cut) -> int:
     """The largest number of texts that a cut gives."""
-    return MOST_WORDS if what.name == "words" else 1
+    return WORDS.most if what.name == "words" else 1
 
 
 def _measured(scorer: Any, cutoff: float) -> Callable[[Sequence[str], Array, Array], Array]:
@@ -118,11 +114,6 @@ def _unweighed(test: Test) -> Test:
     return lambda values, left, right, _: test(values, left, right, {})
 
 
-def _triples(value: str) -> list[str]:
-    padded = f" {value} "
-    return [padded[at : at + 3] for at in range(len(padded) - 2)]
-
-
 def near(number: Callable[[str], float], most_apart: float, share: bool = False) -> Test:
     """Tests whether two numbers differ by no more than `most_apart`, or by that percentage of the larger one."""
 
@@ -151,7 +142,7 @@ def _test(kind: Words, level: Level) -> Test:
             )
         ),
         "words >= X": lambda: _cosine(str.split, number),
-        "letters >= X": lambda: _unweighed(_cosine(_triples, number)),
+        "letters >= X": lambda: _unweighed(_cosine(trigrams, number)),
     }
     return tests[level.form]()
 

@@ -130,6 +130,12 @@ def of_distinct(kernel: Callable[[Codes, Codes], Codes], values: Sequence[str], 
     return kernel(keys // size, keys % size)[inverse]
 
 
+def trigrams(value: str) -> list[str]:
+    """The letter triples of a text, its ends marked by a blank."""
+    padded = f" {value} "
+    return [padded[at : at + 3] for at in range(len(padded) - 2)]
+
+
 def triples(values: Sequence[str]) -> sp.csr_matrix:
     """Letter triples of every text, rows of length one."""
     found = Pieces(values, lambda value: [value[at : at + 3] for at in range(max(1, len(value) - 2))])

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from spine.identity.blocking.cuttings import ODD, Array, Cut, Cutting, hash_table, mixed, of_part, sound
+from spine.identity.blocking.cuttings import ODD, Array, Cut, Cutting, hash_table, mixed, of_part, sound, sounds
 from spine.identity.comparing.texts import Codes, Texts, alike, cut_of, derive, pieces, true_of
 from spine.identity.standardize import vocabulary
 from spine.identity.standardize.text import SEP
@@ -97,12 +97,8 @@ def _all_words(value: str) -> list[str]:
     return [" ".join(found)] if len(found) > 1 and any(len(word) > 1 for word in found) else []
 
 
-def _sounds_of(text: str) -> list[str]:
-    return sorted({sound(word) for word in text.split(" ") if len(word) > 1} - {""})
-
-
 def _sounds(value: str) -> list[str]:
-    found = _sounds_of(value.replace(SEP, " "))
+    found = sounds(value.replace(SEP, " "))
     return [" ".join(found)] if len(found) > 1 else []
 
 
@@ -171,7 +167,7 @@ def of_initial_and(heard: Callable[[str], str]) -> Callable[[Sequence[str]], Arr
 
 WORDS = Cutting("words", _name_words, 6, of_words(_longest_words, _nicknames))
 ALL_WORDS = Cutting("all words", _all_words, 1, of_all(str.split))
-SOUNDS = Cutting("sound", _sounds, 1, of_all(_sounds_of))
+SOUNDS = Cutting("sound", _sounds, 1, of_all(sounds))
 INITIAL = Cutting("initial", _initial, 1, of_initial)
 INITIALS = Cutting("initials", _initials, 1, of_initials)
 INITIAL_AND_SOUND = Cutting("initial and sound of surname", _initial_and_sound, 1, of_initial_and(sound))

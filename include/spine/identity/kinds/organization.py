@@ -8,11 +8,11 @@ import numpy as np
 import scipy.sparse as sp
 
 from spine.identity.attribute import AttributeKind
-from spine.identity.blocking.cuttings import Cutting, Part, Rule
+from spine.identity.blocking.cuttings import ALL_WORDS, WORDS, Part, Rule
 from spine.identity.comparing import texts
 from spine.identity.comparing.plan import Comparison, Plan
 from spine.identity.comparing.texts import Codes, derive
-from spine.identity.comparing.words import Pieces
+from spine.identity.comparing.words import Pieces, trigrams
 from spine.identity.comparing.words import words as words_of
 from spine.identity.composites import postal_address
 from spine.identity.standardize import vocabulary as words
@@ -39,12 +39,7 @@ def organization(text: str | None) -> str | None:
 
 
 def _triples(values: Sequence[str]) -> sp.csr_matrix:
-    return Pieces(values, _trigrams).weighted({}, 1.0)
-
-
-def _trigrams(value: str) -> list[str]:
-    padded = f" {value} "
-    return [padded[at : at + 3] for at in range(len(padded) - 2)]
+    return Pieces(values, trigrams).weighted({}, 1.0)
 
 
 def _overlap(matrix: sp.csr_matrix, left: Codes, right: Codes) -> tuple[Codes, Codes, Codes]:
@@ -80,18 +75,6 @@ def compare(values: Sequence[str], left: Codes, right: Codes, rarity: Mapping[st
         default=6,
     )
     return level[inverse]
-
-
-def _organization_words(value: str) -> list[str]:
-    return [word for word in dict.fromkeys(value.split()) if len(word) > 1][:6]
-
-
-def _sorted_words(value: str) -> list[str]:
-    return [" ".join(sorted(set(value.split())))]
-
-
-WORDS = Cutting("words", _organization_words, 6)
-ALL_WORDS = Cutting("all words", _sorted_words)
 
 
 def word_part(plan: Plan) -> Part | None:

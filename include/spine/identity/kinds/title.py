@@ -7,13 +7,12 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 
 from spine.identity.attribute import AttributeKind
-from spine.identity.blocking.cuttings import Rule
+from spine.identity.blocking.cuttings import ALL_WORDS, WORDS, Rule
 from spine.identity.blocking.rare_words import rules_of_texts
 from spine.identity.comparing import texts
 from spine.identity.comparing.plan import Comparison, Plan
 from spine.identity.comparing.texts import Codes, derive
 from spine.identity.comparing.words import RARE, Words, of_distinct, spelling
-from spine.identity.kinds.organization import ALL_WORDS, WORDS
 from spine.identity.standardize.free_text import free_text
 
 TITLE_LEVELS = (
