@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 from uuid import uuid4
 
+import hypothesis
 import orjson
 import polars as pl
 import psycopg
@@ -55,6 +56,9 @@ _PRELOADED = [
     "spine.pipeline.normalize", "spine.gold.publish", "spine.pipeline.resolve",
 ]  # fmt: skip
 
+# Two workers share the cores, so how long one example takes says nothing; what is measured has a test of its own.
+hypothesis.settings.register_profile("suite", deadline=None)
+hypothesis.settings.load_profile("suite")
 NEEDS = {"postgres_server": "postgres", "spark_server": "spark"}  # fixture: marker
 
 
