@@ -6,6 +6,7 @@ A generated world of a million records takes minutes, so it is made once and kep
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
@@ -179,7 +180,9 @@ def _company(row: Any) -> dict[str, str]:
 
 
 def cases(folder: Path, sizes: list[int], only: list[str]) -> Iterator[Case]:
-    """All data sets in the order of the report; of `only` those whose name begins so. Absent shared files are left out."""
+    """All data sets in the order of the report; of `only` those whose name begins so. Tells of absent labelled files."""
+    for name in (name for name in SHARED if not (folder / f"{name}.csv").is_file()):
+        print(f"left out: no {name}.csv in {folder}; --data or SPINE_DATA names the folder of the labelled records", file=sys.stderr)
     makers: dict[str, Callable[[], Case]] = {"febrl3": febrl3, "febrl4": febrl4}
     makers |= {name: partial(shared, folder, name) for name in SHARED if (folder / f"{name}.csv").is_file()}
     makers |= {f"world_{ORGANIZATION}_{size}": partial(world, ORGANIZATION, size) for size in sizes[:1]}
