@@ -1,4 +1,7 @@
-"""Silver tables: read position in their own commits, readers without Spark, new entity versions, idempotent MERGE."""
+"""Silver tables: read position in their own commits, readers without Spark, new entity versions, idempotent MERGE.
+
+What reads or writes rows holds for both ways of moving them (`spine.lake.tables`).
+"""
 
 from __future__ import annotations
 
@@ -13,12 +16,19 @@ from deltalake import DeltaTable
 from spine.core.entities import Entity, load_entity
 from spine.core.errors import LakeError
 from spine.lake import silver
-from spine.lake.delta_sql import commit_note, conflicts, literal, notes, open_table
+from spine.lake.delta_sql import commit_note, literal, notes, open_table
+from spine.lake.merging import conflicts
 from spine.lake.paths import table_uri
 from spine.lake.silver import Position
+from spine.lake.tables import PassedTables, SparkTables, Tables
 
 pytestmark = pytest.mark.spark
 WHEN = dt.datetime(2026, 1, 31, 8, 15, tzinfo=dt.UTC)
+
+
+@pytest.fixture(params=[PassedTables, SparkTables], ids=["passed", "by spark"])
+def tables(request: pytest.FixtureRequest, spark: Any) -> Tables:
+    return request.param(spark)
 
 
 def rows(spark: Any, entity: Entity, *ids: str, name: str = "Ada", cursor: str = "1", outcome: str = "new", bare: bool = False) -> Any:
@@ -49,11 +59,11 @@ def _sql(kind: str) -> str:
 
 
 def merge(
-    spark: Any, entity: Entity, frame: Any, positions: dict[str, Position] | None = None, counts: dict[str, int] | None = None
+    tables: Any, entity: Entity, frame: Any, positions: dict[str, Position] | None = None, counts: dict[str, int] | None = None
 ) -> str:
     uri = table_uri("s_thing")
-    silver.ensure_silver(spark, uri, entity)
-    silver.merge_silver(spark, uri, frame, entity, tenants=["acme"], note=silver.note_of(positions or {}, counts or {}, "run"))
+    silver.ensure_silver(tables.spark, uri, entity)
+    silver.merge_silver(tables, uri, frame, entity, tenants=["acme"], note=silver.note_of(positions or {}, counts or {}, "run"))
     return uri
 
 
@@ -61,20 +71,20 @@ def contents(uri: str) -> list[dict[str, Any]]:
     return DeltaTable(uri).to_pyarrow_table().sort_by("record_id").to_pylist()
 
 
-def test_the_read_position_is_part_of_the_commit(spark: Any, lake: str) -> None:
+def test_the_read_position_is_part_of_the_commit(tables: Tables, spark: Any, lake: str) -> None:
     entity = load_entity("person")
     assert silver.position_of(open_table(table_uri("s_thing"))) == ({}, [])
-    merge(spark, entity, rows(spark, entity, "1"), {"t": Position("bronze", 7)}, {"acme": 1})
-    uri = merge(spark, entity, rows(spark, entity, "2"), {"t": Position("bronze", 9)}, {"acme": 5})
+    merge(tables, entity, rows(spark, entity, "1"), {"t": Position("bronze", 7)}, {"acme": 1})
+    uri = merge(tables, entity, rows(spark, entity, "2"), {"t": Position("bronze", 9)}, {"acme": 5})
     table = open_table(uri)
     assert table is not None
     assert silver.position_of(table) == ({"t": Position("bronze", 9)}, [{"acme": 5}, {"acme": 1}])
     assert len(list(notes(table))) == 2
 
 
-def test_readers_without_spark_can_open_it(spark: Any, lake: str) -> None:
+def test_readers_without_spark_can_open_it(tables: Tables, spark: Any, lake: str) -> None:
     entity = load_entity("opportunity")
-    uri = merge(spark, entity, rows(spark, entity, "1", "2"))
+    uri = merge(tables, entity, rows(spark, entity, "1", "2"))
     table = DeltaTable(uri)
     assert table.metadata().configuration["delta.enableDeletionVectors"] == "false"
     assert table.metadata().configuration["delta.enableChangeDataFeed"] == "true"
@@ -88,55 +98,58 @@ def test_readers_without_spark_can_open_it(spark: Any, lake: str) -> None:
     assert changes.count() == 2
 
 
-def test_an_older_version_never_replaces_a_newer_one(spark: Any, lake: str) -> None:
+def test_an_older_version_never_replaces_a_newer_one(tables: Tables, spark: Any, lake: str) -> None:
     entity = load_entity("opportunity")
-    merge(spark, entity, rows(spark, entity, "1", name="new", cursor="2"))
-    uri = merge(spark, entity, rows(spark, entity, "1", name="old", cursor="1", outcome="changed"))
+    merge(tables, entity, rows(spark, entity, "1", name="new", cursor="2"))
+    uri = merge(tables, entity, rows(spark, entity, "1", name="old", cursor="1", outcome="changed"))
     assert [row["name"] for row in contents(uri)] == ["new"]
 
 
-def test_a_delete_without_values_keeps_those_that_are_there(spark: Any, lake: str) -> None:
+def test_a_delete_without_values_keeps_those_that_are_there(tables: Tables, spark: Any, lake: str) -> None:
     entity = load_entity("opportunity")
-    merge(spark, entity, rows(spark, entity, "1", "2"))
-    uri = merge(spark, entity, rows(spark, entity, "1", name="", cursor="2", outcome="changed", bare=True))
+    merge(tables, entity, rows(spark, entity, "1", "2"))
+    uri = merge(tables, entity, rows(spark, entity, "1", name="", cursor="2", outcome="changed", bare=True))
     assert [(row["name"], row["is_deleted"]) for row in contents(uri)] == [("Ada", True), ("Ada", False)]
 
 
-def test_a_hard_delete_removes_the_row(spark: Any, lake: str) -> None:
+def test_a_hard_delete_removes_the_row(tables: Tables, spark: Any, lake: str) -> None:
     entity = load_entity("opportunity")
-    merge(spark, entity, rows(spark, entity, "1", "2"))
-    uri = merge(spark, entity, rows(spark, entity, "1", cursor="2", outcome="removed"))
+    merge(tables, entity, rows(spark, entity, "1", "2"))
+    uri = merge(tables, entity, rows(spark, entity, "1", cursor="2", outcome="removed"))
     assert [row["record_id"] for row in contents(uri)] == ["2"]
 
 
-def test_a_new_entity_version_gives_older_rows_its_defaults(spark: Any, lake: str) -> None:
+def test_a_new_entity_version_gives_older_rows_its_defaults(tables: Tables, spark: Any, lake: str) -> None:
     fields = {"name": {"description": "n"}}
     content = {"entity": "thing", "label": "T", "domain": "d", "description": "d", "version": 1, "fields": fields}
     first = Entity.model_validate(content)
     newer = {"score": {"description": "s", "type": "integer", "default": 3, "since": 2}, "note": {"description": "n", "since": 2}}
     second = Entity.model_validate(content | {"version": 2, "fields": fields | newer})
-    merge(spark, first, rows(spark, first, "1"))
+    merge(tables, first, rows(spark, first, "1"))
     uri = table_uri("s_thing")
     table = silver.ensure_silver(spark, uri, second)
     (row,) = contents(uri)
     assert (row["name"], row["score"], row["note"], row["schema_version"]) == ("Ada", 3, None, 2)
     assert silver.ensure_silver(spark, uri, second).version() == table.version()
-    merge(spark, second, rows(spark, second, "2"))
+    merge(tables, second, rows(spark, second, "2"))
     assert [row["schema_version"] for row in contents(uri)] == [2, 2]
 
 
-def test_bronze_is_read_by_its_changes_and_as_it_is_where_these_are_unknown(spark: Any, lake: str, bronze: Callable[..., None]) -> None:
+def test_bronze_is_read_by_its_changes_and_as_it_is_where_these_are_unknown(tables: Tables, lake: str, bronze: Callable[..., None]) -> None:
     uri = table_uri("raw_s_t")
     assert silver.bronze_position(uri) is None
     for number in range(3):
         bronze("s", "t", [{"record_id": str(number), "payload": {}}])
+        if number == 1:
+            DeltaTable(uri).optimize.compact()  # writes rows again that are not new
     head = silver.bronze_position(uri)
     assert head is not None
 
     def ids(since: Position | None) -> list[str]:
-        return sorted(row["record_id"] for row in silver.read_bronze(spark, uri, since, head).collect())
+        return sorted(row["record_id"] for row in silver.read_bronze(tables, uri, ["record_id"], since, head).collect())
 
     assert ids(Position(head.table_id, head.version - 1)) == ["2"]
+    assert ids(Position(head.table_id, head.version - 3)) == ["1", "2"]
     assert (
         ids(None) == ids(Position("another table", head.version - 1)) == ids(Position(head.table_id, head.version + 5)) == ["0", "1", "2"]
     )
@@ -157,6 +170,20 @@ def test_a_conflict_is_retryable_and_other_errors_stay_themselves() -> None:
     assert caught.value.retryable
     with pytest.raises(ZeroDivisionError), conflicts("uri"):
         raise ZeroDivisionError
+
+
+def test_a_writer_that_was_overtaken_writes_nothing_and_says_so(
+    tables: Tables, spark: Any, lake: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entity = load_entity("opportunity")
+    uri = merge(tables, entity, rows(spark, entity, "1"))
+    seen = DeltaTable(uri)
+    merge(tables, entity, rows(spark, entity, "1", name="quick", cursor="2", outcome="changed"))
+    monkeypatch.setattr("spine.lake.merging.open_table", lambda uri: seen)
+    with pytest.raises(LakeError, match="another writer") as caught:
+        merge(PassedTables(spark), entity, rows(spark, entity, "1", name="slow", cursor="3", outcome="changed"))
+    assert caught.value.retryable
+    assert [row["name"] for row in contents(uri)] == ["quick"]
 
 
 def test_texts_are_quoted() -> None:

@@ -42,7 +42,7 @@ def records(entity: Entity, tables: dict[str, DeltaTable], tenant: str, refs: Co
 
 def _of_table(entity: Entity, name: str, table: DeltaTable, tenant: str, refs: Collection[str] | None) -> pa.Table:
     wanted = gold.golden_schema(entity)
-    data = table.to_pyarrow_dataset(file_pruning_predicate=[("tenant_id", "=", tenant)])
+    data = table.to_pyarrow_dataset(partitions=[("tenant_id", "=", tenant)])
     present = [column for column in (*KEY, *entity.fields) if column in data.schema.names]
     # Kleene logic: a null `is_deleted` must not hide a record, so deleted ones are named and all others kept.
     where = (pads.field("tenant_id") == tenant) & ~(pads.field("is_deleted").is_valid() & pads.field("is_deleted"))

@@ -188,7 +188,8 @@ class BronzeWriter:
             table = self._table
             for attempt in range(_ATTEMPTS):
                 try:
-                    data = pa.RecordBatchReader.from_batches(SCHEMA, self._batches)
+                    # Not a reader over rows in Python: delta-rs would pull from another thread, and two writers may wait for ever.
+                    data = pa.Table.from_batches(self._batches, SCHEMA)
                     write_deltalake(table, data, mode="append", commit_properties=properties)
                     return int(table.version())
                 except CommitFailedError:
@@ -240,7 +241,7 @@ def living_unseen(uri: str, envelope: Envelope, *, older_than: datetime | None =
         except TableNotFoundError:
             return [], 0
         # The connection's rows only: tenants are told apart by partition, accounts of a tenant by connection.
-        bronze = table.to_pyarrow_dataset(file_pruning_predicate=[("tenant_id", "=", envelope.tenant_id)])
+        bronze = table.to_pyarrow_dataset(partitions=[("tenant_id", "=", envelope.tenant_id)])
         rows = bronze.scanner(columns=["record_id", "op", "emitted_at", "connection_id", "run_id"]).to_reader()
     with duckdb.connect() as database:
         database.register("bronze", rows)

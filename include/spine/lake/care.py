@@ -21,6 +21,8 @@ from deltalake import CommitProperties, DeltaTable, WriterProperties
 from spine.core import clock
 from spine.core.errors import LakeError
 from spine.core.failpoints import failpoint
+from spine.lake.merging import Merge, merge_here
+from spine.lake.paths import table_uri
 from spine.lake.reading import ARCHIVE, batches, dataset, filesystem, open_table, reading
 from spine.lake.silver import Position
 
@@ -189,7 +191,9 @@ def prune_tombstones(name: str, before: datetime, linked: str, *, dry_run: bool 
         if _still_linked(linked, keys):
             return {"pruned_rows": 0, "held_rows": keys.num_rows}
         if not dry_run:
-            table.delete(f"is_deleted = true AND updated_at < {_quoted(clock.to_text(before))}")
+            long_dead = f"t.is_deleted AND t.updated_at < {_quoted(clock.to_text(before))}"
+            tenants = pc.unique(keys["tenant_id"]).to_pylist()
+            merge_here(table_uri(name), Merge(("tenant_id", "record_ref"), {"tenant_id": tenants}, deleted=long_dead), keys)
     return {"pruned_rows": keys.num_rows, "held_rows": 0}
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -21,7 +21,7 @@ from spine.core.entities import Entity
 from spine.core.errors import LakeError
 from spine.core.failpoints import failpoint
 from spine.core.names import gold_table
-from spine.lake import delta_sql
+from spine.lake.merging import Merge, from_source, merge_by_spark, merge_here
 from spine.lake.paths import storage_options, table_uri
 from spine.lake.reading import open_table, reading
 from spine.lake.silver import arrow_type
@@ -168,7 +168,7 @@ def read_table(name: str, where: Sequence[tuple[str, str, Any]], columns: Sequen
     table = open_table(name)
     if table is None:
         return None
-    data = table.to_pyarrow_dataset(file_pruning_predicate=[term for term in where if term[1] == "="])
+    data = table.to_pyarrow_dataset(partitions=[term for term in where if term[1] == "="])
     condition: pads.Expression | None = None
     for column, sign, value in where:
         # Files of delta-rs carry bounds as string views, against which Arrow cannot check plain strings: a cast keeps them apart.
@@ -270,39 +270,22 @@ def _merge(spark: SparkSession | None, entity: Entity, name: str, version: int) 
     keys = _key(entity, name) or ()
     names = schema_of(entity, name).names
     own = {"waterfall": "coalesce(s.`waterfall`, t.`waterfall`)"} if name == MATCHES else {}
+    merge = Merge(
+        keys=keys,
+        deleted="s.op = 'delete'",
+        updated=from_source([column for column in names if column not in keys], own),
+        inserted=names,
+        insert_if="s.op = 'upsert'",
+        pruned={"entity": [entity.entity]} if "entity" in keys else {},
+    )
     staged = DeltaTable(_staging(entity.entity, name), version=version, storage_options=storage_options())
     if spark is None or sum(pa.table(staged.get_add_actions()).column("num_records").to_pylist()) <= _SMALL_ROWS:
-        _merge_here(entity, name, staged.to_pyarrow_table(), keys, own)
+        rows = staged.to_pyarrow_table()
+        tenants = pc.unique(rows.column("tenant_id")).to_pylist()
+        merge_here(table_uri(name), replace(merge, pruned={**merge.pruned, "tenant_id": tenants}), rows)
         return
     source = spark.read.format("delta").option("versionAsOf", version).load(_staging(entity.entity, name))
-    clauses = [
-        "WHEN MATCHED AND s.op = 'delete' THEN DELETE",
-        f"WHEN MATCHED THEN {delta_sql.set_columns([column for column in names if column not in keys], own)}",
-        f"WHEN NOT MATCHED AND s.op = 'upsert' THEN {delta_sql.insert_columns(names)}",
-    ]
-    pruned = {"entity": [entity.entity]} if name in _KEYS else {}
-    delta_sql.merge(spark, table_uri(name), source, keys=keys, clauses=clauses, pruned=pruned)
-
-
-def _merge_here(entity: Entity, name: str, rows: pa.Table, keys: Sequence[str], own: Mapping[str, str]) -> None:
-    """The same MERGE by delta-rs, without Spark. Raises LakeError on a conflicting writer."""
-    from deltalake.exceptions import CommitFailedError
-
-    target = open_table(name)
-    assert target is not None
-    names = schema_of(entity, name).names
-    tenants = ", ".join(delta_sql.literal(tenant) for tenant in pc.unique(rows.column("tenant_id")).to_pylist())
-    terms = [f"t.`{key}` = s.`{key}`" for key in keys] + [f"t.`tenant_id` IN ({tenants})"]
-    if "entity" in keys:
-        terms.append(f"t.`entity` = {delta_sql.literal(entity.entity)}")
-    merge = target.merge(rows, " AND ".join(terms), source_alias="s", target_alias="t")
-    merge = merge.when_matched_delete("s.op = 'delete'")
-    merge = merge.when_matched_update({f"`{column}`": own.get(column, f"s.`{column}`") for column in names if column not in keys})
-    merge = merge.when_not_matched_insert({f"`{column}`": f"s.`{column}`" for column in names}, "s.op = 'upsert'")
-    try:
-        merge.execute()
-    except CommitFailedError as error:
-        raise LakeError("another writer changed the table at the same moment", hint="Run it again", table=name) from error
+    merge_by_spark(spark, table_uri(name), merge, source)
 
 
 def append(entity: Entity, name: str, entry: Entry) -> None:

@@ -1,4 +1,4 @@
-"""Quarantine tables: rows that failed, each once, with every reason and the payload to replay. Reads by delta-rs, writes by Spark."""
+"""Quarantine tables: rows that failed, each once, with every reason and the payload to replay."""
 
 from __future__ import annotations
 
@@ -6,12 +6,14 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from spine.lake.delta_sql import conflicts, merge, open_table, set_columns
+from spine.lake.delta_sql import open_table
+from spine.lake.merging import Merge, from_source
 from spine.lake.paths import storage_options
+from spine.lake.tables import Tables
 
 if TYPE_CHECKING:
     import pyarrow as pa
-    from pyspark.sql import DataFrame, SparkSession
+    from pyspark.sql import DataFrame
 
 COLUMNS = (
     "tenant_id", "record_ref", "source", "stream", "record_id", "connection_id", "payload", "op", "source_cursor", "emitted_at", "reasons",
@@ -40,16 +42,23 @@ def _ensure(uri: str) -> None:
         )
 
 
-def settle(spark: SparkSession, uri: str, judged: DataFrame, run_id: str, moment: datetime, tenants: Iterable[str]) -> None:
+def settle(tables: Tables, uri: str, judged: DataFrame, run_id: str, moment: datetime, tenants: Iterable[str]) -> None:
     """Bring the table up to date with judged rows; writes nothing where it says so already.
 
     A failing row is added once; one that is there gets its present reasons and is open again; a row that passes now is marked replayed.
     Raises LakeError on a conflicting writer.
     """
+    _ensure(uri)
+    pending = tables.once(_pending(judged, tables.read(uri, ("tenant_id", "quarantine_id", "status", "reasons"))))
+    try:
+        _write(tables, uri, pending, run_id, moment, tenants)
+    finally:
+        tables.release(pending)
+
+
+def _write(tables: Tables, uri: str, pending: DataFrame, run_id: str, moment: datetime, tenants: Iterable[str]) -> None:
     from pyspark.sql import functions as F
 
-    _ensure(uri)
-    pending = _pending(judged, spark.read.format("delta").load(uri))
     known = F.col("known_status").isNotNull()
     added, changed = pending.agg(F.count_if(~known), F.count_if(known)).collect()[0]
     own = {
@@ -59,14 +68,16 @@ def settle(spark: SparkSession, uri: str, judged: DataFrame, run_id: str, moment
         "replayed_at": F.when(~F.col("bad"), F.lit(moment)),
     }
     columns = [own.get(name, F.col(name)).alias(name) for name in COLUMNS]
-    if added:  # an append is one Spark job, a MERGE four
-        with conflicts(uri):
-            pending.where(~known).select(*columns).write.format("delta").mode("append").save(uri)
+    if added:  # an append is cheaper than a MERGE, and most runs only have new rows
+        tables.append(uri, pending.where(~known).select(*columns))
     if changed:
         passed = {"reasons": f"CASE WHEN s.status = '{REPLAYED}' THEN t.reasons ELSE s.reasons END"}
-        update = set_columns(("reasons", "mapping_version", "run_id", "status", "replayed_at"), passed)
-        rows = pending.where(known).select(*columns)
-        merge(spark, uri, rows, keys=("tenant_id", "quarantine_id"), clauses=[f"WHEN MATCHED THEN {update}"], pruned={"tenant_id": tenants})
+        merge = Merge(
+            keys=("tenant_id", "quarantine_id"),
+            updated=from_source(("reasons", "mapping_version", "run_id", "status", "replayed_at"), passed),
+            pruned={"tenant_id": list(tenants)},
+        )
+        tables.merge(uri, merge, pending.where(known).select(*columns))
 
 
 def _pending(judged: DataFrame, present: DataFrame) -> DataFrame:

@@ -96,7 +96,7 @@ def _exists(folder: str) -> bool:
 
 def dataset(table: DeltaTable, where: Sequence[Filter] = ()) -> pads.Dataset:
     """Files of the partitions that `where` (column, operator, value) names, as an Arrow dataset; other files are not in it."""
-    return table.to_pyarrow_dataset(file_pruning_predicate=list(where) or None)
+    return table.to_pyarrow_dataset(partitions=list(where) or None)
 
 
 def batches(source: pads.Dataset, schema: pa.Schema, where: pads.Expression | None = None) -> pa.RecordBatchReader:

@@ -12,8 +12,10 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from spine.core.entities import Entity, FieldType
-from spine.lake.delta_sql import insert_columns, literal, merge, notes, open_table, quoted, row_hash, run, set_columns, table_path
+from spine.lake.delta_sql import literal, notes, open_table, quoted, row_hash, table_path
+from spine.lake.merging import Merge, from_source, run
 from spine.lake.paths import storage_options
+from spine.lake.tables import Tables
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -148,12 +150,11 @@ def bronze_position(uri: str) -> Position | None:
     return None if table is None else Position(str(table.metadata().id), table.version())
 
 
-def read_bronze(spark: SparkSession, uri: str, since: Position | None, until: Position) -> DataFrame:
+def read_bronze(tables: Tables, uri: str, columns: Sequence[str], since: Position | None, until: Position) -> DataFrame:
     """Bronze rows appended after `since` up to `until`; all rows where the changes are not known any more, or `since` is None."""
     if since is not None and since.table_id == until.table_id and _changes_known(uri, since, until):
-        changes = spark.read.format("delta").option("readChangeFeed", "true").option("startingVersion", since.version + 1)
-        return changes.option("endingVersion", until.version).load(uri).where("_change_type = 'insert'")
-    return spark.read.format("delta").option("versionAsOf", until.version).load(uri)
+        return tables.appended(uri, columns, since.version + 1, until.version)
+    return tables.read(uri, columns, until.version)
 
 
 def _changes_known(uri: str, since: Position, until: Position) -> bool:
@@ -176,23 +177,21 @@ def silver_rows(rows: DataFrame, entity: Entity, run_id: str, moment: datetime) 
     return rows.select(*columns, "bare", (F.col("outcome") == "removed").alias("removed"))
 
 
-def merge_silver(
-    spark: SparkSession, uri: str, rows: DataFrame, entity: Entity, *, tenants: Iterable[str], note: Mapping[str, Any]
-) -> None:
+def merge_silver(tables: Tables, uri: str, rows: DataFrame, entity: Entity, *, tenants: Iterable[str], note: Mapping[str, Any]) -> None:
     """MERGE Silver rows on tenant and record in one commit; a row that is older than the one there loses, whatever happened between.
 
     Raises LakeError on a conflicting writer.
     """
     columns = [*KEY, *entity.fields, *TAIL]
     kept = {name: f"CASE WHEN s.bare THEN t.{quoted(name)} ELSE s.{quoted(name)} END" for name in [*entity.fields, "custom_fields"]}
-    clauses = [
-        f"WHEN MATCHED AND s.removed AND {_NOT_OLDER} THEN DELETE",
-        f"WHEN MATCHED AND {_NOT_OLDER} THEN {set_columns(columns, kept)}",
-        f"WHEN NOT MATCHED AND NOT s.removed THEN {insert_columns(columns)}",
-    ]
-    merge(spark, uri, rows, keys=("tenant_id", "record_ref"), clauses=clauses, pruned={"tenant_id": tenants}, note=note)
-
-
-def read_silver(spark: SparkSession, uri: str, version: int, columns: Sequence[str]) -> DataFrame:
-    """Columns of a Silver table at a version."""
-    return spark.read.format("delta").option("versionAsOf", version).load(uri).select(*columns)
+    merge = Merge(
+        keys=("tenant_id", "record_ref"),
+        deleted=f"s.removed AND {_NOT_OLDER}",
+        updated=from_source(columns, kept),
+        update_if=_NOT_OLDER,
+        inserted=columns,
+        insert_if="NOT s.removed",
+        pruned={"tenant_id": list(tenants)},
+        note=note,
+    )
+    tables.merge(uri, merge, rows)

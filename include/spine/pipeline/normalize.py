@@ -21,11 +21,11 @@ from spine.core.errors import ConservationFailed, QualityFailed, SpineError
 from spine.core.failpoints import failpoint
 from spine.core.names import bronze_table, quarantine_table, silver_table
 from spine.lake import quarantine, silver
-from spine.lake.delta_sql import open_table, row_count
+from spine.lake.delta_sql import open_table
 from spine.lake.paths import table_uri
-from spine.lake.session import fit_to
 from spine.lake.silver import Position
-from spine.normalize.staging import Plan, canonical, judged, newest, parts
+from spine.lake.tables import Tables, tables_for
+from spine.normalize.staging import ENVELOPE, Plan, canonical, judged, newest, parts
 from spine.quality import gate
 from spine.quality.profile import STAGED, Profile
 from spine.quality.profiling import profiles, reason_counts
@@ -147,35 +147,39 @@ def normalize_entity(job: Job) -> SilverResult:
     if not due:
         return _nothing(job, table.version() if table else None)
     gate.warm_up()
-    fit_to(job.spark, sum(row_count(uri) for uri in (job.silver, *(table_uri(bronze_table(job.source.source, name)) for name in due))))
+    places = {stream: table_uri(bronze_table(job.source.source, stream)) for stream in due}
+    tables = tables_for(job.spark, (job.silver, *places.values()))
     bronze = {}
     for stream, head in due.items():
-        rows = silver.read_bronze(
-            job.spark, table_uri(bronze_table(job.source.source, stream)), None if job.renormalize else known.get(stream), head
-        )
+        rows = silver.read_bronze(tables, places[stream], ENVELOPE, None if job.renormalize else known.get(stream), head)
         bronze[stream] = rows if job.tenants is None else rows.where(rows.tenant_id.isin(*job.tenants))
-    staged = stage(job, bronze)
+    staged = stage(job, tables, bronze)
     try:
         positions = known if job.tenants is not None else known | due
         return _publish(job, staged, positions, past)
     finally:
-        staged.rows.unpersist()
+        staged.release()
 
 
 @dataclass(frozen=True)
 class Staged:
-    """Judged rows, cached, and the counters that saw them come in."""
+    """Judged rows, computed once, the tables they came from, and the counters that saw them come in."""
 
     rows: DataFrame
+    tables: Tables
     counters: list[Observation]
+
+    def release(self) -> None:
+        """Give the rows back."""
+        self.tables.release(self.rows)
 
     def rows_in(self) -> int:
         """Rows that came in, counted where they were read; known after the first action."""
         return sum(int(counter.get["rows"]) for counter in self.counters)
 
 
-def stage(job: Job, bronze: dict[str, DataFrame], only: DataFrame | None = None) -> Staged:
-    """Bronze rows by stream as judged rows of one entity, cached; `only` names rows by tenant and quarantine id.
+def stage(job: Job, tables: Tables, bronze: dict[str, DataFrame], only: DataFrame | None = None) -> Staged:
+    """Bronze rows by stream as judged rows of one entity; `only` names rows by tenant and quarantine id.
 
     Makes the Silver table if it is absent.
     """
@@ -197,8 +201,8 @@ def stage(job: Job, bronze: dict[str, DataFrame], only: DataFrame | None = None)
     for other in streams[1:]:
         union = union.unionByName(other)
     columns = ("tenant_id", "record_ref", *silver.VERSION, "row_hash")
-    seen = silver.read_silver(job.spark, job.silver, table.version(), columns)
-    return Staged(judged(newest(union, job.entity), seen).persist(), counters)
+    seen = tables.read(job.silver, columns, table.version())
+    return Staged(tables.once(judged(newest(union, job.entity), seen)), tables, counters)
 
 
 def _publish(job: Job, staged: Staged, positions: dict[str, Position], past: list[dict[str, int]]) -> SilverResult:
@@ -211,23 +215,23 @@ def _publish(job: Job, staged: Staged, positions: dict[str, Position], past: lis
     tenants = [profile.tenant_id for profile in found]
     settled = bool(counts) or (job.renormalize and open_table(job.quarantine) is not None)
     if settled:
-        quarantine.settle(job.spark, job.quarantine, staged.rows, job.run_id, job.moment, tenants)
+        quarantine.settle(staged.tables, job.quarantine, staged.rows, job.run_id, job.moment, tenants)
     failpoint("normalize.after_quarantine")
     # Before the MERGE, since the retry of a run that died after it finds nothing left to count.
     if job.database is not None:
         for profile in found:
             ledger.record(job.database.of(profile.tenant_id), job.run_id, ledger_line(job, profile))
-    publish_rows(job, staged.rows, found, silver.note_of(positions, {profile.tenant_id: profile.staged for profile in found}, job.run_id))
+    publish_rows(job, staged, found, silver.note_of(positions, {profile.tenant_id: profile.staged for profile in found}, job.run_id))
     return replace(result(job, found), validation=validation)
 
 
-def publish_rows(job: Job, rows: DataFrame, found: Iterable[Profile], note: dict[str, Any]) -> None:
+def publish_rows(job: Job, staged: Staged, found: Iterable[Profile], note: dict[str, Any]) -> None:
     """MERGE what is new, changed or removed, in one commit with `note`; no commit where nothing is."""
     if not any(profile.outcomes[outcome] for profile in found for outcome in WRITTEN):
         return
     failpoint("normalize.before_merge")
-    source = silver.silver_rows(rows.where(rows.outcome.isin(*WRITTEN)), job.entity, job.run_id, job.moment)
-    silver.merge_silver(job.spark, job.silver, source, job.entity, tenants=[profile.tenant_id for profile in found], note=note)
+    source = silver.silver_rows(staged.rows.where(staged.rows.outcome.isin(*WRITTEN)), job.entity, job.run_id, job.moment)
+    silver.merge_silver(staged.tables, job.silver, source, job.entity, tenants=[profile.tenant_id for profile in found], note=note)
     failpoint("normalize.after_merge")
 
 

@@ -13,6 +13,7 @@ from spine.core.names import quarantine_table
 from spine.lake import quarantine, silver
 from spine.lake.delta_sql import open_table
 from spine.lake.paths import table_uri
+from spine.lake.tables import tables_for
 from spine.normalize.staging import Plan
 from spine.pipeline.normalize import Job, SilverResult, check_conservation, publish_rows, result, stage
 from spine.quality.profiling import profiles
@@ -82,21 +83,22 @@ def replay(spark: SparkSession, source: str, entity: str, ids: Sequence[str] | N
     job = Job(spark, load_source(source), load_entity(entity), run_id, now())
     if table is None:
         return Replayed(result(job, []))
-    rows = spark.read.format("delta").load(job.quarantine).where(f"status = '{quarantine.OPEN}'")
+    tables = tables_for(spark, (job.silver, job.quarantine))
+    rows = tables.read(job.quarantine, quarantine.COLUMNS).where(f"status = '{quarantine.OPEN}'")
     if ids is not None:
         rows = rows.where(rows.quarantine_id.isin(*ids))
     only = rows.select("tenant_id", "quarantine_id")
-    staged = stage(job, {plan.stream: _as_bronze(rows, plan) for plan in job.plans()}, only)
+    staged = stage(job, tables, {plan.stream: _as_bronze(rows, plan) for plan in job.plans()}, only)
     try:
         found = profiles(staged.rows, job.entity, [])
         check_conservation(job, found, staged.rows_in())
         tenants = [profile.tenant_id for profile in found]
         if tenants:
-            publish_rows(job, staged.rows, found, silver.note_of(*_carried(job), run_id))
-            quarantine.settle(spark, job.quarantine, staged.rows, run_id, job.moment, tenants)
+            publish_rows(job, staged, found, silver.note_of(*_carried(job), run_id))
+            quarantine.settle(tables, job.quarantine, staged.rows, run_id, job.moment, tenants)
         return Replayed(result(job, found))
     finally:
-        staged.rows.unpersist()
+        staged.release()
 
 
 def _carried(job: Job) -> tuple[dict[str, silver.Position], dict[str, int]]:
