@@ -29,7 +29,7 @@ from spine.core import clock
 from spine.core.names import CONNECTOR_POOL
 from spine.core.settings import PROJECT, settings
 from spine.lake.catalog import table_exists
-from spine.stack import airflow, connect, processes, supervisor
+from spine.stack import airflow, connect, keeper, processes, supervisor
 from spine.stack.follow import Follower
 from spine.stack.rest import FINISHED, AirflowApi
 from spine.stack.supervisor import Stack
@@ -287,10 +287,23 @@ def test_up_leaves_everything_running_and_furnished(running: Running) -> None:
     assert answer.stdout.strip() == "7"
 
 
+def test_what_dies_is_started_again_in_the_right_order_and_with_its_connections(running: Running) -> None:
+    """PostgreSQL takes what hangs on it along; whoever uses the stack does nothing."""
+    connection = running.api.call("GET", "/connections/spark_default")
+    os.kill(int((settings().home / "postgres" / "postmaster.pid").read_text().split()[0]), signal.SIGKILL)
+    os.kill(processes.recorded(connect.NAME).pid, signal.SIGKILL)
+    log = processes.log_file(keeper.NAME)
+    processes.wait_until(lambda: "all of it runs again" in log.read_text(), [keeper.NAME], what="the stack", timeout=180)
+    assert set(supervisor.status().values()) == {"running"}
+    assert "postgres" in log.read_text()
+    assert running.api.call("GET", "/connections/spark_default")["port"] == connection["port"]
+    assert airflow.healthy()
+
+
 def test_up_mends_what_died_and_down_leaves_nothing(running: Running) -> None:
     """Comes last, as it stops the stack."""
     victims = (airflow.name_of("scheduler"), connect.NAME)
-    for name in victims:
+    for name in (keeper.NAME, *victims):
         os.kill(processes.recorded(name).pid, signal.SIGKILL)
     processes.wait_until(lambda: {supervisor.status()[name] for name in victims} == {"died"}, [], what="death", timeout=30)
     again = supervisor.up(running.lines.append, scale=SCALE, tenants="default")

@@ -79,6 +79,11 @@ def running(home: Path) -> EmbeddedPostgres | None:
     return _running(home.expanduser().resolve())
 
 
+def alive(home: Path) -> bool:
+    """True if the server's process lives, whether or not it answers: one without a free connection does not."""
+    return _postmaster(home.expanduser().resolve()) is not None
+
+
 @contextmanager
 def _home_lock(home: Path) -> Iterator[None]:
     """Only one process starts or stops the server of a home at a time; the kernel frees the lock if that process dies."""

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from spine.core.errors import SpineError
 from spine.core.settings import settings
-from spine.stack import airflow, connect, supervisor
+from spine.stack import airflow, connect, keeper, supervisor
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help="The embedded stack: PostgreSQL, Spark Connect, sandbox, Airflow.")
 _out = Console(highlight=False)
@@ -38,6 +38,21 @@ def up(
 def down() -> None:
     """Stop everything that `up` or the demo started."""
     supervisor.down(_say)
+
+
+@app.command(hidden=True)
+def keep(
+    scale: Annotated[int, typer.Option()] = 1000,
+    tenants: Annotated[str, typer.Option()] = "default,acme",
+    sandbox: Annotated[bool, typer.Option()] = True,
+) -> None:
+    """Start again what dies, until `down`."""
+    wanted = {name for name in supervisor.status() if sandbox or name != supervisor.SANDBOX}
+
+    def states() -> dict[str, str]:
+        return {name: state for name, state in supervisor.status().items() if name in wanted}
+
+    keeper.keep(states, lambda: supervisor.up(keeper.say, sandbox=sandbox, scale=scale, tenants=tenants), keeper.say)
 
 
 @app.command()

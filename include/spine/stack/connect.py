@@ -24,8 +24,9 @@ def start() -> None:
     """Start the server unless it runs; returns at once, `wait` says when it accepts."""
     if processes.alive(NAME):
         return
+    last = processes.recorded(NAME)
     processes.finish(NAME, timeout=0)
-    port = processes.free_port(PREFERRED_PORT)
+    port = processes.free_port(last.port if last else PREFERRED_PORT)  # after a death where its clients know it
     conf = {
         **spark_conf(),
         "spark.driver.memory": MEMORY,

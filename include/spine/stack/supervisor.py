@@ -20,7 +20,7 @@ from spine.core.errors import StackFailed
 from spine.core.names import CONNECTOR_POOL
 from spine.core.settings import settings
 from spine.sources.check import matched_entities, readable_sources
-from spine.stack import airflow, connect, processes
+from spine.stack import airflow, connect, keeper, processes
 
 Progress = Callable[[str], None]
 SANDBOX = "sandbox"
@@ -41,7 +41,8 @@ class Stack:
 def up(progress: Progress = print, *, sandbox: bool = True, scale: int = 1000, tenants: str = "default,acme") -> Stack:
     """Start what does not run yet, wait until all of it is healthy, set up pool and Connections. Raises StackFailed.
 
-    `progress` gets one line for each piece that became ready. `scale` and `tenants` describe the sandbox's world.
+    `progress` gets one line for each piece that became ready. `scale` and `tenants` describe the sandbox's world. The keeper starts
+    again what dies later.
     """
     began = time.monotonic()
 
@@ -52,6 +53,8 @@ def up(progress: Progress = print, *, sandbox: bool = True, scale: int = 1000, t
         connect.start()  # the JVM needs longest to warm up and depends on nothing
         if sandbox:
             _start_sandbox(scale, tenants)
+        if not embedded.alive(settings().home):
+            airflow.stop()  # what was connected to a server that died follows it within seconds
         server = embedded.start(settings().home)
         ready("PostgreSQL")
         control = pool.submit(bootstrap, server.uri_admin)
@@ -68,12 +71,14 @@ def up(progress: Progress = print, *, sandbox: bool = True, scale: int = 1000, t
         airflow.wait()
         _furnish(server)
         _wait_for_dags(timeout=120)
+        keeper.start(scale, tenants, sandbox=sandbox)
         ready("Airflow")
     return Stack(airflow.url(), sandbox_url(), connect.url(), spine_postgres, time.monotonic() - began)
 
 
 def down(progress: Progress = print) -> None:
     """Stop everything that `up` started in this home, with all children, within seconds; does nothing where nothing runs."""
+    keeper.stop()  # before the lock, which it holds while it starts something again
     with _only_one():
         processes.ask_to_stop(SANDBOX)
         airflow.stop()
@@ -86,8 +91,8 @@ def down(progress: Progress = print) -> None:
 
 def status() -> dict[str, str]:
     """Each piece of the stack with `running`, `stopped`, or `died` where a pid file outlived its process."""
-    names = [connect.NAME, SANDBOX, *map(airflow.name_of, airflow.COMPONENTS)]
-    states = {"postgres": "running" if embedded.running(settings().home) else "stopped"}
+    names = [connect.NAME, SANDBOX, *map(airflow.name_of, airflow.COMPONENTS), keeper.NAME]
+    states = {"postgres": "running" if embedded.alive(settings().home) else "stopped"}
     for name in names:
         dead = "died" if processes.recorded(name) else "stopped"
         states[name] = "running" if processes.alive(name) else dead
