@@ -10,7 +10,7 @@ import csv
 import io
 import sys
 import time
-from typing import Annotated, Any
+from typing import Annotated
 
 import requests
 import typer
@@ -27,6 +27,7 @@ from spine.stack import airflow, report, supervisor
 from spine.stack.follow import Follower
 from spine.stack.rest import FINISHED, AirflowApi
 from spine.stack.vendors import introduce
+from spine.stack.voice import Voice
 
 SYNCS = ("sync_salesforce", "sync_hubspot", "sync_people_files")
 RESOLVES = ("resolve_person", "resolve_organization")
@@ -49,13 +50,13 @@ _CHANGES = (
 def main(scale: Annotated[int, typer.Option(help="real persons in the sandbox's world; counts at the first start only")] = 1000) -> None:
     """Run the demo."""
     console = Console(highlight=False, soft_wrap=True)
-    started = time.monotonic()
 
-    def say(line: str) -> None:
-        console.print(f"[dim]{time.monotonic() - started:5.0f} s[/]  {escape(line)}")
+    def put(seconds: float, line: str) -> None:
+        console.print(f"[dim]{seconds:5.0f} s[/]  {escape(line)}")
 
     try:
-        problems = _run(console, say, scale)
+        with Voice(put) as say:
+            problems = _run(console, say, scale)
     except SpineError as error:
         console.print(f"[red]{escape(str(error))}[/]")
         sys.exit(1)
@@ -63,7 +64,8 @@ def main(scale: Annotated[int, typer.Option(help="real persons in the sandbox's 
     sys.exit(1 if problems else 0)
 
 
-def _run(console: Console, say: Any, scale: int) -> list[str]:
+def _run(console: Console, say: Voice, scale: int) -> list[str]:
+    say.doing = lambda: "starting the stack"
     stack = supervisor.up(say, scale=scale)
     api = airflow.api()
     introduce(api, stack.sandbox_url, settings().home / "sandbox" / "drop", [DEFAULT_TENANT])
@@ -78,9 +80,12 @@ def _run(console: Console, say: Any, scale: int) -> list[str]:
         api.pause(dag_id, paused=False)
     runs = {dag_id: _start(api, dag_id) for dag_id in SYNCS}
     follower = Follower(api, say)
+    say.doing = follower.doing
     follower.syncs(runs, deadline)
     follower.resolves(RESOLVES, since, deadline)
+    say.doing = lambda: "reading Gold"
     found = report.collect(analyst_url, _truth(stack.sandbox_url))
+    say.doing = lambda: ""
     report.show(found, console)
     _show_reading(api, runs, before, console)
     _show_addresses(analyst_url, console)

@@ -24,6 +24,12 @@ class Follower:
     say: Say
     poll: float = 1.0
     _told: dict[tuple[str, str, str, int], str] = field(default_factory=dict)
+    _running: dict[tuple[str, str, str, int], tuple[str, float]] = field(default_factory=dict)
+
+    def doing(self) -> str:
+        """What runs now and for how long, for a line where nothing else happens."""
+        running = sorted(self._running.values(), key=lambda found: found[1])
+        return ", ".join(f"{name} ({time.monotonic() - since:.0f} s)" for name, since in running[:3]) or "waiting for the scheduler"
 
     def syncs(self, runs: dict[str, str], deadline: float) -> None:
         """Wait for the runs (DAG id to run id). Raises StackFailed that names the failed tasks, or at `deadline` (monotonic seconds)."""
@@ -62,7 +68,10 @@ class Follower:
             if self._told.get(key) == state or state in _QUIET:
                 continue
             self._told[key] = state
-            if state != "running":
+            self._running.pop(key, None)
+            if state == "running":
+                self._running[key] = (f"{dag_id} {_name(task)} runs", time.monotonic())
+            else:
                 self.say(f"{dag_id:<22} {_name(task):<34} {state}{_seconds(task)}")
 
     def failed_tasks(self, dag_id: str, run_id: str) -> list[str]:
