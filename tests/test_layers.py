@@ -64,13 +64,14 @@ def test_no_module_imports_itself_by_way_of_others() -> None:
 
 
 def test_what_is_found_by_name_is_looked_for_in_few_places() -> None:
-    """Imports that the arrow cannot see: words of declarations and readers of odd sources (decision 9)."""
+    """Imports that the arrow cannot see: words of declarations and readers of odd sources (decision 9), and what is imported ahead."""
     users = {str(path.relative_to(PACKAGE)) for path in MODULES if "importlib.import_module" in imported_modules(path)}
     assert users == {
         "core/choices.py",
         "core/variants.py",
         "core/vocabulary.py",
         "identity/kinds/__init__.py",
+        "normalize/python_daemon.py",
         "sources/loader.py",
         "ui/app.py",
     }

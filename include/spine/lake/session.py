@@ -80,6 +80,7 @@ def spark_conf(master: str | None = None, *, large: bool = False) -> dict[str, s
         "spark.driver.memory": settings().spark_memory or (f"{psutil.virtual_memory().total // (4 << 20)}m" if large else "1g"),
         "spark.driver.maxResultSize": "0",  # a cluster id per record may be more than the 1 GiB that is allowed by default
         "spark.driver.extraJavaOptions": _java_options(large),
+        "spark.python.daemon.module": "spine.normalize.python_daemon",
         "spark.ui.enabled": "false",
         "spark.ui.showConsoleProgress": "false",
         **_jars_conf(chosen),
