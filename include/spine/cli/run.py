@@ -108,6 +108,9 @@ def _print_sync(result: dict[str, Any], json: bool) -> None:
         return
     columns = ("tenant", "stream", "status", "rows", "deletes", "pages", "cursor_to")
     show.as_table(f"Bronze, run {result['run_id']}", result["streams"], columns)
+    for stream in result["streams"]:
+        for note in stream["notes"]:
+            typer.echo(f"{stream['stream']}: {note}")
     if "entities" in result:
         _print_silver(result["entities"])
 

@@ -15,13 +15,13 @@ def now() -> datetime:
 def to_text(moment: datetime) -> str:
     """ISO 8601 in UTC with microseconds and `Z`; a naive time is taken as UTC."""
     aware = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
-    return aware.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return aware.replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"  # strftime writes the year 1 as one digit
 
 
 def parse(text: str) -> datetime:
     """The aware UTC time of an ISO 8601 text (Salesforce's `+0000` included). Raises ConfigError."""
     try:
         moment = datetime.fromisoformat(text)
-    except ValueError as error:
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except (ValueError, OverflowError) as error:  # the first hours of the year 1 in a zone ahead of UTC lie before it
         raise ConfigError(f"{text!r} is not an ISO 8601 time", hint="Write it as 2026-01-31T08:15:00Z") from error
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)

@@ -144,6 +144,7 @@ class _Extraction:
         self.cursors = Cursors(services.variables, self.database, work.connection_id)
         self.progress = Progress(window_end=work.window_end)
         self.cursor_from: str | None = None
+        self.notes: tuple[str, ...] = ()
         self._renewed = 0.0
 
     def run(self) -> StreamRead:
@@ -159,7 +160,7 @@ class _Extraction:
             raise
         counts = self._counts(cursor_to)
         runs.finish_stream(self.database, self.row, self.stream.name, "success", counts)
-        return StreamRead(self.work, counts, self.progress.deletes, self.progress.version)
+        return StreamRead(self.work, counts, self.progress.deletes, self.progress.version, self.notes)
 
     def _read(self) -> str | None:
         uri = table_uri(bronze_table(self.source.source, self.stream.name))
@@ -193,7 +194,9 @@ class _Extraction:
         info = self.services.connections(self.work.connection_id)
         reader = open_reader(self.source, self.work.tenant, info, self.work.run_id, self.services, self._sleep)
         state = State(self.cursor_from, done.token if done else None, done.high_water if done else None)
-        return reader.read(self.stream, state, window)
+        for page in reader.read(self.stream, state, window):
+            self.notes += tuple(page.notes)
+            yield page
 
     def _window(self, window_end: str | None) -> Window:
         """The window of this run's first attempt, also if a later plan had another end."""

@@ -87,12 +87,16 @@ class StreamWork:
 
 @dataclass(frozen=True)
 class StreamRead:
-    """What became of a work: its counts are those of committed pages, `bronze_version` the table's after the last of them."""
+    """What became of a work: its counts are those of committed pages, `bronze_version` the table's after the last of them.
+
+    `notes` say what a person should know: files that were left alone, rows that say nothing.
+    """
 
     work: StreamWork
     counts: StreamResult
     deletes: int
     bronze_version: int | None
+    notes: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """The result as an XCom and `--json` hold it."""
@@ -101,6 +105,7 @@ class StreamRead:
             "deletes": self.deletes,
             "bronze_version": self.bronze_version,
             "status": "success",
+            "notes": list(self.notes),
             **{name: getattr(self.work, name) for name in ("source", "stream", "tenant", "run_id", "dry_run", "job")},
         }
 

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from decimal import Decimal
 from functools import lru_cache
 from typing import Any, Literal, Protocol
 
 import orjson
 
-from spine.core import clock
+from spine.core import clock, exact_json
 from spine.core.errors import ConfigError, SchemaMismatch
 from spine.sources.spec import Stream
 
@@ -32,11 +34,15 @@ class Record:
 
 @dataclass(frozen=True)
 class Page:
-    """Some records, the token of the page that follows (None: the end) and the cursor to keep if the run ended here."""
+    """Some records, the token of the page that follows (None: the end) and the cursor to keep if the run ended here.
+
+    `notes` are what a person should know of the run: what was left alone or skipped.
+    """
 
     records: Sequence[Record]
     next_token: str | None
     high_water: str | None
+    notes: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -94,8 +100,10 @@ def fingerprint(record: dict[str, Any]) -> str:
 
 
 def lookup(record: dict[str, Any], path: str) -> Any:
-    """The value at a dotted path, None where it ends early."""
+    """The value at a dotted path, None where it ends early; a field whose own name has the dots comes first."""
     value: Any = record
+    if path in record:
+        return record[path]
     for part in path.split("."):
         if not isinstance(value, dict):
             return None
@@ -106,9 +114,19 @@ def lookup(record: dict[str, Any], path: str) -> Any:
 def record_id(stream: Stream, record: dict[str, Any]) -> str | None:
     """The record's key as text, None where a part is missing; compound keys are joined by `|`."""
     values = [lookup(record, path) for path in stream.key]
-    if any(value is None or value == "" for value in values):
+    texts = [_key_text(value) for value in values]
+    if not all(texts):
         return None
-    return _COMPOUND.join(str(value).replace("\\", "\\\\").replace(_COMPOUND, "\\|") if len(values) > 1 else str(value) for value in values)
+    return _COMPOUND.join(text.replace("\\", "\\\\").replace(_COMPOUND, "\\|") if len(texts) > 1 else text for text in texts)
+
+
+def _key_text(value: Any) -> str:
+    """A part of a key as text: `1001.0` is 1001, since integers with gaps among them become floats on their way; no U+0000."""
+    if value is None:
+        return ""
+    if isinstance(value, float | Decimal) and math.isfinite(value) and value == int(value):
+        return str(int(value))
+    return "" if isinstance(value, float | Decimal) and math.isnan(value) else str(value).replace("\0", "")
 
 
 def cursor_text(value: Any) -> str | None:
@@ -130,7 +148,7 @@ def cursor_text(value: Any) -> str | None:
 
 def make_record(stream: Stream, record: dict[str, Any], *, cursor: str | None, op: Op = "upsert") -> Record:
     """The record as it goes to Bronze; one without key goes as a malformed record."""
-    payload = orjson.dumps(record, default=_as_text).decode()
+    payload = exact_json.dumps(record, _as_text)
     key = record_id(stream, record)
     if key is None:
         name = hashlib.sha256(payload.encode()).hexdigest()[:16]
@@ -153,7 +171,7 @@ def require_fields(stream: Stream, records: Sequence[dict[str, Any]]) -> None:
     if not records:
         return
     needed = dict.fromkeys((*stream.key, *stream.required_fields))
-    lost = [name for name in needed if not any(_has(record, name) for record in records)]
+    lost = [name for name in needed if not any(has(record, name) for record in records)]
     if lost:
         raise SchemaMismatch(
             f"the source no longer sends {', '.join(lost)}",
@@ -162,7 +180,10 @@ def require_fields(stream: Stream, records: Sequence[dict[str, Any]]) -> None:
         )
 
 
-def _has(record: dict[str, Any], path: str) -> bool:
+def has(record: dict[str, Any], path: str) -> bool:
+    """Whether a record has a field at a dotted path, with a value or without."""
+    if path in record:
+        return True
     *parents, last = path.split(".")
     holder = lookup(record, ".".join(parents)) if parents else record
     return isinstance(holder, dict) and last in holder
