@@ -200,10 +200,10 @@ def test_what_a_full_read_did_not_see(tmp_path):
     writer(uri, envelope=envelope("r1", tenant="acme", connection="c2")).add([Item("9")], None, None)
     third = writer(uri, "r3")
     third.add([Item("1"), Item("5")], None, None)
-    assert living_unseen(str(uri), envelope("r3")) == (["2", "3"], 4)
+    assert living_unseen(str(uri), envelope("r3")) == ({"2": Item.cursor, "3": Item.cursor}, 4)
     third.add([Item("2", op="delete")], None, None)  # half of the sweep, then it is called again
-    assert living_unseen(str(uri), envelope("r3")) == (["3"], 4)
-    assert living_unseen(str(tmp_path / "none"), envelope("r3")) == ([], 0)
+    assert living_unseen(str(uri), envelope("r3")) == ({"3": Item.cursor}, 4)
+    assert living_unseen(str(tmp_path / "none"), envelope("r3")) == ({}, 0)
 
 
 def test_the_custom_metadata_is_json_that_other_readers_can_read(tmp_path):

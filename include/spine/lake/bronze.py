@@ -227,8 +227,8 @@ class BronzeWriter:
         return pa.RecordBatch.from_arrays([columns[name] for name in SCHEMA.names], schema=SCHEMA)
 
 
-def living_unseen(uri: str, envelope: Envelope, *, older_than: datetime | None = None) -> tuple[list[str], int]:
-    """Ids that are alive in Bronze but were not seen by this run, and how many were alive before the run's own deletes.
+def living_unseen(uri: str, envelope: Envelope, *, older_than: datetime | None = None) -> tuple[dict[str, str | None], int]:
+    """Ids (with their greatest cursor) that are alive in Bronze but were not seen by this run; how many were alive before its own deletes.
 
     `older_than` leaves out what was emitted later. Bronze keeps 30 days: what was last read before that is not known here.
     """
@@ -239,22 +239,22 @@ def living_unseen(uri: str, envelope: Envelope, *, older_than: datetime | None =
         try:
             table = DeltaTable(uri, storage_options=options)
         except TableNotFoundError:
-            return [], 0
+            return {}, 0
         # The connection's rows only: tenants are told apart by partition, accounts of a tenant by connection.
         bronze = table.to_pyarrow_dataset(partitions=[("tenant_id", "=", envelope.tenant_id)])
-        rows = bronze.scanner(columns=["record_id", "op", "emitted_at", "connection_id", "run_id"]).to_reader()
+        rows = bronze.scanner(columns=["record_id", "op", "cursor", "emitted_at", "connection_id", "run_id"]).to_reader()
     with duckdb.connect() as database:
         database.register("bronze", rows)
         found = database.execute(
             """
             SELECT record_id, coalesce(max_by(op, emitted_at) FILTER (run_id <> $run), 'delete') AS before,
-                   bool_or(run_id = $run AND op = 'upsert') AS seen, max_by(op, emitted_at) AS now
+                   bool_or(run_id = $run AND op = 'upsert') AS seen, max_by(op, emitted_at) AS now, max(cursor)
             FROM bronze WHERE connection_id = $connection AND emitted_at <= $moment GROUP BY record_id
             """,
             {"run": envelope.run_id, "connection": envelope.connection_id, "moment": older_than or datetime(9999, 1, 1, tzinfo=UTC)},
         ).fetchall()
-    alive = sum(before == "upsert" for _, before, _, _ in found)
-    return sorted(record for record, before, seen, now in found if before == now == "upsert" and not seen), alive
+    alive = sum(before == "upsert" for _, before, *_ in found)
+    return {record: cursor for record, before, seen, now, cursor in sorted(found) if before == now == "upsert" and not seen}, alive
 
 
 def _create(uri: str, options: dict[str, str]) -> DeltaTable:

@@ -222,7 +222,11 @@ class _Extraction:
         return self.cursor_from
 
     def _sweep(self, writer: BronzeWriter, uri: str, envelope: Envelope) -> None:
-        """Mark as deleted what a full read did not see. Raises DeleteSweepRefused if that is too much to be believed."""
+        """Mark as deleted what a full read did not see. Raises DeleteSweepRefused if that is too much to be believed.
+
+        A delete has the cursor of the version that it ends: it is later only because it is emitted later, and so is the record that comes
+        back as it was.
+        """
         missing, alive = living_unseen(uri, envelope)
         share = self.stream.deletes.max_share
         if alive and len(missing) / alive > share:
@@ -230,11 +234,9 @@ class _Extraction:
                 f"{len(missing)} of {alive} records were not seen, more than {share:.0%}",
                 hint="Check the source; raise `deletes.max_share` in its file if they are really gone",
             )
-        for start in range(0, len(missing), _SWEEP_PAGE):
-            records = [
-                Record(name, "delete", self.progress.window_end, "{}", "") for name in missing[start : start + _SWEEP_PAGE]
-            ]  # fmt: skip
-            writer.add(records, None, writer.pending.high_water)
+        deletes = [Record(name, "delete", cursor, "{}", "") for name, cursor in missing.items()]
+        for start in range(0, len(deletes), _SWEEP_PAGE):
+            writer.add(deletes[start : start + _SWEEP_PAGE], None, writer.pending.high_water)
         writer.flush()
         self.progress = writer.committed or self.progress
 
