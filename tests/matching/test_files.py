@@ -39,6 +39,14 @@ class TestCsv:
             pytest.param('id,name\n1,"Ada, ""Countess""\nof Lovelace"\n2,Alan\n', ['Ada, "Countess"\nof Lovelace', "Alan"], id="quoted"),
             pytest.param("id;name\n1;Ada\n2;Alan\n", ["Ada", "Alan"], id="semicolons"),
             pytest.param("id\tname\n1\tAda\n2\tAlan\n", ["Ada", "Alan"], id="tabs"),
+            pytest.param("id|name\n1|Ada\n2|Alan\n", ["Ada", "Alan"], id="bars"),
+            pytest.param("sep=;\r\nid;name\r\n1;Ada\r\n2;Alan\r\n", ["Ada", "Alan"], id="a line that states the delimiter"),
+            pytest.param("\ufeffSEP=,\nid,name\n1,Ada\n2,Alan\n", ["Ada", "Alan"], id="that line behind a byte order mark"),
+            pytest.param("id,name\n1,Ädä\n2,Alan\n".encode("utf-16"), ["Ädä", "Alan"], id="UTF-16"),
+            pytest.param("sep=;\r\nid;name\r\n1;Ada\r\n2;Alan\r\n".encode("utf-16-le"), ["Ada", "Alan"], id="UTF-16 without a mark"),
+            pytest.param("id\u00a0,\u200bname\ufeff\n1,Ada\n2,Alan\n", ["Ada", "Alan"], id="what nobody sees around names"),
+            pytest.param("id;name\n1;1.234,5\n2;7\n", ["1234.5", "7"], id="decimal commas"),
+            pytest.param("id;name\n1;1.234,5\n2;Suite 7,5\n", ["1.234,5", "Suite 7,5"], id="commas in texts"),
             pytest.param("id,name\n1,\n2,NA\n", [None, "NA"], id="only an empty text is null: somebody is called Na"),
             pytest.param("id,name\n1,0012\n2,1.50\n", ["0012", "1.50"], id="numbers stay as they are written"),
             pytest.param("id,name\n1,Łukasz 🦊\n2,山田 太郎\n", ["Łukasz 🦊", "山田 太郎"], id="emoji and mixed scripts"),
@@ -46,7 +54,7 @@ class TestCsv:
             pytest.param('id,name\n1,12" disc\n2,Alan\n', ['12" disc', "Alan"], id="a quote inside a value"),
         ],
     )
-    def test_values(self, tmp_path: Path, content: str, names: list[str | None]) -> None:
+    def test_values(self, tmp_path: Path, content: str | bytes, names: list[str | None]) -> None:
         table = read_columns(csv_file(tmp_path, content), COLUMNS)
         assert table.column_names == COLUMNS
         assert table.column("id").to_pylist() == ["1", "2"]
@@ -79,7 +87,9 @@ class TestCsv:
             pytest.param('id,name\n1,"Ada\n2,secret-value\n', r"never closed \(line 2\)", id="an open quote"),
             pytest.param("id,name\n1,Ada\n2,J\xfcrgen\n".encode("latin-1"), r"not UTF-8 text \(line 3\)", id="Latin-1"),
             pytest.param("id,n\xe4me\n1,Ada\n".encode("latin-1"), r"not UTF-8 text \(line 1\)", id="Latin-1 header"),
-            pytest.param("id,name\n1,Ada\n".encode("utf-16"), "not UTF-8 text", id="UTF-16"),
+            pytest.param('id,name\n1,"Ada\n2,Alan\n3,"Grace\n4,Tony\n', r"neither closed nor doubled \(line 2\)", id="two stray quotes"),
+            pytest.param('sep=;\nid;name\n1;Ada\n2;"Alan" T\n', r"neither closed nor doubled \(line 4\)", id="letters behind a quote"),
+            pytest.param("id,name,other,name\n1,a,b,c\n", r"more than one column name \(columns 2 and 4\)", id="both positions"),
         ],
     )
     def test_mistakes_say_what_and_where(self, tmp_path: Path, content: str | bytes, message: str) -> None:

@@ -137,6 +137,14 @@ def test_mistakes_are_told_as_by_one_process(run: Run, tmp_path: Path, content: 
     assert not (tmp_path / "spark.csv").exists()
 
 
+def test_empty_rows_are_skipped(run: Run, tmp_path: Path) -> None:
+    content = text(people()[:30]) + ",,,,,\n" * 12
+    local, spark = run("local", content), run("spark", content)
+    same(tmp_path)
+    assert told(local) == told(spark)
+    assert spark["records"] == 30
+
+
 @pytest.mark.parametrize("count", [0, 1])
 def test_hardly_any_records(run: Run, tmp_path: Path, count: int) -> None:
     local, spark = (run(engine, text(people()[:count])) for engine in ("local", "spark"))
@@ -151,11 +159,14 @@ def test_hardly_any_records(run: Run, tmp_path: Path, count: int) -> None:
         pytest.param('other;" name ";id\nx;"Ada, ""C""\nof L";1\nx;;2\nx;NA;3\n', id="quotes, semicolons, other columns"),
         pytest.param('id,name\n1,12" disc\n2,5" \n', id="a quote inside a value"),
         pytest.param("id,name\n", id="a header alone"),
+        pytest.param("sep=;\r\nid;name\r\n1;1.234,5\r\n2;7\r\n", id="a line that states the delimiter, decimal commas"),
+        pytest.param("sep=|\nid\u00a0|name\n1|Zoë\n2|Al\n", id="bars, and what nobody sees around names"),
     ],
 )
-def test_a_csv_gives_the_same_texts(spark: Any, tmp_path: Path, content: str) -> None:
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+def test_a_csv_gives_the_same_texts(spark: Any, tmp_path: Path, content: str, encoding: str) -> None:
     path = tmp_path / "odd [1], {a} name*.csv"
-    path.write_bytes(content.encode())
+    path.write_bytes(content.encode(encoding))
     found = _records(spark, path, ["id", "name"]).toArrow()
     assert found.select(["id", "name"]).sort_by("id").to_pylist() == read_columns(path, ["id", "name"]).to_pylist()
     assert not any(found.column(2).to_pylist())

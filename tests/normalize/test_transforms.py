@@ -21,6 +21,18 @@ CASES = [
     ("digits", "none", None),
     ("email", " MAILTO:Ada@Example.org", "ada@example.org"),
     ("email", "Jane at Example", "jane at example"),
+    ("email", "\u200bann@x.org\u00a0\t\n", "ann@x.org"),
+    ("email", "an\u00adn@x.org,; ", "ann@x.org"),
+    ("email", "Ann Lee <Ann@x.org>;", "ann@x.org"),
+    ("email", "MAILTO:Ann@X.org?subject=hi", "ann@x.org"),
+    ("email", "'ann@x.org.'", "ann@x.org"),
+    ("email", "ann@x.org; bob@x.org", "ann@x.org; bob@x.org"),
+    ("lower", "\u2003ABC\ufeff", "abc"),
+    ("boolean", "\u00a0yes\n", "true"),
+    ("date", "\u00a031.01.2026\t", "2026-01-31"),
+    ("trim", "\u3000A\u2009b\u200b", "A b"),
+    ("trim", "\u00a0\u200b", None),
+    ("country", "Germany\u00a0", "DE"),
     ("url_domain", "https://user@www.Example.com:8080/x?y#z", "example.com"),
     ("url_domain", "example.com", "example.com"),
     ("date", "20260131", "2026-01-31"),
@@ -70,10 +82,47 @@ def test_every_word_of_the_mapping_model_is_registered_and_tried() -> None:
         ("+1 2", None, "+12"),
         ("call me", None, "call me"),
         ("0711 123456", "Atlantis", "0711123456"),
+        ("4.91511E+12", "DE", None),
+        ("4,91511E12", None, None),
+        ("4.915112345678E+12", "DE", "+4915112345678"),
+        ("4915112345678.0", "DE", "+4915112345678"),
+        ("4915112345678", "DE", "+4915112345678"),
+        ("3125550142.0", "US", "+13125550142"),
+        ("0049 151 12345678", "US", "+4915112345678"),
+        ("\u200b+49 151 12345678\u00a0,\t", None, "+4915112345678"),
+        ("٠٥٠١٢٣٤٥٦٧", "SA", "+966501234567"),
+        ("030 901820", "Germany\u00a0", "+4930901820"),
+        ("030 901820; 0151 12345678", "DE", "+4930901820"),
+        ("030/901820", "DE", "+4930901820"),
+        ("49151123456784915112345678", "DE", None),
     ],
 )
 def test_phone_numbers_become_e164_where_it_can_be_told(number: str, country: str | None, expected: str) -> None:
     assert e164(number, country) == expected
+
+
+@pytest.mark.parametrize(
+    "extension",
+    [
+        " ext. 31",
+        " ext: 31",
+        " extension 9",
+        ";ext=44",
+        " p. 12",
+        ", 77",
+        "x5",
+        " x 5",
+        " #12",
+        " (ext 7)",
+        " Durchwahl 3",
+        " poste 12",
+        " EXT 31",
+    ],
+)
+@pytest.mark.parametrize("country", ["DE", None])
+def test_an_extension_is_no_part_of_a_number(extension: str, country: str | None) -> None:
+    assert e164(f"+49 30 901820{extension}", country) == "+4930901820"
+    assert e164(f"030 901820{extension}", "DE") == "+4930901820"
 
 
 @pytest.mark.parametrize(

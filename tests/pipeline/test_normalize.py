@@ -15,6 +15,7 @@ from spine.control import ledger
 from spine.control.database import Database
 from spine.core.entities import load_entity
 from spine.core.errors import ConservationFailed, QualityFailed
+from spine.lake import tables
 from spine.lake.paths import table_uri
 from spine.pipeline import normalize as module
 from spine.pipeline.normalize import normalize
@@ -129,6 +130,127 @@ def test_hard_deletes_remove_and_ignored_deletes_do_nothing(spark: Any, bronze: 
     bronze("salesforce", "contacts", [contact(1, 2, op="delete"), contact(9, 1, op="delete")])
     assert counts(outcome(spark, "run2")) == (2, 1, 1, 0, 0, 0, 1)
     assert [row["record_id"] for row in table()] == ["0032"]
+
+
+class TestWithdrawnRows:
+    """What Silver does when a record still exists and yet no longer belongs there."""
+
+    @pytest.mark.parametrize("mode", ["soft_delete", "hard_delete", "ignore"])
+    def test_a_record_that_stops_passing_a_filter_goes_as_a_delete(
+        self, spark: Any, bronze: Bronze, home: Path, own_sources: Any, mode: str
+    ) -> None:
+        own_sources(mode, filters=[{"field": "Type", "none_of": ["test"]}])
+        bronze("salesforce", "contacts", [contact(1, Type="person"), contact(2, Type="test"), contact(3, Type="person")])
+        assert counts(outcome(spark, "run1")) == (3, 2, 0, 0, 0, 1, 0)
+        bronze("salesforce", "contacts", [contact(1, 2, Type="test", FirstName="Hidden"), contact(2, 2, Type="test")])
+        assert counts(outcome(spark, "run2")) == (2, 1, 0, 0, 0, 1, 1)
+        living = [("Ada", False)]
+        assert [(row["given_name"], row["is_deleted"]) for row in table()] == (
+            living if mode == "hard_delete" else [("Ada", True), *living]
+        )
+        bronze("salesforce", "contacts", [contact(1, 3, Type="test")])
+        assert counts(outcome(spark, "run3")) == (1, 0, 0, 0, 0, 1, 0)
+        assert outcome(spark, "run4", renormalize=True)["published"] == 0
+        bronze("salesforce", "contacts", [contact(1, 4, Type="person", FirstName="Back")])
+        outcome(spark, "run5")
+        assert [(row["given_name"], row["is_deleted"]) for row in table()] == [("Back", False), ("Ada", False)]
+
+    def test_a_new_filter_withdraws_by_renormalization_what_stood_before_and_brings_it_back(
+        self, spark: Any, bronze: Bronze, home: Path, own_sources: Any
+    ) -> None:
+        own_sources()
+        bronze("salesforce", "contacts", [contact(1, Type="test"), contact(2, Type="test"), contact(2, 1, Type="person")])
+        outcome(spark, "run1")
+        own_sources(filters=[{"field": "Type", "none_of": ["test"]}])
+        outcome(spark, "run2", renormalize=True)
+        assert [row["is_deleted"] for row in table()] == [True, False]
+        own_sources()
+        outcome(spark, "run3", renormalize=True)
+        assert [(row["given_name"], row["is_deleted"]) for row in table()] == [("Ada", False), ("Ada", False)]
+
+    def people(self, cursor: int, *names: str | None, op: str = "upsert", **more: Any) -> dict[str, Any]:
+        payload = {"company": "Acme", "people": [{"name": name} for name in names]} | more
+        return contact(1, cursor, op=op, payload=payload)
+
+    def living(self) -> dict[str, str]:
+        return {row["record_id"].partition("#")[2]: row["family_name"] for row in table() if not row["is_deleted"]}
+
+    @pytest.fixture
+    def split(self, own_sources: Any) -> None:
+        own_sources(fields={"family_name": "people.name", "employer": "company"}, split="people")
+
+    def test_elements_go_when_their_array_shrinks(self, spark: Any, bronze: Bronze, home: Path, split: None) -> None:
+        bronze("salesforce", "contacts", [self.people(1, "Lee", "Ray", "Kim")])
+        assert counts(outcome(spark, "run1")) == (3, 3, 0, 0, 0, 0, 0)
+        bronze("salesforce", "contacts", [self.people(2, "Lee", "Roy")])
+        assert outcome(spark, "run2")["deleted"] == 1
+        assert self.living() == {"1": "Lee", "2": "Roy"}
+        assert outcome(spark, "run3", renormalize=True)["published"] == 0
+        bronze("salesforce", "contacts", [contact(1, 3, payload={"_error": "torn"}), contact(1, 4, payload={"people": "many"})])
+        outcome(spark, "run4")
+        assert self.living() == {"1": "Lee", "2": "Roy"}  # a row that cannot be read says nothing of its elements
+        bronze("salesforce", "contacts", [self.people(5)])
+        assert outcome(spark, "run5")["deleted"] == 2
+        assert self.living() == {}
+        bronze("salesforce", "contacts", [self.people(6, "New")])
+        outcome(spark, "run6")
+        assert self.living() == {"1": "New"}
+
+    @pytest.mark.parametrize("payload", [{}, {"company": "Acme", "people": None}, {"company": "Acme", "people": [{"name": "Lee"}]}])
+    def test_elements_go_with_their_parent(self, spark: Any, bronze: Bronze, home: Path, split: None, payload: dict[str, Any]) -> None:
+        bronze("salesforce", "contacts", [self.people(1, "Lee", "Ray")])
+        outcome(spark, "run1")
+        bronze("salesforce", "contacts", [contact(1, 2, op="delete", payload=payload)])
+        assert outcome(spark, "run2")["deleted"] == 2
+        assert self.living() == {}
+        assert [row["family_name"] for row in table() if row["record_id"].endswith("#2")] == ["Ray"]
+
+    @pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+    @pytest.mark.parametrize("together", [True, False])
+    def test_the_newest_array_decides_in_whatever_order_and_batches_rows_come(
+        self, spark: Any, bronze: Bronze, home: Path, split: None, order: tuple[int, int], together: bool
+    ) -> None:
+        rows = [self.people(1, "Lee", "Ray", "Kim"), self.people(2, "Leo")]
+        arriving = [rows[place] for place in order]
+        for number, batch in enumerate([arriving] if together else [[row] for row in arriving]):
+            bronze("salesforce", "contacts", batch)
+            outcome(spark, f"run{number}")
+        assert self.living() == {"1": "Leo"}
+
+
+def test_a_name_with_a_zero_character_is_cleaned_and_counted(spark: Any, bronze: Bronze, home: Path) -> None:
+    bronze("salesforce", "contacts", [contact(1, FirstName="A\0nn"), contact(2)])
+    result = outcome(spark, "run1")
+    assert (result["published"], result["cleaned"]) == (2, 1)
+    assert [row["given_name"] for row in table()] == ["Ann", "Ada"]
+
+
+def test_a_column_whose_name_has_a_dot_comes_before_a_path(spark: Any, bronze: Bronze, home: Path, own_sources: Any) -> None:
+    own_sources(fields={"family_name": "LastName", "employer": "Account.Name"})
+    payloads = [{"LastName": "Lee", "Account.Name": "Flat"}, {"LastName": "Ray", "Account": {"Name": "Deep", "Size": 3}}]
+    bronze("salesforce", "contacts", [contact(number, payload=payload) for number, payload in enumerate(payloads, 1)])
+    outcome(spark, "run1")
+    assert [(row["employer"], json.loads(row["custom_fields"])) for row in table()] == [("Flat", {}), ("Deep", {"Account": {"Size": 3}})]
+
+
+@pytest.mark.parametrize("passed", [True, False], ids=["little", "much"])
+def test_far_times_reach_every_reader(
+    spark: Any, bronze: Bronze, home: Path, own_sources: Any, monkeypatch: pytest.MonkeyPatch, passed: bool
+) -> None:
+    monkeypatch.setattr(tables, "FEW_ROWS", tables.FEW_ROWS if passed else 0)
+    own_sources(fields={"family_name": "LastName", "source_created_at": "At"})
+    moments = ["0001-01-01T00:00:00", "9999-12-31T23:59:59"]
+    bronze("salesforce", "contacts", [contact(number, At=moment) for number, moment in enumerate(moments, 1)])
+    outcome(spark, "run1")
+    assert [row["source_created_at"].replace(tzinfo=None).isoformat() for row in table()] == moments
+
+
+def test_rows_of_former_file_drops_lose_against_those_with_a_time(spark: Any, bronze: Bronze, home: Path) -> None:
+    bronze("salesforce", "contacts", [contact(1) | {"cursor": "people_9.csv"}, contact(2) | {"cursor": "z.parquet"}])
+    outcome(spark, "run1")
+    bronze("salesforce", "contacts", [contact(1, 1, FirstName="New"), contact(2, 1, FirstName="New")])
+    assert outcome(spark, "run2")["published"] == 2
+    assert [row["given_name"] for row in table()] == ["New", "New"]
 
 
 def test_streams_of_one_entity_share_a_table_and_keep_their_own_positions(spark: Any, bronze: Bronze, home: Path, own_sources: Any) -> None:

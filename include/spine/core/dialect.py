@@ -31,8 +31,8 @@ _PLAIN_NUMBER = re.compile(r"[+-]?(?:0|[1-9]\d*|[1-9]\d{0,2}(?:\.\d{3})+)")
 class Dialect:
     """A CSV's dialect. `header` has the names as they are written, `names` cleaned and each once.
 
-    `before` counts the lines before the header; `commas` are the places of columns whose numbers have a decimal comma; `bare` is true if
-    nothing follows the header.
+    `before` counts the lines before the header, of which one states the delimiter if `stated`. `commas` are the places of columns whose
+    numbers have a decimal comma. `bare` is true if nothing follows the header.
     """
 
     encoding: str
@@ -42,6 +42,7 @@ class Dialect:
     before: int = 0
     commas: frozenset[int] = frozenset()
     bare: bool = False
+    stated: bool = False
 
     @property
     def repeated(self) -> dict[str, list[int]]:
@@ -87,7 +88,7 @@ def dialect_of(start: bytes, *, whole: bool) -> Dialect | None:
     bare = whole and not any(any(row) for row in _rows(text, place, delimiter, whole=True))
     # Where the comma divides columns there are no decimal ones.
     commas = frozenset[int]() if delimiter == "," else _commas(_rows(text, place, delimiter, whole=whole))
-    return Dialect(encoding, delimiter, tuple(header), _distinct(header), before, commas, bare)
+    return Dialect(encoding, delimiter, tuple(header), _distinct(header), before, commas, bare, stated is not None)
 
 
 def _skip_blank(text: str, place: int, number: int) -> tuple[int, int]:

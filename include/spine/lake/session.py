@@ -33,6 +33,8 @@ SESSION_CONF = {
     "spark.sql.execution.arrow.pyspark.enabled": "true",
     # Reading a table's log is one Spark job per snapshot: with 50 partitions (the default) it outlasts a small MERGE.
     "spark.databricks.delta.snapshotPartitions": "2",
+    # Spark's default, INT96, counts nanoseconds where others read it, and the years 1 and 9999 do not fit.
+    "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
     # delta-rs, DuckDB and Polars must be able to open what Spark writes.
     "spark.databricks.delta.properties.defaults.enableDeletionVectors": "false",
 }

@@ -31,10 +31,17 @@ PROPERTIES = {"delta.enableChangeDataFeed": "true", "delta.enableDeletionVectors
 # Files that compaction replaced may be vacuumed after a week; older changes are read from the table as it is.
 _CHANGES_KEPT = timedelta(days=6)
 _RECENT_COMMITS = 30
+
+
+def cursor_order(column: str) -> str:
+    """SQL of a cursor as versions are ordered by it. A name of a file, the cursor of earlier file drops, tells nothing of its rows' age."""
+    return f"CASE WHEN {column} LIKE '____-__-__T%' OR {column} NOT LIKE '%.%' THEN {column} ELSE '' END"
+
+
 # The order of versions; written out, since two structs are only comparable if their fields are nullable alike.
-_CURSORS = "coalesce(s.source_cursor, '') {} coalesce(t.source_cursor, '')"
+_S, _T = cursor_order("s.source_cursor"), cursor_order("t.source_cursor")
 _NOT_OLDER = (
-    f"({_CURSORS.format('>')} OR ({_CURSORS.format('=')} AND (s.emitted_at > t.emitted_at"
+    f"({_S} > {_T} OR ({_S} = {_T} AND (s.emitted_at > t.emitted_at"
     " OR (s.emitted_at = t.emitted_at AND s.payload_hash >= t.payload_hash))))"
 )
 _SQL_TYPES = {"integer": "bigint", "decimal": "decimal(28,6)"}

@@ -19,6 +19,11 @@ def used(rules: MatchRules) -> list[str]:
     return list(dict.fromkeys([*attributes(rules), *([rules.source] if rules.source else [])]))
 
 
+def skipped(blank: int) -> str:
+    """What is said of rows without any value behind the number of records; nothing if there are none."""
+    return f", {blank:,} empty rows skipped" if blank else ""
+
+
 def require_filled(missing: int, rows: int, name: str, path: Path) -> None:
     """Raises ConfigError if some rows have no value of the id `name`."""
     if missing:

@@ -16,12 +16,12 @@ from typing import IO
 import pyarrow as pa
 import pyarrow.csv as pacsv
 
+from spine.core.dialect import SAMPLE, UTF_8, Dialect, dialect_of, plain_number
 from spine.core.errors import ConfigError
 
-DELIMITERS = ",;\t|"
 # Arrow reads a CSV in blocks, and a row must fit into one: first as is quick, then as the largest row that is believable wants.
 _BLOCKS = (8 << 20, 1 << 30)
-_HEADER = 1 << 20
+_PIECE = 1 << 20
 
 
 def require_columns(path: Path, wanted: Sequence[str], present: Sequence[str]) -> None:
@@ -37,86 +37,96 @@ def require_columns(path: Path, wanted: Sequence[str], present: Sequence[str]) -
     raise ConfigError(f"{path.name} has no column{plural} {', '.join(missing)}", hint=f"{hint}It has {shown}")
 
 
-def shape(path: Path, wanted: Sequence[str]) -> tuple[list[str], str, bool]:
-    """Column names of a CSV without spaces around them, its delimiter, and whether it has quotes.
+def shape(path: Path, wanted: Sequence[str]) -> tuple[Dialect, bool]:
+    """The dialect of a CSV that has each of the wanted columns once, and whether it has quotes.
 
     Raises ConfigError as `read_columns` does, but for rows of too few or too many values; reads the bytes and holds none of them.
     """
-    header, delimiter, _ = _known_header(path, wanted)
-    if line := _first_foreign_line(path):
+    dialect = _known(path, wanted)
+    if dialect.encoding.startswith(UTF_8) and (line := _first_foreign_line(path)):
         raise _foreign(path, line)
     quotes = _occurrences(path, b'"')
-    _require_closed_quotes(path, delimiter, quotes)
-    return [name.strip() for name in header], delimiter, quotes > 0
+    _require_sound_quotes(path, dialect, quotes)
+    return dialect, quotes > 0
 
 
-def _known_header(path: Path, wanted: Sequence[str]) -> tuple[list[str], str, bool]:
-    """What `_header` says of a CSV that has each of the wanted columns once."""
-    header, delimiter, only = _header(path)
-    names = [name.strip() for name in header]
-    require_columns(path, wanted, names)
-    twice = [name for name in wanted if names.count(name) > 1]
-    if twice:
-        raise ConfigError(f"{path.name} has more than one column {twice[0]}", hint="Give each column a name of its own")
-    return header, delimiter, only
+def _known(path: Path, wanted: Sequence[str]) -> Dialect:
+    """The dialect of a CSV that has each of the wanted columns once."""
+    dialect = _dialect(path)
+    require_columns(path, wanted, dialect.names)
+    for name in wanted:
+        if places := dialect.repeated.get(name):
+            listed = " and ".join(map(str, places))
+            raise ConfigError(f"{path.name} has more than one column {name} (columns {listed})", hint="Give each column a name of its own")
+    return dialect
 
 
 def read(path: Path, wanted: Sequence[str]) -> pa.Table:
-    """The wanted columns as texts. Raises ConfigError for unknown columns, torn rows and what is not UTF-8."""
-    header, delimiter, only = _known_header(path, wanted)
-    if only:
+    """The wanted columns as texts. Raises ConfigError for unknown columns, torn rows, stray quotes and what is not of the encoding."""
+    dialect = _known(path, wanted)
+    if dialect.bare:
         return pa.table({name: pa.array([], pa.string()) for name in wanted})
-    names = [name.strip() for name in header]
-    raw = [header[names.index(name)] for name in wanted]
+    places = [dialect.names.index(name) for name in wanted]
+    raw = [dialect.header[place] for place in places]
     with ThreadPoolExecutor(1) as pool:
         quotes = pool.submit(_occurrences, path, b'"')
         for block in _BLOCKS:
             try:
-                table = _read_csv(path, raw, delimiter, block, threads=True).rename_columns(list(wanted))
-            except pa.ArrowInvalid as error:
+                table = _read_csv(path, raw, dialect, block, threads=True).rename_columns(list(wanted))
+            except (pa.ArrowInvalid, UnicodeError) as error:
                 problem = str(error)
                 if "straddl" not in problem or block == _BLOCKS[-1]:
-                    raise _csv_error(path, raw, delimiter, problem) from None
+                    _require_sound_quotes(path, dialect, quotes.result())  # mostly the cause, and then the better place to look at
+                    raise _csv_error(path, raw, dialect, problem) from None
             else:
                 break
-    _require_closed_quotes(path, delimiter, quotes.result())
+    _require_sound_quotes(path, dialect, quotes.result())
+    for place, name in zip(places, wanted, strict=True):
+        if place in dialect.commas:
+            table = table.set_column(table.column_names.index(name), name, _with_points(table.column(name)))
     return table
 
 
-def _require_closed_quotes(path: Path, delimiter: str, quotes: int) -> None:
-    """Raises ConfigError for a quote that is never closed: Arrow takes all rows behind it for one value without a word."""
-    if quotes % 2 == 0:
+def _with_points(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Numbers with decimal points for decimal commas; each distinct text is turned once."""
+    distinct = column.combine_chunks().dictionary_encode()
+    plain = pa.array([plain_number(text) for text in distinct.dictionary.to_pylist()], pa.string())
+    return pa.chunked_array([plain.take(distinct.indices)])
+
+
+def _require_sound_quotes(path: Path, dialect: Dialect, quotes: int) -> None:
+    """Raises ConfigError for a stray quote: Arrow takes all rows up to the next one for one value without a word."""
+    if quotes == 0:
         return
     csv.field_size_limit(_BLOCKS[-1])
-    with io.TextIOWrapper(_opened(path), encoding="utf-8", errors="replace", newline="") as lines:
-        rows, last = csv.reader(lines, delimiter=delimiter, strict=True), 0
+    with io.TextIOWrapper(_opened(path), encoding=dialect.encoding, errors="replace", newline="") as lines:
+        rows, last = csv.reader(lines, delimiter=dialect.delimiter, strict=True), 0
         try:
             for _ in rows:
                 last = rows.line_num
-        except csv.Error as error:  # other liberties, such as a letter behind a closing quote, do no harm
-            if "unexpected end" in str(error):
-                raise ConfigError(
-                    f"{path.name} has a quote that is never closed (line {last + 1:,})", hint="Close it, or double it"
-                ) from None
+        except csv.Error as error:
+            never = "is never closed" if "unexpected end" in str(error) else "is neither closed nor doubled"
+            raise ConfigError(f"{path.name} has a quote that {never} (line {last + 1:,})", hint="Close it, or double it") from None
 
 
-def _read_csv(path: Path, raw: Sequence[str], delimiter: str, block: int, *, threads: bool) -> pa.Table:
+def _read_csv(path: Path, raw: Sequence[str], dialect: Dialect, block: int, *, threads: bool) -> pa.Table:
+    encoding = "utf8" if dialect.encoding.startswith(UTF_8) else dialect.encoding
     return pacsv.read_csv(
         path,
-        pacsv.ReadOptions(block_size=block, use_threads=threads),
-        pacsv.ParseOptions(delimiter=delimiter, newlines_in_values=True),
+        pacsv.ReadOptions(block_size=block, use_threads=threads, skip_rows=dialect.before, encoding=encoding),
+        pacsv.ParseOptions(delimiter=dialect.delimiter, newlines_in_values=True),
         pacsv.ConvertOptions(
             include_columns=list(raw), column_types=dict.fromkeys(raw, pa.string()), null_values=[""], strings_can_be_null=True
         ),
     )
 
 
-def _csv_error(path: Path, raw: Sequence[str], delimiter: str, problem: str) -> ConfigError:
+def _csv_error(path: Path, raw: Sequence[str], dialect: Dialect, problem: str) -> ConfigError:
     """What is wrong with a CSV, and in which row; never the row itself."""
-    if "UTF8" in problem:
-        return _foreign(path, _first_foreign_line(path))
+    if "UTF8" in problem or "codec" in problem:
+        return _foreign(path, _first_foreign_line(path) if dialect.encoding.startswith(UTF_8) else 0)
     try:  # one thread knows the number of the row
-        _read_csv(path, raw, delimiter, _BLOCKS[-1], threads=False)
+        _read_csv(path, raw, dialect, _BLOCKS[-1], threads=False)
     except pa.ArrowInvalid as error:
         problem = str(error)
     short = re.sub(r"(got \d+).*", r"\1", problem.removeprefix("CSV parse error: "), flags=re.DOTALL)
@@ -125,23 +135,15 @@ def _csv_error(path: Path, raw: Sequence[str], delimiter: str, problem: str) -> 
     )
 
 
-def _header(path: Path) -> tuple[list[str], str, bool]:
-    """Column names as they are written, the delimiter that splits them best, and whether nothing follows them."""
+def _dialect(path: Path) -> Dialect:
     with _opened(path) as file:
-        start = file.read(_HEADER)
-    if b"\0" in start[:4096]:
-        raise ConfigError(f"{path.name} is not UTF-8 text", hint="Convert it, for example: iconv -f UTF-16 -t UTF-8 OLD > NEW")
-    text = start.decode("utf-8-sig", errors="replace").lstrip("\r\n")
-    if not text.strip():
+        start = file.read(SAMPLE)
+    dialect = dialect_of(start, whole=len(start) < SAMPLE)
+    if dialect is None:
         raise ConfigError(f"{path} is empty: it has not even a header", hint="A CSV starts with a line of column names")
-    readings = []
-    for delimiter in DELIMITERS:
-        lines = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
-        readings.append((next(lines), delimiter, len(start) < _HEADER and not any(any(line) for line in lines)))
-    header, delimiter, only = max(readings, key=lambda reading: len(reading[0]))
-    if any("\ufffd" in name for name in header):
+    if any("\ufffd" in name for name in dialect.header):
         raise _foreign(path, 1)
-    return header, delimiter, only
+    return dialect
 
 
 def _opened(path: Path) -> IO[bytes]:
@@ -151,9 +153,8 @@ def _opened(path: Path) -> IO[bytes]:
 
 
 def _foreign(path: Path, line: int) -> ConfigError:
-    return ConfigError(
-        f"{path.name} is not UTF-8 text (line {line:,})", hint="Convert it, for example: iconv -f WINDOWS-1252 -t UTF-8 OLD > NEW"
-    )
+    place = f" (line {line:,})" if line else ""
+    return ConfigError(f"{path.name} is not UTF-8 text{place}", hint="Convert it, for example: iconv -f WINDOWS-1252 -t UTF-8 OLD > NEW")
 
 
 def lines(path: Path) -> int:
@@ -163,7 +164,7 @@ def lines(path: Path) -> int:
 
 def _occurrences(path: Path, letter: bytes) -> int:
     with _opened(path) as file:
-        return sum(piece.count(letter) for piece in iter(lambda: file.read(_HEADER), b""))
+        return sum(piece.count(letter) for piece in iter(lambda: file.read(_PIECE), b""))
 
 
 def _first_foreign_line(path: Path) -> int:
@@ -171,7 +172,7 @@ def _first_foreign_line(path: Path) -> int:
     decoder, lines = codecs.getincrementaldecoder("utf-8")(), 1
     with _opened(path) as file:
         while True:
-            piece = file.read(_HEADER)
+            piece = file.read(_PIECE)
             try:
                 decoder.decode(piece, final=not piece)
             except UnicodeDecodeError as error:

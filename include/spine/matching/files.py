@@ -226,6 +226,17 @@ def as_text(column: pa.ChunkedArray) -> pa.ChunkedArray:
     return column.cast(pa.string())
 
 
+def without_empty_rows(table: pa.Table) -> tuple[pa.Table, int]:
+    """The rows that hold any value, and how many hold none: spreadsheets leave such rows behind their last one."""
+    blank = pa.repeat(pa.scalar(True), table.num_rows)
+    for column in table.columns:
+        missing = pc.fill_null(pc.equal(pc.utf8_trim_whitespace(column), ""), True)
+        blank = pc.and_(blank, flat(missing))
+        if not pc.any(blank).as_py():
+            return table, 0
+    return table.filter(pc.invert(blank)), int(pc.sum(blank).as_py())
+
+
 def whole_numbers(column: pa.ChunkedArray) -> pa.ChunkedArray:
     """Whole numbers of a float column as such: what had a gap somewhere often became float on its way (a phone as 3865286.0)."""
     try:

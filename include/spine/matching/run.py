@@ -158,7 +158,7 @@ def _read(path: Path, rules: MatchRules, stages: _Stages) -> tuple[pa.Array, pa.
     """Record ids and the columns of the attributes and the source, sorted by id so that nothing depends on the order of arrival."""
     used = match_checks.used(rules)
     with stages("Read records") as say:
-        table = match_files.read_columns(path, [rules.record_id, *used])
+        table, blank = match_files.without_empty_rows(match_files.read_columns(path, [rules.record_id, *used]))
         ids = match_files.flat(table.column(rules.record_id))
         match_checks.require_filled(ids.null_count, len(ids), rules.record_id, path)
         table = table.select(used)
@@ -166,7 +166,7 @@ def _read(path: Path, rules: MatchRules, stages: _Stages) -> tuple[pa.Array, pa.
             order = pc.sort_indices(ids)
             ids, table = ids.take(order), match_files.taken(table, order)
         match_checks.require_distinct(match_files.duplicates(ids), rules.record_id, path)
-        say(f"{len(ids):,} records")
+        say(f"{len(ids):,} records{match_checks.skipped(blank)}")
     if rules.source:  # a record of no known source is of one source with the other such records
         place = table.schema.get_field_index(rules.source)
         table = table.set_column(place, rules.source, pc.fill_null(table.column(place), ""))

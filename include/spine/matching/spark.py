@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import reduce
+from operator import and_
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -15,6 +17,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from spine.core.dialect import UTF_8, Dialect
 from spine.core.entities import MatchRules
 from spine.core.errors import ConfigError, JobFailed
 from spine.identity import engine
@@ -29,7 +32,7 @@ from spine.matching import files as match_files
 from spine.matching.pairs import DECISIONS, Decisions, Found, counted, told_pairs
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame, SparkSession
+    from pyspark.sql import Column, DataFrame, SparkSession
 
 Array: TypeAlias = Any  # numpy arrays of many element types
 Stages: TypeAlias = Any  # a context manager per stage, by its name
@@ -45,13 +48,13 @@ def matched(path: Path, rules: MatchRules, threshold: float, stages: Stages, *, 
     session = spark_session("match", large=True)
     with stages("Read records") as say, _told(path):
         raw = _records(session, path, [rules.record_id, *match_checks.used(rules)]).persist()
-        rows, doubts = _looked_over(raw, rules, path)
-        say(f"{rows:,} records")
+        rows, blank, doubts = _looked_over(raw, rules, path)
+        say(f"{rows:,} records{match_checks.skipped(blank)}")
     fit_to(session, rows)
     with stages("Learn, compare and cluster") as say, _survived():
-        found = match_on_spark(
-            raw.drop(_BROKEN), engine.make_plan(rules.matching()), threshold, record_id=rules.record_id, source=rules.source
-        )  # fmt: skip
+        records = raw.dropna(subset=[rules.record_id]).drop(_BROKEN)
+        plan = engine.make_plan(rules.matching())
+        found = match_on_spark(records, plan, threshold, record_id=rules.record_id, source=rules.source)
         result = _found(found, threshold, pairs)
         say(f"{found.compared:,} pairs compared")
     found.close()
@@ -104,17 +107,33 @@ def _csv(session: SparkSession, path: Path, wanted: Sequence[str]) -> DataFrame:
     """`c0, c1, …`; columns are known by their places, since names in the file may have spaces around them, or a byte order mark."""
     from pyspark.sql import functions as F
 
-    names, delimiter, quotes = match_csv.shape(path, wanted)
-    schema = ", ".join(f"c{place} string" for place in range(len(names)))
-    # Without quotes no value holds a line end, and the file can be cut into pieces.
+    dialect, quotes = match_csv.shape(path, wanted)
+    schema = ", ".join(f"c{place} string" for place in range(len(dialect.names)))
+    utf_8 = dialect.encoding.startswith(UTF_8)
+    # Without quotes no value holds a line end, and the file can be cut into pieces; so it can if a line end is one byte.
     frame = (
         session.read.schema(f"{schema}, broken string")
-        .options(header=True, sep=delimiter, quote='"', escape='"', encoding="UTF-8", multiLine=quotes, mode="PERMISSIVE")
+        .options(header=True, sep=dialect.delimiter, quote='"', escape='"', multiLine=quotes or not utf_8, mode="PERMISSIVE")
+        .options(encoding="UTF-8" if utf_8 else dialect.encoding.upper())
         .options(columnNameOfCorruptRecord="broken", columnPruning=False)
         .csv(_place(path))
     )
-    chosen = [F.col(f"c{names.index(name)}").alias(f"c{place}") for place, name in enumerate(wanted)]
+    if dialect.stated:  # Spark has taken the line that states the delimiter for the header
+        same = [F.coalesce(f"c{place}", F.lit("")) == name for place, name in enumerate(dialect.header)]
+        frame = frame.where(~reduce(and_, same))
+    chosen = [_plain(dialect, dialect.names.index(name)).alias(f"c{place}") for place, name in enumerate(wanted)]
     return frame.select(*chosen, F.isnotnull("broken").alias(_BROKEN))
+
+
+def _plain(dialect: Dialect, place: int) -> Column:
+    """A column of a CSV, its numbers with decimal points where they have commas."""
+    from pyspark.sql import functions as F
+
+    column = F.col(f"c{place}")
+    if place not in dialect.commas:
+        return column
+    points = F.replace(F.replace(F.trim(column), F.lit("."), F.lit("")), F.lit(","), F.lit("."))
+    return F.when(F.trim(column).rlike(r"^[+-]?[0-9.]+(,[0-9]+)?$"), points).otherwise(column)
 
 
 def _typed(session: SparkSession, path: Path, wanted: Sequence[str]) -> DataFrame:
@@ -157,25 +176,27 @@ def _texter(kinds: Mapping[str, pa.DataType], whole: Collection[str]) -> Callabl
     return work
 
 
-def _looked_over(raw: DataFrame, rules: MatchRules, path: Path) -> tuple[int, list[str]]:
-    """How many records there are and what is doubtful about them. Raises ConfigError for broken rows and for ids that are none."""
+def _looked_over(raw: DataFrame, rules: MatchRules, path: Path) -> tuple[int, int, list[str]]:
+    """How many records there are, how many rows without a value, and what is doubtful. Raises ConfigError for broken rows and bad ids."""
     from pyspark.sql import functions as F
 
     names = match_checks.attributes(rules)
-    asked = [F.count("*"), F.count_if(F.col(quoted(_BROKEN))), F.count(quoted(rules.record_id))]
+    blank = reduce(and_, [F.coalesce(F.trim(quoted(name)), F.lit("")) == "" for name in [rules.record_id, *match_checks.used(rules)]])
+    asked = [F.count("*"), F.count_if(F.col(quoted(_BROKEN))), F.count(quoted(rules.record_id)), F.count_if(blank)]
     for column in (F.col(quoted(name)) for name in names):
         asked += [F.count(column), F.coalesce(F.min(column) == F.max(column), F.lit(False))]
     told = raw.agg(*[one.alias(f"n{place}") for place, one in enumerate(asked)]).toArrow()
-    rows, broken, ids, *rest = [column[0].as_py() for column in told.columns]
+    rows, broken, ids, empty, *rest = [column[0].as_py() for column in told.columns]
     if broken:
         raise ConfigError(
             f"{path.name} is not a whole CSV: {broken:,} rows have more or fewer values than its header",
             hint="Look for a quote that is not closed, or a torn row; --engine local names the first",
         )
+    rows -= empty
     match_checks.require_filled(rows - ids, rows, rules.record_id, path)
     match_checks.require_distinct(_duplicates(raw, rules.record_id), rules.record_id, path)
     filled, constant = dict(zip(names, rest[::2], strict=True)), {name for name, one in zip(names, rest[1::2], strict=True) if one}
-    return rows, match_checks.doubts(rows, filled, constant)
+    return rows, empty, match_checks.doubts(rows, filled, constant)
 
 
 def _duplicates(raw: DataFrame, name: str) -> str:

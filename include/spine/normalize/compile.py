@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from spine.core.entities import Entity, EntityField
 from spine.core.mapping import FieldMapping, Mapping, RowFilter
-from spine.normalize.payload import text_at, unmapped
+from spine.normalize.payload import text_at, trimmed, unmapped
 from spine.normalize.scripts import apply_script
 from spine.normalize.transforms import apply_transform
 
@@ -112,8 +112,9 @@ def cast(text: Column, field: EntityField) -> Column:
 
     if field.type == "string":
         return text
-    value = F.trim(text).try_cast(SPARK_TYPES[field.type])
-    return F.when(F.trim(text).rlike(_DATE_START), value) if field.type in ("date", "timestamp") else value
+    plain = trimmed(text)
+    value = plain.try_cast(SPARK_TYPES[field.type])
+    return F.when(plain.rlike(_DATE_START), value) if field.type in ("date", "timestamp") else value
 
 
 def typed_values(entity: Entity, mapping: Mapping, text: Any) -> Column:

@@ -1,6 +1,7 @@
 """Reads a payload (raw JSON, parsed once to a variant): one value by its path, and everything that no mapping names.
 
-A path is dotted (`properties.email`); a blank text counts as missing.
+A path is dotted (`properties.email`); a field whose own name has the dots (`Account.Name` in a CSV) comes before what a path finds. A blank
+text counts as missing, and U+0000, which PostgreSQL cannot hold, is no part of a text.
 """
 
 from __future__ import annotations
@@ -13,6 +14,10 @@ from spine.core.errors import ConfigError
 if TYPE_CHECKING:
     from pyspark.sql import Column
 
+# All of Unicode's white space, and what takes no width: https://www.unicode.org/Public/UCD/latest/ucd/PropList.txt (White_Space).
+SPACES = "".join(letter for letter in map(chr, range(0x3001)) if letter.isspace())
+MARKS = "".join(letter for letter in map(chr, (0xAD, 0x180E, *range(0x200B, 0x2070), 0xFEFF)) if not letter.isspace())
+EDGES = SPACES + MARKS
 ENTRIES = "map<string,variant>"
 Tree = dict[str, Any]
 
@@ -34,14 +39,32 @@ def text_at(document: Column, path: str) -> Column:
     from pyspark.sql import functions as F
 
     text = F.try_variant_get(document, variant_path(path), "string")
-    return F.when(F.trim(text) != "", text)
+    if "." in path:
+        text = F.coalesce(F.try_variant_get(document, "$" + _step(path), "string"), text)
+    text = without_nul(text)
+    return F.when(trimmed(text) != "", text)
+
+
+def trimmed(text: Column) -> Column:
+    """The text without white space of any script and without invisible marks at its ends."""
+    from pyspark.sql import functions as F
+
+    return F.btrim(text, F.lit(EDGES))
+
+
+def without_nul(text: Column) -> Column:
+    """The text without U+0000."""
+    from pyspark.sql import functions as F
+
+    return F.replace(text, F.lit("\0"), F.lit(""))
 
 
 def unmapped(document: Column, mapped: Iterable[str]) -> Column:
     """JSON object of all that the paths in `mapped` do not name, at its own place; `{}` if nothing is left."""
     from pyspark.sql import functions as F
 
-    return F.to_json(_rest(document, _tree(mapped)))
+    paths = list(mapped)
+    return F.to_json(F.map_filter(_rest(document, _tree(paths)), lambda key, _: ~key.isin(*[path for path in paths if "." in path])))
 
 
 def _tree(paths: Iterable[str]) -> Tree:

@@ -3,14 +3,28 @@
 from __future__ import annotations
 
 import re
+import unicodedata
+from decimal import Decimal
 from functools import cache, lru_cache
 
 import pyarrow as pa
+
+from spine.core.dialect import cleaned
 
 _ALIASES = {
     "usa": "US", "u.s.": "US", "u.s.a.": "US", "united states of america": "US", "uk": "GB", "u.k.": "GB", "great britain": "GB",
     "england": "GB", "scotland": "GB", "wales": "GB", "northern ireland": "GB", "holland": "NL", "the netherlands": "NL",
 }  # fmt: skip
+
+# Extensions as people write them behind a number: `ext: 31`, `extension 9`, `;ext=44`, `p. 12`, `, 77`, `x5`, `#5`, `Durchwahl 3`.
+_EXTENSION = re.compile(
+    r"[\s,;(]*(?:(?<![a-z])(?:extension|extn|ext|durchwahl|dw|poste|interno|int|anexo|ramal|toestel|tst|wew|p|x|доб|вн)[\s.:=]*|\#\s*|,\s*)\d{1,5}\)?\s*$",
+    re.IGNORECASE,
+)
+_BETWEEN = re.compile(r"\s*(?:[;,|\n]|\bor\b|\boder\b|\bou\b)\s*", re.IGNORECASE)
+_NUMERAL = re.compile(r"[+]?\d+(?:[.,]0+|(?:[.,]\d+)?[eE][+]?\d{1,2})")
+_NO_DIGIT = re.compile(r"[^0-9]")
+_FEWEST, _MOST = 6, 15  # digits of a number: E.164 allows fifteen
 
 
 @cache
@@ -29,28 +43,77 @@ def _regions_by_name() -> dict[str, str]:
 
 def region_of(country: str) -> str | None:
     """ISO 3166 alpha-2 code of a country's name or code in any case, None if it is not known."""
-    return _regions_by_name().get(country.strip().casefold())
+    return _regions_by_name().get(cleaned(country).casefold())
 
 
 @lru_cache(maxsize=65536)
-def e164(number: str, country: str | None) -> str:
-    """`number` as E.164 if it is a possible number, read as one of `country` where it has no `+`; else its digits."""
+def e164(number: str, country: str | None) -> str | None:
+    """`number` as E.164 if it is a possible number, read as one of `country` where it has no `+`; else its digits.
+
+    An extension is left out, and of several numbers the first is taken. None for what lost digits on its way (`4.91511E+12`), or has more
+    than a number can have: it would be a number that nobody has.
+    """
+    plain = _plain(number)
+    text = _numeral(_first_number(_EXTENSION.sub("", plain) or plain))
+    if text is None:
+        return None
+    region = region_of(country) if country else None
+    abroad = text[2:] if text.startswith("00") else text  # what most of the world dials for `+`
+    found = _abroad(abroad, region) or _possible(text, region)
+    if found is None and abroad is not text:
+        found = _possible(f"+{abroad}", None)
+    return found or _digits(text)
+
+
+def _abroad(text: str, region: str | None) -> str | None:
+    """A valid number of the region that begins with its country's code and lacks but the `+`; not where that may be a national number."""
+    from phonenumbers import PhoneMetadata, country_code_for_region
+
+    metadata = PhoneMetadata.metadata_for_region(region) if region else None
+    if region is None or metadata is None or not metadata.national_prefix or text.startswith(("+", metadata.national_prefix)):
+        return None
+    found = _possible(f"+{text}", None, valid=True)
+    return found if found and found.startswith(f"+{country_code_for_region(region)}") else None
+
+
+def _possible(text: str, region: str | None, *, valid: bool = False) -> str | None:
     import phonenumbers
 
-    region = region_of(country) if country else None
     try:
-        parsed = phonenumbers.parse(number, region)
+        parsed = phonenumbers.parse(text, region)
     except phonenumbers.NumberParseException:
-        return _digits(number)
-    if phonenumbers.is_possible_number(parsed):
-        return phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.E164)
-    return _digits(number)
+        return None
+    good = phonenumbers.is_valid_number(parsed) if valid else phonenumbers.is_possible_number(parsed)
+    return phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.E164) if good else None
+
+
+def _plain(number: str) -> str:
+    """With ASCII digits, plain spaces, and nothing that cannot be seen or only ends a list."""
+    text = "".join(str(unicodedata.digit(letter, letter)) if letter.isdigit() else letter for letter in number)
+    return cleaned(text).strip(" ,;'\"")
+
+
+def _first_number(text: str) -> str:
+    """The first of several numbers; a part with fewer than six digits belongs to what stands before it."""
+    pieces = _BETWEEN.split(text)
+    if len(pieces) > 1 and all(len(_NO_DIGIT.sub("", piece)) >= _FEWEST for piece in pieces):
+        return pieces[0].strip()
+    return text
+
+
+def _numeral(text: str) -> str | None:
+    """A number that a spreadsheet or a float wrote (`4915112345678.0`, `4.915112345678E+12`) as its digits; None if some are lost."""
+    if not _NUMERAL.fullmatch(text):
+        return text
+    value = Decimal(text.replace(",", "."))
+    exact = value == value.to_integral_value() and not (re.search("[eE]", text) and int(value.as_tuple().exponent) > 0)
+    return f"{'+' if text.startswith('+') else ''}{value:.0f}" if exact else None
 
 
 def region_codes(names: pa.Array) -> pa.Array:
     """The code of each country, the trimmed text where it is not known; each distinct name is looked up once."""
     distinct = names.dictionary_encode()
-    found = [None if name is None else region_of(name) or name.strip() for name in distinct.dictionary.to_pylist()]
+    found = [None if name is None else region_of(name) or cleaned(name) for name in distinct.dictionary.to_pylist()]
     return pa.array(found, pa.string()).take(distinct.indices)
 
 
@@ -60,8 +123,10 @@ def phone_numbers(numbers: pa.Array, countries: pa.Array) -> pa.Array:
     return pa.array([None if number is None else e164(number, country) for number, country in pairs], pa.string())
 
 
-def _digits(number: str) -> str:
-    bare = re.sub(r"[^0-9]", "", number)
+def _digits(number: str) -> str | None:
+    bare = _NO_DIGIT.sub("", number)
     if not bare:
         return number.strip()
+    if len(bare) > _MOST:
+        return None
     return f"+{bare}" if number.strip().startswith("+") else bare

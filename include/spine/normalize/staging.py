@@ -2,6 +2,8 @@
 
 Versions of a record are ordered by cursor, then time of emission, then payload hash. Rows of one cursor value reach Bronze in the order of
 their emission (a connection has one writer), so any batching and any order of cursors lead to the same Silver.
+
+A version that a filter keeps out, or an array that has lost an element, withdraws the row that is in Silver: it goes as a deleted one goes.
 """
 
 from __future__ import annotations
@@ -13,7 +15,9 @@ from typing import TYPE_CHECKING, Literal
 from spine.core.entities import Entity
 from spine.core.mapping import Mapping
 from spine.lake.delta_sql import row_hash
+from spine.lake.silver import cursor_order
 from spine.normalize.compile import REASON_TYPE, cast_problems, compile_mapping, reason, typed_values
+from spine.normalize.payload import without_nul
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
@@ -22,12 +26,12 @@ if TYPE_CHECKING:
 ENVELOPE = ("tenant_id", "source", "stream", "record_id", "connection_id", "emitted_at", "cursor", "op", "payload")
 _CANONICAL = (
     "tenant_id", "source", "stream", "record_id", "connection_id", "emitted_at", "op", "payload", "source_cursor", "record_ref",
-    "custom_fields", "is_deleted", "empty_delete", "fields",
+    "custom_fields", "fields",
 )  # fmt: skip
 _JUDGED = (
     "tenant_id", "source", "stream", "record_id", "connection_id", "emitted_at", "op", "payload", "source_cursor", "record_ref",
-    "is_deleted", "empty_delete", "quarantine_id", "reasons", "filtered", "hard_delete", "mapping_version", "bad", "payload_hash", "key",
-    "place",
+    "is_deleted", "empty_delete", "quarantine_id", "reasons", "filtered", "withdrawn", "hard_delete", "mapping_version", "bad",
+    "payload_hash", "key", "place",
 )  # fmt: skip
 UNREADABLE, NO_KEY = "readable", "key"
 UNREADABLE_TEXT = "the record could not be read"
@@ -46,17 +50,59 @@ class Plan:
     deletes: Literal["soft_delete", "hard_delete", "ignore"] = "soft_delete"
 
 
-def parts(bronze: DataFrame, mapping: Mapping) -> DataFrame:
-    """Bronze rows with the parsed payload in `document`; a mapping with `split` yields one row per element, in `part`."""
+def parts(bronze: DataFrame, mapping: Mapping, known: DataFrame | None = None) -> DataFrame:
+    """Bronze rows with the parsed payload in `document`; a mapping with `split` yields one row per element, in `part`.
+
+    Elements that an array had before, in another row or by `known` (see `elements_of`), yield a row without `part`: they are gone.
+    """
     from pyspark.sql import functions as F
 
-    rows = bronze.select(*ENVELOPE).withColumn("document", F.try_parse_json("payload"))
+    cleaned = {"record_id": without_nul(F.col("record_id")).alias("record_id")}
+    rows = bronze.select(*[cleaned.get(name, F.col(name)) for name in ENVELOPE]).withColumn("document", F.try_parse_json("payload"))
     if mapping.split is None:
         return rows.withColumn("part", F.lit(None).cast("variant"))
-    elements = F.try_variant_get("document", f"$['{mapping.split}']", "array<variant>")
-    rows = rows.select("*", F.posexplode_outer(elements).alias("number", "part"))
-    numbered = F.concat(F.col("record_id"), F.lit("#"), (F.col("number") + 1).cast("string"))
-    return rows.withColumn("record_id", F.coalesce(numbered, F.col("record_id"))).drop("number")
+    rows = _counted(rows, mapping.split, known)
+    last = F.when(F.col("whole"), F.greatest("most", "alive")).otherwise(F.col("count"))
+    rows = rows.select("*", F.explode_outer(F.when(last > 0, F.sequence(F.lit(1), last))).alias("number"))
+    late = F.coalesce(F.col("late"), F.lit(False)) & (F.col("number") > F.col("alive"))
+    part = F.when((F.col("number") <= F.col("count")) & ~late, F.get("elements", F.col("number") - 1))
+    numbered = F.concat("record_id", F.lit("#"), F.col("number").cast("string"))
+    own = {"record_id": F.coalesce(numbered, F.col("record_id")).alias("record_id")}
+    return rows.select(*[own.get(name, F.col(name)) for name in ENVELOPE], "document", part.alias("part"))
+
+
+def _counted(rows: DataFrame, split: str, known: DataFrame | None) -> DataFrame:
+    """Rows with their `elements`: `count` in this row, `most` in any row of the record, `alive` in Silver; `late` if that is newer.
+
+    `whole` tells that the row says which elements there are: it is a delete, or readable with an array or nothing in the array's place.
+    """
+    from pyspark.sql import Window
+    from pyspark.sql import functions as F
+
+    path = f"$['{split}']"
+    rows = rows.withColumn("elements", F.try_variant_get("document", path, "array<variant>"))
+    value = F.try_variant_get("document", path, "variant")
+    nothing = value.isNull() | F.is_variant_null(value)
+    whole = (F.col("op") == "delete") | (_unreadable(F.col("document")).isNull() & (F.col("elements").isNotNull() | nothing))
+    rows = rows.withColumns({"count": F.coalesce(F.array_size("elements"), F.lit(0)), "whole": F.coalesce(whole, F.lit(False))})
+    rows = rows.withColumn("most", F.max("count").over(Window.partitionBy("tenant_id", "record_id")))
+    if known is None:
+        return rows.withColumns({"alive": F.lit(0), "late": F.lit(False)})
+    rows = rows.join(known, ["tenant_id", "record_id"], "left")
+    version = F.struct(F.expr(cursor_order("coalesce(cursor, '')")).alias("c"), F.col("emitted_at").alias("e"))
+    return rows.withColumns({"alive": F.coalesce("alive", F.lit(0)), "late": version < F.col("latest")})
+
+
+def elements_of(silver: DataFrame, stream: str) -> DataFrame:
+    """What Silver knows of the arrays that a stream's records were split from: the highest `alive` element, and the `latest` version."""
+    from pyspark.sql import functions as F
+
+    numbered = silver.where((F.col("stream") == stream) & F.col("record_id").rlike(r"#\d+$"))
+    number = F.regexp_extract("record_id", r"#(\d+)$", 1).cast("int")
+    version = F.struct(F.expr(cursor_order("coalesce(source_cursor, '')")).alias("c"), F.col("emitted_at").alias("e"))
+    return numbered.groupBy("tenant_id", F.regexp_replace("record_id", r"#\d+$", "").alias("record_id")).agg(
+        F.max(F.when(~F.col("is_deleted"), number)).alias("alive"), F.max(version).alias("latest")
+    )
 
 
 def canonical(rows: DataFrame, plan: Plan, rules: Callable[[Callable[[str], Column]], Sequence[Column]]) -> DataFrame:
@@ -78,8 +124,7 @@ def canonical(rows: DataFrame, plan: Plan, rules: Callable[[Callable[[str], Colu
         texts.alias("texts"),
         F.coalesce(reading.custom_fields, F.lit("{}")).alias("custom_fields"),
         kept.alias("kept"),
-        (F.col("op") == "delete").alias("is_deleted"),
-        ((F.col("op") == "delete") & ~F.coalesce(reading.present, F.lit(False))).alias("empty_delete"),
+        (reading.present & F.col("part").isNotNull() if split else reading.present).alias("present"),
     )
     identity = [F.coalesce(name, F.lit("")) for name in ("tenant_id", "record_ref", "source_cursor", "op", "payload")]
     staged = staged.withColumn("fields", typed_values(plan.entity, plan.mapping, lambda name: F.col(f"texts.{name}")))
@@ -88,15 +133,20 @@ def canonical(rows: DataFrame, plan: Plan, rules: Callable[[Callable[[str], Colu
         *cast_problems(plan.entity, plan.mapping, lambda name: F.col(f"texts.{name}")),
         *rules(lambda name: F.col(f"fields.{name}")),
     ]
-    found = F.when(F.col("is_deleted"), F.array().cast(f"array<{REASON_TYPE}>"))
+    deleted = F.col("op") == "delete"
+    found = F.when(deleted, F.array().cast(f"array<{REASON_TYPE}>"))
     found = found.when(readable.isNotNull(), F.array(readable)).otherwise(F.array_compact(F.array(*problems)))
     no_key = F.when(F.col("record_id").isNull() | (F.trim("record_id") == ""), F.array(reason(NO_KEY, None, NO_KEY_TEXT)))
-    filtered = F.when(F.col("is_deleted"), F.lit(plan.deletes == "ignore")).otherwise(readable.isNull() & ~F.col("kept"))
+    withdrawn = ~deleted & readable.isNull() & ~F.col("kept")
+    filtered = F.when(deleted, F.lit(plan.deletes == "ignore")).otherwise(withdrawn)
     return staged.select(
         *_CANONICAL,
         F.sha2(F.concat_ws("\x1f", *identity), 256).alias("quarantine_id"),
         F.coalesce(no_key, found).alias("reasons"),
+        (deleted | withdrawn).alias("is_deleted"),
+        ((deleted & ~F.coalesce("present", F.lit(False))) | withdrawn).alias("empty_delete"),
         filtered.alias("filtered"),
+        withdrawn.alias("withdrawn"),
         F.lit(plan.deletes == "hard_delete").alias("hard_delete"),
         F.lit(plan.mapping.version).alias("mapping_version"),
     )
@@ -123,13 +173,13 @@ def newest(rows: DataFrame, entity: Entity) -> DataFrame:
     bad = ~F.col("filtered") & (F.size("reasons") > 0)
     rows = rows.select("*", bad.alias("bad"), F.xxhash64("op", F.coalesce("payload", F.lit(""))).alias("payload_hash"))
     key = (
-        F.when(F.col("filtered"), F.concat(F.lit("filtered "), F.col("quarantine_id")))
+        F.when(F.col("filtered") & ~F.col("withdrawn"), F.concat(F.lit("filtered "), F.col("quarantine_id")))
         .when(F.col("bad"), F.col("quarantine_id"))
         .otherwise(F.col("record_ref"))
     )
     rows = rows.withColumn("key", key)
     by_version = Window.partitionBy("tenant_id", "key").orderBy(
-        F.coalesce("source_cursor", F.lit("")).desc(), F.col("emitted_at").desc(), F.col("payload_hash").desc()
+        F.expr(cursor_order("coalesce(source_cursor, '')")).desc(), F.col("emitted_at").desc(), F.col("payload_hash").desc()
     )
     whole = by_version.rowsBetween(Window.unboundedPreceding, Window.unboundedFollowing)
     known = F.first(F.when(~F.col("empty_delete"), F.struct("fields", "custom_fields")), ignorenulls=True).over(whole)
@@ -150,27 +200,36 @@ def judged(rows: DataFrame, silver: DataFrame | None) -> DataFrame:
     from pyspark.sql import functions as F
 
     if silver is None:
-        seen = rows.select("*", F.lit(None).cast("bigint").alias("seen_hash"), F.lit(None).cast("boolean").alias("seen_newer"))
+        types = {"seen_hash": "bigint", "seen_newer": "boolean", "seen_deleted": "boolean"}
+        seen = rows.select("*", *[F.lit(None).cast(kind).alias(name) for name, kind in types.items()])
     else:
         present = silver.select(
-            F.col("tenant_id"), F.col("record_ref").alias("key"), F.col("row_hash").alias("seen_hash"), _version().alias("seen")
+            F.col("tenant_id"),
+            F.col("record_ref").alias("key"),
+            F.col("row_hash").alias("seen_hash"),
+            F.col("is_deleted").alias("seen_deleted"),
+            _version().alias("seen"),
         )
         joined = rows.join(present, ["tenant_id", "key"], "left")
         seen = joined.withColumn("seen_newer", _version() < F.col("seen")).drop("seen")
     removes = F.col("hard_delete") & F.col("is_deleted")
+    superseded = (F.col("place") > 1) | F.coalesce(F.col("seen_newer"), F.lit(False))
+    withdraws = F.col("withdrawn") & ~superseded & ~F.coalesce(F.col("seen_deleted"), F.lit(True))
     outcome = (
-        F.when(F.col("filtered"), "filtered")
+        F.when(F.col("filtered") & ~withdraws, "filtered")
         .when(F.col("bad"), F.when(F.col("place") == 1, "quarantined").otherwise("superseded"))
-        .when((F.col("place") > 1) | F.coalesce(F.col("seen_newer"), F.lit(False)), "superseded")
+        .when(superseded, "superseded")
         .when(removes, F.when(F.col("seen_hash").isNull(), "unchanged").otherwise("removed"))
         .when(F.col("seen_hash").isNull(), "new")
         .when(F.col("seen_hash") == F.col("row_hash"), "unchanged")
         .otherwise("changed")
     )
-    return seen.withColumn("outcome", outcome).drop("seen_hash", "seen_newer", "place", "empty_delete", "key", "filtered")
+    used = ("seen_hash", "seen_newer", "seen_deleted", "place", "empty_delete", "key", "filtered", "withdrawn")
+    return seen.withColumn("outcome", outcome).drop(*used)
 
 
 def _version() -> Column:
     from pyspark.sql import functions as F
 
-    return F.struct(F.coalesce("source_cursor", F.lit("")).alias("c"), F.col("emitted_at").alias("e"), F.col("payload_hash").alias("h"))
+    cursor = F.expr(cursor_order("coalesce(source_cursor, '')"))
+    return F.struct(cursor.alias("c"), F.col("emitted_at").alias("e"), F.col("payload_hash").alias("h"))

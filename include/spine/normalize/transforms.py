@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from spine.core.errors import ConfigError
 from spine.core.vocabulary import Vocabulary
+from spine.normalize.payload import EDGES, MARKS, SPACES, trimmed
 
 if TYPE_CHECKING:
     from pyspark.sql import Column
@@ -35,7 +36,7 @@ def apply_transform(name: str, value: Column, country: Column) -> Column:
     if name not in VOCABULARY:
         raise ConfigError(f"no transform {name!r}", hint=f"Known transforms: {sorted(VOCABULARY)}")
     result = VOCABULARY[name](value, country)
-    return F.when(F.trim(result) != "", result)
+    return F.when(trimmed(result) != "", result)
 
 
 @transform("none")
@@ -55,7 +56,7 @@ def trim(value: Column, _: Column) -> Column:
     """
     from pyspark.sql import functions as F
 
-    return F.trim(F.regexp_replace(value, r"[\s\u00a0]+", " "))
+    return trimmed(F.regexp_replace(value, f"[{SPACES}]+", " "))
 
 
 @transform("lower")
@@ -66,7 +67,7 @@ def lower(value: Column, _: Column) -> Column:
     """
     from pyspark.sql import functions as F
 
-    return F.lower(F.trim(value))
+    return F.lower(trimmed(value))
 
 
 @transform("upper")
@@ -77,7 +78,7 @@ def upper(value: Column, _: Column) -> Column:
     """
     from pyspark.sql import functions as F
 
-    return F.upper(F.trim(value))
+    return F.upper(trimmed(value))
 
 
 @transform("title")
@@ -88,7 +89,7 @@ def title(value: Column, _: Column) -> Column:
     """
     from pyspark.sql import functions as F
 
-    return F.initcap(F.trim(value))
+    return F.initcap(trimmed(value))
 
 
 @transform("digits")
@@ -104,13 +105,16 @@ def digits(value: Column, _: Column) -> Column:
 
 @transform("email")
 def email(value: Column, _: Column) -> Column:
-    """In lower case, without `mailto:` and spaces around; whether it is an address is a rule's question.
+    """In lower case, without `mailto:`, a name before `<…>`, invisible marks, and what ends a list; a rule asks whether it is an address.
 
-    Example: `mailto:Ada@Example.org` → `ada@example.org`
+    Example: `Ada <mailto:Ada@Example.org>,` → `ada@example.org`
     """
     from pyspark.sql import functions as F
 
-    return F.regexp_replace(F.lower(F.trim(value)), "^mailto:", "")
+    text = F.regexp_replace(F.lower(trimmed(value)), f"[{MARKS}]", "")
+    text = F.regexp_replace(text, r"^[^<>@]*<([^<>@\s]+@[^<>@\s]+)>[\s,;.]*$", "$1")
+    text = F.regexp_replace(text, r"^mailto:([^?]*)(\?.*)?$", "$1")
+    return F.regexp_replace(F.btrim(text, F.lit(f"{EDGES},;<>'\"")), r"\.+$", "")
 
 
 @transform("url_domain")
@@ -121,8 +125,8 @@ def url_domain(value: Column, _: Column) -> Column:
     """
     from pyspark.sql import functions as F
 
-    host = F.regexp_extract(F.lower(F.trim(value)), r"^(?:[a-z][a-z0-9+.-]*://)?(?:[^/@]*@)?(?:www\.)?([^/:?#\s]+)", 1)
-    return F.when(host != "", host).otherwise(F.lower(F.trim(value)))
+    host = F.regexp_extract(F.lower(trimmed(value)), r"^(?:[a-z][a-z0-9+.-]*://)?(?:[^/@]*@)?(?:www\.)?([^/:?#\s]+)", 1)
+    return F.when(host != "", host).otherwise(F.lower(trimmed(value)))
 
 
 @transform("date")
@@ -135,7 +139,7 @@ def date(value: Column, _: Column) -> Column:
     """
     from pyspark.sql import functions as F
 
-    text = F.regexp_replace(F.trim(value), r"^(\d{1,2})\.(\d{1,2})\.(\d{4})$", "$3-$2-$1")
+    text = F.regexp_replace(trimmed(value), r"^(\d{1,2})\.(\d{1,2})\.(\d{4})$", "$3-$2-$1")
     text = F.regexp_replace(text, r"^(\d{4})/(\d{1,2})/(\d{1,2})$", "$1-$2-$3")
     return F.regexp_replace(text, r"^(\d{4})(\d{2})(\d{2})$", "$1-$2-$3")
 
@@ -146,9 +150,7 @@ def timestamp(value: Column, _: Column) -> Column:
 
     Example: ` 2026-01-31T08:15:00Z ` → `2026-01-31T08:15:00Z`
     """
-    from pyspark.sql import functions as F
-
-    return F.trim(value)
+    return trimmed(value)
 
 
 @transform("epoch_ms")
@@ -159,7 +161,7 @@ def epoch_ms(value: Column, _: Column) -> Column:
     """
     from pyspark.sql import functions as F
 
-    moment = F.timestamp_millis(F.trim(value).try_cast("bigint"))
+    moment = F.timestamp_millis(trimmed(value).try_cast("bigint"))
     return F.coalesce(F.date_format(moment, "yyyy-MM-dd'T'HH:mm:ss.SSSXXX"), value)
 
 
@@ -171,7 +173,7 @@ def cents(value: Column, _: Column) -> Column:
     """
     from pyspark.sql import functions as F
 
-    return F.coalesce((F.trim(value).try_cast("decimal(26,4)") / 100).cast("decimal(28,6)").cast("string"), value)
+    return F.coalesce((trimmed(value).try_cast("decimal(26,4)") / 100).cast("decimal(28,6)").cast("string"), value)
 
 
 @transform("boolean")
@@ -182,7 +184,7 @@ def boolean(value: Column, _: Column) -> Column:
     """
     from pyspark.sql import functions as F
 
-    word = F.lower(F.trim(value))
+    word = F.lower(trimmed(value))
     known = F.when(word.isin("true", "yes", "on", "1", "y", "t"), "true").when(word.isin("false", "no", "off", "0", "n", "f"), "false")
     return F.coalesce(known, value)
 
@@ -202,7 +204,7 @@ def country_code(value: Column, _: Column) -> Column:
 
 @transform("phone")
 def phone(value: Column, country: Column) -> Column:
-    """E.164 where it can be told by a `+` or by the row's country, else the digits.
+    """E.164 where it can be told by a `+` or by the row's country, else the digits; no extension, and nothing for what lost digits.
 
     Example: `0711 123456` in `DE` → `+49711123456`
     """

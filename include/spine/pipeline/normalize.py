@@ -25,7 +25,7 @@ from spine.lake.delta_sql import open_table
 from spine.lake.paths import table_uri
 from spine.lake.silver import Position
 from spine.lake.tables import Tables, tables_for
-from spine.normalize.staging import ENVELOPE, Plan, canonical, judged, newest, parts
+from spine.normalize.staging import ENVELOPE, Plan, canonical, elements_of, judged, newest, parts
 from spine.quality import gate
 from spine.quality.profile import STAGED, Profile
 from spine.quality.profiling import profiles, reason_counts
@@ -72,7 +72,10 @@ class Job:
 
 @dataclass(frozen=True)
 class SilverResult:
-    """What a run did to one Silver table, over all tenants; `published` is what it wrote, `version` what readers see now."""
+    """What a run did to one Silver table, over all tenants; `published` is what it wrote, `version` what readers see now.
+
+    `cleaned` counts rows of whose texts U+0000 was taken away, which PostgreSQL cannot hold.
+    """
 
     rows_in: int
     published: int
@@ -84,6 +87,7 @@ class SilverResult:
     version: int | None
     silver_table: str
     validation: dict[str, Any] | None = None
+    cleaned: int = 0
 
     def to_json(self) -> dict[str, Any]:
         """The result as an XCom and `--json` hold it."""
@@ -177,6 +181,10 @@ class Staged:
         """Rows that came in, counted where they were read; known after the first action."""
         return sum(int(counter.get["rows"]) for counter in self.counters)
 
+    def cleaned(self) -> int:
+        """Rows that came with U+0000 in a text; known after the first action."""
+        return sum(int(counter.get["cleaned"]) for counter in self.counters)
+
 
 def stage(job: Job, tables: Tables, bronze: dict[str, DataFrame], only: DataFrame | None = None) -> Staged:
     """Bronze rows by stream as judged rows of one entity; `only` names rows by tenant and quarantine id.
@@ -187,21 +195,21 @@ def stage(job: Job, tables: Tables, bronze: dict[str, DataFrame], only: DataFram
     from pyspark.sql import functions as F
 
     table = silver.ensure_silver(job.spark, job.silver, job.entity)
-    count = F.count(F.lit(1)).alias("rows")
+    counts = [F.count(F.lit(1)).alias("rows"), F.count_if(F.contains("payload", F.lit("\\u0000"))).alias("cleaned")]
+    columns = ("tenant_id", "record_ref", *silver.VERSION, "row_hash", "is_deleted", "stream", "record_id")
+    seen = tables.read(job.silver, columns, table.version())
     counters, streams = [], []
     for plan in job.plans():
         if plan.stream not in bronze:
             continue
         counter = Observation()
-        rows = parts(bronze[plan.stream], plan.mapping)
-        rows = canonical(rows if only is not None else rows.observe(counter, count), plan, lambda fields: reasons(job.entity, fields))
-        streams.append(rows if only is None else rows.join(only, ["tenant_id", "quarantine_id"], "left_semi").observe(counter, count))
+        rows = parts(bronze[plan.stream], plan.mapping, elements_of(seen, plan.stream) if plan.mapping.split else None)
+        rows = canonical(rows if only is not None else rows.observe(counter, *counts), plan, lambda fields: reasons(job.entity, fields))
+        streams.append(rows if only is None else rows.join(only, ["tenant_id", "quarantine_id"], "left_semi").observe(counter, *counts))
         counters.append(counter)
     union = streams[0]
     for other in streams[1:]:
         union = union.unionByName(other)
-    columns = ("tenant_id", "record_ref", *silver.VERSION, "row_hash")
-    seen = tables.read(job.silver, columns, table.version())
     return Staged(tables.once(judged(newest(union, job.entity), seen)), tables, counters)
 
 
@@ -222,7 +230,7 @@ def _publish(job: Job, staged: Staged, positions: dict[str, Position], past: lis
         for profile in found:
             ledger.record(job.database.of(profile.tenant_id), job.run_id, ledger_line(job, profile))
     publish_rows(job, staged, found, silver.note_of(positions, {profile.tenant_id: profile.staged for profile in found}, job.run_id))
-    return replace(result(job, found), validation=validation)
+    return replace(result(job, found), validation=validation, cleaned=staged.cleaned())
 
 
 def publish_rows(job: Job, staged: Staged, found: Iterable[Profile], note: dict[str, Any]) -> None:
