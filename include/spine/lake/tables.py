@@ -126,9 +126,12 @@ class PassedTables:
         return self._given(rows.cast(pa.schema([declared.field(name) for name in rows.column_names])))
 
     def _given(self, rows: pa.Table) -> DataFrame:
-        """With its types, since a table without rows has none to look at."""
+        """With its types, since a table without rows has none to look at, and in one chunk at least, without which Spark fails."""
+        import pyarrow as pa
         from pyspark.sql.pandas.types import from_arrow_schema
 
+        if rows.num_rows == 0:
+            rows = pa.Table.from_batches([pa.RecordBatch.from_pylist([], rows.schema)])
         return self.spark.createDataFrame(rows, from_arrow_schema(rows.schema))
 
     def once(self, rows: DataFrame) -> DataFrame:
