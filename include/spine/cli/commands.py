@@ -7,7 +7,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from spine.cli import cursor, identity, look, match, quarantine, run, steward
+from spine.cli import bronze, cursor, identity, look, match, quarantine, run, steward
 from spine.core.errors import AuthFailed, ConfigError, SpineError, SyncInProgress
 
 EXIT_CODES: tuple[tuple[type[SpineError], int], ...] = ((ConfigError, 2), (AuthFailed, 3), (SyncInProgress, 4))
@@ -70,4 +70,5 @@ for command in (steward.review, steward.link, steward.unlink, steward.merge, ste
     app.command(rich_help_panel=DECIDE)(command)
 app.add_typer(cursor.app, name="cursor", rich_help_panel=CARE)
 app.add_typer(quarantine.app, name="quarantine", rich_help_panel=CARE)
+app.add_typer(bronze.app, name="bronze", rich_help_panel=CARE)
 app.command(rich_help_panel=CARE)(run.maintain)

@@ -12,7 +12,7 @@ from deltalake import DeltaTable
 from spine.core.entities import Entity
 from spine.core.names import silver_table
 from spine.lake import gold
-from spine.lake.reading import open_table, reading
+from spine.lake.reading import dataset, open_table, reading
 from spine.sources.spec import source_names
 
 KEY = ("tenant_id", "record_ref", "source", "stream", "record_id", "connection_id", "emitted_at", "source_cursor")
@@ -42,7 +42,7 @@ def records(entity: Entity, tables: dict[str, DeltaTable], tenant: str, refs: Co
 
 def _of_table(entity: Entity, name: str, table: DeltaTable, tenant: str, refs: Collection[str] | None) -> pa.Table:
     wanted = gold.golden_schema(entity)
-    data = table.to_pyarrow_dataset(partitions=[("tenant_id", "=", tenant)])
+    data = dataset(table, [("tenant_id", "=", tenant)])
     present = [column for column in (*KEY, *entity.fields) if column in data.schema.names]
     # Kleene logic: a null `is_deleted` must not hide a record, so deleted ones are named and all others kept.
     where = (pads.field("tenant_id") == tenant) & ~(pads.field("is_deleted").is_valid() & pads.field("is_deleted"))

@@ -13,6 +13,7 @@ import pyarrow.fs as pafs
 from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError, TableNotFoundError
 from deltalake.fs import DeltaStorageHandler
+from pyarrow.dataset import ParquetReadOptions
 
 from spine.core.errors import LakeError
 from spine.core.settings import settings
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 ARCHIVE = "_archive"
 BATCH_ROWS = 8192
+# Tables may have files from before times were written as microseconds: as nanoseconds, INT96 holds no year before 1677 or after 2262.
+_AS_MICROSECONDS = ParquetReadOptions(coerce_int96_timestamp_unit="us")
 Filter = tuple[str, str, Any]
 
 
@@ -96,7 +99,7 @@ def _exists(folder: str) -> bool:
 
 def dataset(table: DeltaTable, where: Sequence[Filter] = ()) -> pads.Dataset:
     """Files of the partitions that `where` (column, operator, value) names, as an Arrow dataset; other files are not in it."""
-    return table.to_pyarrow_dataset(partitions=list(where) or None)
+    return table.to_pyarrow_dataset(partitions=list(where) or None, parquet_read_options=_AS_MICROSECONDS)
 
 
 def batches(source: pads.Dataset, schema: pa.Schema, where: pads.Expression | None = None) -> pa.RecordBatchReader:

@@ -106,8 +106,10 @@ class PassedTables:
         """Columns of a table, at a version (default: the newest)."""
         from deltalake import DeltaTable
 
+        from spine.lake.reading import dataset
+
         table = DeltaTable(uri, version=version, storage_options=storage_options())
-        return self._frame(table, table.to_pyarrow_table(columns=list(columns)))
+        return self._frame(table, dataset(table).to_table(columns=list(columns)))
 
     def appended(self, uri: str, columns: Sequence[str], first: int, last: int) -> DataFrame:
         """Rows that commits added to a table with a change feed."""

@@ -203,7 +203,8 @@ def _duplicates(raw: DataFrame, name: str) -> str:
     """`match_files.duplicates`, counted on Spark."""
     from pyspark.sql import functions as F
 
-    counted = raw.groupBy(F.col(quoted(name)).alias("id")).agg(F.count("*").alias("times")).where("times > 1")
+    filled = raw.dropna(subset=[name])
+    counted = filled.groupBy(F.col(quoted(name)).alias("id")).agg(F.count("*").alias("times")).where("times > 1")
     several = counted.count()
     if not several:
         return ""
