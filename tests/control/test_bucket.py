@@ -66,6 +66,24 @@ def test_a_shorter_pause_does_not_cut_a_longer_wait(control: TenantDatabase) -> 
     assert bucket.take() == pytest.approx(30)
 
 
+def test_who_waits_for_its_turn_can_see_that_the_account_is_closed(control: TenantDatabase) -> None:
+    bucket = frozen(control, 1, 1.0)
+    bucket.take()
+    assert bucket.take() == pytest.approx(1)
+    assert bucket.closed() == 0  # a queue is no silence
+    bucket.pause(900)
+    assert bucket.closed() == pytest.approx(900)
+
+
+def test_a_closed_account_gives_no_call_to_who_cannot_wait_so_long_and_keeps_none_for_it(control: TenantDatabase) -> None:
+    bucket = frozen(control)
+    bucket.pause(900)
+    for _ in range(3):
+        with pytest.raises(RateLimited) as caught:
+            bucket.take(max_wait=300)
+        assert caught.value.retry_after == pytest.approx(900)
+
+
 @pytest.mark.parametrize(("capacity", "rate"), [(0, 1.0), (5, 0.0), (5, -1.0)])
 def test_a_bucket_that_could_never_serve_is_refused(control: TenantDatabase, capacity: float, rate: float) -> None:
     with pytest.raises(ConfigError, match="positive refill"):

@@ -26,13 +26,14 @@ class Seen:
 
 @dataclass
 class Answer:
-    """What to send back. `cut` closes the connection half-way through the body; `hang` seconds of silence come first."""
+    """What to send back, `body` in place of JSON. `cut` closes the connection half-way; `hang` seconds of silence come first."""
 
     status: int = 200
     json: Any = None
     headers: dict[str, str] = field(default_factory=dict)
     cut: bool = False
     hang: float = 0.0
+    body: bytes | None = None
 
 
 @dataclass
@@ -57,7 +58,7 @@ def _handler(vendor: Vendor) -> type[BaseHTTPRequestHandler]:
             answer = vendor.answer(seen, len(vendor.seen) - 1)
             if answer.hang:
                 vendor.stop.wait(answer.hang)
-            content = orjson.dumps(answer.json)
+            content = orjson.dumps(answer.json) if answer.body is None else answer.body
             self.send_response(answer.status)
             for name, value in {"Content-Type": "application/json", "Content-Length": str(len(content)), **answer.headers}.items():
                 self.send_header(name, value)

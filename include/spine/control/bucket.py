@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 
 from spine.control.database import TenantDatabase
 from spine.core.errors import ConfigError, RateLimited
@@ -55,7 +55,7 @@ class Bucket:
                 """),
                 {**self._facts(), "n": float(n)},
             ).scalar_one()
-            wait = max(0.0, -float(balance) / self.refill_per_second)
+            wait = max(0.0, -float(balance) / self.refill_per_second, self._closed(connection))
             if wait > max_wait:
                 raise RateLimited(
                     f"The call budget {self.name} is used up for {wait:.0f} s",
@@ -80,10 +80,36 @@ class Bucket:
                 {**self._facts(), "seconds": float(seconds)},
             )
 
+            connection.execute(
+                text("""
+                INSERT INTO spine.buckets AS b (tenant_id, bucket, tokens, updated_at)
+                VALUES (:tenant, :closed, 0, coalesce(CAST(:now AS timestamptz), clock_timestamp()) + make_interval(secs => :seconds))
+                ON CONFLICT (tenant_id, bucket) DO UPDATE SET updated_at = greatest(b.updated_at, excluded.updated_at)
+                """),
+                {**self._facts(), "seconds": float(seconds)},
+            )
+
+    def closed(self) -> float:
+        """Seconds for which nobody may call, as the source has said; 0 if it has not."""
+        with self.database.begin() as connection:
+            return self._closed(connection)
+
+    def _closed(self, connection: Connection) -> float:
+        """The end of the silence is a row of its own: calls that wait in the bucket for their turn are no silence."""
+        seconds = connection.execute(
+            text("""
+            SELECT extract(epoch FROM updated_at - coalesce(CAST(:now AS timestamptz), clock_timestamp()))
+            FROM spine.buckets WHERE bucket = :closed
+            """),
+            self._facts(),
+        ).scalar()
+        return max(0.0, float(seconds or 0))
+
     def _facts(self) -> dict[str, Any]:
         return {
             "tenant": self.database.tenant,
             "bucket": self.name,
+            "closed": f"{self.name} closed",
             "capacity": float(self.capacity),
             "rate": float(self.refill_per_second),
             "now": self.clock() if self.clock else None,

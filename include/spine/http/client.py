@@ -3,34 +3,42 @@
 from __future__ import annotations
 
 import random
+import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime
-from email.utils import parsedate_to_datetime
 from typing import Any, Protocol
-from urllib.parse import urljoin
+from urllib.parse import urljoin, urlsplit
 
 from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt
 
-from spine.core import clock
 from spine.core.errors import AuthFailed, ConnectorError, RateLimited, SourceRejected, SourceUnavailable
 from spine.http.auth import Signer
+from spine.http.limits import spent, wait_of
 from spine.http.retry import Retry
 from spine.http.transport import Request, Response, Transport
+from spine.http.words import said
 
-RETRYABLE = frozenset({408, 429, 500, 502, 503, 504})
+RETRYABLE = frozenset({408, 425, 429, 500, 502, 503, 504})
+_LIMITED = frozenset({420, 429})
+_RENEWALS = 2  # a token that another worker left may be dead too; the second renewal asks for one of our own
+_ABSOLUTE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+_PORTS = {"http": 80, "https": 443}
 
 
 class Bucket(Protocol):
     """The call budget of an account."""
 
-    def take(self, n: float = 1) -> float:
-        """Reserve calls; returns the seconds to wait before making them."""
+    def take(self, n: float = 1, *, max_wait: float = 3600.0) -> float:
+        """Reserve calls; returns the seconds to wait before making them. Raises RateLimited if that is more than `max_wait`."""
         ...
 
     def pause(self, seconds: float) -> None:
         """The source asked for silence."""
+        ...
+
+    def closed(self) -> float:
+        """Seconds for which the source still wants silence."""
         ...
 
 
@@ -53,12 +61,16 @@ class Breaker(Protocol):
 class NoBucket:
     """A budget without a limit."""
 
-    def take(self, n: float = 1) -> float:
+    def take(self, n: float = 1, *, max_wait: float = 3600.0) -> float:
         """No wait."""
         return 0.0
 
     def pause(self, seconds: float) -> None:
         """Nobody to tell."""
+
+    def closed(self) -> float:
+        """Never."""
+        return 0.0
 
 
 class NoBreaker:
@@ -76,8 +88,9 @@ class NoBreaker:
 
 @dataclass
 class Client:
-    """Requests to one account of one source.
+    """Requests to one account of one source; searches have a budget of their own besides.
 
+    A worker sleeps up to the retries' cap; beyond that it raises RateLimited with the time, so that its task comes back then.
     `inspect` sees each answer before it is judged and may raise one of our errors for what the source says in its own words.
     """
 
@@ -85,6 +98,7 @@ class Client:
     transport: Transport
     auth: Signer = field(default_factory=Signer)
     bucket: Bucket = field(default_factory=NoBucket)
+    search_bucket: Bucket = field(default_factory=NoBucket)
     breaker: Breaker = field(default_factory=NoBreaker)
     retry: Retry = field(default_factory=Retry)
     headers: Mapping[str, str] = field(default_factory=dict)
@@ -98,10 +112,14 @@ class Client:
 
     def search(self, path: str, body: Any) -> Response:
         """POST a search, which may be repeated."""
-        return self.request(Request("POST", path, json=body, headers={"Content-Type": "application/json"}, idempotent=True))
+        request = Request("POST", path, json=body, headers={"Content-Type": "application/json"}, idempotent=True)
+        return self.request(request, self.search_bucket)
 
-    def request(self, request: Request) -> Response:
-        """The successful answer. Raises a ConnectorError after the retries that are left to us."""
+    def request(self, request: Request, *besides: Bucket) -> Response:
+        """The successful answer, which is JSON or nothing. Raises a ConnectorError after the retries that are left to us.
+
+        `besides` are budgets that such a call uses up besides the account's.
+        """
         request = replace(request, url=self._url(request.url), headers={"Accept": "application/json", **self.headers, **request.headers})
         self.breaker.before()
         attempts = Retrying(
@@ -112,7 +130,7 @@ class Client:
             reraise=True,
         )
         try:
-            return attempts(self._attempt, request)
+            return attempts(self._attempt, request, (*besides, self.bucket))
         except ConnectorError as error:
             for fact, value in self.where.items():
                 error.where.setdefault(fact, value)
@@ -120,50 +138,78 @@ class Client:
             raise
 
     def _url(self, path: str) -> str:
-        url = urljoin(self.base_url.rstrip("/") + "/", path.lstrip("/") if "://" not in path else path)
+        """The address of a path below the Connection's, or of a whole address, which must have its origin."""
+        base = self.base_url.rstrip("/") + "/"
+        url = path if _ABSOLUTE.match(path) else urljoin(base, f"./{path.lstrip('/')}")
+        if base.startswith("https://") and url.lower().startswith("http://"):
+            # Behind a proxy that ends TLS a source does not know its own scheme; the unencrypted address is never called.
+            url = f"https{url[4:]}"
         # A next link to somewhere else must not take our credentials along.
-        if not url.startswith(self.base_url.rstrip("/") + "/") and url != self.base_url:
+        if _origin(url) != _origin(base):
             raise SourceRejected("the source's next page lies on another host", hint="Check the Connection's host", **self.where)
         return url
 
-    def _attempt(self, request: Request) -> Response:
-        wait = self.bucket.take()
-        if wait > 0:
-            self.sleep(wait)
+    def _attempt(self, request: Request, buckets: tuple[Bucket, ...]) -> Response:
+        for bucket in buckets:
+            self._wait_for(bucket)
         try:
-            response = self._signed(request)
-            self._judge(response)
+            signed, response = self._signed(request)
+            self._judge(signed, response)
         except SourceUnavailable:
             self.breaker.failure()
             raise
         except ConnectorError as error:
             if isinstance(error, RateLimited) and error.retry_after:
-                self.bucket.pause(min(error.retry_after, self.retry.cap))
+                self.bucket.pause(error.retry_after)  # for the whole time, and for all who share the account
             self.breaker.success()  # it answered, if not to our liking
             raise
         self.breaker.success()
         return response
 
-    def _signed(self, request: Request) -> Response:
-        """Sign and send; once more if the answer refuses the signature and the signer can make another."""
+    def _wait_for(self, bucket: Bucket) -> None:
+        """Sleep until the call may be made; the account may be closed meanwhile. Raises RateLimited beyond the cap."""
+        wait = bucket.take(max_wait=self.retry.cap)
+        while wait > 0:
+            self.sleep(wait)
+            wait = self.bucket.closed()
+            if wait > self.retry.cap:
+                raise RateLimited("the source wants no calls for now", hint="It is tried again then", retry_after=wait)
+
+    def _signed(self, request: Request) -> tuple[Request, Response]:
+        """Sign and send; once more as long as the answer refuses the signature and the signer can make another."""
         signed = self.auth.sign(request)
         response = self.transport.send(signed)
-        if self.auth.renew(signed, response):
-            response = self.transport.send(self.auth.sign(request))
-        return response
+        for _ in range(_RENEWALS):
+            if not self.auth.renew(signed, response):
+                break
+            signed = self.auth.sign(request)
+            response = self.transport.send(signed)
+        return signed, response
 
-    def _judge(self, response: Response) -> None:
-        self.inspect(response)
+    def _judge(self, signed: Request, response: Response) -> None:
+        try:
+            self.inspect(response)
+            self._judge_status(response)
+        except ConnectorError as error:
+            words = said(response.body, signed.secrets)
+            if response.status >= 300 and words:
+                error.message = f"{error.message}: {words}"
+                error.args = (error.describe(),)
+            raise
+
+    def _judge_status(self, response: Response) -> None:
         status = response.status
         if status < 300:
+            response.json()  # an answer that is none is a failure of this attempt: proxies say 200 when the source is down
             return
+        retry_after = wait_of(response.headers)
+        too_long = retry_after is not None and retry_after > self.retry.cap and status >= 500
+        if status in _LIMITED or too_long or (status == 403 and (retry_after is not None or spent(response.headers))):
+            raise RateLimited(f"{response.place} limits us ({status})", hint="It is tried again later", retry_after=retry_after)
         if status in (401, 403):
             raise AuthFailed(
                 f"{response.place} refused our credentials ({status})", hint="Check the Connection's secrets and the account's rights"
             )
-        retry_after = parse_retry_after(response.headers.get("retry-after"))
-        if status == 429 or (retry_after and retry_after > self.retry.cap):
-            raise RateLimited(f"{response.place} limits us", hint="It is tried again later", retry_after=retry_after)
         if status in RETRYABLE or status >= 500:
             raise SourceUnavailable(f"{response.place} answered {status}", hint="It is tried again", retry_after=retry_after)
         raise SourceRejected(f"{response.place} answered {status}", hint="Check path and parameters in the source's file")
@@ -183,16 +229,10 @@ class Client:
         return jitter if asked is None else asked + min(jitter, 1.0)
 
 
-def parse_retry_after(value: str | None, now: datetime | None = None) -> float | None:
-    """Seconds of a Retry-After header, given as seconds or as an HTTP date (RFC 9110, 10.2.3); None if absent or unreadable."""
-    if not value:
-        return None
+def _origin(url: str) -> tuple[str, str | None, int | None]:
+    parts = urlsplit(url)
     try:
-        return max(0.0, float(value))
+        port = parts.port
     except ValueError:
-        pass
-    try:
-        moment = parsedate_to_datetime(value)
-    except ValueError:
-        return None
-    return max(0.0, (moment - (now or clock.now())).total_seconds())
+        port = None
+    return parts.scheme.lower(), parts.hostname, port or _PORTS.get(parts.scheme.lower())

@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import ipaddress
 import threading
+from base64 import b64decode
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 from urllib.parse import urljoin, urlsplit
 
@@ -21,11 +24,14 @@ from urllib3 import PoolManager
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
+from spine.core import jsontext
 from spine.core.errors import ConfigError, SourceRejected, SourceUnavailable
+from spine.http import links
 
 MAX_BODY = 256 * 1024 * 1024  # bytes of one answer; a page beyond that is a mistake of the spec's page size
 MAX_REDIRECTS = 5
 _CHUNK = 256 * 1024
+_WITHOUT_BODY = {204, 205}
 _REDIRECTS = {301, 302, 303, 307, 308}
 
 
@@ -47,6 +53,16 @@ class Request:
     secret_params: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     @property
+    def secrets(self) -> list[str]:
+        """The secrets in it, each alone: without the name of its scheme, and as parts where it has several."""
+        found = []
+        for value in (*self.secret_headers.values(), *self.secret_params.values()):
+            found += [value, *(word for word in value.split() if word not in ("Bearer", "Basic", "Token"))]
+            with suppress(ValueError):
+                found += b64decode(value.split()[-1], validate=True).decode().split(":") if value.startswith("Basic ") else []
+        return [secret for secret in found if secret]
+
+    @property
     def repeatable(self) -> bool:
         """True if sending it twice does no harm: reads, and what is declared so (a search by POST)."""
         return self.method in {"GET", "HEAD", "OPTIONS"} if self.idempotent is None else self.idempotent
@@ -60,24 +76,35 @@ class Request:
 
 @dataclass(frozen=True)
 class Response:
-    """An answer with its whole body."""
+    """An answer with its whole body. `url` is the address that gave it, without our own parameters."""
 
     status: int
     headers: Mapping[str, str]
     body: bytes = field(repr=False)
     place: str
+    url: str = field(default="", repr=False)
 
     def json(self) -> Any:
-        """The body as JSON. Raises SourceUnavailable: proxies answer in HTML when the source is down."""
+        """The body as JSON, None where the source says that there is none (204).
+
+        Raises SourceUnavailable: proxies answer in HTML when the source is down.
+        """
+        return self._parsed
+
+    @cached_property
+    def _parsed(self) -> Any:
+        if self.status in _WITHOUT_BODY:
+            return None
         try:
-            return orjson.loads(self.body)
-        except orjson.JSONDecodeError as error:
-            raise SourceUnavailable(f"the answer of {self.place} is not JSON", status=self.status) from error
+            return jsontext.parse(self.body)
+        except ValueError as error:
+            kind = self.headers.get("content-type", "no content type").partition(";")[0]
+            what = f"not JSON but {kind}, {len(self.body)} bytes" if self.body else "empty"
+            raise SourceUnavailable(f"the answer of {self.place} is {what}", hint="It is tried again", status=self.status) from error
 
     def link(self, relation: str) -> str | None:
         """The target of a Link header with that relation (RFC 8288)."""
-        links = requests.utils.parse_header_links(self.headers.get("link", ""))
-        return next((item["url"] for item in links if item.get("rel") == relation), None)
+        return links.target(self.headers.get("link", ""), relation)
 
 
 class _PrivateAddress(Exception):
@@ -158,7 +185,8 @@ class Transport:
                 allow_redirects=False,
                 stream=True,
             ) as answer:
-                return Response(answer.status_code, CaseInsensitiveDict(answer.headers), _body(answer, request), request.place)
+                headers = CaseInsensitiveDict(answer.headers)
+                return Response(answer.status_code, headers, _body(answer, request), request.place, request.url)
         except _PrivateAddress:
             raise ConfigError(
                 f"{urlsplit(request.url).hostname} is an address of an inner network",

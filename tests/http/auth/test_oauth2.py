@@ -116,6 +116,14 @@ def test_a_resource_that_goes_on_refusing_is_an_auth_failure_after_one_refresh(i
     assert [seen.path for seen in issuer.vendor.seen] == ["/x", "/oauth2/token", "/x"]
 
 
+def test_a_token_that_another_worker_left_may_be_dead_too(issuer):
+    store = Store(Token("left by another", "refresh-0"))
+    client = issuer.client(store)
+    client.auth._token = Token("stale", "refresh-0")
+    assert client.get("/x").json() == {"ok": True}
+    assert [seen.path for seen in issuer.vendor.seen] == ["/x", "/x", "/oauth2/token", "/x"]
+
+
 def test_workers_that_need_a_token_at_once_refresh_it_once(issuer):
     store = Store(Token("stale", "refresh-0"))
     clients = [issuer.client(store) for _ in range(8)]

@@ -13,6 +13,7 @@ from spine.core import clock
 from spine.core.errors import AuthFailed, RateLimited, SourceUnavailable
 from spine.core.tokens import Token, TokenStore
 from spine.http.auth.signing import Account, Auth, Credentials, Signer, with_header
+from spine.http.limits import wait_of
 from spine.http.transport import Request, Response
 
 Grant = Literal["refresh_token", "client_credentials"]
@@ -51,6 +52,7 @@ class OAuth2(Signer):
         self._credentials, self._grant, self._store, self._send = credentials, grant, store, send
         self._token_url = str(credentials.extra.get("token_url") or token_url)
         self._token: Token | None = None
+        self._unproved = ""  # the token that we have asked for ourselves and that no answer has accepted yet
 
     def sign(self, request: Request) -> Request:
         """The request with a token that has not ended. Raises AuthFailed, RateLimited, SourceUnavailable."""
@@ -61,10 +63,15 @@ class OAuth2(Signer):
         return with_header(request, "Authorization", f"Bearer {self._token.access_token}")
 
     def renew(self, request: Request, response: Response) -> bool:
-        """After a 401, get a token that differs from the refused one."""
+        """After a 401, get a token that differs from the refused one; the stored one first, which may be dead too."""
+        used = request.secret_headers.get("Authorization", "").removeprefix("Bearer ")
+        refused_anew = used == self._unproved
         if response.status != 401:
+            self._unproved = "" if refused_anew else self._unproved
             return False
-        self._token = self._refresh(request.secret_headers.get("Authorization", "").removeprefix("Bearer "))
+        if refused_anew:
+            return False  # it is not the token's age
+        self._token = self._refresh(used)
         return True
 
     def _refresh(self, refused: str) -> Token:
@@ -74,6 +81,7 @@ class OAuth2(Signer):
                 return current  # another worker was quicker
             token = self._ask(self._grants(current))
             stored.save(token)
+            self._unproved = token.access_token
             return token
 
     def _grants(self, current: Token | None) -> list[dict[str, str]]:
@@ -104,7 +112,9 @@ class OAuth2(Signer):
     def _refusal(self, response: Response) -> str:
         """The endpoint's error word. Raises RateLimited and SourceUnavailable for what is not a refusal."""
         if response.status == 429:
-            raise RateLimited("the token endpoint limits us", connection=self._credentials.connection)
+            raise RateLimited(
+                "the token endpoint limits us", retry_after=wait_of(response.headers), connection=self._credentials.connection
+            )
         if response.status >= 500 or response.status == 408:
             raise SourceUnavailable("the token endpoint fails", status=response.status, connection=self._credentials.connection)
         try:

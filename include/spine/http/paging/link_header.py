@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from spine.http.paging.pages import Fetched, Paging, at_link
+from spine.http.paging.pages import Fetched, Paging, at_link, resolved
 from spine.http.transport import Request
 
 
@@ -25,4 +25,4 @@ class LinkHeader(Paging):
 
     def next_token(self, page: Fetched) -> str | None:
         """The address in the header."""
-        return page.response.link("next")
+        return resolved(page, page.response.link("next"))

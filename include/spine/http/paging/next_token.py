@@ -25,6 +25,11 @@ class NextToken(Paging):
     next: str | None = Field(default=None, description="JMESPath of the token in the answer; `next` if it is not given")
     param: str | None = Field(default=None, description="The request parameter of the token; `cursor` if it is not given")
 
+    @property
+    def turned_by(self) -> str:
+        """The parameter."""
+        return f"the parameter {self.param or 'cursor'!r}"
+
     def at(self, request: Request, token: str | None) -> Request:
         """The request with the token as a parameter."""
         return request if token is None else with_params(request, {self.param or "cursor": token})

@@ -6,12 +6,12 @@ from typing import Literal
 
 from pydantic import Field
 
-from spine.http.paging.pages import Fetched, Paging, at_link, named
+from spine.http.paging.pages import Fetched, Paging, at_link, named, resolved
 from spine.http.transport import Request
 
 
 class NextUrl(Paging):
-    """The answer's body has the whole address of the next page, on the same host.
+    """The answer's body has the address of the next page, whole or relative to its own, on the same host.
 
     Example:
         type: next_url
@@ -27,4 +27,4 @@ class NextUrl(Paging):
 
     def next_token(self, page: Fetched) -> str | None:
         """The address in the answer."""
-        return named(page, self.next or "next")
+        return resolved(page, named(page, self.next or "next"))

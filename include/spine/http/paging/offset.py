@@ -25,6 +25,11 @@ class Offset(Paging):
     next: str | None = Field(default=None, description="JMESPath of what is true or filled while there are more pages")
     param: str | None = Field(default=None, description="The request parameter of the count; `offset` if it is not given")
 
+    @property
+    def turned_by(self) -> str:
+        """The parameter."""
+        return f"the parameter {self.param or 'offset'!r}"
+
     def at(self, request: Request, token: str | None) -> Request:
         """The request with the number of records to leave out."""
         return with_params(request, {self.param or "offset": "0" if token is None else token})

@@ -25,6 +25,11 @@ class PageNumber(Paging):
     next: str | None = Field(default=None, description="JMESPath of what is true or filled while there are more pages")
     param: str | None = Field(default=None, description="The request parameter of the number; `page` if it is not given")
 
+    @property
+    def turned_by(self) -> str:
+        """The parameter."""
+        return f"the parameter {self.param or 'page'!r}"
+
     def at(self, request: Request, token: str | None) -> Request:
         """The request with the page's number."""
         return with_params(request, {self.param or "page": str(_FIRST) if token is None else token})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from typing import Any
+from urllib.parse import urljoin
 
 import jmespath
 from pydantic import Field
@@ -43,6 +44,11 @@ class Paging(Strict):
             raise SourceRejected("the source names the same page as its next one", hint="Check the paging of the source's file")
         return found
 
+    @property
+    def turned_by(self) -> str:
+        """What makes the source turn the page, in words."""
+        return "the link of the next page"
+
     def at(self, request: Request, token: str | None) -> Request:
         """The request, which asks for the page's size already, with what names the page."""
         return request
@@ -60,6 +66,11 @@ def with_params(request: Request, params: dict[str, str]) -> Request:
 def at_link(request: Request, link: str) -> Request:
     """The request of a link that the source gave, which carries all parameters itself."""
     return replace(request, url=link, params={})
+
+
+def resolved(page: Fetched, link: str | None) -> str | None:
+    """A link as a whole address: it is relative to the address of the page that holds it (RFC 3986, 5)."""
+    return None if link is None else urljoin(page.response.url or page.request.url, link)
 
 
 def named(page: Fetched, path: str) -> str | None:

@@ -1,0 +1,97 @@
+"""JSON as sources really send it: one bad value must cost one record and not the whole answer, and no digit may be lost.
+
+What machine numbers and RFC 8259 allow takes the quick way. Otherwise it is read again with patience: a byte order mark is passed over,
+long numbers stay texts, and what no JSON has (`NaN`, half a surrogate pair, bytes that are not UTF-8) stays in its place, so that
+whoever writes that record finds it.
+"""
+
+from __future__ import annotations
+
+import codecs
+import json
+import re
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Any
+
+import orjson
+
+_MARKS = (
+    (codecs.BOM_UTF8, "utf-8"),
+    (codecs.BOM_UTF32_LE, "utf-32-le"),
+    (codecs.BOM_UTF32_BE, "utf-32-be"),
+    (codecs.BOM_UTF16_LE, "utf-16-le"),
+    (codecs.BOM_UTF16_BE, "utf-16-be"),
+)
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_LONG = re.compile(rb"[0-9](?:\.?[0-9]){16}|[0-9][eE]\+?[0-9]{3}")  # digits or an exponent that a machine number may not hold
+
+
+class NotJson(str):
+    """`NaN`, `Infinity` or `-Infinity`, which no JSON has."""
+
+    __slots__ = ()
+
+
+class LongNumber(str):
+    """A number as it was sent, which no machine number holds in full."""
+
+    __slots__ = ()
+
+
+def parse(body: bytes) -> Any:
+    """The value of a JSON text. Raises ValueError if it cannot be read with any patience, as for HTML."""
+    if not _LONG.search(body):
+        try:
+            return orjson.loads(body)
+        except orjson.JSONDecodeError:
+            pass
+    try:
+        return json.loads(_decoded(body), strict=False, parse_constant=NotJson, parse_int=_whole, parse_float=_broken)
+    except RecursionError as error:
+        raise ValueError("nested too deeply") from error
+
+
+def _whole(text: str) -> int | LongNumber:
+    return int(text) if len(text) < 19 or -(2**63) <= int(text[:25]) < 2**64 else LongNumber(text)
+
+
+def _broken(text: str) -> float | LongNumber:
+    number = float(text)
+    return number if Decimal(repr(number)) == Decimal(text) else LongNumber(text)
+
+
+def _decoded(body: bytes) -> str:
+    for mark, encoding in _MARKS:
+        if body.startswith(mark):
+            return body[len(mark) :].decode(encoding, "surrogateescape" if encoding == "utf-8" else "surrogatepass")
+    return body.decode("utf-8", "surrogateescape")
+
+
+def dump(value: Any, default: Callable[[Any], Any] = str) -> str:
+    """The value as JSON; `default` writes what JSON has no notation for. Raises ValueError, which says what no JSON can hold."""
+
+    def other(item: Any) -> Any:
+        if isinstance(item, NotJson):
+            raise TypeError
+        return orjson.Fragment(item.encode()) if isinstance(item, LongNumber) else default(item)
+
+    try:
+        return orjson.dumps(value, default=other, option=orjson.OPT_PASSTHROUGH_SUBCLASS).decode()
+    except TypeError as error:
+        raise ValueError(mistake_in(value) or str(error)) from error
+
+
+def mistake_in(value: Any) -> str | None:
+    """What in a value no JSON can hold, None if all is well."""
+    if isinstance(value, NotJson):
+        return f"{value} is no number of JSON"
+    if isinstance(value, str):
+        return "a text has half a surrogate pair or bytes that are not UTF-8" if _SURROGATE.search(value) else None
+    inner = [*value.keys(), *value.values()] if isinstance(value, dict) else value if isinstance(value, list) else []
+    return next((found for item in inner if (found := mistake_in(item))), None)
+
+
+def as_sent(value: Any) -> str:
+    """The value as a text that can be kept anywhere, whatever is wrong with it; half pairs stay as their escapes."""
+    return json.dumps(value, default=str)

@@ -1,0 +1,57 @@
+"""JSON as sources send it: what is wrong stays where it is, no digit is lost, and pages of HTML are no JSON."""
+
+from __future__ import annotations
+
+import pytest
+
+from spine.core import jsontext
+
+
+@pytest.mark.parametrize(
+    "body",
+    ['{"a": "é"}'.encode("utf-8-sig"), '{"a": "é"}'.encode("utf-16"), '{"a": "é"}'.encode("utf-32"), '{"a": "é"}'.encode()],
+    ids=["utf-8 mark", "utf-16 mark", "utf-32 mark", "plain"],
+)
+def test_a_byte_order_mark_is_passed_over(body):
+    assert jsontext.parse(body) == {"a": "é"}
+
+
+@pytest.mark.parametrize(
+    ("bad", "why"),
+    [
+        (b'{"n": "cut \\ud83d"}', "surrogate"),
+        (b'{"cut \\udc00": 1}', "surrogate"),
+        (b'{"n": NaN}', "NaN"),
+        (b'{"n": [{"m": -Infinity}]}', "Infinity"),
+        (b'{"n": "M\xfcller"}', "UTF-8"),
+    ],
+)
+def test_what_no_json_has_is_found_in_its_own_record_only(bad, why):
+    records = jsontext.parse(b'[{"n": "ok"}, ' + bad + b"]")
+    assert jsontext.dump(records[0]) == '{"n":"ok"}'
+    with pytest.raises(ValueError, match=why):
+        jsontext.dump(records[1])
+    jsontext.as_sent(records[1]).encode()  # can be kept
+
+
+@pytest.mark.parametrize(
+    "number",
+    [
+        "123456789012345678901234567890",
+        "-9223372036854775809",
+        "18446744073709551615",
+        "0.12345678901234567",
+        "1e400",
+        "9007199254740993",
+        "1.5",
+    ],
+)
+def test_numbers_keep_all_their_digits(number):
+    assert jsontext.dump(jsontext.parse(f'{{"id": {number}}}'.encode())) == f'{{"id":{number}}}'
+    assert str(jsontext.parse(f'{{"id": {number}}}'.encode())["id"]) == number
+
+
+@pytest.mark.parametrize("body", [b"", b"<html>", b'{"a": ', b"[" * 100_000])
+def test_what_is_no_json_is_said(body):
+    with pytest.raises(ValueError, match=r"\S"):
+        jsontext.parse(body)

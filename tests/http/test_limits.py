@@ -1,0 +1,46 @@
+"""How long a source wants to be left alone, as its headers say."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from email.utils import format_datetime
+
+import pytest
+
+from spine.http.limits import LONGEST, parse_retry_after, spent, wait_of
+
+NOW = datetime(2026, 9, 1, 9, 58, 20, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [("0", 0), ("120", 120), ("1.5", 1.5), ("-5", 0), ("soon", None), (None, None), ("", None), ("nan", None), ("inf", None),
+     ("99999999999999", LONGEST), ("Fri, 99 Foo 2026", None),
+     (format_datetime(datetime(2026, 9, 1, 10, tzinfo=UTC), usegmt=True), 100),
+     ("Tue, 01 Sep 2026 10:00:00 -0000", 100),
+     ("Tue Sep  1 10:00:00 2026", 100),
+     ("Tuesday, 01-Sep-26 10:00:00 GMT", 100),
+     ("Tue, 01 Sep 2026 12:00:00 +0200", 100),
+     (format_datetime(datetime(2025, 1, 1, tzinfo=UTC), usegmt=True), 0)],
+)  # fmt: skip
+def test_retry_after_is_seconds_or_a_date_in_utc(value, seconds):
+    assert parse_retry_after(value, NOW) == seconds
+
+
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        ({"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": str(int(NOW.timestamp()) + 90)}, 90),
+        ({"x-ratelimit-remaining": "0", "x-ratelimit-reset": str((int(NOW.timestamp()) + 90) * 1000)}, 90),
+        ({"RateLimit-Remaining": "0", "RateLimit-Reset": "30"}, 30),
+        ({"X-Rate-Limit-Remaining": "0", "X-Rate-Limit-Reset": "Tue, 01 Sep 2026 10:00:00 GMT"}, 100),
+        ({"RateLimit": "limit=100, remaining=0, reset=50"}, 50),
+        ({"RateLimit": '"default";r=0;t=40'}, 40),
+        ({"X-RateLimit-Remaining": "0"}, None),
+        ({"X-RateLimit-Remaining": "10", "X-RateLimit-Reset": "30"}, None),
+        ({"Retry-After": "5", "X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "30"}, 5),
+    ],
+)
+def test_a_spent_quota_says_when_it_comes_back(headers, seconds):
+    assert wait_of(headers, NOW) == seconds
+    assert spent(headers) == (headers.get("X-RateLimit-Remaining") != "10")
