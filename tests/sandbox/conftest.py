@@ -36,6 +36,11 @@ class Client:
         headers = {"Authorization": f"Bearer {self.access}", "Sforce-Query-Options": f"batchSize={batch}"}
         return self.session.get(f"{self.url}/services/data/v61.0/{resource}", params={"q": text}, headers=headers, timeout=10)
 
+    def deleted(self, name: str, **bounds: str) -> requests.Response:
+        """The deleted records of an object."""
+        path = f"{self.url}/services/data/v61.0/sobjects/{name}/deleted/"
+        return self.session.get(path, params=bounds, headers={"Authorization": f"Bearer {self.access}"}, timeout=10)
+
     def more(self, path: str, batch: int = 2000) -> requests.Response:
         headers = {"Authorization": f"Bearer {self.access}", "Sforce-Query-Options": f"batchSize={batch}"}
         return self.session.get(self.url + path, headers=headers, timeout=10)

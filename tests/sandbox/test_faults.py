@@ -33,6 +33,20 @@ def test_daily_limits(client) -> None:
     assert client.hubspot("deals").json()["policyName"] == "DAILY"
 
 
+def test_too_many_calls_at_one_time(client) -> None:
+    client.control("faults", {"kind": "concurrent_limit", "count": 2})
+    assert "Concurrent" in client.soql("SELECT Id FROM Contact").json()[0]["message"]
+    assert client.hubspot("contacts").json()["policyName"] == "SECONDLY"
+
+
+def test_a_query_that_runs_too_long_and_a_page_for_people(client) -> None:
+    client.control("faults", {"kind": "query_timeout", "vendor": "salesforce"})
+    assert client.soql("SELECT Id FROM Contact").json()[0]["errorCode"] == "QUERY_TIMEOUT"
+    client.control("faults", {"kind": "page", "vendor": "hubspot"})
+    page = client.hubspot("contacts")
+    assert (page.status_code, page.headers["content-type"].partition(";")[0]) == (200, "text/html")
+
+
 def test_server_errors_from_the_nth_request_on_a_path(client) -> None:
     client.control("faults", {"kind": "server_error", "status": 503, "path": "deals", "nth": 2, "count": 2})
     assert [client.hubspot("deals").status_code for _ in range(4)] == [200, 503, 503, 200]

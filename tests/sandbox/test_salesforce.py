@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
+
 import requests
 
 from spine.sandbox.server import SandboxServer
@@ -158,3 +160,26 @@ def test_tenants_see_their_own_org_only(client, acme) -> None:
     assert [row["Name"] for row in ours[:10]] != [row["Name"] for row in theirs[:10]]
     locator = client.soql("SELECT Id FROM Contact", batch=200).json()["nextRecordsUrl"]
     assert acme.more(locator).json()[0]["errorCode"] == "INVALID_QUERY_LOCATOR"
+
+
+def test_deleted_records_can_be_asked_for_after_they_left_the_bin(client, server) -> None:
+    gone = server.sandbox.advance(source="salesforce", stream="contacts", deleted=2, purged=3)["deleted"]
+    known = {row["Id"] for row in client.rows("SELECT Id FROM Contact WHERE IsDeleted = true", resource="queryAll")}
+    assert len(known & set(gone)) == 2
+    now = datetime.now(UTC)
+    bounds = {"start": (now - timedelta(hours=1)).isoformat(), "end": (now + timedelta(minutes=2)).isoformat()}
+    assert {row["id"] for row in client.deleted("Contact", **bounds).json()["deletedRecords"]} == set(gone)
+    for wrong in ({"start": (now - timedelta(days=40)).isoformat()}, {"end": bounds["start"]}, {"start": "x"}):
+        assert client.deleted("Contact", **(bounds | wrong)).json()[0]["errorCode"] == "INVALID_REPLICATION_DATE"
+    assert client.deleted("Lead", **bounds).status_code == 404
+
+
+def test_a_change_by_the_system_moves_the_stamp_alone(client, server) -> None:
+    changed = server.sandbox.advance(source="salesforce", stream="contacts", stamped=3)["changed"]
+    rows = client.rows("SELECT Id FROM Contact WHERE LastModifiedDate < 2026-01-01T00:00:00Z") + client.rows(
+        "SELECT Id, LastModifiedDate, SystemModstamp FROM Contact"
+    )
+    assert {row["Id"] for row in rows if row.get("LastModifiedDate", "") < row.get("SystemModstamp", "")} == set(changed)
+    server.sandbox.advance(source="salesforce", stream="contacts", changed=100)
+    stamped = client.rows("SELECT Id, LastModifiedDate, SystemModstamp FROM Contact")
+    assert {row["Id"] for row in stamped if row["LastModifiedDate"] < row["SystemModstamp"]} <= set(changed)

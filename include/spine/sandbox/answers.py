@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import orjson
-from starlette.responses import Response
+from starlette.responses import HTMLResponse, Response
 from starlette.types import Receive, Scope, Send
 
 
@@ -26,6 +26,11 @@ class CutResponse(Response):
 def json_answer(content: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
     """A JSON answer with the content type that the vendors send."""
     return Response(orjson.dumps(content), status, headers, "application/json;charset=UTF-8")
+
+
+def page_answer() -> Response:
+    """What a proxy says while the vendor is being maintained: a page for people, with status 200."""
+    return HTMLResponse("<html><head><title>Scheduled maintenance</title></head><body>We will be back soon.</body></html>")
 
 
 def cut(whole: Response) -> Response:

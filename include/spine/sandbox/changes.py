@@ -40,13 +40,24 @@ def _moments(rng: np.random.Generator, stream: Stream, count: int, at: datetime,
 
 
 def advance(
-    world: World, stream: Stream, at: datetime, *, changed: int = 0, created: int = 0, deleted: int = 0, spread: float = 0.0
+    world: World,
+    stream: Stream,
+    at: datetime,
+    *,
+    changed: int = 0,
+    created: int = 0,
+    deleted: int = 0,
+    purged: int = 0,
+    stamped: int = 0,
+    spread: float = 0.0,
 ) -> Change:
     """Change, add and delete that many rows at `at`, or over the `spread` seconds before it. Deterministic.
 
-    New rows are new persons or organisations, every third one a copy of a known one. Raises ConfigError when there are
-    fewer living rows than are to be changed and deleted.
+    New rows are new persons or organisations, every third one a copy of a known one. Of the deleted and changed rows, `purged` more are
+    deleted for good, and `stamped` more changed by the system, whose audit fields stay. Raises ConfigError when there are fewer living rows
+    than are to be changed and deleted.
     """
+    changed, deleted = changed + stamped, deleted + purged
     table = world.tables[stream]
     rng = np.random.default_rng(mix(world.key, stream.tag, table.version, 77))
     living = np.flatnonzero(~table.deleted)
@@ -58,7 +69,11 @@ def advance(
     revision[chosen[:changed]] += 1
     gone[chosen[changed:]] = True
     first = len(table)
-    newer = table.newer(modified=modified, revision=revision, deleted=gone)
+    told = table.told
+    audited = {slot: time for slot, time in table.audited.items() if slot not in set(chosen.tolist())}
+    audited |= {slot: int(told[slot]) for slot in chosen[changed - stamped : changed].tolist()}
+    lost = table.purged | frozenset(chosen[changed : changed + purged].tolist())
+    newer = table.newer(modified=modified, revision=revision, deleted=gone, purged=lost, audited=audited)
     if created:
         subject, kind = _newcomers(world, table, rng, created)
         newer = newer.append(subject, kind, _moments(rng, stream, created, at, spread))
@@ -105,7 +120,7 @@ def load(
     """
     table = world.tables[stream]
     if replace:
-        table = table.newer(**{name: getattr(table, name)[:0] for name in _ARRAYS}, loaded={}, truth={})
+        table = table.newer(**{name: getattr(table, name)[:0] for name in _ARRAYS}, loaded={}, truth={}, purged=frozenset(), audited={})
     loaded, labels = dict(table.loaded), dict(table.truth)
     start, when = len(table), to_millis(at or world.now)
     slots, fresh, times = [], 0, []
@@ -119,10 +134,13 @@ def load(
     labels.update(zip(slots, truth, strict=False))
     newer = table.append(np.full(fresh, -1, np.int32), np.zeros(fresh, np.int8), np.full(fresh, when))
     created, modified, gone = newer.created.copy(), newer.modified.copy(), newer.deleted.copy()
+    audited = {slot: time for slot, time in newer.audited.items() if slot not in set(slots)}
     for slot, record, (born, changed) in zip(slots, records, times, strict=True):
         created[slot], modified[slot] = born, changed
         gone[slot] = bool(record.get("IsDeleted") or record.get("archived"))
-    world.tables[stream] = newer.newer(created=created, modified=modified, deleted=gone, loaded=loaded, truth=labels)
+        if record.get("SystemModstamp"):
+            audited[slot], modified[slot] = changed, to_millis(clock.parse(str(record["SystemModstamp"])))
+    world.tables[stream] = newer.newer(created=created, modified=modified, deleted=gone, loaded=loaded, truth=labels, audited=audited)
     world.__dict__.pop("account_of", None)
     return [record_id(stream, slot) for slot in slots]
 

@@ -13,6 +13,9 @@ from spine.core.errors import ConfigError, SpineError
 KINDS = {
     "rate_limit": "429; `retry_after` seconds sets the Retry-After header",
     "request_limit": "the daily limit: Salesforce 403 REQUEST_LIMIT_EXCEEDED, HubSpot 429 DAILY",
+    "concurrent_limit": "too many calls at one time: Salesforce 403 REQUEST_LIMIT_EXCEEDED, HubSpot 429 SECONDLY",
+    "query_timeout": "Salesforce 400 QUERY_TIMEOUT",
+    "page": "a page for people with status 200, as a proxy answers during maintenance",
     "server_error": "`status` (500 unless told), before any data",
     "unauthorized": "401 as for a token that is unknown or expired",
     "hang": "`seconds` of silence before the normal answer",

@@ -17,7 +17,7 @@ from starlette.responses import Response
 
 from spine.core import clock
 from spine.core.errors import SpineError
-from spine.sandbox.answers import json_answer
+from spine.sandbox.answers import json_answer, page_answer
 from spine.sandbox.faults import Fault, change_shape
 from spine.sandbox.names import dice
 from spine.sandbox.selection import Columns, Rows
@@ -36,6 +36,7 @@ _DEFAULTS = {
 }
 _NUMBERS = ("amount", "hs_object_id", "annualrevenue")
 _STAGES = ("appointmentscheduled", "qualifiedtobuy", "presentationscheduled", "contractsent", "closedwon", "closedlost")
+_POLICIES = {"rate_limit": "TEN_SECONDLY_ROLLING", "request_limit": "DAILY", "concurrent_limit": "SECONDLY"}
 _OPERATORS = {"EQ": "=", "NEQ": "!=", "LT": "<", "LTE": "<=", "GT": ">", "GTE": ">="}
 
 
@@ -54,17 +55,19 @@ def fault_answer(fault: Fault) -> Response:
     headers = {"Retry-After": f"{fault.retry_after:g}"} if fault.retry_after is not None else {}
     if fault.kind == "unauthorized":
         return unauthorized()
-    if fault.kind in ("rate_limit", "request_limit"):
-        daily = fault.kind == "request_limit"
+    if fault.kind in _POLICIES:
+        policy = _POLICIES[fault.kind]
         body = {
             "status": "error",
-            "message": "You have reached your daily limit." if daily else "You have reached your ten_secondly_rolling limit.",
+            "message": f"You have reached your {policy.lower()} limit.",
             "errorType": "RATE_LIMIT",
             "correlationId": str(uuid.uuid4()),
-            "policyName": "DAILY" if daily else "TEN_SECONDLY_ROLLING",
+            "policyName": policy,
             "requestId": str(uuid.uuid4()),
         }
         return json_answer(body, 429, headers | _limits(0))
+    if fault.kind == "page":
+        return page_answer()
     return error(fault.status, "INTERNAL_ERROR", "internal error", headers)
 
 
@@ -114,7 +117,7 @@ def _contact(world: World, table: Table, slot: int) -> dict[str, str | None]:
     values = {
         "firstname": person.given, "lastname": person.family, "email": person.email.lower(), "phone": person.phone,
         "address": person.street, "city": person.city, "state": person.state, "zip": person.postcode,
-        "country": person.country, "company": person.employer, "jobtitle": person.title,
+        "country": person.country, "company": person.employer, "jobtitle": person.title, "date_of_birth": person.born,
     }  # fmt: skip
     return {key: value or None for key, value in values.items()}
 
@@ -163,7 +166,7 @@ class HubSpot:
         asked = [name for text in params.getlist("properties") for name in text.split(",") if name]
         start = min(len(table), slots_before(after))
         archived = params.get("archived", "false").lower() == "true"
-        rows: Rows = start + np.flatnonzero(table.deleted[start:] == archived)[: limit + 1]
+        rows: Rows = start + np.flatnonzero((table.deleted[start:] == archived) & table.there[start:])[: limit + 1]
         results = [self._row(world, table, slot, asked, faults) for slot in rows[:limit].tolist()]
         answer: dict[str, Any] = {"results": results}
         if len(rows) > limit:

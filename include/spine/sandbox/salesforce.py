@@ -1,7 +1,7 @@
-"""Salesforce's REST API as far as an extractor uses it: token endpoint, query, queryAll, next records.
+"""Salesforce's REST API as far as an extractor uses it: token endpoint, query, queryAll, next records, deleted records.
 
 Written after "REST API Developer Guide" (developer.salesforce.com/docs/atlas.en-us.api_rest.meta): Query, QueryAll, Query
-More Results, Query Options Header, Limit Info Header, Status Codes and Error Responses; fields after "Object Reference".
+More Results, Get Deleted, Query Options Header, Limit Info Header, Status Codes and Error Responses; fields after "Object Reference".
 """
 
 from __future__ import annotations
@@ -15,8 +15,10 @@ import numpy as np
 from starlette.requests import Request
 from starlette.responses import Response
 
+from spine.core import clock
+from spine.core.errors import SpineError
 from spine.sandbox import soql
-from spine.sandbox.answers import json_answer
+from spine.sandbox.answers import json_answer, page_answer
 from spine.sandbox.faults import Fault, change_shape
 from spine.sandbox.names import dice
 from spine.sandbox.selection import Columns, Rows
@@ -35,7 +37,6 @@ _FIELDS = {
     "BillingPostalCode BillingCountry",
     "Opportunity": f"{_SYSTEM} AccountId Name Amount StageName Probability CloseDate IsClosed IsWon",
 }
-_TIMES = ("CreatedDate", "LastModifiedDate", "SystemModstamp")
 _STAGES = (("Prospecting", 10), ("Qualification", 20), ("Proposal/Price Quote", 75), ("Closed Won", 100), ("Closed Lost", 0))
 _PRODUCTS = ("Subscription", "Renewal", "Pilot", "Upgrade", "Support", "Licences")
 _BY_OBJECT = {stream.object: stream for stream in STREAMS if stream.source == "salesforce"}
@@ -53,6 +54,12 @@ def fault_answer(fault: Fault) -> Response:
         return error(401, "INVALID_SESSION_ID", "Session expired or invalid")
     if fault.kind == "request_limit":
         return error(403, "REQUEST_LIMIT_EXCEEDED", "TotalRequests Limit exceeded.")
+    if fault.kind == "concurrent_limit":
+        return error(403, "REQUEST_LIMIT_EXCEEDED", "ConcurrentPerOrgLongTxn Limit exceeded.")
+    if fault.kind == "query_timeout":
+        return error(400, "QUERY_TIMEOUT", "Your query request was running for too long.")
+    if fault.kind == "page":
+        return page_answer()
     if fault.kind == "rate_limit":
         return error(429, "REQUEST_LIMIT_EXCEEDED", "ConcurrentRequests (Concurrent API Requests) Limit exceeded.", headers)
     code = "SERVER_UNAVAILABLE" if fault.status == 503 else "UNKNOWN_EXCEPTION"
@@ -75,8 +82,9 @@ def record(world: World, table: Table, slot: int) -> dict[str, Any]:
     else:
         values = _opportunity(world, table, slot)
     changed = _moment(table.modified[slot])
+    told = _moment(table.audited.get(slot, int(table.modified[slot])))
     system = {"Id": record_id(stream, slot), "IsDeleted": bool(table.deleted[slot]), "CreatedDate": _moment(table.created[slot])}
-    return values | system | {"LastModifiedDate": changed, "SystemModstamp": changed}
+    return values | system | {"LastModifiedDate": told, "SystemModstamp": changed}
 
 
 def _contact(world: World, table: Table, slot: int) -> dict[str, Any]:
@@ -90,7 +98,7 @@ def _contact(world: World, table: Table, slot: int) -> dict[str, Any]:
         "Email": person.email.lower() or None,
         "Phone": person.phone or None,
         "Title": person.title or None,
-        "Birthdate": None,
+        "Birthdate": person.born or None,
         "HasOptedOutOfEmail": slot % 23 == 0,
         "MailingStreet": person.street or None,
         "MailingCity": person.city or None,
@@ -138,7 +146,7 @@ def _opportunity(world: World, table: Table, slot: int) -> dict[str, Any]:
 def columns(world: World, table: Table) -> Columns:
     """The stream's fields as a query compares them."""
     everything: Rows = np.arange(len(table), dtype=np.int64)
-    times = {name: table.created if name == "CreatedDate" else table.modified for name in _TIMES}
+    times = {"CreatedDate": table.created, "LastModifiedDate": table.told, "SystemModstamp": table.modified}
 
     def encode(name: str, value: Any) -> Any:
         if name == "Id":
@@ -173,6 +181,8 @@ class Salesforce:
         locator = request.path_params.get("locator", "").rpartition("-")[0]
         if locator in self.cursors:
             return self.cursors[locator].table.stream.name
+        if "object" in request.path_params:
+            return next((stream.name for name, stream in _BY_OBJECT.items() if name == request.path_params["object"]), None)
         text = request.query_params.get("q", "").upper().partition(" FROM ")[2].split(" ")[0]
         return next((stream.name for name, stream in _BY_OBJECT.items() if name.upper() == text), None)
 
@@ -194,6 +204,25 @@ class Salesforce:
             self.cursors.popitem(last=False)
         return self._page(request, tenant, f"{key}-0", batch, faults)
 
+    def deleted(self, request: Request, tenant: str) -> Response:
+        """`GET …/sobjects/{object}/deleted/`: by the minute, those that have left the recycle bin too, over at most 30 days."""
+        stream = _BY_OBJECT.get(request.path_params["object"])
+        if stream is None:
+            return error(404, "NOT_FOUND", "The requested resource does not exist")
+        try:
+            start, end = (clock.parse(request.query_params.get(name, "")).replace(second=0, microsecond=0) for name in ("start", "end"))
+        except SpineError:
+            return error(400, "INVALID_REPLICATION_DATE", "start and end must be times")
+        if start >= end:
+            return error(400, "INVALID_REPLICATION_DATE", "endDate must be at least one minute greater than startDate")
+        if start < clock.now() - timedelta(days=30):
+            return error(400, "INVALID_REPLICATION_DATE", "startDate cannot be more than 30 days ago")
+        table = self.sandbox.worlds[tenant].tables[stream]
+        rows = np.flatnonzero(table.deleted & (table.modified >= to_millis(start)) & (table.modified <= to_millis(end)))
+        gone = [{"id": record_id(stream, slot), "deletedDate": _moment(table.modified[slot])} for slot in rows.tolist()]
+        covered = end.strftime("%Y-%m-%dT%H:%M:00.000+0000")
+        return json_answer({"deletedRecords": gone, "earliestDateAvailable": _moment(to_millis(start)), "latestDateCovered": covered})
+
     def _run(self, query: soql.Query, tenant: str, deleted: bool, faults: list[Fault]) -> _Cursor:
         stream = next((one for name, one in _BY_OBJECT.items() if name.upper() == query.object.upper()), None)
         if stream is None:
@@ -203,7 +232,7 @@ class Salesforce:
         gone = {fault.field for fault in faults if fault.kind == "schema_change" and fault.change != "type"}
         _check_fields(soql.names_in(query), stream, table, gone)
         view = columns(world, table)
-        rows = np.arange(len(table), dtype=np.int64) if deleted else np.flatnonzero(~table.deleted)
+        rows = np.flatnonzero(table.there) if deleted else np.flatnonzero(~table.deleted)
         rows = view.select(query.where, rows)
         if query.order:
             rows = view.order(rows, query.order)

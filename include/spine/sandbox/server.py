@@ -35,7 +35,7 @@ from spine.sandbox.state import Sandbox
 from spine.sandbox.tables import stream_of
 
 HOST = "127.0.0.1"
-_STOPPING = ("rate_limit", "request_limit", "server_error", "unauthorized")
+_STOPPING = ("rate_limit", "request_limit", "concurrent_limit", "query_timeout", "page", "server_error", "unauthorized")
 Answer = Callable[[list[Fault]], Response]
 
 
@@ -107,6 +107,8 @@ class _Vendors:
         def answer(faults: list[Fault]) -> Response:
             if tenant is None:
                 return salesforce.error(401, "INVALID_SESSION_ID", "Session expired or invalid")
+            if "object" in request.path_params:
+                return self.salesforce.deleted(request, tenant)
             return self.salesforce.query(request, tenant, faults)
 
         response = await self._serve(call, salesforce.fault_answer, answer)
@@ -145,6 +147,7 @@ class _Vendors:
             Route("/services/oauth2/token", self.token, methods=["POST"]),
             *(Route(f"{data}/{word}", self.query) for word in ("query", "queryAll")),
             *(Route(f"{data}/{word}/{{locator}}", self.query) for word in ("query", "queryAll")),
+            Route(f"{data}/sobjects/{{object}}/deleted/", self.query),
         ]
         for name in hubspot.OBJECTS:
             path = f"/crm/v3/objects/{name}"

@@ -27,6 +27,7 @@ from spine.sandbox.tables import stream_of
 from spine.sandbox.world import DAYS, World
 
 _REMEMBERED = 50_000
+_AMOUNTS = ("changed", "created", "deleted", "purged", "stamped")
 
 
 class Sandbox:
@@ -113,7 +114,7 @@ class Sandbox:
             return answer
 
     def advance(self, **request: Any) -> dict[str, Any]:
-        """Let rows change: source, stream, tenant, changed, created, deleted, at (ISO), spread (seconds), late (seconds).
+        """Let rows change: source, stream, tenant, changed, created, deleted, purged, stamped, at (ISO), spread (seconds), late (seconds).
 
         With `late`, `created` rows appear whose times lie that long before the stream's newest row. `at` is the real
         current second unless given. Files of `people_files` are written at once. Raises ConfigError.
@@ -128,7 +129,7 @@ class Sandbox:
     def _advance(self, request: dict[str, Any]) -> dict[str, Any]:
         world = self.world(request.get("tenant", "default"))
         stream = stream_of(request["source"], request["stream"])
-        at, amounts = clock.parse(request["at"]), {key: int(request.get(key, 0)) for key in ("changed", "created", "deleted")}
+        at, amounts = clock.parse(request["at"]), {key: int(request.get(key, 0)) for key in _AMOUNTS}
         if request.get("late") is not None:
             change = changes.commit_late(world, stream, amounts["created"] or 1, float(request["late"]))
         else:

@@ -118,7 +118,11 @@ def from_millis(value: int) -> datetime:
 
 @dataclass(frozen=True)
 class Table:
-    """All rows of one stream of one tenant. Times are epoch milliseconds; `loaded` holds rows given from outside."""
+    """All rows of one stream of one tenant. Times are epoch milliseconds; `loaded` holds rows given from outside.
+
+    `purged` rows have left the recycle bin too: no query finds them. `audited` holds the time that a row's audit fields tell, where that
+    is not the time of its last change: the system changed it, or it was migrated with its history.
+    """
 
     stream: Stream
     subject: NDArray[np.int32]
@@ -129,10 +133,27 @@ class Table:
     deleted: NDArray[np.bool_]
     loaded: Mapping[int, dict[str, Any]] = field(default_factory=dict)
     truth: Mapping[int, str] = field(default_factory=dict)
+    purged: frozenset[int] = frozenset()
+    audited: Mapping[int, int] = field(default_factory=dict)
     version: int = 0
 
     def __len__(self) -> int:
         return len(self.subject)
+
+    @property
+    def there(self) -> NDArray[np.bool_]:
+        """Which rows a query can find at all."""
+        found: NDArray[np.bool_] = np.ones(len(self), np.bool_)
+        found[list(self.purged)] = False
+        return found
+
+    @property
+    def told(self) -> NDArray[np.int64]:
+        """The times of the last change as the audit fields tell them."""
+        times = self.modified.copy()
+        for slot, moment in self.audited.items():
+            times[slot] = moment
+        return times
 
     def newer(self, **changes: Any) -> Table:
         """A table with these arrays in place of the former."""
