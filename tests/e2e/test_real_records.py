@@ -60,24 +60,12 @@ def read(name: str) -> Records:
 
 @pytest.fixture(scope="module")
 def sources(tmp_path_factory):
-    """The declared sources with a birth date in both CRMs (a word each), and one more source, which is one more file."""
+    """The declared sources, and one more source, which is one more file."""
     folder = tmp_path_factory.mktemp("sources")
     for path in (PROJECT / "include" / "sources").glob("*.yaml"):
         (folder / path.name).write_text(path.read_text())
-    extend(folder / "salesforce.yaml", "fields: [Id, FirstName,", "Birthdate", "given_name: {from: FirstName, transform: trim}")
-    extend(folder / "hubspot.yaml", "fields: [firstname,", "date_of_birth", "given_name: {from: properties.firstname, transform: trim}")
     (folder / "city_registers.yaml").write_text(REGISTERS)
     return folder
-
-
-def extend(path: Path, beside: str, field: str, before: str) -> None:
-    """Ask for one field more and map it to the birth date."""
-    text = path.read_text()
-    where = f"properties.{field}" if path.stem == "hubspot" else field
-    assert text.count(beside) == 1
-    assert text.count(before) == 1
-    text = text.replace(beside, f"{beside} {field},")
-    path.write_text(text.replace(before, f"birth_date: {{from: {where}, transform: date}}\n        {before}"))
 
 
 @pytest.fixture(scope="module")

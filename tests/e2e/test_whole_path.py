@@ -75,7 +75,7 @@ def move_house(world, before, told):
         (item for item in before.of("raw_salesforce_contacts", "north") if item["record_id"] == row["record_id"]),
         key=lambda item: item["cursor"],
     )
-    kept = {name: value for name, value in orjson.loads(newest["payload"]).items() if name not in ("attributes", "LastModifiedDate")}
+    kept = {name: value for name, value in orjson.loads(newest["payload"]).items() if name not in ("LastModifiedDate", "SystemModstamp")}
     record = kept | {"Phone": "+44 20 7946 0991"}
     at = clock.to_text(clock.now().replace(microsecond=0))
     world.server.sandbox.load(source="salesforce", stream="contacts", tenant="north", records=[record], at=at)

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from spine.core.errors import LakeError, SyncInProgress
 from spine.lake import bronze
-from spine.lake.bronze import BronzeWriter, Envelope, living_unseen
+from spine.lake.bronze import BronzeWriter, Envelope, Unseen, living_unseen, newest_since
 
 
 @dataclass(frozen=True)
@@ -200,10 +200,27 @@ def test_what_a_full_read_did_not_see(tmp_path):
     writer(uri, envelope=envelope("r1", tenant="acme", connection="c2")).add([Item("9")], None, None)
     third = writer(uri, "r3")
     third.add([Item("1"), Item("5")], None, None)
-    assert living_unseen(str(uri), envelope("r3")) == ({"2": Item.cursor, "3": Item.cursor}, 4)
+    assert living_unseen(str(uri), envelope("r3")) == Unseen({"2": Item.cursor, "3": Item.cursor}, 4)
     third.add([Item("2", op="delete")], None, None)  # half of the sweep, then it is called again
-    assert living_unseen(str(uri), envelope("r3")) == ({"3": Item.cursor}, 4)
-    assert living_unseen(str(tmp_path / "none"), envelope("r3")) == ({}, 0)
+    assert living_unseen(str(uri), envelope("r3")) == Unseen({"3": Item.cursor}, 4)
+    assert living_unseen(str(tmp_path / "none"), envelope("r3")) == Unseen({}, 0)
+
+
+def test_records_that_cannot_be_read_are_seen_but_make_nothing_live(tmp_path):
+    uri = tmp_path / "t"
+    writer(uri, "r1").add([Item("1"), Item("2"), Item("malformed:x", fingerprint="bad")], None, None)
+    writer(uri, "r2").add([Item("1", fingerprint="bad"), Item("malformed:y", fingerprint="bad")], None, None)
+    assert living_unseen(str(uri), envelope("r2"), malformed="bad") == Unseen({"2": Item.cursor}, 2, nameless=1)
+
+
+def test_the_newest_versions_know_deletes_of_any_time(tmp_path):
+    uri = tmp_path / "t"
+    assert newest_since(str(uri), envelope("r1"), "b") == {}
+    writer(uri, "r1").add([Item("1", cursor="a"), Item("2", cursor="b"), Item("3", cursor="c")], None, None)
+    writer(uri, "r2").add([Item("3", op="delete", cursor=None)], None, None)
+    writer(uri, envelope=envelope("r1", connection="c2")).add([Item("2", op="delete", cursor="d")], None, None)
+    found = newest_since(str(uri), envelope("r9"), "b")
+    assert {name: (op, cursor) for name, (op, cursor, _) in found.items()} == {"2": ("upsert", "b"), "3": ("delete", "")}
 
 
 def test_the_custom_metadata_is_json_that_other_readers_can_read(tmp_path):

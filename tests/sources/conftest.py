@@ -22,7 +22,7 @@ from spine.sources.reading import Page, State
 
 @pytest.fixture
 def make_client() -> Iterator[Callable[..., Client]]:
-    """A client of a server that answers `serve(path, query)` with JSON, or with (status, JSON)."""
+    """A client of a server that answers `serve(path, query)` with JSON, or with (status, JSON or bytes)."""
     servers: list[ThreadingHTTPServer] = []
 
     def make(serve: Callable[[str, dict[str, str]], Any]) -> Client:
@@ -33,7 +33,7 @@ def make_client() -> Iterator[Callable[..., Client]]:
                 status, body = answer if isinstance(answer, tuple) else (200, answer)
                 self.send_response(status)
                 self.end_headers()
-                self.wfile.write(orjson.dumps(body))
+                self.wfile.write(body if isinstance(body, bytes) else orjson.dumps(body))
 
             def log_message(self, *args: Any) -> None:
                 pass

@@ -56,6 +56,12 @@ def test_a_cursor_that_is_no_time_is_a_schema_mismatch(value):
         cursor_text(value)
 
 
+@given(st.datetimes(datetime(1, 1, 1), datetime(9999, 12, 31), timezones=st.just(UTC)))
+def test_cursors_sort_as_their_times_in_any_year(moment):
+    assert clock.parse(clock.to_text(moment)) == moment
+    assert len(clock.to_text(moment)) == 27
+
+
 def test_missing_cursors():
     assert cursor_text(None) is None
     assert cursor_text("") is None

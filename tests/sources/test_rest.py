@@ -67,8 +67,96 @@ def test_a_stream_without_cursor_has_none(make_client):
 
 def test_pages_that_go_in_circles_stop(make_client):
     ring = {None: "a", "a": "b", "b": "a"}
+    numbers = iter(range(25))
+
+    def serve(path, query):
+        number = next(numbers)
+        return {"data": {"items": ROWS[number : number + 1], "next": ring[query.get("at")]}}
+
     with pytest.raises(SourceRejected, match="circles"):
-        read(make_client, source(), Window(full=True), lambda path, query: {"data": {"items": ROWS[:1], "next": ring[query.get("at")]}})
+        read(make_client, source(), Window(full=True), serve)
+
+
+@pytest.mark.parametrize("kind", ["page", "offset"])
+@pytest.mark.parametrize("last", [1, 3], ids=["ignores it", "repeats the last page"])
+def test_a_source_that_turns_no_page_is_refused_with_page_and_parameter(make_client, kind, last):
+    """Records may differ from answer to answer: a time of reading, or a change meanwhile."""
+    counter = iter(range(1000))
+
+    def serve(path, query):
+        number = min(int(query["skip"]) if kind == "page" else int(query["skip"]) // 5 + 1, last)
+        return {"data": {"items": [{**row, "read": next(counter)} for row in ROWS[number * 5 - 5 : number * 5]]}}
+
+    spec = source(paging={"type": kind, "param": "skip"})
+    with pytest.raises(SourceRejected, match=rf"page {last + 1} has the records of page {last} again.* parameter 'skip'"):
+        read(make_client, spec, Window(full=True), serve)
+
+
+def test_a_source_of_ever_new_tokens_is_refused_too(make_client):
+    counter = iter(range(1000))
+    with pytest.raises(SourceRejected, match="page 2 has the records of page 1 again"):
+        read(make_client, source(), Window(full=True), lambda path, query: {"data": {"items": ROWS[:5], "next": f"t{next(counter)}"}})
+
+
+@pytest.mark.parametrize(
+    ("records", "body"),
+    [
+        ("data", {"data": None}),
+        ("data.items", {"data": None}),
+        ("data[].item", {"data": None}),
+        ('"my-data".items', {"my-data": None}),
+        ("@", None),
+    ],
+    ids=["null", "null on the way", "an expression", "a quoted name", "null alone"],
+)
+def test_null_in_place_of_the_list_is_no_records(make_client, records, body):
+    (only,) = read(make_client, source(records=records, paging={"type": "none"}), Window(full=True), lambda path, query: body)
+    assert (only.records, only.next_token) == ([], None)
+
+
+def test_no_content_is_no_records(make_client):
+    (only,) = read(make_client, source(), Window(full=True), lambda path, query: (204, b""))
+    assert only.records == []
+
+
+GOOD = b'{"id": 1, "at": "2026-01-01T00:00:00Z"}'
+
+
+@pytest.mark.parametrize(
+    ("bad", "name", "why"),
+    [
+        (b'{"id": 2, "at": "2026-01-02T00:00:00Z", "name": "cut \\ud83d"}', "2", "surrogate"),
+        (b'{"id": 2, "at": "2026-01-02T00:00:00Z", "score": NaN}', "2", "NaN"),
+        (b'{"id": "cut \\ud83d", "at": "2026-01-02T00:00:00Z"}', "malformed:", "surrogate"),
+        (b'{"id": 2, "at": "0000-00-00 00:00:00"}', "2", "at is no time"),
+        (b'{"id": 2, "at": {"value": 1}}', "2", "at is no time"),
+        (b'{"id": 2, "at": "soon"}', "2", "at is no time"),
+        (b"null", "malformed:", "no object"),
+        (b"7", "malformed:", "no object"),
+    ],
+)
+@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"], ids=["", "byte order mark"])
+def test_a_record_that_cannot_be_read_costs_itself_and_nothing_else(make_client, bad, name, why, mark):
+    window = Window(datetime(2025, 12, 31, tzinfo=UTC))
+    body = mark + b'{"data": {"items": [' + GOOD + b"," + bad + b"," + GOOD.replace(b"1", b"3", 1) + b"]}}"
+    (page,) = read(make_client, source(), window, lambda path, query: (200, body))
+    first, second, third = page.records
+    assert [orjson.loads(record.payload)["id"] for record in (first, third)] == [1, 3]
+    assert second.record_id.startswith(name)
+    told = orjson.loads(second.payload)
+    assert why in told["_error"]
+    assert told["_raw"]
+    assert page.high_water is not None
+    assert page.high_water <= "2026-01-02T00:00:00.000000Z"
+
+
+@pytest.mark.parametrize(
+    ("value", "op"),
+    [("false", "upsert"), ("0", "upsert"), ("", "upsert"), (0, "upsert"), ("true", "delete"), (1, "delete"), ("2026-01-01", "delete")],
+)
+def test_a_flag_may_be_a_text(make_client, value, op):
+    (page,) = read(make_client, source(), Window(full=True), lambda path, query: {"data": {"items": [{**ROWS[0], "gone": value}]}})
+    assert [record.op for record in page.records] == [op]
 
 
 @pytest.mark.parametrize("body", [{"data": {}}, {"data": {"items": "x"}}, {"data": {"items": [1]}}, []])

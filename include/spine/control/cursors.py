@@ -25,11 +25,15 @@ _SKEW = timedelta(minutes=5)  # sources' clocks run ahead of ours by a little
 
 @dataclass(frozen=True)
 class Cursor:
-    """High-water mark of a stream: the value as the source writes it, when it was moved, and by which run or person."""
+    """High-water mark of a stream: the value as the source writes it, when it was moved, and by which run or person.
+
+    `field` is the source's field that it is of; None in cursors of the first versions, which did not note it.
+    """
 
     value: str
     updated_at: str
     run_id: str
+    field: str | None = None
 
 
 @dataclass(frozen=True)
@@ -48,8 +52,9 @@ class Cursors:
             return None
         try:
             data = orjson.loads(raw)
-            return Cursor(value=str(data["value"]), updated_at=str(data["updated_at"]), run_id=str(data["run_id"]))
-        except (orjson.JSONDecodeError, KeyError, TypeError) as error:
+            field = data.get("field")
+            return Cursor(str(data["value"]), str(data["updated_at"]), str(data["run_id"]), None if field is None else str(field))
+        except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError) as error:
             raise ConfigError(
                 f"Variable {name} does not hold a cursor",
                 hint='Write {"value": "…", "updated_at": "…", "run_id": "…"}, or delete the Variable to read everything again',
@@ -62,10 +67,11 @@ class Cursors:
         prefix = cursor_variable(self.connection_id, "")
         return [name.removeprefix(prefix) for name in self.variables.keys(prefix)]
 
-    def move(self, stream: str, value: str, run_id: str) -> Cursor:
+    def move(self, stream: str, value: str, run_id: str, field: str | None = None) -> Cursor:
         """Write the cursor at the end of a sync. Not audited: the run log has it."""
-        cursor = Cursor(value, clock.to_text(clock.now()), run_id)
-        self.variables.set(cursor_variable(self.connection_id, stream), orjson.dumps(vars(cursor)).decode())
+        cursor = Cursor(value, clock.to_text(clock.now()), run_id, field)
+        content = {name: content for name, content in vars(cursor).items() if content is not None}
+        self.variables.set(cursor_variable(self.connection_id, stream), orjson.dumps(content).decode())
         return cursor
 
     def set(self, stream: str, value: str, *, by: str, scale: Scale = "time") -> Cursor:
@@ -91,7 +97,7 @@ class Cursors:
         former = None if old is None else {"value": old.value, "run_id": old.run_id}
         resource = f"{self.connection_id}.{stream}"
         audit.record(self.database, audit.Entry(by, action, "cursor", resource, former, {"value": value}))
-        return self.move(stream, value, f"manual:{by}")
+        return self.move(stream, value, f"manual:{by}", "" if old is None else old.field)  # "": of whatever field the stream has
 
     def _position(self, stream: str, value: str, scale: Scale) -> Any:
         """`value` as something that can be compared."""

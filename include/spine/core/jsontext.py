@@ -26,6 +26,8 @@ _MARKS = (
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _LONG = re.compile(rb"[0-9](?:\.?[0-9]){16}|[0-9][eE]\+?[0-9]{3}")  # digits or an exponent that a machine number may not hold
 
+_EXACT, _DIGITS = re.compile(r"-?[0-9.]+"), 38  # what Spark and Arrow hold exactly
+
 
 class NotJson(str):
     """`NaN`, `Infinity` or `-Infinity`, which no JSON has."""
@@ -69,12 +71,17 @@ def _decoded(body: bytes) -> str:
 
 
 def dump(value: Any, default: Callable[[Any], Any] = str) -> str:
-    """The value as JSON; `default` writes what JSON has no notation for. Raises ValueError, which says what no JSON can hold."""
+    """The value as JSON; `default` writes what JSON has no notation for. Raises ValueError, which says what no JSON can hold.
+
+    A long number is written as the number that it is, one that no reader of ours would hold exactly as a text.
+    """
 
     def other(item: Any) -> Any:
         if isinstance(item, NotJson):
             raise TypeError
-        return orjson.Fragment(item.encode()) if isinstance(item, LongNumber) else default(item)
+        if not isinstance(item, LongNumber):
+            return default(item)
+        return orjson.Fragment(item.encode()) if _EXACT.fullmatch(item) and sum(map(str.isdigit, item)) <= _DIGITS else str(item)
 
     try:
         return orjson.dumps(value, default=other, option=orjson.OPT_PASSTHROUGH_SUBCLASS).decode()

@@ -171,6 +171,11 @@ class BronzeWriter:
         return True
 
     @property
+    def envelope(self) -> Envelope:
+        """What all its records share."""
+        return self._envelope
+
+    @property
     def pending(self) -> Progress:
         """What was committed and what is buffered."""
         return self._pending
@@ -227,34 +232,89 @@ class BronzeWriter:
         return pa.RecordBatch.from_arrays([columns[name] for name in SCHEMA.names], schema=SCHEMA)
 
 
-def living_unseen(uri: str, envelope: Envelope, *, older_than: datetime | None = None) -> tuple[dict[str, str | None], int]:
-    """Ids (with their greatest cursor) that are alive in Bronze but were not seen by this run; how many were alive before its own deletes.
+@dataclass(frozen=True)
+class Unseen:
+    """What a full read has not seen: ids (with their greatest cursor) that are alive in Bronze, and how many were alive before its deletes.
 
-    `older_than` leaves out what was emitted later. Bronze keeps 30 days: what was last read before that is not known here.
+    `nameless` counts the run's records that have no key that could be read: each of them may be one of those ids.
     """
-    import duckdb
 
+    missing: dict[str, str | None]
+    alive: int
+    nameless: int = 0
+
+
+def living_unseen(uri: str, envelope: Envelope, *, older_than: datetime | None = None, malformed: str = "") -> Unseen:
+    """Ids that are alive in Bronze but were not seen by this run.
+
+    `older_than` leaves out what was emitted later; `malformed` is the fingerprint of records that could not be read, which are seen but
+    make nothing live. Bronze keeps 30 days: what was last read before that is not known here.
+    """
+    rows = _rows(uri, envelope, ("record_id", "op", "cursor", "emitted_at", "connection_id", "run_id", "schema_fingerprint"))
+    if rows is None:
+        return Unseen({}, 0)
+    found = _ask(
+        rows,
+        """
+        SELECT record_id, coalesce(max_by(op, emitted_at) FILTER (run_id <> $run AND schema_fingerprint <> $bad), 'delete') AS before,
+               bool_or(run_id = $run AND op = 'upsert') AS seen,
+               coalesce(max_by(op, emitted_at) FILTER (schema_fingerprint <> $bad), 'delete') AS now,
+               bool_or(run_id = $run AND schema_fingerprint = $bad AND record_id LIKE 'malformed:%') AS nameless,
+               max(cursor)
+        FROM bronze WHERE connection_id = $connection AND emitted_at <= $moment GROUP BY record_id
+        """,
+        run=envelope.run_id,
+        connection=envelope.connection_id,
+        moment=older_than or datetime(9999, 1, 1, tzinfo=UTC),
+        bad=malformed,
+    )
+    alive = sum(before == "upsert" for _, before, *_ in found)
+    missing = {record: cursor for record, before, seen, now, _, cursor in sorted(found) if before == now == "upsert" and not seen}
+    return Unseen(missing, alive, sum(nameless for *_, nameless, _ in found))
+
+
+def newest_since(uri: str, envelope: Envelope, since: str) -> dict[str, tuple[str, str, str]]:
+    """Record id → operation, cursor and MD5 of the payload of its newest row, for all that have a row with a cursor from `since` on.
+
+    Deletes count whatever their cursor is, so that a version is never taken for the newest that a delete has come after.
+    """
+    from pyarrow import dataset
+
+    recent = (dataset.field("cursor") >= since) | (dataset.field("op") == "delete") | dataset.field("cursor").is_null()
+    rows = _rows(uri, envelope, ("record_id", "op", "cursor", "payload", "emitted_at", "connection_id"), recent)
+    if rows is None:
+        return {}
+    # Of a delete and a version of one moment the delete counts as the newer one: writing once more does no harm.
+    found = _ask(
+        rows,
+        """
+        SELECT record_id, unnest(max_by(struct_pack(op := op, cursor := coalesce(cursor, ''), hash := md5(payload)),
+                                        (emitted_at, op = 'delete')))
+        FROM bronze WHERE connection_id = $connection GROUP BY record_id
+        """,
+        connection=envelope.connection_id,
+    )
+    return {record: (op, cursor, digest) for record, op, cursor, digest in found}
+
+
+def _rows(uri: str, envelope: Envelope, columns: Sequence[str], condition: Any = None) -> pa.RecordBatchReader | None:
+    """Columns of a tenant's rows, which are a partition; None if there is no table yet. Accounts of a tenant are told by connection."""
     options = storage_options()
     with _lake_errors(uri):
         try:
             table = DeltaTable(uri, storage_options=options)
         except TableNotFoundError:
-            return {}, 0
-        # The connection's rows only: tenants are told apart by partition, accounts of a tenant by connection.
+            return None
         bronze = table.to_pyarrow_dataset(partitions=[("tenant_id", "=", envelope.tenant_id)])
-        rows = bronze.scanner(columns=["record_id", "op", "cursor", "emitted_at", "connection_id", "run_id"]).to_reader()
+        return bronze.scanner(columns=list(columns), filter=condition).to_reader()
+
+
+def _ask(bronze: pa.RecordBatchReader, query: str, **values: Any) -> list[Any]:
+    import duckdb
+
     with duckdb.connect() as database:
-        database.register("bronze", rows)
-        found = database.execute(
-            """
-            SELECT record_id, coalesce(max_by(op, emitted_at) FILTER (run_id <> $run), 'delete') AS before,
-                   bool_or(run_id = $run AND op = 'upsert') AS seen, max_by(op, emitted_at) AS now, max(cursor)
-            FROM bronze WHERE connection_id = $connection AND emitted_at <= $moment GROUP BY record_id
-            """,
-            {"run": envelope.run_id, "connection": envelope.connection_id, "moment": older_than or datetime(9999, 1, 1, tzinfo=UTC)},
-        ).fetchall()
-    alive = sum(before == "upsert" for _, before, *_ in found)
-    return {record: cursor for record, before, seen, now, cursor in sorted(found) if before == now == "upsert" and not seen}, alive
+        database.register("bronze", bronze)
+        return list(database.execute(query, values).fetchall())
 
 
 def _create(uri: str, options: dict[str, str]) -> DeltaTable:

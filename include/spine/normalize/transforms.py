@@ -144,6 +144,18 @@ def date(value: Column, _: Column) -> Column:
     return F.regexp_replace(text, r"^(\d{4})(\d{2})(\d{2})$", "$1-$2-$3")
 
 
+@transform("told_date")
+def told_date(value: Column, region: Column) -> Column:
+    """As `date`, for fields in which people write what they like: a text that is no date is no value, and costs no record.
+
+    Example: `31.01.2026` → `2026-01-31`
+    """
+    from pyspark.sql import functions as F
+
+    text = date(value, region)
+    return F.when(F.try_to_date(F.substring(text, 1, 10), F.lit("yyyy-MM-dd")).isNotNull(), text)
+
+
 @transform("timestamp")
 def timestamp(value: Column, _: Column) -> Column:
     """ISO time, trimmed; one without a zone is UTC.

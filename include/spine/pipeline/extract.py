@@ -6,26 +6,28 @@ Whatever dies in between is done again by the same call: what is committed is fo
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from spine.control import connections, locks, runs
+from spine.control.cursors import Cursor as SavedCursor
 from spine.control.cursors import Cursors
 from spine.control.database import TenantDatabase
 from spine.core import clock
 from spine.core.errors import AuthFailed, DeleteSweepRefused, JobFailed, SpineError, error_from_dict
 from spine.core.failpoints import failpoint
 from spine.core.names import bronze_table, connection_id
-from spine.lake.bronze import BronzeWriter, Envelope, Progress, living_unseen
+from spine.lake.bronze import BronzeWriter, Envelope, Progress, living_unseen, newest_since
 from spine.lake.paths import table_uri
 from spine.pipeline.services import Services, open_reader
 from spine.pipeline.work import RunClosed, StreamRead, StreamWork, Sync, TenantClosed
-from spine.sources.reading import Page, Record, State, Window
-from spine.sources.spec import Source, Stream, load_source
+from spine.sources.reading import MALFORMED, Page, Record, State, Window
+from spine.sources.spec import Cursor, Source, Stream, load_source
 
 _log = logging.getLogger(__name__)
 _QUEUE = 3600.0  # seconds for which a planned run keeps its connection while its streams wait for a slot
@@ -114,14 +116,16 @@ class _Planning:
             return None, True
         if self.source.kind == "files":
             return None, False
-        start = _after_cursor(cursors, stream)
-        return start, start is None
+        saved = cursors.show(stream.name)
+        if saved is None or _of_another_field(saved, stream.cursor):
+            return None, True
+        return clock.parse(saved.value) - stream.cursor.lookback, False
 
 
-def _after_cursor(cursors: Cursors, stream: Stream) -> datetime | None:
-    saved = cursors.show(stream.name)
-    lookback = stream.cursor.lookback if stream.cursor else timedelta()
-    return clock.parse(saved.value) - lookback if saved else None
+def _of_another_field(saved: SavedCursor, cursor: Cursor) -> bool:
+    """True if a saved cursor was moved by another field than the stream's cursor has now: then it says nothing of what to read."""
+    field = cursor.formerly or cursor.field if saved.field is None else saved.field
+    return field not in ("", cursor.field)
 
 
 def extract(work: StreamWork, services: Services) -> StreamRead:
@@ -145,6 +149,8 @@ class _Extraction:
         self.progress = Progress(window_end=work.window_end)
         self.cursor_from: str | None = None
         self.notes: tuple[str, ...] = ()
+        self.cursor_field: str | None = None
+        self._newest: dict[str, tuple[str, str, str]] | None = None
         self._renewed = 0.0
 
     def run(self) -> StreamRead:
@@ -153,6 +159,7 @@ class _Extraction:
             runs.start_stream(self.database, self.row, self.stream.name)
             saved = self.cursors.show(self.stream.name)
             self.cursor_from = saved.value if saved else None
+            self.cursor_field = saved.field if saved else None
             cursor_to = self._dry_run() if self.work.dry_run else self._read()
         except SpineError as error:
             self._locate(error)
@@ -171,7 +178,7 @@ class _Extraction:
         window = self._window(self.progress.window_end)
         if done is None or done.token is not None:
             self._read_pages(writer, window)
-        if self.stream.deletes.detect == "sweep" and window.full:
+        if window.full and self._sweeps():
             self._sweep(writer, uri, envelope)
         failpoint("extract.before_cursor")
         return self._move_cursor(writer.pending.high_water)
@@ -180,7 +187,7 @@ class _Extraction:
         done = writer.committed
         try:
             for page in self._pages(window, done):
-                if writer.add(page.records, page.next_token, page.high_water):
+                if writer.add(self._news(page.records, writer), page.next_token, page.high_water):
                     self.progress = writer.committed or self.progress
                 self._renew()
         except SpineError:
@@ -221,13 +228,48 @@ class _Extraction:
             self._renew()
         return self.cursor_from
 
+    def _sweeps(self) -> bool:
+        """Whether a full read of this run marks what it has not seen.
+
+        Sources that tell of deletes forget those of long ago, so that somebody's full read sweeps them too; a read that is full only
+        because its cursor was of no use does not, since nobody would be there to judge a refusal.
+        """
+        deletes = self.stream.deletes
+        if deletes.mode == "ignore" or deletes.detect == "none":
+            return False
+        return deletes.detect == "sweep" or self.work.mode == "full" or self.stream.cursor is None
+
+    def _news(self, records: Sequence[Record], writer: BronzeWriter) -> Sequence[Record]:
+        """The records without those versions of the look-back that are the newest of their key in Bronze already."""
+        if self.cursor_from is None or self.work.full or self.work.backfill or self.source.kind == "files":
+            return records
+        again = {number for number, record in enumerate(records) if record.cursor is not None and record.cursor <= self.cursor_from}
+        if not again:
+            return records
+        if self._newest is None:
+            uri = table_uri(bronze_table(self.source.source, self.stream.name))
+            self._newest = newest_since(uri, writer.envelope, self.work.window_start or "")
+        return [record for number, record in enumerate(records) if number not in again or self._is_new(record)]
+
+    def _is_new(self, record: Record) -> bool:
+        digest = hashlib.md5(record.payload.encode(), usedforsecurity=False).hexdigest()
+        assert self._newest is not None
+        return self._newest.get(record.record_id) != (record.op, record.cursor, digest)
+
     def _sweep(self, writer: BronzeWriter, uri: str, envelope: Envelope) -> None:
         """Mark as deleted what a full read did not see. Raises DeleteSweepRefused if that is too much to be believed.
 
         A delete has the cursor of the version that it ends: it is later only because it is emitted later, and so is the record that comes
         back as it was.
         """
-        missing, alive = living_unseen(uri, envelope)
+        unseen = living_unseen(uri, envelope, malformed=MALFORMED)
+        missing, alive = unseen.missing, unseen.alive
+        if missing and unseen.nameless:
+            _log.warning(
+                "%s: %s records have no key that can be read; the %s that were not seen are not taken for deleted",
+                self.stream.name, unseen.nameless, len(missing),
+            )  # fmt: skip
+            return
         share = self.stream.deletes.max_share
         if alive and len(missing) / alive > share:
             raise DeleteSweepRefused(
@@ -249,8 +291,8 @@ class _Extraction:
             value = min(value, self.progress.window_end or value)
             if self.cursor_from and not self.work.full:
                 value = max(value, self.cursor_from)
-        if value != self.cursor_from:
-            self.cursors.move(self.stream.name, value, self.work.run_id)
+        if (value, self.stream.cursor.field) != (self.cursor_from, self.cursor_field):
+            self.cursors.move(self.stream.name, value, self.work.run_id, self.stream.cursor.field)
         return value
 
     def _sleep(self, seconds: float) -> None:

@@ -9,17 +9,17 @@ from dataclasses import dataclass, field
 
 from spine.control import airflow_state, breaker, bucket
 from spine.control.airflow_state import ConnectionInfo
-from spine.control.database import Database
+from spine.control.database import Database, TenantDatabase
 from spine.control.tokens import ConnectionToken, TokenVault
 from spine.control.variables import Variables
 from spine.core.errors import ConfigError
 from spine.http.auth import Account, Credentials
-from spine.http.client import Client
+from spine.http.client import Client, NoBucket
 from spine.http.transport import Transport
 from spine.sources.files import Folder
 from spine.sources.loader import reader_for
 from spine.sources.reading import Reader
-from spine.sources.spec import Source
+from spine.sources.spec import Budget, Source
 
 
 @dataclass(frozen=True)
@@ -75,6 +75,10 @@ def _folder(info: ConnectionInfo) -> Folder:
     return Folder(uri, options, settle=float(info.extra.get("settle_seconds", 0)))
 
 
+def _bucket(database: TenantDatabase, name: str, budget: Budget, share: float) -> bucket.Bucket:
+    return bucket.Bucket(database, name, budget.burst, budget.requests * share / budget.per.total_seconds())
+
+
 def _client(
     source: Source, tenant: str, info: ConnectionInfo, run_id: str, services: Services, sleep: Callable[[float], None]
 ) -> Client:  # fmt: skip
@@ -88,7 +92,8 @@ def _client(
         base_url=url,
         transport=transport,
         auth=source.auth.signer(Account(credentials, token, transport.send)),
-        bucket=bucket.Bucket(database, info.conn_id, limit.burst, limit.requests * limit.share / limit.per.total_seconds()),
+        bucket=_bucket(database, info.conn_id, limit, limit.share),
+        search_bucket=_bucket(database, f"{info.conn_id} search", limit.search, limit.share) if limit.search else NoBucket(),
         breaker=breaker.Breaker(database, info.conn_id),
         retry=source.retry,
         headers=source.headers,

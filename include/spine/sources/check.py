@@ -15,7 +15,7 @@ from spine.sources.spec import Source, load_source, source_names
 STREAM_WORDS = frozenset({"name", "key", "entity", "mapping", "deletes.mode", "deletes.max_share", "fields"})
 # Folders of files are not called over the network, and have no clock of their own.
 CALL_WORDS = frozenset({"auth", "rate_limit", "retry", "timeouts", "headers"})
-LOOKBACK = "cursor.lookback"
+CURSOR_WORDS = frozenset({"cursor.lookback", "cursor.formerly"})
 
 
 def entity_names() -> list[str]:
@@ -91,7 +91,7 @@ def unread_words(source: Source) -> list[str]:
     """What the source's file says and nothing reads, as `streams.contacts.object`. Raises ConfigError if its reader is not there."""
     files = source.kind == "files"
     unread = sorted(source.model_fields_set & CALL_WORDS) if files else []
-    read = STREAM_WORDS | module_of(source).READS | (frozenset() if files else {LOOKBACK})
+    read = STREAM_WORDS | module_of(source).READS | (frozenset() if files else CURSOR_WORDS)
     for stream in source.streams:
         unread += [f"streams.{stream.name}.{word}" for word in sorted(_said(stream)) if not _covered(word, read)]
     return unread

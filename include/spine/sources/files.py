@@ -20,7 +20,7 @@ from typing import Any
 import orjson
 from pyarrow import fs as arrow_fs
 
-from spine.core import clock, exact_json
+from spine.core import clock, jsontext
 from spine.core.errors import ConfigError, SchemaMismatch, SourceUnavailable
 from spine.sources.formats import BadRow, EmptyRow, Row, rows_of
 from spine.sources.reading import Page, Record, State, Window, cursor_text, has, lookup, make_record, malformed, record_id
@@ -205,7 +205,7 @@ def _record(stream: Stream, file: File, row: Row) -> Record:
     if isinstance(row, BadRow):
         return malformed(f"{file.name}:{row.line}", row.error, row.raw, cursor=_version(stream, file, row), line=row.line)
     if record_id(stream, row.values) is None:
-        raw = exact_json.dumps(row.values, str)
+        raw = jsontext.as_sent(row.values)
         reason = f"{' or '.join(stream.key)} is missing"
         return malformed(f"{file.name}:{row.line}", reason, raw, cursor=_version(stream, file, row), line=row.line)
     return make_record(stream, row.values, cursor=_version(stream, file, row))

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pyarrow import fs as arrow_fs
 
-from spine.core import exact_json
+from spine.core import jsontext
 from spine.core.dialect import SAMPLE, UTF_8, Dialect, cleaned, dialect_of, empty, encoding_of
 
 _BATCH = 1000
@@ -172,7 +172,7 @@ def _json_lines(lines: _Lines) -> Iterator[Row]:
         error, values = "" if sound else f"not {lines.encoding.upper().removesuffix('-SIG')}", None
         if sound:
             try:
-                values = exact_json.loads(raw)
+                values = jsontext.parse(raw.encode(errors="surrogatepass"))
             except ValueError as problem:
                 error = f"not JSON: {problem}"
             else:

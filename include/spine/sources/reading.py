@@ -11,14 +11,14 @@ from decimal import Decimal
 from functools import lru_cache
 from typing import Any, Literal, Protocol
 
-import orjson
-
-from spine.core import clock, exact_json
-from spine.core.errors import ConfigError, SchemaMismatch
+from spine.core import clock, jsontext
+from spine.core.errors import ConfigError, SchemaMismatch, SourceRejected
 from spine.sources.spec import Stream
 
 Op = Literal["upsert", "delete"]
 _COMPOUND = "|"
+_NO = frozenset({"", "false", "f", "no", "n", "0", "off", "null", "none"})
+_EMPTY_PAGES = 10_000  # a source that filters after paging may send some
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,10 +99,13 @@ def fingerprint(record: dict[str, Any]) -> str:
     return _fingerprint(tuple(names))
 
 
-def lookup(record: dict[str, Any], path: str) -> Any:
+MALFORMED = fingerprint({"_error": "", "_line": None, "_raw": ""})  # of records that cannot be read
+
+
+def lookup(record: Any, path: str) -> Any:
     """The value at a dotted path, None where it ends early; a field whose own name has the dots comes first."""
     value: Any = record
-    if path in record:
+    if isinstance(record, dict) and path in record:
         return record[path]
     for part in path.split("."):
         if not isinstance(value, dict):
@@ -112,10 +115,10 @@ def lookup(record: dict[str, Any], path: str) -> Any:
 
 
 def record_id(stream: Stream, record: dict[str, Any]) -> str | None:
-    """The record's key as text, None where a part is missing; compound keys are joined by `|`."""
+    """The record's key as text, None where a part is missing or cannot be a key; compound keys are joined by `|`."""
     values = [lookup(record, path) for path in stream.key]
     texts = [_key_text(value) for value in values]
-    if not all(texts):
+    if not all(texts) or any(jsontext.mistake_in(text) for text in texts):
         return None
     return _COMPOUND.join(text.replace("\\", "\\\\").replace(_COMPOUND, "\\|") if len(texts) > 1 else text for text in texts)
 
@@ -137,7 +140,7 @@ def cursor_text(value: Any) -> str | None:
         return clock.to_text(value)
     text = str(value)
     try:
-        if text.isdigit() and len(text) >= 10:
+        if text.isascii() and text.isdigit() and len(text) >= 10:
             return clock.to_text(datetime.fromtimestamp(int(text) / (1000 if len(text) > 11 else 1), tz=UTC))
         return clock.to_text(clock.parse(text))
     except (ConfigError, ValueError, OverflowError, OSError) as error:
@@ -146,31 +149,64 @@ def cursor_text(value: Any) -> str | None:
         ) from error
 
 
-def make_record(stream: Stream, record: dict[str, Any], *, cursor: str | None, op: Op = "upsert") -> Record:
-    """The record as it goes to Bronze; one without key goes as a malformed record."""
-    payload = exact_json.dumps(record, _as_text)
-    key = record_id(stream, record)
-    if key is None:
-        name = hashlib.sha256(payload.encode()).hexdigest()[:16]
-        return malformed(f"malformed:{name}", f"{' or '.join(stream.key)} is missing", payload, cursor=cursor)
-    return Record(key, op, cursor, payload, fingerprint(record))
+@dataclass(frozen=True, slots=True)
+class Position:
+    """A record's cursor, or why its field holds none that can be read."""
+
+    cursor: str | None
+    mistake: str = ""
+
+    def moment(self) -> datetime | None:
+        """The cursor as a time."""
+        return clock.parse(self.cursor) if self.cursor else None
+
+
+def position_of(value: Any, field: str) -> Position:
+    """The cursor at a record's `field`; a value that is no time (`0000-00-00`) costs that record and not the stream."""
+    try:
+        return Position(cursor_text(value))
+    except SchemaMismatch:
+        return Position(None, f"{field} is no time")
+
+
+def make_record(stream: Stream, record: Any, *, cursor: str | None, op: Op = "upsert", mistake: str = "") -> Record:
+    """The record as it goes to Bronze; one that has a `mistake`, no key, or a value that no JSON holds goes as a malformed record."""
+    key = record_id(stream, record) if isinstance(record, dict) else None
+    try:
+        if not isinstance(record, dict):
+            raise ValueError("the record is no object")
+        payload = jsontext.dump(record, _as_text)
+    except ValueError as error:
+        payload, mistake = jsontext.as_sent(record), mistake or str(error)
+    if not mistake and key is None:
+        mistake = f"{' or '.join(stream.key)} is missing"
+    if not mistake and key is not None:
+        return Record(key, op, cursor, payload, fingerprint(record))
+    # Under its own key where it has one: the record exists, and a full read must not take it for deleted.
+    name = key or f"malformed:{hashlib.sha256(payload.encode()).hexdigest()[:16]}"
+    return malformed(name, mistake, payload, cursor=cursor)
 
 
 def malformed(name: str, error: str, raw: str, *, cursor: str | None, line: int | None = None) -> Record:
     """A record that cannot be read, kept with its text so that Silver quarantines it and nothing is lost."""
     payload = {"_error": error, "_line": line, "_raw": raw}
-    return Record(name, "upsert", cursor, orjson.dumps(payload).decode(), fingerprint(payload))
+    return Record(name, "upsert", cursor, jsontext.dump(payload), MALFORMED)
 
 
 def _as_text(value: Any) -> str:
     return value.hex() if isinstance(value, bytes) else str(value)
 
 
-def require_fields(stream: Stream, records: Sequence[dict[str, Any]]) -> None:
-    """Raise SchemaMismatch if a key or required field is in no record of a page: the source's schema has lost it."""
-    if not records:
+def flagged(value: Any) -> bool:
+    """Whether a field says that its record is deleted: true, or the time of it; a source may send its `false` as a text."""
+    return value.strip().lower() not in _NO if isinstance(value, str) else bool(value)
+
+
+def require_fields(stream: Stream, records: Sequence[Any], *others: str) -> None:
+    """Raise SchemaMismatch if a key, a required field or one of `others` is in no record of a page: the source has lost it."""
+    if not any(isinstance(record, dict) for record in records):
         return
-    needed = dict.fromkeys((*stream.key, *stream.required_fields))
+    needed = dict.fromkeys((*stream.key, *stream.required_fields, *others))
     lost = [name for name in needed if not any(has(record, name) for record in records)]
     if lost:
         raise SchemaMismatch(
@@ -180,13 +216,45 @@ def require_fields(stream: Stream, records: Sequence[dict[str, Any]]) -> None:
         )
 
 
-def has(record: dict[str, Any], path: str) -> bool:
+def has(record: Any, path: str) -> bool:
     """Whether a record has a field at a dotted path, with a value or without."""
+    if not isinstance(record, dict):
+        return False
     if path in record:
         return True
     *parents, last = path.split(".")
     holder = lookup(record, ".".join(parents)) if parents else record
     return isinstance(holder, dict) and last in holder
+
+
+class Turning:
+    """Sees that a reading gets on: a source that does not heed what turns its pages would be read for ever."""
+
+    def __init__(self, stream: Stream, turned_by: str) -> None:
+        self._stream, self._turned_by = stream, turned_by
+        self._pages: dict[int, int] = {}
+        self._empty = 0
+        self._number = 0
+
+    def see(self, records: Sequence[Any], token: str | None) -> None:
+        """One page and what asked for it. Raises SourceRejected if it has the records of an earlier page, or is one empty page too many."""
+        self._number += 1
+        self._empty = 0 if records else self._empty + 1
+        # Told by their keys: a record may change between two answers.
+        keys = hash(tuple(self._key(record) for record in records))
+        earlier = self._pages.setdefault(keys, self._number) if records else self._number
+        if earlier != self._number or self._empty > _EMPTY_PAGES:
+            what = f"has the records of page {earlier} again" if records else f"is the {self._empty}th empty one in a row"
+            raise SourceRejected(
+                f"page {self._number} {what}: the source does not heed {self._turned_by}, or has no end",
+                hint="Check the paging of the source's file",
+                stream=self._stream.name,
+                asked=token,
+            )
+
+    def _key(self, record: Any) -> str:
+        found = record_id(self._stream, record) if isinstance(record, dict) else None
+        return found or repr(record)
 
 
 def later(left: str | None, right: str | None) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -13,9 +14,24 @@ from spine.core.errors import SchemaMismatch, SourceRejected
 from spine.http.client import Client
 from spine.http.paging import Fetched
 from spine.http.transport import Request
-from spine.sources.reading import Page, Record, State, Window, cursor_text, later, lookup, make_record, require_fields
+from spine.sources.reading import (
+    Page,
+    Position,
+    Record,
+    State,
+    Turning,
+    Window,
+    flagged,
+    later,
+    lookup,
+    make_record,
+    position_of,
+    require_fields,
+)
 from spine.sources.spec import Source, Stream
 
+_PLAIN = re.compile(r'(?:"[^"]+"|[A-Za-z_]\w*)(?:\.(?:"[^"]+"|[A-Za-z_]\w*))*')  # names at the beginning of a JMESPath
+_STEPS = re.compile(r'"([^"]+)"|(\w+)')
 READS = frozenset({
     "path", "params", "records", "required_fields", "cursor.field", "cursor.since",
     "cursor.until", "paging", "deletes.detect", "deletes.field",
@@ -35,15 +51,17 @@ class Reader:
         first = Request("GET", stream.path, params={**stream.params, **_bounds(stream, window)})
         selector = jmespath.compile(stream.records)
         seen: set[int] = set()
+        turning = Turning(stream, stream.paging.turned_by)
         while True:
             request = stream.paging.request(first, token)
             response = self.client.request(request)
             body = response.json()
-            found = records_of(stream, selector.search(body))
+            found = records_of(stream, selector.search(body), empty=said_empty(body, stream.records))
             following = stream.paging.following(Fetched(request, response, body, found, token))
             if following is not None and hash(following) in seen:
                 raise SourceRejected("the source's pages go in circles", hint="Check the paging of the source's file", stream=stream.name)
             seen.add(hash(following))
+            turning.see(found, token)
             require_fields(stream, found)
             records = [record for item in found if (record := self._record(stream, item, window)) is not None]
             for record in records:
@@ -54,24 +72,45 @@ class Reader:
             token = following
 
     @staticmethod
-    def _record(stream: Stream, item: dict[str, Any], window: Window) -> Record | None:
+    def _record(stream: Stream, item: Any, window: Window) -> Record | None:
         if stream.cursor is None:
-            return make_record(stream, item, cursor=None)
-        cursor = cursor_text(lookup(item, stream.cursor.field))
-        if not window.full and not window.holds(clock.parse(cursor) if cursor else None):
-            return None
-        flag = stream.deletes.detect == "flag" and stream.deletes.field and lookup(item, stream.deletes.field)
-        return make_record(stream, item, cursor=cursor, op="delete" if flag else "upsert")
+            position = Position(None)
+        else:
+            position = position_of(lookup(item, stream.cursor.field), stream.cursor.field)
+            if not window.full and not window.holds(position.moment()):
+                return None
+        flag = stream.deletes.detect == "flag" and stream.deletes.field and flagged(lookup(item, stream.deletes.field))
+        return make_record(stream, item, cursor=position.cursor, op="delete" if flag else "upsert", mistake=position.mistake)
 
 
-def records_of(stream: Stream, found: Any) -> list[dict[str, Any]]:
-    """The selected records as a list of objects. Raises SchemaMismatch if the answer has none of that shape."""
+def records_of(stream: Stream, found: Any, *, empty: bool = False) -> list[Any]:
+    """The selected records as a list; none if the answer says so (`empty`). Raises SchemaMismatch if it has nothing of that shape.
+
+    Some of a list may be no objects, which makes them malformed records; if all of them are, it is no list of records.
+    """
+    if found is None and empty:
+        return []
     records = [found] if isinstance(found, dict) else found
-    if not isinstance(records, list) or not all(isinstance(item, dict) for item in records):
+    if not isinstance(records, list) or (records and not any(isinstance(item, dict) for item in records)):
         raise SchemaMismatch(
             f"the answer has no records at {stream.records!r}", hint="Check `records` in the source's file", stream=stream.name
         )
     return records
+
+
+def said_empty(body: Any, path: str) -> bool:
+    """True if the answer is empty or says null on the way to its records, rather than having another shape."""
+    if body is None:
+        return True
+    names = _PLAIN.match(path)
+    for quoted, plain in _STEPS.findall(names[0]) if names else []:
+        name = quoted or plain
+        if not isinstance(body, dict) or name not in body:
+            return False
+        body = body[name]
+        if body is None:
+            return True
+    return False
 
 
 def _bounds(stream: Stream, window: Window) -> dict[str, str]:

@@ -40,13 +40,22 @@ else:
 TIER_SCHEDULE: dict[str, str] = {"critical": "0 * * * *", "standard": "0 2 * * *", "best_effort": "0 3 * * 0"}
 
 
-class RateLimit(Strict):
-    """Token bucket per connection, shared by all its streams and workers; `share` is the part of the vendor's limit we may use."""
+class Budget(Strict):
+    """A token bucket: so many requests in a time, and at most `burst` at once."""
 
     requests: int = Field(default=100, ge=1)
     per: Duration = timedelta(seconds=60)
     burst: int = Field(default=150, ge=1)
+
+
+class RateLimit(Budget):
+    """Token bucket per connection, shared by all its streams and workers; `share` is the part of the vendor's limit we may use.
+
+    `search` is a second limit that searches keep besides.
+    """
+
     share: float = Field(default=1.0, gt=0, le=1)
+    search: Budget | None = None
 
 
 class Timeouts(Strict):
@@ -57,9 +66,14 @@ class Timeouts(Strict):
 
 
 class Cursor(Strict):
-    """The field that orders changes. `lookback` is read again on each run, for records committed late."""
+    """The field that orders changes. `lookback` is read again on each run, for records committed late.
+
+    `formerly` is the field of cursors that were saved before they noted it. A cursor of another field than today's says nothing of what
+    today's has passed: everything is read again, once.
+    """
 
     field: str
+    formerly: str | None = None
     lookback: Duration = timedelta(minutes=5)
     since: str | None = None
     until: str | None = None

@@ -107,7 +107,7 @@ def test_a_stream_must_name_its_cursor(server, hubspot_client):
         list(Reader(SOURCE, hubspot_client(server)).read(still, State(), Window()))
 
 
-@pytest.mark.parametrize(("policy", "least"), [("DAILY", 3600), ("TEN_SECONDLY_ROLLING", 10)])
+@pytest.mark.parametrize(("policy", "least"), [("DAILY", 3600), ("TEN_SECONDLY_ROLLING", 10), ("SECONDLY", 1)])
 def test_a_limit_without_retry_after_waits_as_long_as_its_kind_needs(hubspot_client, server, policy, least):
     client = hubspot_client(server)
     Reader(SOURCE, client)
@@ -120,3 +120,15 @@ def test_a_limit_without_retry_after_waits_as_long_as_its_kind_needs(hubspot_cli
 def test_places_survive_as_tokens():
     for place in (Place("live", "12"), Place("changes", None, 5, True), Place("ties", "9", 5), Place("archived")):
         assert Place.load(place.dump()) == place
+
+
+def test_searches_ask_for_as_many_as_a_page_may_have_and_lists_for_theirs(server, hubspot_client):
+    start = server.sandbox.now - timedelta(days=5)
+    list(Reader(SOURCE, hubspot_client(server)).read(CONTACTS, State(), Window(start)))
+    list(Reader(SOURCE, hubspot_client(server)).read(CONTACTS, State(), Window(full=True)))
+    assert {call.body["limit"] for call in server.sandbox.calls if call.body} == {200}
+    assert {call.query["limit"] for call in server.sandbox.calls if not call.body} == {"100"}
+
+
+def test_the_limit_of_searches_is_declared():
+    assert (SOURCE.rate_limit.search.requests, SOURCE.rate_limit.search.per) == (5, timedelta(seconds=1))

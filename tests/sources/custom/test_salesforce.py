@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spine.core.errors import AuthFailed, ConfigError, RateLimited, SchemaMismatch, SourceRejected
+from spine.core.errors import AuthFailed, ConfigError, RateLimited, SchemaMismatch, SourceRejected, SourceUnavailable
 from spine.http.client import Client
 from spine.http.retry import Retry
 from spine.http.transport import Response, Transport
@@ -55,29 +55,29 @@ def test_times_are_utc_milliseconds():
         (
             Window(START, END),
             Place(),
-            " WHERE LastModifiedDate > 2026-01-01T00:00:00.000Z AND LastModifiedDate <= 2026-01-02T00:00:00.000Z",
+            " WHERE SystemModstamp > 2026-01-01T00:00:00.000Z AND SystemModstamp <= 2026-01-02T00:00:00.000Z",
         ),
         (
             Window(START, END, backfill=True),
             Place(),
-            " WHERE LastModifiedDate >= 2026-01-01T00:00:00.000Z AND LastModifiedDate < 2026-01-02T00:00:00.000Z",
+            " WHERE SystemModstamp >= 2026-01-01T00:00:00.000Z AND SystemModstamp < 2026-01-02T00:00:00.000Z",
         ),
         (
             Window(START, END),
             Place(after=("2026-01-01T12:00:00.000Z", "003x"), ties=True),
-            " WHERE LastModifiedDate = 2026-01-01T12:00:00.000Z AND LastModifiedDate <= 2026-01-02T00:00:00.000Z AND Id > '003x'",
+            " WHERE SystemModstamp = 2026-01-01T12:00:00.000Z AND SystemModstamp <= 2026-01-02T00:00:00.000Z AND Id > '003x'",
         ),
         (
             Window(START),
             Place(after=("2026-01-01T12:00:00.000Z", "003x")),
-            " WHERE LastModifiedDate > 2026-01-01T12:00:00.000Z",
+            " WHERE SystemModstamp > 2026-01-01T12:00:00.000Z",
         ),
     ],
     ids=["full", "changes", "backfill", "rest of one time", "after that time"],
 )
 def test_the_query_says_the_window_and_the_place(window, place, where):
     query = soql(CONTACTS, ["Id", "Email"], window, place)
-    assert query == f"SELECT Id, Email FROM Contact{where} ORDER BY LastModifiedDate, Id"
+    assert query == f"SELECT Id, Email FROM Contact{where} ORDER BY SystemModstamp, Id"
     vendor.parse(query)
 
 
@@ -94,7 +94,8 @@ def test_places_survive_as_tokens(place):
 
 def rows(first, count, moment="2026-01-01T00:00:00.000+0000"):
     return [
-        {"attributes": {}, "Id": f"{number:03d}", "LastName": "x", "LastModifiedDate": moment} for number in range(first, first + count)
+        {"attributes": {}, "Id": f"{number:03d}", "LastName": "x", "SystemModstamp": moment, "IsDeleted": False}
+        for number in range(first, first + count)
     ]
 
 
@@ -131,8 +132,8 @@ def test_after_an_expired_locator_ties_come_first_and_then_the_rest(make_client)
     assert [record.record_id for item in pages for record in item.records] == [f"{number:03d}" for number in range(6)]
     conditions = [text.partition(" WHERE ")[2].partition(" ORDER")[0] for text in vendor.asked]
     assert conditions == [
-        "", "", "LastModifiedDate = 2026-01-01T00:00:00.000Z AND Id > '001'", "",
-        "LastModifiedDate = 2026-01-01T00:00:00.000Z AND Id > '002'", "LastModifiedDate > 2026-01-01T00:00:00.000Z",
+        "", "", "SystemModstamp = 2026-01-01T00:00:00.000Z AND Id > '001'", "",
+        "SystemModstamp = 2026-01-01T00:00:00.000Z AND Id > '002'", "SystemModstamp > 2026-01-01T00:00:00.000Z",
     ]  # fmt: skip
 
 
@@ -172,9 +173,26 @@ def test_an_optional_field_that_is_gone_is_left_out(make_client):
         ((400, "rubbish"), SourceRejected),
         ((403, []), AuthFailed),
         ((403, [{"errorCode": "REQUEST_LIMIT_EXCEEDED", "message": "TotalRequests Limit exceeded."}]), RateLimited),
+        ((403, [{"errorCode": "API_DISABLED_FOR_ORG", "message": "no API"}]), AuthFailed),
+        ((400, [{"errorCode": "UNABLE_TO_LOCK_ROW", "message": "busy"}]), SourceUnavailable),
+        (refusal("IsDeleted"), SchemaMismatch),
+        (page([{"Id": "1", "LastName": "x", "SystemModstamp": "2026-01-01T00:00:00Z"}]), SchemaMismatch),
         ([], SchemaMismatch),
     ],
-    ids=["required field", "unknown field", "object", "query", "rubbish", "forbidden", "limit", "no object"],
+    ids=[
+        "required field",
+        "unknown field",
+        "object",
+        "query",
+        "rubbish",
+        "forbidden",
+        "limit",
+        "no API",
+        "lock",
+        "flag refused",
+        "flag gone",
+        "no object",
+    ],
 )
 def test_refusals_have_our_codes(make_client, answer, error):
     with pytest.raises(error):
@@ -189,3 +207,52 @@ def test_the_share_of_the_daily_calls_is_respected():
     with pytest.raises(RateLimited, match="30%") as caught:
         list(reader.read(CONTACTS, State(), Window(full=True)))
     assert caught.value.retry_after > 0
+
+
+@pytest.mark.parametrize(
+    ("message", "least", "most"),
+    [
+        ("TotalRequests Limit exceeded.", 900, 900),
+        ("ConcurrentPerOrgLongTxn Limit exceeded.", 5, 60),
+        ("ConcurrentRequests Limit exceeded.", 5, 60),
+    ],
+)
+def test_the_limit_of_calls_at_one_time_is_not_the_daily_one(message, least, most):
+    client = Client("https://example.com", Transport())
+    Reader(SOURCE, client)
+    answer = Response(403, {}, orjson.dumps([{"errorCode": "REQUEST_LIMIT_EXCEEDED", "message": message}]), "x")
+    with pytest.raises(RateLimited) as caught:
+        client.inspect(answer)
+    assert least <= caught.value.retry_after <= most
+
+
+def test_its_own_words_reach_the_message(make_client):
+    answer = (400, [{"errorCode": "MALFORMED_QUERY", "message": "\nSELECT x\n^\nunexpected token: 'x'"}])
+    with pytest.raises(SourceRejected, match="MALFORMED_QUERY SELECT x \\^ unexpected token: 'x'"):
+        list(Reader(SOURCE, Vendor(make_client, answer).client).read(CONTACTS, State(), Window(full=True)))
+
+
+def test_a_parent_that_may_not_be_read_is_left_out(make_client):
+    lost = (400, [{"errorCode": "INVALID_FIELD", "message": "Didn't understand relationship 'Account' in field path."}])
+    vendor = Vendor(make_client, lost, page(rows(0, 1)))
+    list(Reader(SOURCE, vendor.client).read(CONTACTS, State(), Window(full=True)))
+    assert "Account.Name" in vendor.asked[0]
+    assert "Account.Name" not in vendor.asked[1]
+
+
+def test_a_row_without_its_flag_is_told_to_be_unreadable_and_not_to_be_back(make_client):
+    whole, bare = rows(0, 2)
+    del bare["IsDeleted"]
+    (only,) = Reader(SOURCE, Vendor(make_client, page([whole, bare])).client).read(CONTACTS, State(), Window(full=True))
+    assert "IsDeleted is missing" in only.records[1].payload
+
+
+def test_places_of_the_first_version_are_understood():
+    assert Place.load('["/x",["2026-01-01T00:00:00.000Z","003"],true]') == Place("/x", ("2026-01-01T00:00:00.000Z", "003"), ties=True)
+
+
+def test_deletes_of_a_window_that_is_too_old_are_asked_for_as_far_as_they_go(make_client):
+    vendor = Vendor(make_client, page([]), {"deletedRecords": None})
+    window = Window(datetime(2020, 1, 1, tzinfo=UTC), datetime.now(UTC))
+    list(Reader(SOURCE, vendor.client).read(CONTACTS, State(), window))
+    assert vendor.asked[1].endswith("/sobjects/Contact/deleted/")

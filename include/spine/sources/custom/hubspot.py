@@ -14,17 +14,19 @@ from typing import Any
 
 import orjson
 
-from spine.core import clock
 from spine.core.errors import RateLimited, SchemaMismatch
 from spine.http.client import Client
 from spine.http.transport import Response
-from spine.sources.reading import Op, Page, Record, State, Window, cursor_text, later, lookup, make_record, require_fields
-from spine.sources.rest import records_of
+from spine.sources.reading import Page, Position, Record, State, Turning, Window, later, lookup, make_record, position_of, require_fields
+from spine.sources.rest import records_of, said_empty
 from spine.sources.spec import Source, Stream
 
 _DAILY_PAUSE = 3600.0  # seconds; the daily limit is reset at midnight of the account's time zone
 _ROLLING_PAUSE = 10.0
-_LIST_MAX = 100  # records per page of a list; a search may have 200
+_SECOND_PAUSE = 1.0
+_LIST_MAX, _SEARCH_MAX = 100, 200  # records per page
+_PAUSES = {"DAILY": _DAILY_PAUSE, "TEN_SECONDLY": _ROLLING_PAUSE, "SECONDLY": _SECOND_PAUSE}  # by the policy that the answer names
+_SHORT_TERM = ("short-term", _ROLLING_PAUSE)
 READS = frozenset({"path", "params", "fields", "required_fields", "cursor.field", "paging.size", "deletes.detect"})
 
 
@@ -65,8 +67,12 @@ class Reader:
         if state.token is not None:
             place = Place.load(state.token)
         high_water = state.high_water
+        turning = Turning(stream, "the parameter 'after'")
         while place is not None:
+            asked = place
             records, place = self._page(stream, window, place)
+            if records:
+                turning.see([record.record_id for record in records], asked.dump())
             for record in records:
                 high_water = later(high_water, record.cursor)
             yield Page(records, place.dump() if place else None, high_water)
@@ -91,10 +97,10 @@ class Reader:
         following = Place(place.phase, str(after)) if after else (None if archived else _then_archived(stream))
         if not archived:
             require_fields(stream, rows)
-            return [_record(stream, row, _cursor(stream, row)) for row in rows], following
-        gone = [(row, cursor_text(row.get("archivedAt") or row.get("updatedAt"))) for row in rows]
-        wanted = [(row, at) for row, at in gone if window.full or window.holds(clock.parse(at) if at else None)]
-        return [_record(stream, row, at, "delete") for row, at in wanted], following
+            return [_record(stream, row) for row in rows], following
+        gone = [(row, position_of(lookup(row, "archivedAt") or lookup(row, "updatedAt"), "archivedAt")) for row in rows]
+        wanted = [(row, at) for row, at in gone if window.full or window.holds(at.moment())]
+        return [make_record(stream, row, cursor=at.cursor, op="delete", mistake=at.mistake) for row, at in wanted], following
 
     def _changes(self, stream: Stream, window: Window, place: Place) -> tuple[list[Record], Place | None]:
         cursor = _cursor_property(stream)
@@ -105,12 +111,14 @@ class Reader:
             filters.append(_filter(cursor, "LT" if window.backfill else "LTE", _ms(window.end)))
         rows, more = self._search(stream, filters, sort=cursor)
         if not more:
-            return [_record(stream, row, _cursor(stream, row)) for row in rows], _then_archived(stream)
-        last = _time(stream, rows[-1])
+            return [_record(stream, row) for row in rows], _then_archived(stream)
+        last = next((time for row in reversed(rows) if (time := _time(stream, row)) is not None), None)
+        if last is None:
+            raise SchemaMismatch(f"no record of a page has its {cursor}", stream=stream.name)
         complete = [row for row in rows if _time(stream, row) != last]
         if not complete:
             return [], Place("ties", time=last)
-        return [_record(stream, row, _cursor(stream, row)) for row in complete], Place("changes", time=last, inclusive=True)
+        return [_record(stream, row) for row in complete], Place("changes", time=last, inclusive=True)
 
     def _ties(self, stream: Stream, place: Place) -> tuple[list[Record], Place | None]:
         assert place.time is not None
@@ -119,15 +127,15 @@ class Reader:
             filters.append(_filter("hs_object_id", "GT", place.after))
         rows, more = self._search(stream, filters, sort="hs_object_id")
         following = Place("ties", str(rows[-1]["id"]), place.time) if more else Place("changes", time=place.time)
-        return [_record(stream, row, _cursor(stream, row)) for row in rows], following
+        return [_record(stream, row) for row in rows], following
 
-    def _search(self, stream: Stream, filters: list[dict[str, str]], sort: str) -> tuple[list[dict[str, Any]], bool]:
+    def _search(self, stream: Stream, filters: list[dict[str, str]], sort: str) -> tuple[list[Any], bool]:
         """One page of results, and whether there are more."""
         body = {
             "filterGroups": [{"filters": filters}] if filters else [],
             "sorts": [{"propertyName": sort, "direction": "ASCENDING"}],
             "properties": list(stream.fields),
-            "limit": stream.paging.size,
+            "limit": min(stream.paging.size, _SEARCH_MAX),
         }
         answer = self.client.search(f"{stream.path}/search", body).json()
         rows = _rows(stream, answer)
@@ -139,14 +147,17 @@ def _then_archived(stream: Stream) -> Place | None:
     return Place("archived") if stream.deletes.detect == "archived" else None
 
 
-def _rows(stream: Stream, answer: Any) -> list[dict[str, Any]]:
+def _rows(stream: Stream, answer: Any) -> list[Any]:
+    if answer is None:
+        return []
     if not isinstance(answer, dict):
         raise SchemaMismatch("the answer is no page of records", stream=stream.name)
-    return records_of(stream, answer.get("results"))
+    return records_of(stream, answer.get("results"), empty=said_empty(answer, "results"))
 
 
-def _record(stream: Stream, row: dict[str, Any], cursor: str | None, op: Op = "upsert") -> Record:
-    return make_record(stream, row, cursor=cursor, op=op)
+def _record(stream: Stream, row: Any) -> Record:
+    position = _position(stream, row)
+    return make_record(stream, row, cursor=position.cursor, mistake=position.mistake)
 
 
 def _cursor_property(stream: Stream) -> str:
@@ -155,15 +166,14 @@ def _cursor_property(stream: Stream) -> str:
     return stream.cursor.field
 
 
-def _cursor(stream: Stream, row: dict[str, Any]) -> str | None:
-    return cursor_text(lookup(row, f"properties.{_cursor_property(stream)}") or row.get("updatedAt"))
+def _position(stream: Stream, row: Any) -> Position:
+    name = _cursor_property(stream)
+    return position_of(lookup(row, f"properties.{name}") or lookup(row, "updatedAt"), name)
 
 
-def _time(stream: Stream, row: dict[str, Any]) -> int:
-    cursor = _cursor(stream, row)
-    if cursor is None:
-        raise SchemaMismatch(f"a record has no {_cursor_property(stream)}", stream=stream.name, record=row.get("id"))
-    return _ms(clock.parse(cursor))
+def _time(stream: Stream, row: Any) -> int | None:
+    moment = _position(stream, row).moment()
+    return None if moment is None else _ms(moment)
 
 
 def _ms(moment: datetime) -> int:
@@ -178,9 +188,5 @@ def _inspect(response: Response) -> None:
     """Wait as long as the limit that was hit asks for, where the answer has no Retry-After."""
     if response.status != 429 or response.headers.get("retry-after"):
         return
-    daily = b'"DAILY"' in response.body
-    raise RateLimited(
-        f"HubSpot's {'daily' if daily else 'short-term'} limit is used up",
-        hint="It is tried again later",
-        retry_after=_DAILY_PAUSE if daily else _ROLLING_PAUSE,
-    )
+    kind, pause = next(((kind, pause) for kind, pause in _PAUSES.items() if kind.encode() in response.body.upper()), _SHORT_TERM)
+    raise RateLimited(f"HubSpot's {kind.lower()} limit is used up", hint="It is tried again later", retry_after=pause)
