@@ -2,7 +2,8 @@
 
 from airflow.sdk import get_parsing_context
 
+from spine.dagkit.sync import refusals
 from spine.sources.check import require_valid_declarations
 
 if get_parsing_context().dag_id is None:
-    require_valid_declarations()
+    require_valid_declarations(refusals())

@@ -5,15 +5,6 @@ A broken spec is left out here and reported by `broken_sources.py`, so that it t
 
 from airflow.sdk import get_parsing_context
 
-from spine.core.errors import ConfigError
-from spine.dagkit.sync import build_sync_dag
-from spine.sources.spec import load_source, source_names
+from spine.dagkit.sync import build_sync_dags
 
-_wanted = get_parsing_context().dag_id
-
-for _name in source_names():
-    if _wanted in (None, f"sync_{_name}"):
-        try:
-            globals()[f"sync_{_name}"] = build_sync_dag(load_source(_name))
-        except ConfigError:
-            continue
+globals().update(build_sync_dags(get_parsing_context().dag_id))

@@ -51,8 +51,8 @@ def test_an_unreadable_file_is_an_error(tmp_path: Path) -> None:
 
 
 def test_rules_name_fields_that_exist(tmp_path: Path) -> None:
-    rule = "row_rules:\n  - {name: r, check: required, field: colour, reason: no colour, fails: {colour: null}}\n"
-    with pytest.raises(ConfigError, match=r"unknown fields \['colour'\]"):
+    rule = "row_rules:\n  - {name: r, check: required, field: colour, reason: no colour, fails: {name: null}}\n"
+    with pytest.raises(ConfigError, match=r"pet.yaml:10: row_rules.0.field: 'colour' is no field of the entity"):
         load_declaration(written(tmp_path, PERSON + rule), Entity)
 
 

@@ -20,7 +20,7 @@ class Choice(Strict):
 
 @pytest.mark.parametrize("name", PLACES)
 def test_each_vocabulary_is_where_it_is_said_to_be(name: str) -> None:
-    assert len(list(vocabulary(name))) > 5
+    assert list(vocabulary(name))
 
 
 def test_a_new_word_is_good_and_in_the_schema_as_soon_as_it_is_registered(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -10,11 +11,13 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
-from airflow.sdk import DAG
+from airflow.sdk import DAG, CronDataIntervalTimetable
 from airflow.serialization.serialized_objects import DagSerialization
 
 from spine.core.errors import ConfigError
 from spine.core.settings import PROJECT, settings
+from spine.sources.check import matched_entities, sources_of
+from spine.sources.spec import Source, load_source, source_names
 
 Importer = Callable[[str], ModuleType]
 
@@ -29,14 +32,10 @@ def all_dags(import_dag_file: Importer) -> dict[str, DAG]:
 
 
 def test_there_is_one_dag_per_declaration(all_dags: dict[str, DAG]) -> None:
-    assert set(all_dags) == {
-        "sync_salesforce",
-        "sync_hubspot",
-        "sync_people_files",
-        "resolve_person",
-        "resolve_organization",
-        "maintain_lake",
-    }
+    syncs, resolves = {f"sync_{name}" for name in source_names()}, {f"resolve_{entity.entity}" for entity in matched_entities()}
+    assert set(all_dags) == {*syncs, *resolves, "maintain_lake"}
+    ours = {"sync_salesforce", "sync_hubspot", "sync_people_files", "resolve_person", "resolve_organization"}
+    assert ours <= set(all_dags)
 
 
 def test_every_dag_obeys_the_house_rules(all_dags: dict[str, DAG]) -> None:
@@ -65,22 +64,19 @@ def test_every_dag_survives_serialization(all_dags: dict[str, DAG]) -> None:
         assert DagSerialization.from_dict(DagSerialization.to_dict(dag)).dag_id == dag.dag_id
 
 
-@pytest.mark.parametrize(
-    ("dag_id", "cron"), [("sync_salesforce", "0 * * * *"), ("sync_hubspot", "0 * * * *"), ("sync_people_files", "0 2 * * *")]
-)
-def test_tiers_give_schedules_with_real_intervals(all_dags: dict[str, DAG], dag_id: str, cron: str) -> None:
-    timetable = all_dags[dag_id].timetable
-    assert type(timetable).__name__ == "CronDataIntervalTimetable"
-    assert timetable.expression == cron
+def test_schedules_give_real_intervals(all_dags: dict[str, DAG]) -> None:
+    for name in source_names():
+        timetable = all_dags[f"sync_{name}"].timetable
+        assert type(timetable).__name__ == "CronDataIntervalTimetable"
+        assert timetable.expression == CronDataIntervalTimetable(load_source(name).cron, timezone="UTC").expression
+    assert [all_dags[f"sync_{name}"].timetable.expression for name in ("hubspot", "people_files")] == ["0 * * * *", "0 2 * * *"]
 
 
 def test_resolve_is_woken_by_every_silver_table_of_its_entity(all_dags: dict[str, DAG]) -> None:
     condition = all_dags["resolve_person"].timetable.asset_condition
-    assert {asset.name for asset in condition.objects} == {
-        "silver.hubspot_person",
-        "silver.people_files_person",
-        "silver.salesforce_person",
-    }
+    found = {asset.name for asset in condition.objects}
+    assert found == {f"silver.{name}_person" for name in sources_of("person")}
+    assert {"silver.hubspot_person", "silver.people_files_person", "silver.salesforce_person"} <= found
 
 
 def test_only_the_task_after_the_mapping_announces_assets(all_dags: dict[str, DAG]) -> None:
@@ -104,23 +100,65 @@ def test_a_worker_builds_only_the_dag_that_it_runs(import_dag_file: Importer, mo
     assert set(dags_of(import_dag_file("resolve"))) == set()
 
 
-def test_a_broken_spec_breaks_one_dag_only(import_dag_file: Importer, declarations: Path) -> None:
-    broken = declarations / "sources" / "hubspot.yaml"
-    text = broken.read_text().replace("tier: critical", "tier: urgent")
-    broken.write_text(text)
-    line = text.splitlines().index("tier: urgent") + 1
+BROKEN = [
+    pytest.param("tier: critical", "tier: urgent", "tier", id="tier"),
+    pytest.param("tier: critical", 'schedule: "0 25 * * *"', "schedule", id="cron"),
+    pytest.param("tier: critical", "timeouts: {connect: 1.e999}", "timeouts.connect", id="number that is none"),
+    pytest.param("lookback: 10m}", "lookback: 99999999999999d}", "streams.0.cursor.lookback", id="time beyond all times"),
+    pytest.param("paging: {size: 100}", 'paging: {type: next_token, next: "a..b"}', "streams.0.paging.next", id="JMESPath"),
+    pytest.param("firstname, transform: trim", "firstname, script: nobodys", "streams.0.mapping.fields.given_name.script", id="script"),
+    pytest.param("deletes: {detect: archived}", "deletes: {detect: flag}", "streams.0.deletes.detect", id="detect kind"),
+    pytest.param("cursor: {field: lastmodifieddate, lookback: 10m}", "cursor: null", "streams.0.cursor", id="no cursor"),
+    pytest.param("label: HubSpot", "label: HubSpot\nlabel: Hubspot", "label", id="key twice"),
+    pytest.param("kind: custom", "kind: custom\nreader: nobodys", "reader", id="no module"),
+    pytest.param("entity: person", "entity: persons", "streams.0.entity", id="entity"),
+    pytest.param("given_name: {from", "first_nme: {from", "streams.0.mapping.fields.first_nme", id="field"),
+]
 
-    assert set(dags_of(import_dag_file("sync"))) == {"sync_salesforce", "sync_people_files"}
-    assert set(dags_of(import_dag_file("resolve"))) == {"resolve_person", "resolve_organization"}
+
+@pytest.mark.parametrize(("before", "after", "field"), BROKEN)
+def test_a_broken_spec_breaks_one_dag_only(
+    import_dag_file: Importer, all_dags: dict[str, DAG], declarations: Path, before: str, after: str, field: str
+) -> None:
+    broken = declarations / "sources" / "hubspot.yaml"
+    assert before in broken.read_text()
+    broken.write_text(broken.read_text().replace(before, after, 1))
+
+    others = {*all_dags} - {"sync_hubspot", "maintain_lake"}
+    assert {*dags_of(import_dag_file("sync")), *dags_of(import_dag_file("resolve"))} == others
     with pytest.raises(ConfigError) as caught:
         import_dag_file("broken_sources")
-    assert f"{broken}:{line}: tier: " in str(caught.value), "the message names file, line and field"
+    told = caught.value.message.splitlines()[1:]
+    assert len(told) == 1, "one mistake, told once"
+    assert re.match(rf"{re.escape(str(broken))}:\d+: {re.escape(field)}: ", told[0]), "the message names file, line and field"
 
 
-def test_a_mapping_to_an_unknown_field_is_reported(import_dag_file: Importer, declarations: Path) -> None:
-    spec = declarations / "sources" / "people_files.yaml"
-    spec.write_text(spec.read_text().replace("given_name:", "first_nme:"))
-    with pytest.raises(ConfigError, match=r"first_nme.*not fields of 'person'"):
+def test_a_broken_entity_breaks_its_own_dag_only(import_dag_file: Importer, all_dags: dict[str, DAG], declarations: Path) -> None:
+    broken = declarations / "entities" / "organization.yaml"
+    broken.write_text(broken.read_text().replace("    field: annual_revenue\n", "", 1))
+    assert {*dags_of(import_dag_file("sync")), *dags_of(import_dag_file("resolve"))} == {*all_dags} - {
+        "resolve_organization",
+        "maintain_lake",
+    }
+    with pytest.raises(ConfigError, match=r"organization\.yaml:\d+: row_rules\.1\.field: check 'between' needs it") as caught:
+        import_dag_file("broken_sources")
+    assert len(caught.value.message.splitlines()) == 2
+
+
+def test_what_airflow_alone_refuses_breaks_one_dag_only(import_dag_file: Importer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A mistake that nothing knows of but Airflow, when the DAG is made."""
+    from spine.dagkit import sync
+
+    build = sync.sync_doc
+
+    def refuse(source: Source) -> str:
+        if source.source == "hubspot":
+            raise ValueError("not in this Airflow")
+        return build(source)
+
+    monkeypatch.setattr(sync, "sync_doc", refuse)
+    assert set(dags_of(import_dag_file("sync"))) == {f"sync_{name}" for name in source_names()} - {"sync_hubspot"}
+    with pytest.raises(ConfigError, match=r"hubspot\.yaml makes no DAG: ValueError: not in this Airflow"):
         import_dag_file("broken_sources")
 
 
@@ -143,12 +181,13 @@ def test_a_hundred_specs_parse_in_under_two_seconds(declarations: Path) -> None:
     """Processor time, in a process that no coverage slows down, as the DAG processor's is; the better of two, beside other tests."""
     spec = (declarations / "sources" / "salesforce.yaml").read_text()
     for number in range(97):
-        (declarations / "sources" / f"crm_{number}.yaml").write_text(spec.replace("source: salesforce", f"source: crm_{number}"))
+        text = spec.replace("source: salesforce", f"source: crm_{number}\nreader: salesforce")
+        (declarations / "sources" / f"crm_{number}.yaml").write_text(text)
     plain = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE")}
     command = [sys.executable, "-c", _PARSE]
     runs = [subprocess.run(command, env=plain, cwd=PROJECT, capture_output=True, text=True, check=True).stdout for _ in range(2)]
     found = [(int(count), float(spent)) for count, spent in (run.splitlines()[-1].split() for run in runs)]
-    assert {count for count, _ in found} == {102}
+    assert {count for count, _ in found} == {len(source_names()) + len(matched_entities())}
     assert min(spent for _, spent in found) < 2.0
 
 

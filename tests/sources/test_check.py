@@ -10,7 +10,7 @@ import pytest
 from spine.core.declarations import Strict
 from spine.http.paging import Paging
 from spine.sources import check, files, rest
-from spine.sources.check import unread_words
+from spine.sources.check import unread_places
 from spine.sources.custom import hubspot, salesforce
 from spine.sources.spec import Cursor, Deletes, Source, Stream, load_source, source_names
 
@@ -21,7 +21,7 @@ SPINE = Path(check.__file__).parents[1]
 
 @pytest.mark.parametrize("name", source_names())
 def test_a_declared_file_says_nothing_that_nobody_reads(name: str) -> None:
-    assert unread_words(load_source(name)) == []
+    assert unread_places(load_source(name)) == []
 
 
 def words_of_a_stream() -> Iterator[str]:
@@ -56,4 +56,4 @@ def test_what_a_folder_of_files_cannot_use_is_told() -> None:
         source.model_dump(exclude_unset=True, by_alias=True)
         | {"auth": {"type": "bearer"}, "streams": [stream.model_dump(exclude_unset=True, by_alias=True) | {"object": "X"}]}
     )
-    assert unread_words(said) == ["auth", "streams.people.object"]
+    assert unread_places(said) == [("auth",), ("streams", 0, "object")]

@@ -6,40 +6,35 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from spine.core.entities import load_entity
+from spine.sources.check import sound_source
 from spine.sources.loader import reader_for
 from spine.sources.reading import State, Window
 from spine.sources.spec import TIER_SCHEDULE, load_source, source_names
 
 NAMES = source_names()
-STREAMS = [(name, stream.name) for name in NAMES for stream in load_source(name).streams]
+# Sources that the sandbox plays; a source of one's own has its vendor elsewhere.
+PLAYED = [(name, stream.name) for name in ("salesforce", "hubspot") for stream in load_source(name).streams]
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_source_is_complete(name):
-    source = load_source(name)
+def test_a_source_is_sound(name):
+    source = sound_source(name)
     assert source.source == name
+    assert source.cron == source.schedule or source.cron == TIER_SCHEDULE[source.tier]
+
+
+@pytest.mark.parametrize(("name", "stream_name"), [("people_files", "people"), *PLAYED])
+def test_our_streams_tell_what_has_changed(name, stream_name):
+    source = load_source(name)
+    stream = source.stream(stream_name)
     assert source.description
-    assert len(source.cron.split()) == 5
-    assert source.tier in TIER_SCHEDULE
     assert source.timeouts.connect <= 30
     assert source.timeouts.read <= 60
-
-
-@pytest.mark.parametrize(("name", "stream_name"), STREAMS)
-def test_a_stream_fits_its_entity_and_itself(name, stream_name):
-    stream = load_source(name).stream(stream_name)
-    entity = load_entity(stream.entity)
-    assert set(stream.mapping.fields) <= set(entity.fields)
-    assert {rule for rule, field in entity.fields.items() if field.required} <= set(stream.mapping.fields)
     assert stream.cursor is not None
-    assert stream.cursor.field in stream.fields
     assert timedelta() <= stream.cursor.lookback <= timedelta(hours=1)
-    known = {*stream.fields, *stream.key}
-    assert {path.removeprefix("properties.") for path in stream.required_fields} <= known
 
 
-@pytest.mark.parametrize(("name", "stream_name"), [pair for pair in STREAMS if load_source(pair[0]).kind != "files"])
+@pytest.mark.parametrize(("name", "stream_name"), PLAYED)
 def test_reading_resumes_from_every_page_and_gives_each_record_once(name, stream_name, connector, resume):
     source = load_source(name)
     stream = source.stream(stream_name)

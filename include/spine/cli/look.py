@@ -103,18 +103,19 @@ def _distinct(names: list[str]) -> list[str]:
 
 
 def validate(json: Json = False) -> None:
-    """Check every source and entity; each mistake with file, line and field. Touches no network and no database.
+    """Check every source and entity; each mistake with file, line, field and the nearest right word. Touches no network and no database.
 
     spine validate && git commit
     """
-    from spine.sources.check import broken_declarations, entity_names
+    from spine.sources.check import broken_declarations, entity_names, lines_of
     from spine.sources.spec import source_names
 
     broken = broken_declarations()
     if json:
         show.as_json({"ok": not broken, "mistakes": [error.as_dict() for error in broken]})
     for error in broken if not json else ():
-        typer.echo(error.message.replace("; ", "\n"))
+        for line in lines_of(error):
+            typer.echo(line)
     if broken:
         raise ConfigError(f"{len(broken)} broken declaration(s)", hint="Only their own DAGs are missing; correct the files")
     if not json:

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from datetime import date
+from decimal import Decimal, InvalidOperation
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationError, field_validator, model_validator
-from pydantic_core import InitErrorDetails, PydanticCustomError
+from pydantic import Field, field_validator, model_validator
 
+from spine.core import clock
 from spine.core.choices import CHOSEN, BlockingRule, FixedWeights, StatedComparison, grouped, mistakes
 from spine.core.choices import Kind as Kind
-from spine.core.declarations import Strict, load_declaration
+from spine.core.declarations import Place, Strict, load_declaration, located, refuse
 from spine.core.errors import ConfigError
 from spine.core.settings import settings
-from spine.core.vocabulary import KnownWord
+from spine.core.texts import Pattern, Word, nearest
+from spine.core.vocabulary import KnownWord, vocabulary
 
 FieldType = Literal["string", "integer", "decimal", "boolean", "date", "timestamp"]
 
@@ -40,10 +44,19 @@ class RowRule(Strict):
     check: Annotated[str, KnownWord("check")]
     field: str | None = Field(default=None, description="The field that is checked")
     fields: tuple[str, ...] = Field(default=(), description="The fields that are checked together")
-    pattern: str | None = Field(default=None, description="A regular expression")
+    pattern: Pattern | None = Field(default=None, description="A regular expression")
     values: tuple[Any, ...] = Field(default=(), description="The allowed values, or the least and the greatest one")
     reason: str
     fails: dict[str, Any]
+
+    @model_validator(mode="after")
+    def _fits_its_check(self) -> RowRule:
+        check = vocabulary("check")[self.check]
+        found = _words_of(self, ("field", "fields", "pattern", "values"), check.words, f"check {self.check!r}")
+        if check.bounds and self.values and len(self.values) != 2:
+            found.append((("values",), f"check {self.check!r} needs two values, the least and the greatest"))
+        refuse(type(self), found)
+        return self
 
 
 class TableRule(Strict):
@@ -60,6 +73,30 @@ class TableRule(Strict):
     min_rows: int = Field(default=0, ge=0)
     severity: Literal["error", "warning"] = "error"
     fails: float
+
+    @model_validator(mode="after")
+    def _can_fail(self) -> TableRule:
+        found = _words_of(self, ("field",), vocabulary("metric")[self.metric].words, f"metric {self.metric!r}")
+        if self.min is None and self.max is None:
+            found.append(((), "has neither `min` nor `max`, so that it could not fail"))
+        elif (self.min is None or self.fails >= self.min) and (self.max is None or self.fails <= self.max):
+            found.append((("fails",), f"{self.fails:g} is between `min` and `max`, but has to be a value that fails"))
+        if self.min is not None and self.max is not None and self.min > self.max:
+            found.append((("min",), "is greater than `max`, so that every run would fail"))
+        refuse(type(self), found)
+        return self
+
+
+def _words_of(rule: Strict, words: tuple[str, ...], needed: tuple[str, ...], reader: str) -> list[tuple[Place, str]]:
+    """Words that a rule lacks, and those that it has and nothing reads."""
+    found: list[tuple[Place, str]] = []
+    for word in words:
+        said = getattr(rule, word) not in (None, ())
+        if word in needed and not said:
+            found.append(((word,), f"{reader} needs it"))
+        elif said and word not in needed:
+            found.append(((word,), f"{reader} does not read it"))
+    return found
 
 
 class Survivorship(Strict):
@@ -96,10 +133,7 @@ class Matching(Strict):
 
     @model_validator(mode="after")
     def _choices_fit(self) -> Matching:
-        found = mistakes(self)
-        if found:
-            details = [InitErrorDetails(type=PydanticCustomError("choice", "{why}", {"why": why}), loc=at, input=None) for at, why in found]
-            raise ValidationError.from_exception_data(type(self).__name__, details)
+        refuse(type(self), mistakes(self))
         return self
 
     @property
@@ -137,9 +171,9 @@ def load_match_rules(path: Path) -> MatchRules:
 class Entity(Strict):
     """One canonical entity. `domain` is the middle of its Gold table's name."""
 
-    entity: str
+    entity: Word
     label: str
-    domain: str
+    domain: Word
     description: str
     version: int = Field(ge=1)
     fields: dict[str, EntityField] = Field(min_length=1)
@@ -150,16 +184,54 @@ class Entity(Strict):
     trust: tuple[str, ...] = ()
 
     @model_validator(mode="after")
-    def _names_exist(self) -> Entity:
-        used = {rule.field for rule in self.row_rules if rule.field} | {rule.field for rule in self.table_rules if rule.field}
-        used |= {name for rule in self.row_rules for name in rule.fields} | set(self.survivorship)
-        used |= set(self.matching.attributes) if self.matching else set()
-        unknown = sorted(used - set(self.fields))
-        if unknown:
-            raise ValueError(f"unknown fields {unknown}; the entity has {sorted(self.fields)}")
-        if any(field.since > self.version for field in self.fields.values()):
-            raise ValueError(f"a field is newer than the entity's version {self.version}")
+    def _parts_fit(self) -> Entity:
+        refuse(type(self), [*self._unknown_fields(), *self._unfit_fields(), *self._unfit_rules()])
         return self
+
+    def _unknown_fields(self) -> Iterator[tuple[Place, str]]:
+        """Where a field is named that the entity does not have."""
+        used: list[tuple[Place, str]] = []
+        for number, rule in enumerate(self.row_rules):
+            used += [(("row_rules", number, "field"), rule.field)] if rule.field else []
+            used += [(("row_rules", number, "fields", at), name) for at, name in enumerate(rule.fields)]
+            used += [(("row_rules", number, "fails", name), name) for name in rule.fails]
+        used += [(("table_rules", number, "field"), rule.field) for number, rule in enumerate(self.table_rules) if rule.field]
+        used += [(("survivorship", name), name) for name in self.survivorship]
+        used += [(("matching", "attributes", name), name) for name in (self.matching.attributes if self.matching else ())]
+        for place, name in used:
+            if name not in self.fields:
+                yield place, f"{name!r} is no field of the entity{nearest(name, self.fields)}"
+
+    def _unfit_fields(self) -> Iterator[tuple[Place, str]]:
+        for name, field in self.fields.items():
+            if field.since > self.version:
+                yield ("fields", name, "since"), f"is newer than the entity's version {self.version}"
+            if field.default is not None and _parsed(field.type, field.default) is None:
+                yield ("fields", name, "default"), f"{field.default!r} is no {field.type}"
+
+    def _unfit_rules(self) -> Iterator[tuple[Place, str]]:
+        names = [*(rule.name for rule in self.row_rules), *(rule.name for rule in self.table_rules)]
+        for at, rule in enumerate(self.row_rules):
+            if rule.name in names[:at]:
+                yield ("row_rules", at, "name"), f"another rule is named {rule.name!r} too"
+            field, check = self.fields.get(rule.field or ""), vocabulary("check")[rule.check]
+            if field is None:
+                continue
+            if check.types and field.type not in check.types:
+                yield (
+                    ("row_rules", at, "field"),
+                    f"{rule.field!r} is a {field.type}; check {rule.check!r} is for {' and '.join(check.types)}",
+                )
+            expected = "integer" if rule.check == "length" else field.type
+            values = [_parsed(expected, value) for value in rule.values]
+            for place, value in enumerate(values):
+                if value is None:
+                    yield ("row_rules", at, "values", place), f"{rule.values[place]!r} is no {expected}"
+            if check.bounds and None not in values and values[0] > values[1]:
+                yield ("row_rules", at, "values"), "the first value is greater than the second, so that every row would fail"
+        for at, table_rule in enumerate(self.table_rules):
+            if table_rule.name in names[: len(self.row_rules) + at]:
+                yield ("table_rules", at, "name"), f"another rule is named {table_rule.name!r} too"
 
     def upgrade(self, row: dict[str, Any], from_version: int) -> dict[str, Any]:
         """`row` of an older version with the defaults of all fields that came later."""
@@ -167,11 +239,28 @@ class Entity(Strict):
         return {**newer, **row}
 
 
+def _parsed(kind: str, value: Any) -> Any:
+    """A value of a file as that type, None if it cannot be one."""
+    text = str(value).strip()
+    parsers: dict[str, Callable[[str], Any]] = {
+        "integer": int,
+        "decimal": Decimal,
+        "boolean": {"true": True, "false": False}.get,
+        "date": lambda day: date.fromisoformat(day[:10]),
+        "timestamp": clock.parse,
+    }
+    try:
+        return parsers.get(kind, str)(text.lower() if kind == "boolean" else text)
+    except (ValueError, InvalidOperation, ConfigError):
+        return None
+
+
 @lru_cache(maxsize=256)
 def _load(path: Path, _modified: int) -> Entity:
     entity = load_declaration(path, Entity)
     if entity.entity != path.stem:
-        raise ConfigError(f"{path}:1: entity: is {entity.entity!r}, but the file is named {path.stem!r}", file=str(path))
+        why = f"is {entity.entity!r}, but the file is named {path.stem!r}"
+        raise ConfigError.of(located(path, [(("entity",), why)]))
     return entity
 
 

@@ -26,7 +26,22 @@ An error takes facts (where it happened) and ends with what to do next. It never
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from typing import Any, ClassVar
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """What is wrong at one place of a declaration; `field` is the way to it, as `streams.0.cursor.field`, empty where there is none."""
+
+    file: str
+    line: int
+    field: str
+    what: str
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}: {f'{self.field}: ' if self.field else ''}{self.what}"
 
 
 class SpineError(Exception):
@@ -75,6 +90,19 @@ class ConfigError(SpineError):
 
     code = "CONFIG_INVALID"
     http_status = 422
+    mistakes: tuple[Mistake, ...] = ()
+
+    @classmethod
+    def of(cls, mistakes: Sequence[Mistake]) -> ConfigError:
+        """All that is wrong in one file."""
+        error = cls("; ".join(map(str, mistakes)), file=mistakes[0].file, hint="Correct the file; no other source is affected")
+        error.mistakes = tuple(mistakes)
+        return error
+
+    def as_dict(self) -> dict[str, Any]:
+        """The error as JSON-ready values, with each mistake's file, line, field and words where they are known."""
+        known = {"mistakes": [asdict(mistake) for mistake in self.mistakes]} if self.mistakes else {}
+        return {**super().as_dict(), **known}
 
 
 class ConnectorError(SpineError):

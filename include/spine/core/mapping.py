@@ -7,9 +7,11 @@ from typing import Annotated, Any
 from pydantic import Field, field_validator, model_validator
 
 from spine.core.declarations import Strict
+from spine.core.texts import FieldPath
 from spine.core.vocabulary import KnownWord
 
 Transform = Annotated[str, KnownWord("transform")]
+Script = Annotated[str, KnownWord("script")]
 
 
 class FieldMapping(Strict):
@@ -20,11 +22,11 @@ class FieldMapping(Strict):
     `default` fills what is missing, `confidence` (0 to 1) tells people how sure the mapping is; no value depends on it.
     """
 
-    source: tuple[str, ...] = Field(default=(), alias="from")
+    source: tuple[FieldPath, ...] = Field(default=(), alias="from")
     join: str | None = None
     transform: Transform = "none"
     lookup: dict[str, str] | None = None
-    script: str | None = None
+    script: Script | None = None
     default: Any = None
     confidence: float = Field(default=1.0, ge=0, le=1)
 
@@ -33,13 +35,27 @@ class FieldMapping(Strict):
     def _one_or_many(cls, value: Any) -> Any:
         return (value,) if isinstance(value, str) else value
 
+    @model_validator(mode="after")
+    def _says_something(self) -> FieldMapping:
+        if not self.source and self.default is None:
+            raise ValueError("has neither `from` nor `default`, so that it would always be empty")
+        if self.join is not None and len(self.source) < 2:
+            raise ValueError("`join` needs several paths in `from`")
+        return self
+
 
 class RowFilter(Strict):
     """Keeps rows whose payload field is (or is not) one of the values; the others are counted as filtered."""
 
-    field: str
+    field: FieldPath
     one_of: tuple[str, ...] = ()
     none_of: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _says_something(self) -> RowFilter:
+        if not self.one_of and not self.none_of:
+            raise ValueError("has neither `one_of` nor `none_of`, so that it would keep every row")
+        return self
 
 
 class Mapping(Strict):
@@ -49,7 +65,7 @@ class Mapping(Strict):
     entity_version: int | None = None
     fields: dict[str, FieldMapping] = Field(min_length=1)
     filters: tuple[RowFilter, ...] = ()
-    split: str | None = None
+    split: FieldPath | None = None
 
     @model_validator(mode="before")
     @classmethod

@@ -12,7 +12,12 @@ from typing import Any, Generic, TypeVar
 
 from pydantic_core import PydanticCustomError, core_schema
 
-PLACES = {"transform": "spine.normalize.transforms", "check": "spine.quality.checks", "metric": "spine.quality.metrics"}
+PLACES = {
+    "transform": "spine.normalize.transforms",
+    "script": "spine.normalize.scripts",
+    "check": "spine.quality.checks",
+    "metric": "spine.quality.metrics",
+}
 Entry = TypeVar("Entry")
 
 

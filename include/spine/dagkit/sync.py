@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
 from airflow.sdk import DAG, Asset, CronDataIntervalTimetable, Param, TriggerRule, get_current_context, task
 
-from spine.core.errors import RunFailed
+from spine.core.errors import ConfigError, RunFailed
 from spine.core.names import CONNECTOR_POOL, silver_asset
 from spine.dagkit.docs import sync_doc
 from spine.dagkit.policies import deadline, default_args
 from spine.dagkit.spark import SpineSparkOperator
-from spine.sources.spec import Source
+from spine.sources.check import sound_source
+from spine.sources.spec import Source, source_names
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
 
@@ -47,9 +49,33 @@ def sync_params(source: Source) -> dict[str, Param]:
     }
 
 
-def build_sync_dag(source: Source) -> DAG:
-    """The DAG of one source. Touches no network, no database, no Variable."""
-    with DAG(
+def build_sync_dags(wanted: str | None) -> dict[str, DAG]:
+    """The DAG of each sound source by its id, or the `wanted` one only. What is left out takes no other DAG down; `refusals` tells why."""
+    found = {}
+    for name in source_names():
+        dag_id = f"sync_{name}"
+        if wanted in (None, dag_id):
+            with suppress(Exception):  # all DAGs of a file are lost with an error that leaves it
+                found[dag_id] = build_sync_dag(sound_source(name))
+    return found
+
+
+def refusals() -> list[ConfigError]:
+    """Why Airflow would not take sources whose declarations are right."""
+    found = []
+    for name in source_names():
+        try:
+            _empty_dag(sound_source(name))
+        except ConfigError:
+            continue  # told by whoever checks declarations
+        except Exception as error:
+            found.append(ConfigError(f"{name}.yaml makes no DAG: {type(error).__name__}: {error}", hint="Correct the file"))
+    return found
+
+
+def _empty_dag(source: Source) -> DAG:
+    """The DAG without its tasks, which are the same for all sources."""
+    return DAG(
         dag_id=f"sync_{source.source}",
         dag_display_name=f"Sync {source.label}",
         description=source.description,
@@ -62,7 +88,12 @@ def build_sync_dag(source: Source) -> DAG:
         params=sync_params(source),
         tags=["spine", "sync", f"domain:{source.domain}", f"tier:{source.tier}"],
         deadline=deadline(source.tier),
-    ) as dag:
+    )
+
+
+def build_sync_dag(source: Source) -> DAG:
+    """The DAG of one source. Touches no network, no database, no Variable."""
+    with _empty_dag(source) as dag:
         planned = _plan.override(task_id="plan")(source.source)
         extracted = _extract.override(task_id="extract", pool=CONNECTOR_POOL).expand(work=planned)
         normalized = SpineSparkOperator(

@@ -11,5 +11,5 @@ class Retry(Strict):
     """Retries of one HTTP request: exponential with full jitter, `base` and `cap` in seconds."""
 
     max_retries: int = Field(default=5, ge=0, le=20)
-    base: float = 2.0
-    cap: float = 300.0
+    base: float = Field(default=2.0, ge=0, allow_inf_nan=False)
+    cap: float = Field(default=300.0, ge=0, allow_inf_nan=False)

@@ -1,6 +1,6 @@
 """Registered Python functions for mappings (`script: <name>`): one text in, one text or None out. Never `eval`.
 
-They run in Spark's Python workers, so they are plain functions of this package or of a module in `spine.sources.custom`.
+They run in Spark's Python workers, so they are plain functions of this module.
 """
 
 from __future__ import annotations
@@ -12,19 +12,20 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from spine.core.errors import ConfigError
+from spine.core.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
     from pyspark.sql import Column
 
 Script = Callable[[str], str | None]
-SCRIPTS: dict[str, Script] = {}
+VOCABULARY: Vocabulary[Script] = Vocabulary()
 
 
 def script(name: str) -> Callable[[Script], Script]:
     """Register a function under the name that mappings use."""
 
     def register(function: Script) -> Script:
-        SCRIPTS[name] = function
+        VOCABULARY.add(name, function)
         return function
 
     return register
@@ -32,9 +33,9 @@ def script(name: str) -> Callable[[Script], Script]:
 
 def apply_script(name: str, value: Column) -> Column:
     """`value` through the registered function, each distinct text of a batch once. Raises ConfigError if nobody registered it."""
-    function = SCRIPTS.get(name)
-    if function is None:
-        raise ConfigError(f"no script {name!r} is registered", hint=f"Known scripts: {sorted(SCRIPTS)}")
+    if name not in VOCABULARY:
+        raise ConfigError(f"no script {name!r} is registered", hint=f"Known scripts: {sorted(VOCABULARY)}")
+    function = VOCABULARY[name]
 
     from pyspark.sql.functions import arrow_udf
 

@@ -17,7 +17,7 @@ from spine.control import ledger
 from spine.control.ledger import Line
 from spine.core.clock import now
 from spine.core.entities import Entity, load_entity
-from spine.core.errors import ConservationFailed, QualityFailed, SpineError
+from spine.core.errors import ConfigError, ConservationFailed, QualityFailed, SpineError
 from spine.core.failpoints import failpoint
 from spine.core.names import bronze_table, quarantine_table, silver_table
 from spine.lake import quarantine, silver
@@ -124,10 +124,9 @@ def normalize(
     results: dict[str, SilverResult] = {}
     failures: dict[str, SpineError] = {}
     for name in spec.entities:
-        job = Job(spark, spec, load_entity(name), run_id, now(), chosen, renormalize, database)
         try:
-            results[name] = normalize_entity(job)
-        except (QualityFailed, ConservationFailed) as error:
+            results[name] = normalize_entity(Job(spark, spec, load_entity(name), run_id, now(), chosen, renormalize, database))
+        except (QualityFailed, ConservationFailed, ConfigError) as error:
             failures[name] = error
     if failures:
         raise _together(failures)

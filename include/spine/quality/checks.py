@@ -64,21 +64,28 @@ class Subject:
 
 @dataclass(frozen=True)
 class Check:
-    """A registered check: where a row fails it, which words of a rule it reads, and whether it judges nulls."""
+    """A registered check: where a row fails it, the words of a rule that it needs, and whether it judges nulls.
+
+    `bounds` says that its `values` are two, the least and the greatest, `types` which types its field may have (empty: all).
+    """
 
     fails: Callable[[Subject], Column]
     words: tuple[str, ...]
     nulls: bool
+    bounds: bool = False
+    types: tuple[str, ...] = ()
 
 
 VOCABULARY: Vocabulary[Check] = Vocabulary()
 
 
-def check(name: str, *words: str, nulls: bool = False) -> Callable[[Callable[[Subject], Column]], Callable[[Subject], Column]]:
-    """Register a function under the word that row rules use; `words` are the others of a rule that it reads."""
+def check(
+    name: str, *words: str, nulls: bool = False, bounds: bool = False, types: tuple[str, ...] = ()
+) -> Callable[[Callable[[Subject], Column]], Callable[[Subject], Column]]:
+    """Register a function under the word that row rules use; `words` are the others of a rule that it needs."""
 
     def register(function: Callable[[Subject], Column]) -> Callable[[Subject], Column]:
-        VOCABULARY.add(name, Check(function, words, nulls))
+        VOCABULARY.add(name, Check(function, words, nulls, bounds, types))
         return function
 
     return register
@@ -142,7 +149,7 @@ def one_of(subject: Subject) -> Column:
     return ~subject.value.isin(*[subject.literal(allowed) for allowed in subject.needed("values")])
 
 
-@check("between", "field", "values")
+@check("between", "field", "values", bounds=True)
 def between(subject: Subject) -> Column:
     """The value is not below the first nor above the second of two values; numbers, dates and times.
 
@@ -158,7 +165,7 @@ def between(subject: Subject) -> Column:
     return (subject.value < subject.literal(least)) | (subject.value > subject.literal(greatest))
 
 
-@check("length", "field", "values")
+@check("length", "field", "values", bounds=True)
 def length(subject: Subject) -> Column:
     """The text has at least as many characters as the first and at most as many as the second of two numbers.
 
@@ -176,7 +183,7 @@ def length(subject: Subject) -> Column:
     return (F.length(subject.value) < least) | (F.length(subject.value) > greatest)
 
 
-@check("not_in_future", "field")
+@check("not_in_future", "field", types=("date", "timestamp"))
 def not_in_future(subject: Subject) -> Column:
     """The date or time is not after now.
 

@@ -52,7 +52,7 @@ def metric(name: str, *words: str, counts: tuple[str, ...] = (), measure: Measur
 
 @metric("row_count_ratio")
 def row_count_ratio(profile: Profile, _: TableRule, __: datetime) -> float | None:
-    """Rows of this run against the median of past runs.
+    """Rows of this run against the median of past runs, once there are three: a first load says nothing of what is usual.
 
     Example:
         name: row_count_in_band
@@ -64,7 +64,7 @@ def row_count_ratio(profile: Profile, _: TableRule, __: datetime) -> float | Non
         fails: 5
     """
     past = [rows for rows in profile.past_rows if rows]
-    return profile.staged / median(past) if past else None
+    return profile.staged / median(past) if len(past) >= 3 else None
 
 
 @metric("null_share", "field", counts=("nulls",))

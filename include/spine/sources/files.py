@@ -21,6 +21,7 @@ import orjson
 from pyarrow import fs as arrow_fs
 
 from spine.core import clock, jsontext
+from spine.core.declarations import Place
 from spine.core.errors import ConfigError, SchemaMismatch, SourceUnavailable
 from spine.sources.formats import BadRow, EmptyRow, Row, rows_of
 from spine.sources.reading import Page, Record, State, Window, cursor_text, has, lookup, make_record, malformed, record_id
@@ -32,6 +33,7 @@ _FORMATS = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".jsonl", ".jsonl.gz", ".ndjso
 _DAY_FIRST = re.compile(r"(\d{1,2})\.(\d{1,2})\.(\d{4})(.*)", re.DOTALL)
 _NUMBERED = "9999-12-31T"  # a version that is a number: above all times of files, so that rows without one do not win
 READS = frozenset({"path", "required_fields", "cursor.field"})
+DETECTS = frozenset({"sweep"})
 
 
 @dataclass(frozen=True)
@@ -153,6 +155,12 @@ def _meant(name: str, stream: Stream) -> bool:
     """Whether a file is finished and of the stream, whose path is a pattern in any case."""
     hidden = name.startswith((".", "_")) or name.lower().endswith(_UNFINISHED)
     return not hidden and fnmatchcase(name.lower(), (stream.path or "*").lower())
+
+
+def mistakes(stream: Stream) -> Iterator[tuple[Place, str]]:
+    """What is wrong with a stream of files: places inside it, and why."""
+    if "/" in stream.path:
+        yield ("path",), "a folder is read without those below it: write a pattern of names, and the folder into the Connection"
 
 
 def _require_columns(stream: Stream, file: File, rows: list[Row]) -> None:

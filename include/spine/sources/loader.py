@@ -25,7 +25,7 @@ def reader_for(source: Source, *, client: Client | None = None, folder: files.Fo
 
 
 def module_of(source: Source) -> ModuleType:
-    """The module of the source's reader; its `READS` are the words of a stream that it reads. Raises ConfigError if it is not there."""
+    """The module of the source's reader: `READS` are the words of a stream that it reads. Raises ConfigError if it cannot be used."""
     if source.kind in ("files", "generic"):
         return files if source.kind == "files" else rest
     name = f"spine.sources.custom.{source.reader or source.source}"
@@ -33,5 +33,9 @@ def module_of(source: Source) -> ModuleType:
         return import_module(name)
     except ModuleNotFoundError as error:
         if error.name != name:
-            raise
+            raise ConfigError(f"module {name} needs {error.name}, which is not there", source=source.source) from error
         raise ConfigError(f"there is no module {name}", hint="Write it, or use kind generic", source=source.source) from error
+    except Exception as error:  # its author's mistake is that source's own affair
+        raise ConfigError(
+            f"module {name} cannot be imported: {type(error).__name__}: {error}", hint="Correct it", source=source.source
+        ) from error

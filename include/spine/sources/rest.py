@@ -10,6 +10,7 @@ from typing import Any
 import jmespath
 
 from spine.core import clock
+from spine.core.declarations import Place
 from spine.core.errors import SchemaMismatch, SourceRejected
 from spine.http.client import Client
 from spine.http.paging import Fetched
@@ -34,8 +35,9 @@ _PLAIN = re.compile(r'(?:"[^"]+"|[A-Za-z_]\w*)(?:\.(?:"[^"]+"|[A-Za-z_]\w*))*') 
 _STEPS = re.compile(r'"([^"]+)"|(\w+)')
 READS = frozenset({
     "path", "params", "records", "required_fields", "cursor.field", "cursor.since",
-    "cursor.until", "paging", "deletes.detect", "deletes.field",
+    "cursor.until", "paging", "deletes.field",
 })  # fmt: skip
+DETECTS = frozenset({"flag", "sweep"})
 
 
 @dataclass(frozen=True)
@@ -81,6 +83,20 @@ class Reader:
                 return None
         flag = stream.deletes.detect == "flag" and stream.deletes.field and flagged(lookup(item, stream.deletes.field))
         return make_record(stream, item, cursor=position.cursor, op="delete" if flag else "upsert", mistake=position.mistake)
+
+
+def mistakes(stream: Stream) -> Iterator[tuple[Place, str]]:
+    """What is wrong with a stream of this kind: places inside it, and why."""
+    if stream.cursor is not None and "since" not in stream.cursor.model_fields_set:
+        yield (
+            ("cursor", "since"),
+            (
+                "no parameter asks the source for changes: name it, or write `since: null` if there is none; "
+                "every run then reads everything and leaves out what is old"
+            ),
+        )
+    if stream.deletes.detect == "flag" and stream.deletes.field is None:
+        yield ("deletes", "field"), "`detect: flag` needs the field that tells a deleted record"
 
 
 def records_of(stream: Stream, found: Any, *, empty: bool = False) -> list[Any]:

@@ -2,34 +2,24 @@
 
 from __future__ import annotations
 
-import re
 from datetime import timedelta
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import Field, model_validator
 
-from spine.core.declarations import Strict, load_declaration
+from spine.core.declarations import Strict, load_declaration, located, refuse
 from spine.core.errors import ConfigError
 from spine.core.mapping import Mapping
-from spine.core.names import require_word
 from spine.core.settings import settings
+from spine.core.texts import Cron, Duration, FieldPath, JmesPath, Word
 from spine.http.auth import AUTH_KINDS, Auth
 from spine.http.auth.none import NoAuth
 from spine.http.paging import PAGING_KINDS, Paging
 from spine.http.paging.none import NoPaging
 from spine.http.retry import Retry
 
-_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
-
-
-def _duration(value: Any) -> Any:
-    found = re.fullmatch(r"(\d+)([smhd])", value) if isinstance(value, str) else None
-    return timedelta(**{_UNITS[found[2]]: int(found[1])}) if found else value
-
-
-Duration = Annotated[timedelta, BeforeValidator(_duration)]
 Tier = Literal["critical", "standard", "best_effort"]
 # Which kinds there are is known when the program runs: one for each file of the two packages.
 if TYPE_CHECKING:
@@ -44,7 +34,7 @@ class Budget(Strict):
     """A token bucket: so many requests in a time, and at most `burst` at once."""
 
     requests: int = Field(default=100, ge=1)
-    per: Duration = timedelta(seconds=60)
+    per: Duration = Field(default=timedelta(seconds=60), gt=timedelta())
     burst: int = Field(default=150, ge=1)
 
 
@@ -61,19 +51,20 @@ class RateLimit(Budget):
 class Timeouts(Strict):
     """Seconds to connect and to wait for the next bytes."""
 
-    connect: float = 30.0
-    read: float = 60.0
+    connect: float = Field(default=30.0, gt=0, allow_inf_nan=False)
+    read: float = Field(default=60.0, gt=0, allow_inf_nan=False)
 
 
 class Cursor(Strict):
     """The field that orders changes. `lookback` is read again on each run, for records committed late.
 
     `formerly` is the field of cursors that were saved before they noted it. A cursor of another field than today's says nothing of what
-    today's has passed: everything is read again, once.
+    today's has passed: everything is read again, once. `since` and `until` name the parameters that ask a generic source for changes.
+    `since: null` says that it has none: every run then reads everything and leaves out what is old.
     """
 
-    field: str
-    formerly: str | None = None
+    field: FieldPath
+    formerly: FieldPath | None = None
     lookback: Duration = timedelta(minutes=5)
     since: str | None = None
     until: str | None = None
@@ -84,35 +75,37 @@ class Deletes(Strict):
 
     mode: Literal["soft_delete", "hard_delete", "ignore"] = "soft_delete"
     detect: Literal["none", "flag", "archived", "sweep"] = "none"
-    field: str | None = None
+    field: FieldPath | None = None
     max_share: float = Field(default=0.2, gt=0, le=1)
+
+    @model_validator(mode="after")
+    def _field_is_read(self) -> Deletes:
+        if self.field is not None and self.detect != "flag":
+            refuse(type(self), [(("field",), "only `detect: flag` reads it")])
+        return self
 
 
 class Stream(Strict):
     """One table, object or endpoint of a source, and the canonical entity it becomes.
 
     Not every reader reads every word: `records`, `paging` but for its size, and `since` and `until` of the cursor are for sources of kind
-    `generic`; `object` and `fields` are for readers that ask for them. Each reader's module lists what it reads (`READS`).
+    `generic`; `object` and `fields` are for readers that ask for them. Each reader's module lists what it reads (`READS`), how it sees
+    deletes (`DETECTS`), and what else is wrong with a stream (`mistakes`).
     """
 
-    name: str
+    name: Word
     path: str = ""
     object: str | None = None
     params: dict[str, str] = Field(default_factory=dict)
-    records: str = "@"
-    key: tuple[str, ...] = Field(min_length=1)
+    records: JmesPath = "@"
+    key: tuple[FieldPath, ...] = Field(min_length=1)
     fields: tuple[str, ...] = ()
-    required_fields: tuple[str, ...] = ()
+    required_fields: tuple[FieldPath, ...] = ()
     cursor: Cursor | None = None
     paging: AnyPaging = NoPaging()
     deletes: Deletes = Deletes()
-    entity: str
+    entity: Word
     mapping: Mapping
-
-    @model_validator(mode="after")
-    def _name_is_word(self) -> Stream:
-        require_word(self.name, "stream")
-        return self
 
 
 class Source(Strict):
@@ -121,15 +114,15 @@ class Source(Strict):
     That module has the source's name unless `reader` names another. `hybrid` means the same as `custom`: older files say so.
     """
 
-    source: str
+    source: Word
     label: str
     description: str = ""
     domain: Literal["revops", "finops", "supportops", "marketingops", "hr"]
     kind: Literal["generic", "files", "custom", "hybrid"] = "generic"
-    reader: str | None = None
+    reader: Word | None = None
     auth: AnyAuth = NoAuth()
     tier: Tier = "standard"
-    schedule: str | None = None
+    schedule: Cron | None = None
     rate_limit: RateLimit = RateLimit()
     retry: Retry = Retry()
     timeouts: Timeouts = Timeouts()
@@ -138,10 +131,11 @@ class Source(Strict):
 
     @model_validator(mode="after")
     def _names(self) -> Source:
-        require_word(self.source, "source")
         names = [stream.name for stream in self.streams]
-        if len(set(names)) != len(names):
-            raise ValueError(f"stream names repeat: {names}")
+        refuse(type(self), [
+            (("streams", number, "name"), f"another stream is named {name!r} too")
+            for number, name in enumerate(names) if name in names[:number]
+        ])  # fmt: skip
         return self
 
     @property
@@ -166,7 +160,8 @@ class Source(Strict):
 def _load(path: Path, _modified: int) -> Source:
     source = load_declaration(path, Source)
     if source.source != path.stem:
-        raise ConfigError(f"{path}:1: source: is {source.source!r}, but the file is named {path.stem!r}", file=str(path))
+        why = f"is {source.source!r}, but the file is named {path.stem!r}"
+        raise ConfigError.of(located(path, [(("source",), why)]))
     return source
 
 

@@ -33,9 +33,6 @@ class OAuth2Auth(Auth):
     type: Literal["oauth2"] = "oauth2"
     grant: Grant = Field(default="refresh_token", description="What the token endpoint is offered")
     token_path: str = Field(default="/oauth2/token", description="The token endpoint, below the Connection's host")
-    rotates: bool = Field(
-        default=False, description="Tells people that a refresh token works once; the spine treats every one as if it did"
-    )
 
     def signer(self, account: Account) -> Signer:
         """Signs with a token that is refreshed when it ends."""

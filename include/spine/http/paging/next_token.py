@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from spine.core.texts import JmesPath
 from spine.http.paging.pages import Fetched, Paging, named, with_params
 from spine.http.transport import Request
 
@@ -22,7 +23,7 @@ class NextToken(Paging):
     """
 
     type: Literal["next_token", "cursor"] = "next_token"
-    next: str | None = Field(default=None, description="JMESPath of the token in the answer; `next` if it is not given")
+    next: JmesPath | None = Field(default=None, description="JMESPath of the token in the answer; `next` if it is not given")
     param: str | None = Field(default=None, description="The request parameter of the token; `cursor` if it is not given")
 
     @property

@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from spine.core.texts import JmesPath
 from spine.http.paging.pages import Fetched, Paging, at_link, named, resolved
 from spine.http.transport import Request
 
@@ -19,7 +20,7 @@ class NextUrl(Paging):
     """
 
     type: Literal["next_url"] = "next_url"
-    next: str | None = Field(default=None, description="JMESPath of the address in the answer; `next` if it is not given")
+    next: JmesPath | None = Field(default=None, description="JMESPath of the address in the answer; `next` if it is not given")
 
     def at(self, request: Request, token: str | None) -> Request:
         """The address that the answer gave."""

@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from spine.core.texts import JmesPath
 from spine.http.paging.pages import Fetched, Paging, at_end, with_params
 from spine.http.transport import Request
 
@@ -22,7 +23,7 @@ class PageNumber(Paging):
     """
 
     type: Literal["page"] = "page"
-    next: str | None = Field(default=None, description="JMESPath of what is true or filled while there are more pages")
+    next: JmesPath | None = Field(default=None, description="JMESPath of what is true or filled while there are more pages")
     param: str | None = Field(default=None, description="The request parameter of the number; `page` if it is not given")
 
     @property

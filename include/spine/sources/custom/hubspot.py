@@ -14,7 +14,9 @@ from typing import Any
 
 import orjson
 
+from spine.core import declarations
 from spine.core.errors import RateLimited, SchemaMismatch
+from spine.core.texts import nearest
 from spine.http.client import Client
 from spine.http.transport import Response
 from spine.sources.reading import Page, Position, Record, State, Turning, Window, later, lookup, make_record, position_of, require_fields
@@ -27,7 +29,24 @@ _SECOND_PAUSE = 1.0
 _LIST_MAX, _SEARCH_MAX = 100, 200  # records per page
 _PAUSES = {"DAILY": _DAILY_PAUSE, "TEN_SECONDLY": _ROLLING_PAUSE, "SECONDLY": _SECOND_PAUSE}  # by the policy that the answer names
 _SHORT_TERM = ("short-term", _ROLLING_PAUSE)
-READS = frozenset({"path", "params", "fields", "required_fields", "cursor.field", "paging.size", "deletes.detect"})
+READS = frozenset({"path", "params", "fields", "required_fields", "cursor.field", "paging.size"})
+DETECTS = frozenset({"archived", "sweep"})
+
+
+def mistakes(stream: Stream) -> Iterator[tuple[declarations.Place, str]]:
+    """What is wrong with a stream of CRM objects: places inside it, and why. HubSpot sends the properties that `fields` asks for."""
+    if stream.cursor is None:
+        yield ("cursor",), "is missing: name the property of the last change"
+    if not stream.path:
+        yield ("path",), "is missing: name the list of the objects, as /crm/v3/objects/contacts"
+    for name, field in stream.mapping.fields.items():
+        for path in field.source:
+            asked = path.removeprefix("properties.")
+            if asked != path and asked not in stream.fields:
+                yield (
+                    ("mapping", "fields", name, "from"),
+                    f"{asked!r} is not in `fields`, so that it is never read{nearest(asked, stream.fields)}",
+                )
 
 
 @dataclass(frozen=True)

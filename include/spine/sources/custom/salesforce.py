@@ -19,8 +19,9 @@ from typing import Any
 
 import orjson
 
-from spine.core import clock, jsontext
+from spine.core import clock, declarations, jsontext
 from spine.core.errors import AuthFailed, ConfigError, RateLimited, SchemaMismatch, SourceRejected, SourceUnavailable
+from spine.core.texts import nearest
 from spine.http.client import Client
 from spine.http.limits import wait_of
 from spine.http.transport import Response
@@ -52,7 +53,24 @@ _LEAST_BATCH = 200
 _DELETED_KEPT = timedelta(days=29, hours=23)  # deleted records can be asked for over 30 days
 _RETRIED = ("UNABLE_TO_LOCK_ROW", "API_CURRENTLY_DISABLED")
 _NO_RIGHTS = ("API_DISABLED_FOR_ORG", "INSUFFICIENT_ACCESS", "FUNCTIONALITY_NOT_ENABLED", "USER_BLOCKED")
-READS = frozenset({"path", "object", "fields", "required_fields", "cursor.field", "paging.size", "deletes.detect", "deletes.field"})
+READS = frozenset({"path", "object", "fields", "required_fields", "cursor.field", "paging.size", "deletes.field"})
+DETECTS = frozenset({"flag", "sweep"})
+
+
+def mistakes(stream: Stream) -> Iterator[tuple[declarations.Place, str]]:
+    """What is wrong with a stream of objects: places inside it, and why. SOQL sends the `fields` that are asked for and nothing else."""
+    for place, text in ((("object",), stream.object or stream.name), *((("fields", at), item) for at, item in enumerate(stream.fields))):
+        if not _NAME.match(text):
+            yield place, f"{text!r} is no name of an object or field"
+    keys = stream.key if "Id" in stream.key else (*stream.key, "Id")
+    asked: list[tuple[declarations.Place, str]] = [(("key", at), item) for at, item in enumerate(keys)]
+    asked += [(("required_fields", at), item) for at, item in enumerate(stream.required_fields)]
+    asked += [(("cursor", "field"), stream.cursor.field)] if stream.cursor else []
+    asked += [(("deletes", "field"), stream.deletes.field or "IsDeleted")] if stream.deletes.detect == "flag" else []
+    asked += [(("mapping", "fields", name, "from"), path) for name, field in stream.mapping.fields.items() for path in field.source]
+    for place, item in asked:
+        if not any(item == known or item.startswith(f"{known}.") for known in stream.fields):
+            yield place, f"{item!r} is not in `fields`, so that it is never read{nearest(item, stream.fields)}"
 
 
 def text_literal(value: str) -> str:
