@@ -34,6 +34,7 @@ from spine.stack.follow import Follower
 from spine.stack.rest import FINISHED, AirflowApi
 from spine.stack.supervisor import Stack
 from spine.stack.vendors import introduce
+from spine.ui.app import views
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.airflow, pytest.mark.timeout(900)]
 DAG = "sync_salesforce"
@@ -155,7 +156,7 @@ def test_pages_need_a_login(running: Running) -> None:
 
 def test_the_plugin_is_whole(running: Running) -> None:
     plugins = {plugin["name"]: plugin for plugin in running.api.call("GET", "/plugins")["plugins"]}
-    assert len(plugins["spine"]["external_views"]) == 2
+    assert len(plugins["spine"]["external_views"]) == len(views())
     assert running.api.call("GET", "/plugins/importErrors")["import_errors"] == []
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 os.environ.setdefault("AIRFLOW_HOME", tempfile.mkdtemp(prefix="spine-airflow-"))
 
@@ -13,8 +15,11 @@ import orjson
 import pyarrow as pa
 import pytest
 from deltalake import write_deltalake
+from fastapi.routing import APIRoute
 from fastapi.testclient import TestClient
 
+from spine.control.variables import MemoryVariables
+from spine.ui import access
 from spine.ui.access import Viewer, require_viewer, tenants_rule
 from spine.ui.app import create_app
 
@@ -87,9 +92,33 @@ def test_pages_load_nothing_from_elsewhere(as_member_of: Client) -> None:
 
 
 def test_without_a_login_there_is_no_page(lake: str, home: Path) -> None:
-    client = TestClient(create_app())
-    for path in ("/tables", "/validations/x", "/validations/x/y"):
-        assert client.get(path).status_code == 401
+    """Of every page that there is, or will be: a page whose author forgot to ask for a viewer is closed too."""
+    app = create_app()
+    client = TestClient(app)
+    paths = [route.path for route in app.routes if isinstance(route, APIRoute)]
+    assert {"/tables", "/validations/{run_id}"} <= set(paths)
+    for path in paths:
+        assert client.get(re.sub(r"\{[^}]*\}", "x", path)).status_code == 401
+
+
+class Manager:
+    """Airflow's permissions: everybody may read DAGs, and whoever operates may edit Connections."""
+
+    def is_authorized_dag(self, **_: object) -> bool:
+        return True
+
+    def is_authorized_connection(self, **_: object) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(("name", "everything"), [("ada", True), ("op", False), ("", False)])
+def test_only_the_deployment_says_who_sees_all_tenants(name: str, everything: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SPINE_ADMINS", "ada, bea")
+    monkeypatch.setattr(access, "get_auth_manager", Manager)
+    monkeypatch.setattr(access, "AirflowVariables", MemoryVariables)
+    viewer = require_viewer(SimpleNamespace(get_name=lambda: name))
+    assert viewer.admin is everything
+    assert viewer.sees("acme") is everything
 
 
 @pytest.mark.parametrize(

@@ -69,6 +69,7 @@ def environment(server: EmbeddedPostgres, spine_postgres: str, api_port: int) ->
         "SPINE_SOURCES": str(settings().sources),
         "SPINE_ENTITIES": str(settings().entities),
         "SPINE_POSTGRES": spine_postgres,
+        "SPINE_ADMINS": "admin",
         "SPINE_DEADLINES": "1",
         "SPARK_LOCAL_IP": LOOPBACK,
         "GX_ANALYTICS_ENABLED": "false",

@@ -1,1 +1,1 @@
-"""Pages inside the Airflow UI: validations and tables. Behind Airflow's login; every page belongs to a tenant."""
+"""Pages inside the Airflow UI, one module of `routers` each. Behind Airflow's login; every page belongs to a tenant."""

@@ -1,7 +1,8 @@
 """Who may see what: Airflow's login and permissions, and the tenants that a user belongs to.
 
-Analyst = may read DAGs; admin = may edit Connections and sees every tenant. Anyone else sees the tenants that list their user name in the
-Variable `spine.tenant_users` (`{"acme": ["ana"]}`); a tenant without a list of its own is open to every analyst only if it is `default`.
+Analyst = may read DAGs; admin = is named in the deployment's `SPINE_ADMINS` and sees every tenant: no permission of Airflow makes one,
+since operators can edit what Airflow keeps. Anyone else sees the tenants that list their user name in the Variable `spine.tenant_users`
+(`{"acme": ["ana"]}`); a tenant without a list of its own is open to every analyst only if it is `default`.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from fastapi import Depends, HTTPException
 
 from spine.control.airflow_state import AirflowVariables
 from spine.core.names import DEFAULT_TENANT
+from spine.core.settings import settings
 
 TENANT_USERS = "spine.tenant_users"
 
@@ -35,7 +37,7 @@ def require_viewer(user: Annotated[Any, Depends(get_user)]) -> Viewer:
     manager = get_auth_manager()
     if not manager.is_authorized_dag(method="GET", user=user):
         raise HTTPException(403, "Reading DAGs is not allowed for this user")
-    if manager.is_authorized_connection(method="PUT", user=user):
+    if user.get_name() in settings().admins:
         return Viewer(user.get_name(), lambda _tenant: True, admin=True)
     return Viewer(user.get_name(), tenants_rule(user.get_name(), AirflowVariables().get(TENANT_USERS)))
 

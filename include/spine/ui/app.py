@@ -7,9 +7,10 @@ from pkgutil import iter_modules
 from types import ModuleType
 from typing import Any
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 
 from spine.ui import routers
+from spine.ui.access import require_viewer
 
 
 def pages() -> list[ModuleType]:
@@ -21,7 +22,7 @@ def create_app() -> FastAPI:
     """The app; every route needs a logged-in user who may read DAGs."""
     app = FastAPI(title="Connected Data Spine", docs_url=None, redoc_url=None, openapi_url=None)
     for page in pages():
-        app.include_router(page.router)
+        app.include_router(page.router, dependencies=[Depends(require_viewer)])
     return app
 
 
