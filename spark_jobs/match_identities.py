@@ -59,9 +59,9 @@ def _parser() -> argparse.ArgumentParser:
 
 def _resolve(given: argparse.Namespace) -> dict[str, Any]:
     from spine.lake.session import spark_session
-    from spine.pipeline.resolve import resolve
+    from spine.pipeline.resolve import resolve_each
 
-    return resolve(spark_session(f"match_identities_{given.entity}"), given.entity, given.run_id, relearn=given.relearn)
+    return resolve_each(spark_session(f"match_identities_{given.entity}"), given.entity, given.run_id, relearn=given.relearn)
 
 
 def _match(given: argparse.Namespace) -> dict[str, Any]:

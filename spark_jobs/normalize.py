@@ -10,7 +10,7 @@ from spine.control.database import Database
 from spine.core.settings import settings
 from spine.lake.session import spark_session
 from spine.pipeline.job import run_job
-from spine.pipeline.normalize import normalize
+from spine.pipeline.normalize import normalize_each
 
 
 def main() -> int:
@@ -29,7 +29,7 @@ def main() -> int:
         tenants = [name for name in given.tenants.split(",") if name] or None
         database = Database(settings().postgres) if settings().postgres else None
         spark = spark_session(f"normalize {given.source}")
-        done = normalize(spark, given.source, given.run_id, tenants=tenants, renormalize=given.renormalize, database=database)
+        done = normalize_each(spark, given.source, given.run_id, tenants=tenants, renormalize=given.renormalize, database=database)
         return done.to_json()
 
     return run_job(work, given.result)

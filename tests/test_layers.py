@@ -8,7 +8,7 @@ import pytest
 
 PACKAGE = Path(__file__).resolve().parents[1] / "include" / "spine"
 
-STEP = {"core", "http", "lake", "sources", "control", "normalize", "identity", "quality", "matching", "gold", "pipeline"}
+STEP = {"core", "http", "lake", "sources", "control", "normalize", "identity", "quality", "matching", "gold", "events", "pipeline"}
 ALLOWED = {
     "core": set(),
     "http": {"core"},
@@ -21,6 +21,7 @@ ALLOWED = {
     "sandbox": {"core"},
     "matching": {"core", "lake", "identity"},
     "gold": {"core", "lake", "sources", "control", "identity", "matching"},
+    "events": {"core", "control"},
     "pipeline": STEP - {"pipeline"},
     "ui": STEP,
     "dagkit": STEP,

@@ -54,10 +54,3 @@ def test_tiers_set_retries_and_backoff(tier: str, retries: int, exponential: boo
     args = policies.default_args(tier)
     assert args["retries"] == retries
     assert bool(args["retry_exponential_backoff"]) is exponential
-
-
-def test_deadlines_are_a_flag(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("SPINE_DEADLINES", raising=False)
-    assert policies.deadline("critical") is None
-    monkeypatch.setenv("SPINE_DEADLINES", "1")
-    assert policies.deadline("critical").interval == timedelta(minutes=15)

@@ -28,12 +28,12 @@ def dags_of(module: ModuleType) -> dict[str, DAG]:
 
 @pytest.fixture
 def all_dags(import_dag_file: Importer) -> dict[str, DAG]:
-    return {key: dag for name in ("sync", "resolve", "maintenance") for key, dag in dags_of(import_dag_file(name)).items()}
+    return {key: dag for name in ("sync", "resolve", "maintenance", "watch") for key, dag in dags_of(import_dag_file(name)).items()}
 
 
 def test_there_is_one_dag_per_declaration(all_dags: dict[str, DAG]) -> None:
     syncs, resolves = {f"sync_{name}" for name in source_names()}, {f"resolve_{entity.entity}" for entity in matched_entities()}
-    assert set(all_dags) == {*syncs, *resolves, "maintain_lake"}
+    assert set(all_dags) == {*syncs, *resolves, "maintain_lake", "watch_runs"}
     ours = {"sync_salesforce", "sync_hubspot", "sync_people_files", "resolve_person", "resolve_organization"}
     assert ours <= set(all_dags)
 
@@ -197,6 +197,6 @@ def test_parsing_reads_no_variable_and_no_connection(import_dag_file: Importer, 
 
     monkeypatch.setattr("airflow.sdk.Variable.get", refuse)
     monkeypatch.setattr("airflow.sdk.BaseHook.get_connection", refuse)
-    for name in ("sync", "resolve", "maintenance", "broken_sources"):
+    for name in ("sync", "resolve", "maintenance", "watch", "broken_sources"):
         import_dag_file(name)
     assert settings().sources.is_dir()

@@ -214,7 +214,7 @@ def test_a_backfill_reads_exactly_its_days_and_leaves_the_cursor(running: Runnin
     before = running.cursor()
     today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     first, last = today - timedelta(days=6), today - timedelta(days=4)
-    command = [str(connect.bin_folder() / "airflow"), "backfill", "create", "--dag-id", DAG, "--max-active-runs", "1"]
+    command = [str(connect.bin_folder() / "airflow"), "backfill", "create", "--dag-id", DAG]  # ten at once, of which two wait
     command += [
         "--from-date",
         first.strftime("%Y-%m-%d"),
@@ -236,6 +236,29 @@ def test_a_backfill_reads_exactly_its_days_and_leaves_the_cursor(running: Runnin
         assert run["state"] == "success"
     assert any(running.bronze(run["dag_run_id"]) for run in runs), "the days held records"
     assert running.cursor() == before
+
+
+def test_what_has_ended_can_be_cleared_and_runs_again_without_waking_anybody(running: Running, scheduled: str) -> None:
+    def events() -> int:
+        return len([found for found in running.api.listed("/assets/events", "asset_events") if found["source_run_id"] == scheduled])
+
+    before = events()
+    assert before == 3, "the first run changed all three tables"
+    body = {"dry_run": False, "dag_run_id": scheduled, "task_ids": ["normalize"], "include_downstream": True, "only_failed": False}
+    cleared = running.api.call("POST", f"/dags/{DAG}/clearTaskInstances", body | {"reset_dag_runs": True})["task_instances"]
+    assert {task["task_id"] for task in cleared} == {"normalize", "report", "close"}
+    running.follow(DAG, scheduled)
+    tries = {task["task_id"]: task["try_number"] for task in running.api.task_instances(DAG, scheduled)}
+    assert (tries["normalize"], tries["plan"]) == (2, 1)
+    assert running.api.run(DAG, scheduled)["state"] == "success"
+    assert events() == before, "nothing changed in Silver"
+
+
+def test_late_runs_and_events_reach_the_notifiers(running: Running, scheduled: str) -> None:
+    running.api.pause("watch_runs", paused=False)
+    run_id = running.api.trigger("watch_runs")
+    running.follow("watch_runs", run_id)
+    assert running.api.run("watch_runs", run_id)["state"] == "success"
 
 
 def finished_backfill(running: Running, count: int) -> list[dict[str, str]]:

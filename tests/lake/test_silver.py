@@ -19,7 +19,7 @@ from spine.lake import silver
 from spine.lake.delta_sql import commit_note, literal, notes, open_table
 from spine.lake.merging import conflicts
 from spine.lake.paths import table_uri
-from spine.lake.silver import Position
+from spine.lake.silver import Position, ReadUpTo
 from spine.lake.tables import PassedTables, SparkTables, Tables
 
 pytestmark = pytest.mark.spark
@@ -63,7 +63,7 @@ def merge(
 ) -> str:
     uri = table_uri("s_thing")
     silver.ensure_silver(tables.spark, uri, entity)
-    silver.merge_silver(tables, uri, frame, entity, tenants=["acme"], note=silver.note_of(positions or {}, counts or {}, "run"))
+    silver.merge_silver(tables, uri, frame, entity, tenants=["acme"], note=silver.note_of(ReadUpTo(positions or {}), counts or {}, "run"))
     return uri
 
 
@@ -73,12 +73,12 @@ def contents(uri: str) -> list[dict[str, Any]]:
 
 def test_the_read_position_is_part_of_the_commit(tables: Tables, spark: Any, lake: str) -> None:
     entity = load_entity("person")
-    assert silver.position_of(open_table(table_uri("s_thing"))) == ({}, [])
+    assert silver.position_of(open_table(table_uri("s_thing"))) == ReadUpTo()
     merge(tables, entity, rows(spark, entity, "1"), {"t": Position("bronze", 7)}, {"acme": 1})
     uri = merge(tables, entity, rows(spark, entity, "2"), {"t": Position("bronze", 9)}, {"acme": 5})
     table = open_table(uri)
     assert table is not None
-    assert silver.position_of(table) == ({"t": Position("bronze", 9)}, [{"acme": 5}, {"acme": 1}])
+    assert silver.position_of(table) == ReadUpTo({"t": Position("bronze", 9)}, {}, [{"acme": 5}, {"acme": 1}])
     assert len(list(notes(table))) == 2
 
 

@@ -8,13 +8,14 @@ import orjson
 import pytest
 from deltalake import DeltaTable
 
-from spine.control import connections, locks, runs
+from spine.control import connections, events, locks, runs
 from spine.core import clock
 from spine.core.errors import (
     AuthFailed,
     CircuitOpen,
     ConfigError,
     DeleteSweepRefused,
+    JobFailed,
     RateLimited,
     SchemaMismatch,
     SourceUnavailable,
@@ -231,6 +232,18 @@ def test_a_second_sync_of_a_connection_is_refused_and_other_tenants_go_on(make_s
     assert locks.held(spine.services.database.of(one), connection_id("hubspot", one)).holder == "other"
 
 
+def test_a_whole_plan_takes_all_connections_or_none(make_spine):
+    spine = make_spine(count=2)
+    one, two = spine.tenants
+    locks.acquire(spine.services.database.of(two), connection_id("hubspot", two), "other")
+    with pytest.raises(SyncInProgress):
+        extract.plan(Sync("hubspot", tenants=[one, two], run_id="r1"), spine.services, whole=True)
+    assert locks.held(spine.services.database.of(one), connection_id("hubspot", one)) is None
+    locks.release(spine.services.database.of(two), connection_id("hubspot", two), "other")
+    works = extract.plan(Sync("hubspot", tenants=[one, two], run_id="r1"), spine.services, whole=True)
+    assert {work.tenant for work in works} == {one, two}
+
+
 def test_a_run_that_lost_its_lock_stops(make_spine):
     spine = make_spine()
     (work,) = extract.plan(Sync("hubspot", tenants=spine.tenants, streams=["deals"], run_id="r1"), spine.services)
@@ -287,6 +300,29 @@ def test_errors_after_extraction_close_the_run_of_their_tenant(make_spine):
     closed = extract.finish("hubspot", "r1", [one, two], spine.services, errors=[SchemaMismatch("bad", tenant=two).as_dict()])
     assert {name: item.status for name, item in closed.tenants.items()} == {one: "success", two: "partial"}
     assert closed.status == "partial"
+
+
+def test_a_tenant_that_was_not_in_the_run_has_no_part_in_its_failure(make_spine):
+    spine = make_spine(count=2)
+    one, two = spine.tenants
+    for work in extract.plan(Sync("hubspot", tenants=[one], streams=["deals"], run_id="r1"), spine.services):
+        extract.extract(work, spine.services)
+    closed = extract.finish("hubspot", "r1", [one, two], spine.services, errors=[JobFailed("normalize died")])
+    assert {name: item.status for name, item in closed.tenants.items()} == {one: "partial", two: "skipped"}
+    assert runs.recent_runs(spine.services.database.of(two)) == []
+    assert connections.state(spine.services.database.of(two), connection_id("hubspot", two)).last_error_code == ""
+
+
+def test_a_run_tells_how_it_began_and_ended(make_spine):
+    spine = make_spine()
+    mine = spine.services.database.of(spine.tenants[0])
+    spine.sync("hubspot", "r1", streams=["deals"])
+    spine.server.sandbox.faults.add("unauthorized", vendor="hubspot", count=None)
+    with pytest.raises(AuthFailed):
+        spine.sync("hubspot", "r2", streams=["deals"])
+    assert [told.event.kind for told in reversed(events.recent(mine))] == [
+        "sync.started", "sync.completed", "sync.started", "connector.paused", "sync.failed"
+    ]  # fmt: skip
 
 
 class TestFaults:

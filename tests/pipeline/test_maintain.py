@@ -16,7 +16,7 @@ from deltalake import CommitProperties, DeltaTable, write_deltalake
 from spine.core.errors import LakeError
 from spine.lake.bronze import PARTITIONS, SCHEMA
 from spine.lake.paths import table_uri
-from spine.lake.silver import Position, note_of
+from spine.lake.silver import Position, ReadUpTo, note_of
 from spine.pipeline.maintain import Retention, maintain
 
 NOW = dt.datetime(2026, 3, 31, 4, 30, tzinfo=dt.UTC)
@@ -38,7 +38,7 @@ def bronze(days_ago: int, rows: int) -> None:
 def silver(deleted_days_ago: int = 400) -> None:
     """A current record and a deleted one; the commit says that Bronze was read up to its newest version."""
     table = DeltaTable(table_uri(BRONZE))
-    note = note_of({"contacts": Position(str(table.metadata().id), table.version())}, {}, "run")
+    note = note_of(ReadUpTo({"contacts": Position(str(table.metadata().id), table.version())}), {}, "run")
     stamps = [NOW - dt.timedelta(days=900), NOW - dt.timedelta(days=deleted_days_ago)]
     rows = pa.table(
         {
@@ -68,6 +68,16 @@ def test_each_layer_by_its_own_rule(gold: Callable[..., None]) -> None:
     }  # fmt: skip
     again = maintain(moment=NOW)
     assert (again["archived_rows"], again["pruned_rows"], again["files_compacted"]) == (0, 0, 0)
+
+
+def test_bronze_that_a_tenants_gate_refused_stays() -> None:
+    bronze(31, 3)
+    position = Position(str(DeltaTable(table_uri(BRONZE)).metadata().id), DeltaTable(table_uri(BRONZE)).version())
+    silver()
+    note = note_of(ReadUpTo({"contacts": position}, {"north": {}}), {}, "run")
+    commit = CommitProperties(custom_metadata={"userMetadata": orjson.dumps(note).decode()})
+    write_deltalake(table_uri(SILVER), DeltaTable(table_uri(SILVER)).to_pyarrow_table(), mode="overwrite", commit_properties=commit)
+    assert maintain(moment=NOW)["archived_rows"] == 0
 
 
 def test_bronze_that_silver_never_read_stays() -> None:

@@ -18,7 +18,7 @@ from spine.core.errors import ConservationFailed, QualityFailed
 from spine.lake import tables
 from spine.lake.paths import table_uri
 from spine.pipeline import normalize as module
-from spine.pipeline.normalize import normalize
+from spine.pipeline.normalize import normalize, normalize_each
 
 pytestmark = [pytest.mark.spark, pytest.mark.slow]
 Bronze = Callable[..., None]
@@ -326,8 +326,31 @@ def test_two_tenants_with_the_same_ids_never_mix(spark: Any, bronze: Bronze, hom
 def test_a_run_for_one_tenant_leaves_the_others_for_the_next(spark: Any, bronze: Bronze, home: Path) -> None:
     bronze("salesforce", "contacts", [contact(1), contact(1, tenant="north")])
     assert counts(outcome(spark, "run1", tenants=["north"])) == (1, 1, 0, 0, 0, 0, 0)
-    assert counts(outcome(spark, "run2")) == (2, 1, 1, 0, 0, 0, 0)
+    assert counts(outcome(spark, "run2")) == (1, 1, 0, 0, 0, 0, 0)
     assert [row["run_id"] for row in table()] == ["run2", "run1"]
+    assert counts(outcome(spark, "run3")) == (0, 0, 0, 0, 0, 0, 0)
+
+
+def test_a_tenant_that_fails_its_gate_holds_up_nobody_and_is_read_again(
+    spark: Any, bronze: Bronze, home: Path, database: Database, tenant: str
+) -> None:
+    bad = [contact(number, 1, tenant=tenant, Email="bad") for number in range(60)]
+    bronze("salesforce", "contacts", [contact(1), *bad])
+    with pytest.raises(QualityFailed, match="few_rows_quarantined") as caught:
+        outcome(spark, "run1", database=database)
+    assert caught.value.where["tenant"] == tenant
+    assert [row["tenant_id"] for row in table()] == ["acme"], "the other tenant's rows are published"
+    assert not DeltaTable.is_deltatable(table_uri("quarantine_salesforce_person")), "of the failed one nothing is written"
+    assert ledger.check(database.of(tenant), "run1") == []
+
+    bronze("salesforce", "contacts", [contact(2)])
+    done = normalize_each(spark, "salesforce", "run2")
+    assert [(error.code, error.where["tenant"]) for error in done.failures] == [("QUALITY_FAILED", tenant)]
+    assert counts(done.entities["person"].to_json()) == (1, 1, 0, 0, 0, 0, 0), "the other tenant's rows are read once"
+
+    bronze("salesforce", "contacts", [contact(number, 2, tenant=tenant) for number in range(300)])
+    assert counts(outcome(spark, "run3"))[:4] == (360, 300, 0, 60)
+    assert counts(outcome(spark, "run4")) == (0, 0, 0, 0, 0, 0, 0)
 
 
 def test_renormalize_applies_the_present_mapping_to_everything(spark: Any, bronze: Bronze, home: Path, own_sources: Any) -> None:
@@ -358,7 +381,7 @@ def test_lost_rows_stop_the_run_before_anything_is_written(spark: Any, bronze: B
 def test_several_failures_are_told_together(spark: Any, bronze: Bronze, home: Path) -> None:
     bronze("salesforce", "contacts", [contact(number, Email="bad") for number in range(60)])
     bronze("salesforce", "accounts", [{"record_id": str(number), "payload": {}} for number in range(60)])
-    with pytest.raises(QualityFailed, match=r"organization: .* person: "):
+    with pytest.raises(QualityFailed, match=r"organization, acme: .* person, acme: "):
         outcome(spark, "run1")
 
 

@@ -121,6 +121,27 @@ def test_the_gate_keeps_gold_as_it_was_and_names_the_cause(spark, people, monkey
     assert resolve(spark, "person", "r3")["entities"] == 1
 
 
+def test_a_tenant_beyond_the_limits_holds_up_nobody_and_is_tried_again(spark, people, monkeypatch):
+    people.put("salesforce", [{"id": "1", **people.JANE}])
+    people.put("salesforce", [{"id": "1", **people.JIM}], tenant="north")
+    resolve(spark, "person", "r1")
+    people.put("hubspot", [{"id": str(number), **people.JANE} for number in range(4)])
+    people.put("hubspot", [{"id": "9", **people.JIM}], tenant="north")
+    with monkeypatch.context() as strict:
+        strict.setattr(limits, "LARGEST_ENTITY", 3)
+        strict.setattr(limits, "SIZE_JUMP", 1.0)
+        for run in ("r2", "r3"):  # and nothing new does not make it good
+            with pytest.raises(QualityFailed, match="cluster_size_jump") as caught:
+                resolve(spark, "person", run)
+            assert caught.value.where["tenant"] == "default"
+    assert (len(people.links()), len(people.links("north"))) == (1, 2)
+    done = resolve(spark, "person", "r4")
+    assert (done["entities"], done["no_op"]) == (1, False)
+    assert len(set(people.links().values())) == 1
+    assert len(people.links()) == 5
+    assert resolve(spark, "person", "r5")["no_op"]
+
+
 def test_spark_makes_and_merges_the_same_entities_as_this_process(spark, people, monkeypatch):
     people.put("salesforce", [{"id": "1", **people.JANE}, {"id": "2", **people.JIM}, {"id": "3", **people.JIM, "email": None}])
     people.put("hubspot", [{"id": "9", **people.JANE, "given_name": "J."}, {"id": "8", **people.JIM, "given_name": "James"}])

@@ -12,7 +12,7 @@ import typer
 from spine.cli import show, world
 from spine.cli.options import Entity, Json, Source, Tenants
 from spine.core import clock
-from spine.core.errors import SpineError
+from spine.core.errors import SpineError, error_from_dict, together
 
 if TYPE_CHECKING:
     from spine.pipeline.work import StreamWork
@@ -58,21 +58,23 @@ def sync(
     works = plan(Sync(source, run, tenant, stream, mode.value, *interval, dry_run, "cli"), services)
     rows: list[dict[str, Any]] = []
     failures: list[SpineError] = []
+    late: list[SpineError] = []  # after extraction, whose own failures are in the run log
     try:
         rows, failures = _extract_all(works, services)
         normalized = {} if dry_run or (works and not rows) else _normalize(source, run, tenant, mode is Mode.renormalize, services)
+        late += [error_from_dict(found) for found in normalized.pop("failures", [])]
     except SpineError as error:
-        failures.append(error)
+        late.append(error)
         raise
     except BaseException:
-        failures.append(SpineError("The sync was stopped", hint="Start it again; it goes on from the last committed page"))
+        late.append(SpineError("The sync was stopped", hint="Start it again; it goes on from the last committed page"))
         raise
     finally:
         tenants = sorted({work.tenant for work in works})
-        status = finish(source, run, tenants, services, errors=failures).status if tenants else "success"
+        status = finish(source, run, tenants, services, errors=late).status if tenants else "success"
     _print_sync({"run_id": run, "status": status, "streams": rows, **normalized}, json)
-    if failures:
-        raise failures[0]
+    if failures + late:
+        raise (failures + late)[0]
 
 
 def _interval(since: str | None, until: str | None) -> tuple[datetime | None, datetime | None]:
@@ -95,7 +97,7 @@ def _extract_all(works: Sequence[StreamWork], services: Any) -> tuple[list[dict[
 
 
 def _normalize(source: str, run: str, tenants: Sequence[str] | None, again: bool, services: Any) -> dict[str, Any]:
-    from spine.pipeline.normalize import normalize as job
+    from spine.pipeline.normalize import normalize_each as job
 
     with show.working(f"Silver of {source}"):
         done = job(world.spark(f"normalize {source}"), source, run, tenants=tenants, renormalize=again, database=services.database)
@@ -132,7 +134,10 @@ def normalize(
     spine normalize hubspot --renormalize     after its mapping changed
     """
     result = _normalize(source, run_id(), tenant, renormalize, world.services())
+    failures = result.pop("failures", [])
     show.as_json(result) if json else _print_silver(result["entities"])
+    if failures:
+        raise together([error_from_dict(found) for found in failures])
 
 
 def resolve(

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 import orjson
@@ -18,6 +19,7 @@ from sqlalchemy.engine import URL
 from spine.control import embedded
 from spine.control.database import Database
 from spine.control.variables import Variables
+from spine.core import clock
 from spine.core.errors import ConfigError, ControlPlaneUnavailable
 from spine.core.names import DEFAULT_TENANT, require_tenant
 from spine.core.settings import settings
@@ -39,6 +41,19 @@ class ConnectionInfo:
     login: str = ""
     password: str = field(default="", repr=False)
     extra: dict[str, Any] = field(default_factory=dict, repr=False)
+
+
+@dataclass(frozen=True)
+class DagRunFacts:
+    """A DAG run as Airflow shows it; `cleared` counts how often somebody had it run again."""
+
+    dag_id: str
+    run_id: str
+    run_type: str
+    state: str
+    due_at: datetime
+    ended_at: datetime | None
+    cleared: int = 0
 
 
 class AirflowVariables:
@@ -129,6 +144,22 @@ def tenants(source: str, variables: Variables) -> list[str]:
             f"Variable {TENANTS_VARIABLE} is not a JSON object of lists", hint='Write {"salesforce": ["default"]}', source=source
         )
     return [require_tenant(name) for name in listed]
+
+
+def latest_scheduled_run(dag_id: str) -> DagRunFacts | None:
+    """The newest run of a DAG that has a logical date; None if there is none. Only in a task. Raises ControlPlaneUnavailable."""
+    from datetime import timedelta
+
+    from airflow.sdk.execution_time import task_runner
+    from airflow.sdk.execution_time.comms import GetPreviousDagRun
+
+    with _answering():
+        answer: Any = task_runner.SUPERVISOR_COMMS.send(GetPreviousDagRun(dag_id=dag_id, logical_date=clock.now() + timedelta(days=1)))
+        run = getattr(answer, "dag_run", None)
+    if run is None:
+        return None
+    kind, state = (str(getattr(word, "value", word)) for word in (run.run_type, run.state))
+    return DagRunFacts(run.dag_id, run.run_id, kind, state, run.run_after, run.end_date, run.clear_number or 0)
 
 
 def postgres_url() -> str:

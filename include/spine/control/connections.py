@@ -10,10 +10,11 @@ from datetime import datetime
 
 from sqlalchemy import text
 
-from spine.control import audit
+from spine.control import audit, events
 from spine.control.database import TenantDatabase
 from spine.core import clock
 from spine.core.errors import AuthFailed, ConnectorError, SpineError
+from spine.core.events import ConnectorPaused, ConnectorResumed
 
 SYSTEM = "spine"
 
@@ -83,6 +84,7 @@ def pause(database: TenantDatabase, connection_id: str, *, reason: str, by: str)
         if changed:
             entry = audit.Entry(by, "connector_paused", "connector", connection_id, new_value={"reason": reason})
             audit.record_in(connection, database.tenant, entry)
+            events.record_in(connection, database.tenant, ConnectorPaused(connection_id, reason, by))
 
 
 def resume(database: TenantDatabase, connection_id: str, *, by: str) -> None:
@@ -97,6 +99,7 @@ def resume(database: TenantDatabase, connection_id: str, *, by: str) -> None:
         ).first()
         if changed:
             audit.record_in(connection, database.tenant, audit.Entry(by, "connector_resumed", "connector", connection_id))
+            events.record_in(connection, database.tenant, ConnectorResumed(connection_id, by))
 
 
 def state(database: TenantDatabase, connection_id: str) -> ConnectionState:

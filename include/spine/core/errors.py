@@ -250,3 +250,17 @@ def error_from_dict(data: dict[str, Any]) -> SpineError:
         retry_after=data.get("retry_after"),
         **{str(key): value for key, value in dict(data.get("where") or {}).items()},
     )
+
+
+def together(failures: Sequence[SpineError]) -> SpineError:
+    """Several failures as one, of the first one's kind, that says where each happened."""
+    first = failures[0]
+    if len(failures) == 1:
+        return first
+    message = "; ".join(f"{', '.join(_place(failure))}: {failure.message}" for failure in failures)
+    places: dict[str, Any] = {name: ",".join(sorted({str(failure.where.get(name, "")) for failure in failures})) for name in first.where}
+    return type(first)(message, hint=first.hint, **places)
+
+
+def _place(failure: SpineError) -> list[str]:
+    return [str(failure.where[name]) for name in ("entity", "tenant") if name in failure.where]

@@ -32,10 +32,9 @@ class Settings:
     lake: str = field(default_factory=_lake_uri)
     sources: Path = field(default_factory=lambda: _path("SPINE_SOURCES", PROJECT / "include" / "sources"))
     entities: Path = field(default_factory=lambda: _path("SPINE_ENTITIES", PROJECT / "include" / "entities"))
+    notifiers: Path = field(default_factory=lambda: _path("SPINE_NOTIFIERS", PROJECT / "include" / "notifiers.yaml"))
     lake_options: str | None = field(default_factory=lambda: os.environ.get("SPINE_LAKE_OPTIONS"), repr=False)
     admins: frozenset[str] = field(default_factory=lambda: frozenset(os.environ.get("SPINE_ADMINS", "").replace(",", " ").split()))
-        default_factory=lambda: tuple(filter(None, map(str.strip, os.environ.get("SPINE_ADMINS", "").split(","))))
-    )
     postgres: str = field(default_factory=lambda: os.environ.get("SPINE_POSTGRES", ""))
     fernet_key: str = field(default_factory=lambda: os.environ.get("SPINE_FERNET_KEY", ""), repr=False)
     batch_size: int = field(default_factory=lambda: min(5000, int(os.environ.get("SYNC_BATCH_SIZE", "1000"))))
@@ -48,7 +47,6 @@ class Settings:
     spark_remote: str = field(default_factory=lambda: os.environ.get("SPARK_REMOTE", ""))
     s3_endpoint: str = field(default_factory=lambda: os.environ.get("AWS_ENDPOINT_URL", ""))
     flush_seconds: float = field(default_factory=lambda: float(os.environ.get("SPINE_FLUSH_SECONDS", "30")))
-    deadlines: bool = field(default_factory=lambda: os.environ.get("SPINE_DEADLINES") == "1")
     failpoint: str = field(default_factory=lambda: os.environ.get("SPINE_FAILPOINT", ""))
 
     @property

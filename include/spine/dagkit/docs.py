@@ -17,7 +17,7 @@ The failed task's log ends with one line `[CODE] what, where. What to do.`
 | CONNECTOR_RATE_LIMITED | the source's limit is used up | nothing: it retries when the server allows |
 | SOURCE_UNAVAILABLE, CIRCUIT_OPEN | network, time-out or 5xx | nothing at first: it retries with growing delays |
 | SCHEMA_MISMATCH | a field that the spec needs is gone | compare the source's fields with the spec, adjust the mapping |
-| SYNC_IN_PROGRESS | another run holds this connection | wait for it, or see who holds it with `spine status` |
+| SYNC_IN_PROGRESS | another run holds this connection (scheduled runs and backfills wait) | see who holds it with `spine status` |
 | QUALITY_FAILED | the gate refused the data; readers keep the old version | open *Validation* on the `normalize` task |
 | CONSERVATION_FAILED | rows went missing between layers | keep the run and see docs/operations.md |
 
@@ -59,6 +59,12 @@ publishes the views `gold.{entity.entity}` and `gold.{entity.entity}_sources`.
 *relearn* learns the weights anew, which may move many entities.
 {_FAILURES}"""
 
+
+WATCH_DOC = f"""## Late runs, ending credentials, notifications
+
+Compares each source's latest scheduled run with its tier (critical 15 minutes, standard 2 hours, best_effort 24 hours after it was due),
+looks at the day `expires` in the extra of each Connection, and hands new events to the notifiers of `include/notifiers.yaml`.
+{_FAILURES}"""
 
 MAINTAIN_DOC = f"""## Care of the lake
 

@@ -7,7 +7,7 @@ from typing import Any
 from airflow.sdk import DAG, CronDataIntervalTimetable, Param, get_current_context, task
 
 from spine.dagkit.docs import MAINTAIN_DOC
-from spine.dagkit.policies import deadline, default_args
+from spine.dagkit.policies import default_args
 from spine.dagkit.sync import START
 
 
@@ -25,7 +25,6 @@ def build_maintenance_dag() -> DAG:
         default_args=default_args("best_effort"),
         params={"dry_run": Param(False, type="boolean", title="Dry run", description="Say what would be done and do nothing.")},
         tags=["spine", "maintenance"],
-        deadline=deadline("best_effort"),
     ) as dag:
         _maintain.override(task_id="maintain")()
     return dag

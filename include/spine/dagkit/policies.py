@@ -1,4 +1,4 @@
-"""SLA tiers and our error classes as Airflow understands them: retries, delays, retry policy, deadline."""
+"""SLA tiers and our error classes as Airflow understands them: retries, delays, retry policy, latest end."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from airflow.sdk import ExceptionRetryPolicy, RetryAction, RetryRule
 from airflow.sdk.definitions.retry_policy import RetryDecision
 
 from spine.core import errors
-from spine.core.settings import settings
 
 _JITTER = random.SystemRandom()
 
@@ -78,20 +77,3 @@ def default_args(tier: str) -> dict[str, Any]:
         "retry_policy": ErrorTablePolicy(),
         "priority_weight": chosen.priority,
     }
-
-
-def deadline(tier: str) -> Any:
-    """The tier's DeadlineAlert, or None unless SPINE_DEADLINES=1.
-
-    Off by default in tests: in Airflow 3.3.2 a DAG with a deadline makes `dag.test()` fail after its last task.
-    """
-    if not settings().deadlines:
-        return None
-    from airflow.sdk.definitions.callback import AsyncCallback
-    from airflow.sdk.definitions.deadline import DeadlineAlert, DeadlineReference
-
-    return DeadlineAlert(
-        reference=DeadlineReference.DAGRUN_QUEUED_AT,
-        interval=TIERS[tier].deadline,
-        callback=AsyncCallback("spine.dagkit.deadlines.report_missed", {"tier": tier}),
-    )

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from airflow.sdk import DAG, Asset, AssetAny, Param, get_current_context, task
+from airflow.sdk import DAG, Asset, AssetAny, Param, TriggerRule, get_current_context, task
+from airflow.sdk.exceptions import AirflowSkipException
 
 from spine.core.entities import Entity
 from spine.core.names import gold_asset
 from spine.dagkit.docs import resolve_doc
-from spine.dagkit.policies import deadline, default_args
+from spine.dagkit.policies import default_args
 from spine.dagkit.spark import SpineSparkOperator
-from spine.dagkit.sync import START, asset
+from spine.dagkit.sync import START, asset, require_success
 
 
 def build_resolve_dag(entity: Entity, sources: list[str]) -> DAG:
@@ -28,15 +29,16 @@ def build_resolve_dag(entity: Entity, sources: list[str]) -> DAG:
         default_args=default_args("critical"),
         params={"relearn": Param(False, type="boolean", title="Relearn", description="Learn the weights anew and match everything again.")},
         tags=["spine", "resolve", f"domain:{entity.domain}"],
-        deadline=deadline("critical"),
     ) as dag:
         resolved = SpineSparkOperator(
             task_id="resolve",
             job="match_identities",
             arguments=["--entity", entity.entity, "--run-id", "{{ run_id }}", "{{ '--relearn' if params.relearn else '--incremental' }}"],
         )
-        published = _publish.override(task_id="publish", outlets=[gold(entity.entity)])(entity.entity)
-        resolved >> published
+        # One tenant's outcome may be beyond the limits while those of others are in Gold.
+        publish = _publish.override(task_id="publish", outlets=[gold(entity.entity)], trigger_rule=TriggerRule.ALL_DONE)(entity.entity)
+        closed = _close.override(task_id="close", trigger_rule=TriggerRule.ALL_DONE)()
+        resolved >> publish >> closed
     return dag
 
 
@@ -52,6 +54,14 @@ def _publish(entity: str) -> dict[str, Any]:
     from spine.gold.publish import publish
 
     context = get_current_context()
+    if not context["ti"].xcom_pull(task_ids="resolve"):
+        raise AirflowSkipException("Gold was not brought up to date in this run")
     result = publish(entity, context["run_id"], url=postgres_url())
     context["outlet_events"][gold(entity)].extra = {key: value for key, value in result.items() if isinstance(value, int | str | bool)}
     return result
+
+
+@task
+def _close() -> None:
+    """Turn the run red if a task before failed, since publication does not wait for every tenant."""
+    require_success(get_current_context(), ["resolve", "publish"])

@@ -19,7 +19,7 @@ from airflow.sdk.exceptions import AirflowException, AirflowSkipException
 
 from spine.core.settings import PROJECT, settings
 from spine.dagkit.links import TablesLink, ValidationLink
-from spine.pipeline.job import read_result
+from spine.pipeline.job import read_outcome
 
 _STOP_SECONDS = 10
 
@@ -53,9 +53,13 @@ class SpineSparkOperator(SparkSubmitOperator):
             self._run_on_server(f"sc://{connection.host}:{connection.port or 15002}")
         else:
             self._submit(context)
-        self.result = read_result(result_file, self.job)
+        self.result, error = read_outcome(result_file, self.job)
         for line in summary(self.result):
             self.log.info(line)
+        if error is not None:
+            if self.result:  # done for some tenants: the tasks after this one go on with theirs
+                context["ti"].xcom_push(key="return_value", value=self.result)
+            raise error
         return self.result
 
     def _run_on_server(self, remote: str) -> None:

@@ -6,22 +6,30 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
-from airflow.sdk import DAG, Asset, CronDataIntervalTimetable, Param, TriggerRule, get_current_context, task
+from airflow.sdk import DAG, Asset, AssetAlias, CronDataIntervalTimetable, Param, TriggerRule, get_current_context, task
+from airflow.sdk.exceptions import AirflowSkipException
 
-from spine.core.errors import ConfigError, RunFailed
+from spine.core.errors import ConfigError, RunFailed, SpineError, error_from_dict
 from spine.core.names import CONNECTOR_POOL, silver_asset
 from spine.dagkit.docs import sync_doc
-from spine.dagkit.policies import deadline, default_args
+from spine.dagkit.policies import default_args
 from spine.dagkit.spark import SpineSparkOperator
+from spine.dagkit.waiting import by_a_person, waiting_unless_manual
 from spine.sources.check import sound_source
 from spine.sources.spec import Source, source_names
 
+_FAILED = ["failed", "upstream_failed"]
 START = datetime(2024, 1, 1, tzinfo=UTC)
 
 
 def asset(source: str, entity: str) -> Asset:
     """The asset of a Silver table: an event says that it has a new version."""
     return Asset(name=silver_asset(source, entity), uri=f"spine://silver/{source}_{entity}", group="silver")
+
+
+def news(source: str) -> AssetAlias:
+    """What `report` announces: those Silver tables of the source that have changed. A plain outlet would announce all of them each time."""
+    return AssetAlias(name=f"silver.{source}", group="silver")
 
 
 def sync_params(source: Source) -> dict[str, Param]:
@@ -87,7 +95,6 @@ def _empty_dag(source: Source) -> DAG:
         default_args=default_args(source.tier),
         params=sync_params(source),
         tags=["spine", "sync", f"domain:{source.domain}", f"tier:{source.tier}"],
-        deadline=deadline(source.tier),
     )
 
 
@@ -108,8 +115,8 @@ def build_sync_dag(source: Source) -> DAG:
             # Whatever became of extraction: failed streams must not hold up the others, and `renormalize` maps over nothing at all.
             trigger_rule=TriggerRule.ALL_DONE,
         )
-        outlets = [asset(source.source, entity) for entity in source.entities]
-        reported = _report.override(task_id="report", outlets=outlets)(source.source, normalized.output)
+        # Whatever became of normalization: a tenant whose rows failed the gate must not hold up the news of the others.
+        reported = _report.override(task_id="report", outlets=[news(source.source)], trigger_rule=TriggerRule.ALL_DONE)(source.source)
         closed = _close.override(task_id="close", trigger_rule=TriggerRule.ALL_DONE, retries=2)(source.source)
         [planned, extracted] >> normalized >> reported >> closed
         extracted >> closed
@@ -119,6 +126,13 @@ def build_sync_dag(source: Source) -> DAG:
 def _nothing_to_normalize(context: Any) -> bool:
     """True for a dry run, and for a run that was refused before it began."""
     return bool(context["params"]["dry_run"]) or not _count(context, ["plan"], ["success"])
+
+
+def require_success(context: Any, tasks: list[str]) -> None:
+    """Raise RunFailed if one of the tasks failed in this run."""
+    failed = _count(context, tasks, _FAILED)
+    if failed:
+        raise RunFailed(f"{failed} task(s) of this run failed", hint="Open their logs; clear them to go on", run=context["run_id"])
 
 
 def _count(context: Any, tasks: list[str], states: list[str]) -> int:
@@ -148,7 +162,8 @@ def _plan(source: str) -> list[dict[str, Any]]:
         dry_run=params["dry_run"],
         triggered_by=str(getattr(run, "triggering_user_name", None) or getattr(run.run_type, "value", run.run_type)),
     )
-    return [work.to_json() for work in plan(sync, services_from_environment())]
+    with waiting_unless_manual(run):
+        return [work.to_json() for work in plan(sync, services_from_environment(), whole=not by_a_person(run))]
 
 
 @task(map_index_template="{{ label }}")
@@ -159,20 +174,24 @@ def _extract(work: dict[str, Any]) -> dict[str, Any]:
     from spine.pipeline.work import StreamWork
 
     planned = StreamWork.from_json(work)
-    get_current_context()["label"] = planned.label
-    return extract(planned, services_from_environment()).to_json()
+    context = get_current_context()
+    context["label"] = planned.label
+    with waiting_unless_manual(context["dag_run"]):
+        return extract(planned, services_from_environment()).to_json()
 
 
 @task
-def _report(source: str, result: dict[str, Any], *, outlet_events: Any = None) -> dict[str, Any]:
-    """Tell the consumers of Silver what is new. One event per table, from this one task, whatever was mapped before."""
+def _report(source: str) -> dict[str, Any]:
+    """Tell the consumers of Silver what is new. One event per changed table, from this one task, whatever was mapped before."""
     context = get_current_context()
+    result = context["ti"].xcom_pull(task_ids="normalize")
+    if not result:
+        raise AirflowSkipException("nothing was normalized in this run")
+    events = context["outlet_events"][news(source)]
     for entity, outcome in result["entities"].items():
-        context["outlet_events"][asset(source, entity)].extra = {
-            "rows": outcome["published"],
-            "quarantined": outcome["quarantined"],
-            "version": outcome["version"],
-        }
+        if outcome["published"]:
+            facts = {"rows": outcome["published"], "quarantined": outcome["quarantined"], "version": outcome["version"]}
+            events.add(asset(source, entity), extra=facts)
     return {entity: outcome["published"] for entity, outcome in result["entities"].items()}
 
 
@@ -182,10 +201,20 @@ def _close(source: str) -> dict[str, Any]:
     from spine.pipeline.extract import finish
     from spine.pipeline.services import services_from_environment
 
-    context = get_current_context()
-    failed = _count(context, ["plan", "extract", "normalize", "report"], ["failed", "upstream_failed"])
+    context, services = get_current_context(), services_from_environment()
+    works = context["ti"].xcom_pull(task_ids="plan") or []
+    tenants = {work["tenant"] for work in works} | set(context["params"]["tenants"] or services.tenants(source))
+    failed = _count(context, ["plan", "extract", "normalize", "report"], _FAILED)
     error = RunFailed(f"{failed} task(s) of this run failed", hint="Open their logs; clear them to go on", run=context["run_id"])
-    summary = finish(source, context["run_id"], None, services_from_environment(), errors=[error] if failed else [])
+    summary = finish(source, context["run_id"], sorted(tenants), services, errors=_after_extraction(context, error))
     if failed:
         raise error
     return summary.to_json()
+
+
+def _after_extraction(context: Any, error: RunFailed) -> list[SpineError]:
+    """What failed after extraction, whose own failures are in the run log: by tenant where the gate refused it, else for all."""
+    refused = (context["ti"].xcom_pull(task_ids="normalize") or {}).get("failures", [])
+    if refused:
+        return [error_from_dict(found) for found in refused]
+    return [error] if _count(context, ["normalize", "report"], _FAILED) else []

@@ -6,8 +6,8 @@ position (expired log) only means that Bronze is read again from its start: ever
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -53,6 +53,33 @@ class Position:
 
     table_id: str
     version: int
+
+
+@dataclass(frozen=True)
+class ReadUpTo:
+    """How far Silver has read Bronze: positions by stream, those of tenants who stand elsewhere, and rows by tenant of past runs.
+
+    A tenant stands elsewhere while its rows fail the gate, which the others' do not wait for, or after a run of its own.
+    """
+
+    common: dict[str, Position] = field(default_factory=dict)
+    own: dict[str, dict[str, Position]] = field(default_factory=dict)
+    past: list[dict[str, int]] = field(default_factory=list)
+
+    def of(self, tenant: str) -> dict[str, Position]:
+        """A tenant's position in each stream."""
+        return self.own.get(tenant, self.common)
+
+    def everywhere(self, stream: str) -> list[Position | None]:
+        """Where tenants stand in a stream: the common position first."""
+        return [self.common.get(stream), *(found.get(stream) for found in self.own.values())]
+
+    def moved(self, due: Mapping[str, Position], failed: Collection[str], tenants: Collection[str] | None) -> ReadUpTo:
+        """After a run has read up to `due` for `tenants` (None: all), of whom `failed` keep what they had."""
+        if tenants is None:
+            return ReadUpTo({**self.common, **due}, {tenant: self.of(tenant) for tenant in failed})
+        passed = {tenant: {**self.of(tenant), **due} for tenant in tenants if tenant not in failed}
+        return ReadUpTo(self.common, {**self.own, **passed})
 
 
 def silver_schema(entity: Entity) -> pa.Schema:
@@ -135,26 +162,49 @@ def _default(field_type: FieldType, value: Any) -> str:
     return f"CAST({literal(word)} AS {_SQL_TYPES.get(field_type, field_type)})"
 
 
-def position_of(table: DeltaTable | None) -> tuple[dict[str, Position], list[dict[str, int]]]:
-    """(Bronze position by stream, rows by tenant of the past runs, newest first) as the table's commits say."""
+def position_of(table: DeltaTable | None) -> ReadUpTo:
+    """How far the table has read Bronze, as its commits say."""
     if table is None:
-        return {}, []
+        return ReadUpTo()
     found = [note[NOTE] for note in notes(table, _RECENT_COMMITS) if NOTE in note]
     if not found:
         found = [note[NOTE] for note in notes(table) if NOTE in note]
-    positions = found[0]["positions"] if found else {}
-    return {stream: Position(**entry) for stream, entry in positions.items()}, [note["rows"] for note in found]
+    newest = found[0] if found else {"positions": {}}
+    own = {tenant: _positions(entry) for tenant, entry in newest.get("own", {}).items()}
+    return ReadUpTo(_positions(newest["positions"]), own, [note["rows"] for note in found])
 
 
-def note_of(positions: Mapping[str, Position], rows: Mapping[str, int], run_id: str) -> dict[str, Any]:
+def _positions(entry: Mapping[str, Any]) -> dict[str, Position]:
+    return {stream: Position(**position) for stream, position in entry.items()}
+
+
+def note_of(read: ReadUpTo, rows: Mapping[str, int], run_id: str) -> dict[str, Any]:
     """What a Silver commit says about itself."""
-    return {NOTE: {"positions": {stream: asdict(position) for stream, position in positions.items()}, "rows": dict(rows), "run_id": run_id}}
+    common = {stream: asdict(position) for stream, position in read.common.items()}
+    own = {tenant: {stream: asdict(position) for stream, position in found.items()} for tenant, found in read.own.items()}
+    return {NOTE: {"positions": common, "own": own, "rows": dict(rows), "run_id": run_id}}
 
 
 def bronze_position(uri: str) -> Position | None:
     """The newest version of a Bronze table, None if it does not exist yet."""
     table = open_table(uri)
     return None if table is None else Position(str(table.metadata().id), table.version())
+
+
+def read_bronze_for(tables: Tables, uri: str, columns: Sequence[str], stream: str, read: ReadUpTo, until: Position) -> DataFrame:
+    """Each tenant's Bronze rows appended after its own position up to `until`."""
+    parts = []
+    if read.common.get(stream) != until or not read.own:
+        rows = read_bronze(tables, uri, columns, read.common.get(stream), until)
+        parts.append(rows.where(~rows.tenant_id.isin(*read.own)) if read.own else rows)
+    for tenant, own in read.own.items():
+        if own.get(stream) != until:
+            rows = read_bronze(tables, uri, columns, own.get(stream), until)
+            parts.append(rows.where(rows.tenant_id == tenant))
+    union = parts[0]
+    for other in parts[1:]:
+        union = union.unionByName(other)
+    return union
 
 
 def read_bronze(tables: Tables, uri: str, columns: Sequence[str], since: Position | None, until: Position) -> DataFrame:

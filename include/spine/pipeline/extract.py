@@ -14,12 +14,13 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from spine.control import connections, locks, runs
+from spine.control import connections, events, locks, runs
 from spine.control.cursors import Cursor as SavedCursor
 from spine.control.cursors import Cursors
 from spine.control.database import TenantDatabase
 from spine.core import clock
-from spine.core.errors import AuthFailed, DeleteSweepRefused, JobFailed, SpineError, error_from_dict
+from spine.core.errors import AuthFailed, DeleteSweepRefused, JobFailed, SchemaMismatch, SpineError, SyncInProgress, error_from_dict
+from spine.core.events import DriftDetected, SyncCompleted, SyncFailed, SyncStarted
 from spine.core.failpoints import failpoint
 from spine.core.names import bronze_table, connection_id
 from spine.lake.bronze import BronzeWriter, Envelope, Progress, living_unseen, newest_since
@@ -36,8 +37,11 @@ _RENEW = 30.0
 _SWEEP_PAGE = 1000
 
 
-def plan(sync: Sync, services: Services) -> list[StreamWork]:
+def plan(sync: Sync, services: Services, *, whole: bool = False) -> list[StreamWork]:
     """What to read: one work per tenant and stream. Takes the connections' locks and opens the run rows.
+
+    A `whole` plan leaves no tenant out because its connection is busy: then it gives back what it has taken and raises SyncInProgress, so
+    that it may be tried again later.
 
     A tenant whose connection is paused or busy is left out if others remain; otherwise its error (AuthFailed, SyncInProgress, …) is
     raised. Raises ConfigError for unknown names.
@@ -54,6 +58,9 @@ def plan(sync: Sync, services: Services) -> list[StreamWork]:
         try:
             works += planning.works(tenant, wanted)
         except SpineError as error:
+            if whole and isinstance(error, SyncInProgress):
+                planning.give_back(works)
+                raise
             refusal = refusal or error
             _log.warning("%s: tenant %s is left out: %s", sync.source, tenant, error)
     if refusal is not None and not works:
@@ -78,12 +85,19 @@ class _Planning:
         try:
             works = [self._work(database, run, stream) for stream in streams]
             runs.start(database, run)
+            events.record(database, SyncStarted(run.connection_id, run.run_id, run.mode))
             for stream in streams:
                 runs.start_stream(database, run, stream.name)
         except SpineError:
             locks.release(database, run.connection_id, run.run_id)
             raise
         return works
+
+    def give_back(self, works: Sequence[StreamWork]) -> None:
+        """Release the connections of works that are not done now."""
+        for tenant in {work.tenant for work in works}:
+            run, database = self._run(tenant), self.services.database.of(tenant)
+            locks.release(database, run.connection_id, run.run_id)
 
     def _run(self, tenant: str) -> runs.SyncRun:
         sync = self.sync
@@ -329,20 +343,21 @@ def finish(
 ) -> RunClosed:
     """Close the run of each tenant, release its lock, and pause a connection whose credentials were refused. Safe to call again.
 
-    `errors` are failures after extraction, as SpineErrors or their `as_dict`; one that names a tenant concerns that tenant only.
+    `errors` are failures after extraction, as SpineErrors or their `as_dict`; one that names a tenant concerns that tenant only, any other
+    every tenant that the run has read. A tenant that was left out of the run has no part in it, and nothing is written of it.
     """
     faults = [error if isinstance(error, SpineError) else error_from_dict(dict(error)) for error in errors]
     closed = {}
     for tenant in tenants or services.tenants(source):
-        mine = [error for error in faults if error.where.get("tenant", tenant) == tenant]
         run = runs.SyncRun(source, run_id, connection_id(source, tenant), "incremental")
-        closed[tenant] = _finish_tenant(services.database.of(tenant), run, mine)
+        closed[tenant] = _finish_tenant(services.database.of(tenant), run, faults)
     return RunClosed(source, run_id, closed)
 
 
 def _finish_tenant(database: TenantDatabase, run: runs.SyncRun, errors: list[SpineError]) -> TenantClosed:
     rows = runs.stream_runs(database, run.source, run.run_id)
-    failures = [_stream_failure(row) for row in rows if row["status"] != "success"] + errors
+    failures = [_stream_failure(row) for row in rows if row["status"] != "success"]
+    failures += [error for error in errors if error.where.get("tenant", database.tenant if rows else None) == database.tenant]
     for row in rows:
         if row["status"] == "running":
             result = runs.StreamResult(row["rows"], row["bytes"], row["pages"], row["cursor_from"], row["cursor_to"])  # type: ignore[arg-type]
@@ -358,6 +373,7 @@ def _finish_tenant(database: TenantDatabase, run: runs.SyncRun, errors: list[Spi
             connections.succeeded(database, run.connection_id)
         else:
             connections.failed(database, run.connection_id, worst)
+        _tell(database, run, status, worst, rows)
     locks.release(database, run.connection_id, run.run_id)
     return TenantClosed(
         status,
@@ -366,6 +382,17 @@ def _finish_tenant(database: TenantDatabase, run: runs.SyncRun, errors: list[Spi
         streams={str(row["stream"]): str(row["status"]) for row in rows},
         errors=[error.as_dict() for error in failures],
     )
+
+
+def _tell(database: TenantDatabase, run: runs.SyncRun, status: runs.Status, worst: SpineError | None, rows: Sequence[Any]) -> None:
+    """Record how the run ended, and each stream that has not the shape that it should."""
+    for row in rows:
+        if row["error_code"] == SchemaMismatch.code:
+            events.record(database, DriftDetected(run.connection_id, str(row["stream"]), str(row["error_message"])))
+    if worst is None:
+        events.record(database, SyncCompleted(run.connection_id, run.run_id, sum(int(row["rows"]) for row in rows)))
+    else:
+        events.record(database, SyncFailed(run.connection_id, run.run_id, status, worst.code, worst.message))
 
 
 def _stream_failure(row: Mapping[str, Any]) -> SpineError:

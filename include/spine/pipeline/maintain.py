@@ -105,9 +105,13 @@ def _care(name: str, declared: _Declared, keep: Retention, moment: datetime, dry
 
 
 def _read_by_silver(stream: str, silver: str) -> Position | None:
-    """Up to where Silver has read a stream's Bronze table; None if it never has."""
-    positions, _ = position_of(open_table(silver))
-    return positions.get(stream)
+    """Up to where Silver has read a stream's Bronze table for every tenant; None if it never has for one of them."""
+    found = position_of(open_table(silver)).everywhere(stream)
+    known = [position for position in found if position is not None]
+    newest = found[0]
+    if newest is None or len(known) < len(found) or {position.table_id for position in known} != {newest.table_id}:
+        return None
+    return min(known, key=lambda position: position.version)
 
 
 def _folders() -> list[Path]:

@@ -17,7 +17,7 @@ from spine.control import ledger
 from spine.control.ledger import Line
 from spine.core.clock import now
 from spine.core.entities import Entity, load_entity
-from spine.core.errors import ConfigError, ConservationFailed, QualityFailed, SpineError
+from spine.core.errors import ConfigError, ConservationFailed, QualityFailed, SpineError, together
 from spine.core.failpoints import failpoint
 from spine.core.names import bronze_table, quarantine_table, silver_table
 from spine.lake import quarantine, silver
@@ -96,13 +96,15 @@ class SilverResult:
 
 @dataclass(frozen=True)
 class Normalized:
-    """What a run did to a source's Silver tables, by entity."""
+    """What a run did to a source's Silver tables, by entity; `failures` are what was not published, by entity and tenant."""
 
     entities: dict[str, SilverResult]
+    failures: Sequence[SpineError] = ()
 
     def to_json(self) -> dict[str, Any]:
-        """The result as the job's result file, an XCom and `--json` hold it."""
-        return {"entities": {entity: found.to_json() for entity, found in self.entities.items()}}
+        """The result as the job's result file, an XCom and `--json` hold it; failures only if there are any."""
+        found: dict[str, Any] = {"entities": {entity: found.to_json() for entity, found in self.entities.items()}}
+        return found | ({"failures": [error.as_dict() for error in self.failures]} if self.failures else {})
 
 
 def normalize(
@@ -114,52 +116,63 @@ def normalize(
     renormalize: bool = False,
     database: Database | None = None,
 ) -> Normalized:
-    """Bring every Silver table of a source up to date with Bronze.
+    """Bring every Silver table of a source up to date with Bronze, as `normalize_each` does, and raise at the end what failed.
 
-    A run for some `tenants` leaves the read position where it is. One entity's failure does not stop the others; it is raised at the end.
     Raises QualityFailed, ConservationFailed, LakeError, ConfigError.
+    """
+    done = normalize_each(spark, source, run_id, tenants=tenants, renormalize=renormalize, database=database)
+    if done.failures:
+        raise together(done.failures)
+    return done
+
+
+def normalize_each(
+    spark: SparkSession,
+    source: str,
+    run_id: str,
+    *,
+    tenants: Sequence[str] | None = None,
+    renormalize: bool = False,
+    database: Database | None = None,
+) -> Normalized:
+    """Bring every Silver table of a source up to date with Bronze; what fails the gate stops nothing but itself.
+
+    A tenant whose rows of an entity fail keeps what it had, and the next run reads them again. Raises LakeError, ConfigError.
     """
     spec = load_source(source)
     chosen = tuple(tenants) if tenants is not None else None
     results: dict[str, SilverResult] = {}
-    failures: dict[str, SpineError] = {}
+    failures: list[SpineError] = []
     for name in spec.entities:
         try:
-            results[name] = normalize_entity(Job(spark, spec, load_entity(name), run_id, now(), chosen, renormalize, database))
-        except (QualityFailed, ConservationFailed, ConfigError) as error:
-            failures[name] = error
-    if failures:
-        raise _together(failures)
-    return Normalized(results)
+            job = Job(spark, spec, load_entity(name), run_id, now(), chosen, renormalize, database)
+            results[name], refused = normalize_entity(job)
+            failures += refused.values()
+        except (ConservationFailed, ConfigError) as error:
+            failures.append(error)
+    return Normalized(results, failures)
 
 
-def _together(failures: dict[str, SpineError]) -> SpineError:
-    first = next(iter(failures.values()))
-    if len(failures) == 1:
-        return first
-    message = "; ".join(f"{entity}: {error.message}" for entity, error in failures.items())
-    return type(first)(message, hint=first.hint, **first.where)
-
-
-def normalize_entity(job: Job) -> SilverResult:
-    """Bring one Silver table up to date. Raises as `normalize` does."""
+def normalize_entity(job: Job) -> tuple[SilverResult, dict[str, QualityFailed]]:
+    """Bring one Silver table up to date; also why the gate refused a tenant's rows. Raises ConservationFailed, LakeError."""
     table = open_table(job.silver)
-    known, past = silver.position_of(table)
+    read = silver.position_of(table)
+    if job.renormalize:
+        read = replace(read, common={}, own={})
     heads = {plan.stream: silver.bronze_position(table_uri(bronze_table(plan.source, plan.stream))) for plan in job.plans()}
-    due = {stream: head for stream, head in heads.items() if head is not None and (job.renormalize or known.get(stream) != head)}
+    due = {stream: head for stream, head in heads.items() if head is not None and any(found != head for found in read.everywhere(stream))}
     if not due:
-        return _nothing(job, table.version() if table else None)
+        return _nothing(job, table.version() if table else None), {}
     gate.warm_up()
     places = {stream: table_uri(bronze_table(job.source.source, stream)) for stream in due}
     tables = tables_for(job.spark, (job.silver, *places.values()))
     bronze = {}
     for stream, head in due.items():
-        rows = silver.read_bronze(tables, places[stream], ENVELOPE, None if job.renormalize else known.get(stream), head)
+        rows = silver.read_bronze_for(tables, places[stream], ENVELOPE, stream, read, head)
         bronze[stream] = rows if job.tenants is None else rows.where(rows.tenant_id.isin(*job.tenants))
     staged = stage(job, tables, bronze)
     try:
-        positions = known if job.tenants is not None else known | due
-        return _publish(job, staged, positions, past)
+        return _publish(job, staged, silver.position_of(table), due)
     finally:
         staged.release()
 
@@ -212,15 +225,20 @@ def stage(job: Job, tables: Tables, bronze: dict[str, DataFrame], only: DataFram
     return Staged(tables.once(judged(newest(union, job.entity), seen)), tables, counters)
 
 
-def _publish(job: Job, staged: Staged, positions: dict[str, Position], past: list[dict[str, int]]) -> SilverResult:
-    found = profiles(staged.rows, job.entity, past)
+def _publish(job: Job, staged: Staged, read: silver.ReadUpTo, due: dict[str, Position]) -> tuple[SilverResult, dict[str, QualityFailed]]:
+    found = profiles(staged.rows, job.entity, read.past)
     if not found:
-        return _nothing(job, None)
+        return _nothing(job, None), {}
     check_conservation(job, found, staged.rows_in())
     counts = reason_counts(staged.rows) if any(profile.outcomes["quarantined"] for profile in found) else {}
-    validation = _pass_gate(job, found, counts)
+    validation, refused = _ask_gate(job, found, counts)
+    found = [profile for profile in found if profile.tenant_id not in refused]
     tenants = [profile.tenant_id for profile in found]
-    settled = bool(counts) or (job.renormalize and open_table(job.quarantine) is not None)
+    if not tenants:
+        return replace(result(job, []), validation=validation), refused
+    if refused:
+        staged = replace(staged, rows=staged.rows.where(staged.rows.tenant_id.isin(*tenants)))
+    settled = any(tenant in counts for tenant in tenants) or (job.renormalize and open_table(job.quarantine) is not None)
     if settled:
         quarantine.settle(staged.tables, job.quarantine, staged.rows, job.run_id, job.moment, tenants)
     failpoint("normalize.after_quarantine")
@@ -228,8 +246,9 @@ def _publish(job: Job, staged: Staged, positions: dict[str, Position], past: lis
     if job.database is not None:
         for profile in found:
             ledger.record(job.database.of(profile.tenant_id), job.run_id, ledger_line(job, profile))
-    publish_rows(job, staged, found, silver.note_of(positions, {profile.tenant_id: profile.staged for profile in found}, job.run_id))
-    return replace(result(job, found), validation=validation, cleaned=staged.cleaned())
+    moved = read.moved(due, list(refused), job.tenants)
+    publish_rows(job, staged, found, silver.note_of(moved, {profile.tenant_id: profile.staged for profile in found}, job.run_id))
+    return replace(result(job, found), validation=validation, cleaned=staged.cleaned()), refused
 
 
 def publish_rows(job: Job, staged: Staged, found: Iterable[Profile], note: dict[str, Any]) -> None:
@@ -242,23 +261,25 @@ def publish_rows(job: Job, staged: Staged, found: Iterable[Profile], note: dict[
     failpoint("normalize.after_merge")
 
 
-def _pass_gate(job: Job, found: list[Profile], counts: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:
-    """Judge the profiles and keep the report. Raises QualityFailed if a rule of severity error fails for any tenant."""
+def _ask_gate(job: Job, found: list[Profile], counts: dict[str, list[dict[str, Any]]]) -> tuple[dict[str, Any], dict[str, QualityFailed]]:
+    """Judge each tenant's profile; the report, and why a rule of severity error refuses a tenant's rows."""
     judgements = gate.judge(job.entity, found, job.moment)
     verdicts = [Verdict(profile, judgements[profile.tenant_id], counts.get(profile.tenant_id, [])) for profile in found]
     report = write_report(Subject(job.run_id, job.source.source, job.entity, job.moment), verdicts)
-    failed = sorted({judgement.sentence() for verdict in verdicts for judgement in verdict.errors})
-    if failed:
-        raise QualityFailed(
-            f"{silver_table(job.source.source, job.entity.entity)} failed {'; '.join(failed)}",
-            hint="Nothing was written; the validation page shows why. Correct the source, the mapping or the rule, then run again",
-            run=job.run_id,
-            source=job.source.source,
-            entity=job.entity.entity,
-            tenants=",".join(verdict.profile.tenant_id for verdict in verdicts if verdict.errors),
-            page=report["page"],
-        )
-    return report
+    return report, {verdict.profile.tenant_id: _refusal(job, verdict, report["page"]) for verdict in verdicts if verdict.errors}
+
+
+def _refusal(job: Job, verdict: Verdict, page: str) -> QualityFailed:
+    failed = sorted({judgement.sentence() for judgement in verdict.errors})
+    return QualityFailed(
+        f"{silver_table(job.source.source, job.entity.entity)} failed {'; '.join(failed)}",
+        hint="The tenant keeps what it had; the validation page shows why. Correct the source, the mapping or the rule, then run again",
+        run=job.run_id,
+        source=job.source.source,
+        entity=job.entity.entity,
+        tenant=verdict.profile.tenant_id,
+        page=page,
+    )
 
 
 def ledger_line(job: Job, profile: Profile) -> Line:

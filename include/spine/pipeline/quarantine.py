@@ -101,10 +101,9 @@ def replay(spark: SparkSession, source: str, entity: str, ids: Sequence[str] | N
         staged.release()
 
 
-def _carried(job: Job) -> tuple[dict[str, silver.Position], dict[str, int]]:
+def _carried(job: Job) -> tuple[silver.ReadUpTo, dict[str, int]]:
     """The read position as it is: a replay reads no Bronze."""
-    positions, _ = silver.position_of(open_table(job.silver))
-    return positions, {}
+    return silver.position_of(open_table(job.silver)), {}
 
 
 def _as_bronze(rows: DataFrame, plan: Plan) -> DataFrame:

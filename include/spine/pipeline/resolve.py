@@ -7,12 +7,14 @@ what differs. Without a change in Silver nothing is read beyond table versions a
 from __future__ import annotations
 
 import logging
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
 from spine.core import clock
 from spine.core.entities import Entity
+from spine.core.errors import QualityFailed, error_from_dict, together
 from spine.gold.records import records, silver_tables
 from spine.gold.store import commit, former_gold, matched_entity, result_of, rolled_forward, rules_of, sum_of
 from spine.identity.engine import LocalPairing
@@ -32,11 +34,23 @@ log = logging.getLogger(__name__)
 
 
 def resolve(spark: SparkSession | None, entity: str, run_id: str, *, relearn: bool = False) -> dict[str, Any]:
+    """Bring an entity's Gold up to date with Silver as `resolve_each` does, and raise at the end what failed.
+
+    Raises ConfigError, LakeError, QualityFailed (then the Gold of the tenants that it names is as it was).
+    """
+    result = resolve_each(spark, entity, run_id, relearn=relearn)
+    if result.get("failures"):
+        raise together([error_from_dict(found) for found in result["failures"]])
+    return result
+
+
+def resolve_each(spark: SparkSession | None, entity: str, run_id: str, *, relearn: bool = False) -> dict[str, Any]:
     """Bring an entity's Gold up to date with Silver; `relearn` learns the weights anew and matches everything again.
 
     Without `spark` everything happens in this process, however many records there are.
 
-    Returns counts, the versions of the Gold tables, and `no_op`. Raises ConfigError, LakeError, QualityFailed (then Gold is as it was).
+    Returns counts, the versions of the Gold tables, `no_op`, and `failures` if an outcome was beyond the limits: that tenant's Gold stays
+    as it was, and the next run takes all its records for changed. Raises ConfigError, LakeError.
     """
     declared = matched_entity(entity)
     last, recovered = rolled_forward(spark, declared)
@@ -48,11 +62,27 @@ def resolve(spark: SparkSession | None, entity: str, run_id: str, *, relearn: bo
         return result_of(declared, recovered or {}, no_op=recovered is None)
     changed = _changed(tables, {} if last is None or fresh else last.inputs)
     run = ResolveRun(1 if last is None else last.number + 1, run_id, clock.now())
-    outcomes = _resolve_tenants(spark, declared, tables, changed, run, relearn)
+    behind = {tenant for known in (last.inputs if last else {}).values() for tenant in known.get("behind", ())}
+    outcomes, failures = _resolve_tenants(spark, declared, tables, run, _Changes(changed, behind, relearn))
+    if failures:
+        inputs = {name: {**known, "behind": sorted(failures)} for name, known in inputs.items()}
     counts = sum_of(outcomes)
-    if not commit(spark, declared, run, inputs, outcomes):
-        return result_of(declared, counts, no_op=recovered is None)
-    return result_of(declared, counts, no_op=False)
+    written = commit(spark, declared, run, inputs, outcomes)
+    result = result_of(declared, counts, no_op=not written and recovered is None)
+    return result | ({"failures": [error.as_dict() for error in failures.values()]} if failures else {})
+
+
+@dataclass(frozen=True)
+class _Changes:
+    """References of changed records by tenant (None: all may have changed), tenants whose Gold is behind, and whether to learn anew."""
+
+    changed: dict[str, set[str]] | None
+    behind: set[str]
+    relearn: bool
+
+    def of(self, tenant: str) -> set[str] | None:
+        """The changed records of a tenant; None if all may have."""
+        return None if self.changed is None or tenant in self.behind else self.changed.get(tenant, set())
 
 
 def _changed(tables: dict[str, DeltaTable], former: dict[str, Any]) -> dict[str, set[str]] | None:
@@ -83,20 +113,23 @@ def _resolve_tenants(
     spark: SparkSession | None,
     entity: Entity,
     tables: dict[str, DeltaTable],
-    changed: dict[str, set[str]] | None,
     run: ResolveRun,
-    relearn: bool,
-) -> list[Outcome]:
+    changes: _Changes,
+) -> tuple[list[Outcome], dict[str, QualityFailed]]:
+    """What each tenant's Gold must become, and why it must not."""
     tenants = {tenant for table in tables.values() for tenant in _tenants(table)}
     tenants |= {row["tenant_id"] for row in gold.read_rows(gold.LINKS, [("entity", "=", entity.entity)], ["tenant_id"])}
-    outcomes = []
+    outcomes: list[Outcome] = []
+    failures: dict[str, QualityFailed] = {}
     for tenant in sorted(tenants):
         found = records(entity, tables, tenant)
         pairing = LocalPairing() if spark is None or found.num_rows <= LOCAL_RECORDS else SparkPairing(spark)
-        mine = None if changed is None else changed.get(tenant, set())
         scope, former = Scope(tenant, entity, run), former_gold(entity, tenant)
-        outcomes.append(resolve_tenant(scope, found, former, mine, relearn=relearn, pairing=pairing))
-    return outcomes
+        try:
+            outcomes.append(resolve_tenant(scope, found, former, changes.of(tenant), relearn=changes.relearn, pairing=pairing))
+        except QualityFailed as error:
+            failures[tenant] = error
+    return outcomes, failures
 
 
 def _tenants(table: DeltaTable) -> set[str]:

@@ -70,7 +70,6 @@ def environment(server: EmbeddedPostgres, spine_postgres: str, api_port: int) ->
         "SPINE_ENTITIES": str(settings().entities),
         "SPINE_POSTGRES": spine_postgres,
         "SPINE_ADMINS": "admin",
-        "SPINE_DEADLINES": "1",
         "SPARK_LOCAL_IP": LOOPBACK,
         "GX_ANALYTICS_ENABLED": "false",
         "SPARK_CONNECT_AUTHENTICATE_TOKEN": connect.token(),

@@ -1,0 +1,137 @@
+"""What happens to connections and runs that somebody may want to hear of: one typed, frozen class per kind. Facts, never secrets."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something that happened to a tenant. An event with a `key` happens once, however often it is told."""
+
+    kind: ClassVar[str]
+
+    @property
+    def key(self) -> str | None:
+        """What makes it the same event again; None if each telling is another one."""
+        return None
+
+    def facts(self) -> dict[str, Any]:
+        """Its facts as JSON-ready values."""
+        return asdict(self)
+
+    def describe(self) -> str:
+        """One line: the kind and the facts."""
+        return f"{self.kind}: {', '.join(f'{name}={value}' for name, value in self.facts().items() if value != '')}"
+
+
+@dataclass(frozen=True)
+class SyncStarted(Event):
+    """A run has taken the connection."""
+
+    kind: ClassVar[str] = "sync.started"
+    connection: str
+    run_id: str
+    mode: str
+
+    @property
+    def key(self) -> str:
+        """A retried plan takes the connection again."""
+        return f"{self.connection} {self.run_id}"
+
+
+@dataclass(frozen=True)
+class SyncCompleted(Event):
+    """A run has read every stream of the connection."""
+
+    kind: ClassVar[str] = "sync.completed"
+    connection: str
+    run_id: str
+    rows: int
+
+
+@dataclass(frozen=True)
+class SyncFailed(Event):
+    """A run ended with a failure; `status` is `partial` if some streams were read."""
+
+    kind: ClassVar[str] = "sync.failed"
+    connection: str
+    run_id: str
+    status: str
+    code: str
+    message: str
+
+
+@dataclass(frozen=True)
+class ConnectorPaused(Event):
+    """No sync of the connection starts any more."""
+
+    kind: ClassVar[str] = "connector.paused"
+    connection: str
+    reason: str
+    by: str
+
+
+@dataclass(frozen=True)
+class ConnectorResumed(Event):
+    """Syncs of the connection start again."""
+
+    kind: ClassVar[str] = "connector.resumed"
+    connection: str
+    by: str
+
+
+@dataclass(frozen=True)
+class DeadlineMissed(Event):
+    """A scheduled run was not done when its tier wants it to be."""
+
+    kind: ClassVar[str] = "deadline.missed"
+    dag: str
+    run_id: str
+    tier: str
+    deadline: str
+    state: str
+
+    @property
+    def key(self) -> str:
+        """A run misses its deadline once."""
+        return f"{self.dag} {self.run_id}"
+
+
+@dataclass(frozen=True)
+class DriftDetected(Event):
+    """A stream has not the shape that its declaration reads."""
+
+    kind: ClassVar[str] = "drift.detected"
+    connection: str
+    stream: str
+    message: str
+
+
+@dataclass(frozen=True)
+class CredentialExpiring(Event):
+    """The secret of a Connection ends on a day that is near."""
+
+    kind: ClassVar[str] = "credential.expiring"
+    connection: str
+    expires: str
+
+    @property
+    def key(self) -> str:
+        """Said once of each day."""
+        return f"{self.connection} {self.expires}"
+
+
+EVENTS: dict[str, type[Event]] = {
+    kind.kind: kind
+    for kind in (
+        SyncStarted, SyncCompleted, SyncFailed, ConnectorPaused, ConnectorResumed, DeadlineMissed, DriftDetected, CredentialExpiring,
+    )
+}  # fmt: skip
+
+
+def event_of(kind: str, facts: Mapping[str, Any]) -> Event:
+    """The event that `kind` and `facts` tell of."""
+    return EVENTS[kind](**facts)

@@ -1,0 +1,53 @@
+"""Looks at what no run reports of itself: scheduled runs that miss their tier's deadline, and credentials that end soon."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta
+
+from spine.control import events
+from spine.control.airflow_state import DagRunFacts
+from spine.core import clock
+from spine.core.errors import ConfigError
+from spine.core.events import Event
+from spine.core.names import connection_id
+from spine.events.deadlines import missed
+from spine.events.expiry import expiring
+from spine.pipeline.services import Services
+from spine.sources.check import readable_sources
+from spine.sources.spec import Source
+
+_log = logging.getLogger(__name__)
+Latest = Callable[[str], DagRunFacts | None]
+
+
+def watch(services: Services, allowed: Mapping[str, timedelta], latest: Latest) -> list[Event]:
+    """Record deadline.missed and credential.expiring for all sources and tenants, each once; gives what it found.
+
+    `allowed` is the time that each tier gives a run, `latest` the newest scheduled run of a DAG. Raises ControlPlaneUnavailable.
+    """
+    found: list[Event] = []
+    for source in readable_sources():
+        run = latest(f"sync_{source.source}")
+        late = missed(run, source.tier, allowed[source.tier], clock.now()) if run else None
+        for tenant in services.tenants(source.source):
+            mine = [event for event in (late, _expiring(services, source, tenant)) if event is not None]
+            for event in mine:
+                events.record(services.database.of(tenant), event)
+            found += mine
+    return found
+
+
+def all_tenants(services: Services) -> Sequence[str]:
+    """Every tenant that has any source."""
+    return sorted({tenant for source in readable_sources() for tenant in services.tenants(source.source)})
+
+
+def _expiring(services: Services, source: Source, tenant: str) -> Event | None:
+    name = connection_id(source.source, tenant)
+    try:
+        return expiring(name, services.connections(name).extra, clock.now().date())
+    except ConfigError as error:  # a Connection that is missing or wrong is reported by the sync that needs it
+        _log.warning("%s", error)
+        return None

@@ -1,0 +1,66 @@
+"""Events are typed, kept per tenant, and those with a key are kept once."""
+
+from __future__ import annotations
+
+import psycopg
+import pytest
+
+from spine.control import connections, events
+from spine.control.bootstrap import bootstrap
+from spine.control.database import Database, TenantDatabase
+from spine.control.migrations.run import migrate
+from spine.core.events import EVENTS, ConnectorPaused, ConnectorResumed, Event, SyncCompleted, SyncStarted, event_of
+
+pytestmark = pytest.mark.postgres
+
+
+def test_an_event_comes_back_as_it_was(control: TenantDatabase) -> None:
+    told: list[Event] = [SyncStarted("c", "r1", "full"), SyncCompleted("c", "r1", 7)]
+    for event in told:
+        events.record(control, event)
+    assert [found.event for found in reversed(events.recent(control))] == told
+    assert {event_of(event.kind, event.facts()) for event in told} == set(told)
+
+
+def test_the_kinds_are_those_that_are_documented() -> None:
+    assert set(EVENTS) == {
+        "sync.started", "sync.completed", "sync.failed", "connector.paused", "connector.resumed", "deadline.missed", "drift.detected",
+        "credential.expiring",
+    }  # fmt: skip
+
+
+def test_what_has_a_key_is_told_once(control: TenantDatabase) -> None:
+    for _ in range(2):
+        events.record(control, SyncStarted("c", "r1", "full"))
+        events.record(control, SyncCompleted("c", "r1", 7))
+    assert sorted(found.event.kind for found in events.recent(control)) == ["sync.completed", "sync.completed", "sync.started"]
+
+
+def test_a_pause_and_its_end_are_events(control: TenantDatabase) -> None:
+    for _ in range(2):
+        connections.pause(control, "c", reason="CONNECTOR_AUTH_FAILED", by="spine")
+    connections.resume(control, "c", by="ana")
+    kinds = [found.event for found in reversed(events.recent(control))]
+    assert kinds == [ConnectorPaused("c", "CONNECTOR_AUTH_FAILED", "spine"), ConnectorResumed("c", "ana")]
+
+
+def test_no_tenant_sees_anothers(control: TenantDatabase, database: Database) -> None:
+    events.record(control, SyncStarted("c", "r1", "full"))
+    assert events.recent(database.of(f"{control.tenant}x")) == []
+
+
+def test_an_existing_control_plane_gets_the_table(postgres_server) -> None:  # type: ignore[no-untyped-def]
+    with psycopg.connect(postgres_server.uri("postgres"), autocommit=True) as connection:
+        connection.execute("CREATE DATABASE older")
+    url = postgres_server.uri("older")
+    bootstrap(url)
+    with psycopg.connect(url, autocommit=True) as connection:  # as it was before there were events
+        connection.execute("DROP TABLE spine.events")
+        connection.execute("UPDATE spine.alembic_version SET version_num = '0001'")
+        connection.execute("INSERT INTO spine.buckets VALUES ('t', 'b', 1, now())")
+    migrate(url)
+    database = Database(bootstrap(url))
+    events.record(database.of("t"), SyncStarted("c", "r1", "full"))
+    with database.of("t").begin() as connection:
+        assert connection.exec_driver_sql("SELECT tokens FROM spine.buckets").scalar() == 1
+    database.close()
