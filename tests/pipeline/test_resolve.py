@@ -125,7 +125,7 @@ def test_a_tenant_beyond_the_limits_holds_up_nobody_and_is_tried_again(spark, pe
     people.put("salesforce", [{"id": "1", **people.JANE}])
     people.put("salesforce", [{"id": "1", **people.JIM}], tenant="north")
     resolve(spark, "person", "r1")
-    people.put("hubspot", [{"id": str(number), **people.JANE} for number in range(4)])
+    people.put("hubspot", [{"id": f"h{number}", **people.JANE} for number in range(4)])
     people.put("hubspot", [{"id": "9", **people.JIM}], tenant="north")
     with monkeypatch.context() as strict:
         strict.setattr(limits, "LARGEST_ENTITY", 3)
