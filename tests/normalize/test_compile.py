@@ -242,6 +242,32 @@ def test_unknown_words_are_refused_with_the_known_ones(spark: Any) -> None:
         apply_transform("nothing", F.lit(""), F.lit(""))
 
 
+def test_numbers_stay_the_numbers_that_they_are(normalized: Normalized) -> None:
+    fields = {"postcode": "zip", "phone": {"from": "phone", "transform": "phone"}, "country": "country"}
+    mapping = Mapping.model_validate({"fields": fields})
+    payloads = [
+        '{"zip": 1067, "phone": 4915112345678.0, "country": "DE"}',
+        '{"zip": 1234.0, "phone": 4.91511E+12, "country": "DE"}',
+        '{"zip": 340282366920938463463374607431768211, "phone": "4.91511E+12", "country": "DE"}',
+        '{"zip": 12345678901234567.891, "phone": "+49 30 901820 ext. 7"}',
+    ]
+    rows = normalized("salesforce.contacts", *payloads, mapping=mapping)
+    assert [(row["postcode"], row["phone"]) for row in rows] == [
+        ("1067", "+4915112345678"),
+        ("1234", None),
+        ("340282366920938463463374607431768211", None),
+        ("12345678901234567.891", "+4930901820"),
+    ]
+
+
+def test_what_nobody_sees_is_no_value_and_no_part_of_one(normalized: Normalized) -> None:
+    mapping = Mapping.model_validate({"fields": {"birth_date": "born", "family_name": "name", "do_not_contact": "no"}})
+    payloads = [{"born": "\u00a01980-01-31\t", "name": "\u200b\u00a0", "no": "\ufefftrue\n"}, {"born": "\u2003", "name": "A\0da"}]
+    rows = normalized("salesforce.contacts", *payloads, mapping=mapping)
+    found = [(row["birth_date"], row["family_name"], row["do_not_contact"], row["reasons"]) for row in rows]
+    assert found == [(dt.date(1980, 1, 31), None, True, []), (None, "Ada", None, [])]
+
+
 @pytest.mark.parametrize("source", ["salesforce", "hubspot", "people_files"])
 def test_every_declared_mapping_names_fields_of_its_entity(source: str) -> None:
     for stream in load_source(source).streams:

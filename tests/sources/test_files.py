@@ -231,6 +231,7 @@ class TestParquetThatPythonCannotHold:
         records, _ = read(tmp_path)
         assert [record.record_id for record in records] == ["E7", "E1", "a.parquet:2", "E3", "E4", "b.parquet:2", "E6"]
         errors = [item["_error"].partition(":")[0] for item in payloads(records) if "_error" in item]
+        assert [item["_raw"] for item in payloads(records) if "_error" in item] == ['{"employee_id":"E2"}', '{"employee_id":"E5"}']
         assert errors == ["day cannot be read as date32[day]", "first_name cannot be read as string"]
 
     def test_far_times_of_the_old_kind(self, tmp_path):

@@ -23,7 +23,7 @@ from spine.core.failpoints import failpoint
 from spine.core.names import gold_table
 from spine.lake.merging import Merge, from_source, merge_by_spark, merge_here
 from spine.lake.paths import storage_options, table_uri
-from spine.lake.reading import open_table, reading
+from spine.lake.reading import dataset, open_table, reading
 from spine.lake.silver import arrow_type
 
 if TYPE_CHECKING:
@@ -168,7 +168,7 @@ def read_table(name: str, where: Sequence[tuple[str, str, Any]], columns: Sequen
     table = open_table(name)
     if table is None:
         return None
-    data = table.to_pyarrow_dataset(partitions=[term for term in where if term[1] == "="])
+    data = dataset(table, [term for term in where if term[1] == "="])
     condition: pads.Expression | None = None
     for column, sign, value in where:
         # Files of delta-rs carry bounds as string views, against which Arrow cannot check plain strings: a cast keeps them apart.

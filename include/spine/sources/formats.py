@@ -191,11 +191,14 @@ def _parquet(filesystem: arrow_fs.FileSystem, path: str) -> Iterator[Row]:
         for batch in file.iter_batches(batch_size=_BATCH):
             for row in _typed(batch):
                 number += 1
-                yield BadRow(number, {}, row, "") if isinstance(row, str) else Row(number, row)
+                if isinstance(row, dict):
+                    yield Row(number, row)
+                else:
+                    yield BadRow(number, {}, row[0], exact_json.dumps(row[1], str))
 
 
-def _typed(batch: pa.RecordBatch) -> Iterator[dict[str, Any] | str]:
-    """Rows of a batch; of one that has a value which Python cannot hold, why."""
+def _typed(batch: pa.RecordBatch) -> Iterator[dict[str, Any] | tuple[str, dict[str, Any]]]:
+    """Rows of a batch; of one that has a value which Python cannot hold, why, and its other values."""
     try:
         rows = batch.to_pylist()
     except (ValueError, OverflowError, pa.ArrowException):  # UnicodeDecodeError is a ValueError
@@ -204,11 +207,12 @@ def _typed(batch: pa.RecordBatch) -> Iterator[dict[str, Any] | str]:
         yield from rows
 
 
-def _alone(batch: pa.RecordBatch, place: int) -> dict[str, Any] | str:
+def _alone(batch: pa.RecordBatch, place: int) -> dict[str, Any] | tuple[str, dict[str, Any]]:
     values: dict[str, Any] = {}
+    problem = ""
     for name, column in zip(batch.schema.names, batch.columns, strict=True):
         try:
             values[name] = column[place].as_py()
-        except (ValueError, OverflowError, pa.ArrowException) as problem:
-            return f"{name} cannot be read as {column.type}: {str(problem).splitlines()[0][:200]}"
-    return values
+        except (ValueError, OverflowError, pa.ArrowException) as error:
+            problem = problem or f"{name} cannot be read as {column.type}: {str(error).splitlines()[0][:200]}"
+    return (problem, values) if problem else values
