@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from pathlib import Path
 
 import orjson
 import pytest
@@ -183,6 +184,14 @@ def test_a_backfill_reads_exactly_its_interval_and_leaves_the_cursor_alone(make_
     assert len(got) > 3
     assert result["cursor_to"] == result["cursor_from"]
     assert spine.cursor(source, stream) == before
+
+
+def test_what_was_left_alone_is_in_the_result(make_spine):
+    spine = make_spine()
+    folder = Path(spine.services.connections(connection_id("people_files", spine.tenants[0])).host)
+    (folder / "notes.xlsx").write_bytes(b"no table of ours")
+    (result,) = spine.sync("people_files", "r1", streams=["people"])
+    assert "notes.xlsx is neither CSV, JSON Lines nor Parquet and is left alone" in result["notes"]
 
 
 def test_a_dry_run_counts_and_leaves_no_trace(make_spine):
@@ -666,6 +675,9 @@ class TestSweep:
         (result,) = spine.sync("hubspot", "r2", streams=["contacts"], mode="full")
         assert result["deletes"] == 5
         assert {row[0] for row in versions(spine, "hubspot", "contacts", "r2") if row[1] == "delete"} == gone
+        ended = {row[0]: row[2] for row in versions(spine, "hubspot", "contacts", "r1")}
+        deletes = [row for row in versions(spine, "hubspot", "contacts", "r2") if row[1] == "delete"]
+        assert all(row[2] == ended[row[0]] for row in deletes)  # so that a record which comes back as it was is newer again
         (again,) = spine.sync("hubspot", "r3", streams=["contacts"], mode="full")
         assert again["deletes"] == 0
 

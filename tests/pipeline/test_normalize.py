@@ -218,6 +218,16 @@ class TestWithdrawnRows:
         assert self.living() == {"1": "Leo"}
 
 
+def test_a_record_that_one_full_read_missed_and_the_next_saw_unchanged_is_alive(spark: Any, bronze: Bronze, home: Path) -> None:
+    later = [START + dt.timedelta(days=day) for day in range(1, 4)]
+    bronze("salesforce", "contacts", [contact(1), contact(1, op="delete", payload={}) | {"emitted_at": later[0]}])
+    outcome(spark, "run1")
+    assert [row["is_deleted"] for row in table()] == [True]
+    bronze("salesforce", "contacts", [contact(1) | {"emitted_at": later[1]}])
+    outcome(spark, "run2")
+    assert [(row["given_name"], row["is_deleted"]) for row in table()] == [("Ada", False)]
+
+
 def test_a_name_with_a_zero_character_is_cleaned_and_counted(spark: Any, bronze: Bronze, home: Path) -> None:
     bronze("salesforce", "contacts", [contact(1, FirstName="A\0nn"), contact(2)])
     result = outcome(spark, "run1")
