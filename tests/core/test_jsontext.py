@@ -59,3 +59,19 @@ def test_a_number_that_no_reader_holds_exactly_is_a_text(number):
 def test_what_is_no_json_is_said(body):
     with pytest.raises(ValueError, match=r"\S"):
         jsontext.parse(body)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "1",
+        "-7.5",
+        "9223372036854775807",
+        "98765432109876543210",
+        "-98765432109876543210",
+        "12345678901234567.891",
+        '"12345678901234567.891"',
+    ],
+)
+def test_what_is_read_is_written_as_it_was(text):
+    assert jsontext.dump(jsontext.parse(f'{{"a":[{text}]}}'.encode())) == f'{{"a":[{text}]}}'

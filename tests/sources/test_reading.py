@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from spine.core import clock
 from spine.core.errors import SchemaMismatch
+from spine.http.transport import Response
 from spine.sources.reading import Window, cursor_text, fingerprint, later, lookup, make_record, record_id, require_fields
-from spine.sources.spec import Stream
+from spine.sources.spec import Stream, load_source
 
 
 def stream(**settings) -> Stream:
@@ -111,3 +112,13 @@ def test_required_fields_may_be_null_or_missing_in_some_but_not_in_all():
 def test_lookup_ends_where_the_path_ends():
     assert lookup({"a": {"b": 1}}, "a.b") == 1
     assert lookup({"a": 1}, "a.b") is None
+
+
+def test_ids_and_sums_of_an_answer_keep_their_digits():
+    ids = ["340282366920938463463374607431768211001", "340282366920938463463374607431768211002"]
+    body = f'{{"data": [{{"Id": {ids[0]}}}, {{"Id": {ids[1]}}}, {{"Id": 1, "amount": 12345678901234567.891}}]}}'.encode()
+    answer = Response(200, {}, body, "GET x").json()
+    stream = load_source("salesforce").stream("contacts")
+    records = [make_record(stream, item, cursor=None) for item in answer["data"]]
+    assert [record.record_id for record in records] == [*ids, "1"]
+    assert records[2].payload == '{"Id":1,"amount":12345678901234567.891}'
