@@ -240,8 +240,8 @@ class Turning:
         """One page and what asked for it. Raises SourceRejected if it has the records of an earlier page, or is one empty page too many."""
         self._number += 1
         self._empty = 0 if records else self._empty + 1
-        # Told by their keys: a record may change between two answers.
-        keys = hash(tuple(self._key(record) for record in records))
+        # Told by their ends' keys: a record may change between two answers, and looking at all of them would cost time.
+        keys = hash((len(records), *(self._key(record) for record in (*records[:1], *records[-1:]))))
         earlier = self._pages.setdefault(keys, self._number) if records else self._number
         if earlier != self._number or self._empty > _EMPTY_PAGES:
             what = f"has the records of page {earlier} again" if records else f"is the {self._empty}th empty one in a row"
