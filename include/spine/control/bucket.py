@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, text
+from sqlalchemy import text
 
 from spine.control.database import TenantDatabase
 from spine.core.errors import ConfigError, RateLimited
@@ -51,11 +51,14 @@ class Bucket:
                 SET tokens = least(:capacity, b.tokens + :rate * greatest(0, extract(epoch FROM excluded.updated_at - b.updated_at)))
                              - :n,
                     updated_at = greatest(b.updated_at, excluded.updated_at)
-                RETURNING tokens
+                RETURNING tokens, (
+                    SELECT extract(epoch FROM c.updated_at - coalesce(CAST(:now AS timestamptz), clock_timestamp()))
+                    FROM spine.buckets AS c WHERE c.tenant_id = :tenant AND c.bucket = :closed
+                ) AS closed
                 """),
                 {**self._facts(), "n": float(n)},
-            ).scalar_one()
-            wait = max(0.0, -float(balance) / self.refill_per_second, self._closed(connection))
+            ).one()
+            wait = max(0.0, -float(balance.tokens) / self.refill_per_second, float(balance.closed or 0))
             if wait > max_wait:
                 raise RateLimited(
                     f"The call budget {self.name} is used up for {wait:.0f} s",
@@ -91,18 +94,15 @@ class Bucket:
 
     def closed(self) -> float:
         """Seconds for which nobody may call, as the source has said; 0 if it has not."""
+        # The end of the silence is a row of its own: calls that wait in the bucket for their turn are no silence.
         with self.database.begin() as connection:
-            return self._closed(connection)
-
-    def _closed(self, connection: Connection) -> float:
-        """The end of the silence is a row of its own: calls that wait in the bucket for their turn are no silence."""
-        seconds = connection.execute(
-            text("""
-            SELECT extract(epoch FROM updated_at - coalesce(CAST(:now AS timestamptz), clock_timestamp()))
-            FROM spine.buckets WHERE bucket = :closed
-            """),
-            self._facts(),
-        ).scalar()
+            seconds = connection.execute(
+                text("""
+                SELECT extract(epoch FROM updated_at - coalesce(CAST(:now AS timestamptz), clock_timestamp()))
+                FROM spine.buckets WHERE tenant_id = :tenant AND bucket = :closed
+                """),
+                self._facts(),
+            ).scalar()
         return max(0.0, float(seconds or 0))
 
     def _facts(self) -> dict[str, Any]:
