@@ -106,7 +106,12 @@ def small_pages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "sources"
     folder.mkdir()
     for path in (PROJECT / "include" / "sources").glob("*.yaml"):
-        text = path.read_text().replace("size: 2000}", "size: 200}").replace("Title, HasOptedOutOfEmail,", "Title,")
+        text = (
+            path.read_text()
+            .replace("size: 200}", "size: 100}")
+            .replace("size: 2000}", "size: 200}")
+            .replace("Title, HasOptedOutOfEmail,", "Title,")
+        )
         text = text.replace("tier: critical", "tier: critical\ntimeouts: {connect: 5, read: 1}")
         (folder / path.name).write_text(text)
     monkeypatch.setenv("SPINE_SOURCES", str(folder))
