@@ -294,6 +294,38 @@ class TestSync:
         assert people["run_id"].startswith("cli__")
 
 
+@pytest.mark.postgres
+class TestConnector:
+    """`spine connector`: what an operator does about a connection."""
+
+    @pytest.fixture(autouse=True)
+    def _tenants(self, services: Services) -> None:
+        services.variables.set("spine.tenants", '{"people_files": ["default", "acme"]}')
+
+    def test_pausing_and_resuming_concern_one_tenant(self, spine: Spine, services: Services) -> None:
+        assert "paused by" in spine("connector", "pause", "people_files", "--tenant", "acme", "--reason", "holiday").stdout
+        states = {row["tenant"]: row["state"] for row in json.loads(spine("connector", "list", "people_files", "--json").stdout)}
+        assert states == {"default": "active", "acme": "paused"}
+        assert "holiday" in spine("sync", "people_files", "--tenant", "acme", "--dry-run").stderr
+        assert spine("sync", "people_files", "--tenant", "default", "--dry-run").exit_code == 0
+        assert "is active" in spine("connector", "resume", "people_files", "--tenant", "acme").stdout
+        assert spine("sync", "people_files", "--tenant", "acme", "--dry-run").exit_code == 0
+
+    def test_the_list_shows_the_tenants_that_were_asked_for(self, spine: Spine, services: Services) -> None:
+        rows = json.loads(spine("connector", "list", "--tenant", "acme", "--json").stdout)
+        assert {row["tenant"] for row in rows} == {"acme"}
+        assert "refused_fingerprint" not in rows[0]
+
+    def test_a_test_says_which_streams_answer(self, spine: Spine, services: Services) -> None:
+        found = json.loads(spine("connector", "test", "people_files", "--json").stdout)
+        assert (found["ok"], [(row["stream"], row["records"]) for row in found["streams"]]) == (True, [("people", 2)])
+        assert "employee_id" in spine("connector", "test", "people_files").stdout
+
+    def test_a_connection_that_is_not_there_is_a_mistake(self, spine: Spine, services: Services) -> None:
+        assert spine("connector", "test", "hubspot").exit_code == 2
+        assert "spine tenant add" in spine("connector", "pause", "people_files", "--tenant", "nobody", "--reason", "x").stderr
+
+
 def test_maintain_from_the_command_line(spine: Spine, gold: Callable[..., None], home: Path) -> None:
     gold("person")
     result = json.loads(spine("maintain", "--dry-run", "--json").stdout)

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
+from datetime import timedelta
+from pathlib import Path
+
 import pytest
 
 from spine.control import audit, connections
+from spine.control.airflow_state import ConnectionInfo
 from spine.control.database import TenantDatabase
+from spine.control.tokens import TokenVault
+from spine.core import clock
 from spine.core.errors import AuthFailed, ConnectorError, SourceUnavailable
 
 pytestmark = pytest.mark.postgres
@@ -45,3 +52,34 @@ def test_pausing_and_resuming_by_hand_is_audited_once_each(control: TenantDataba
         ("bob", "connector_resumed"),
         ("ana", "connector_paused"),
     ]
+
+
+class TestRefusedCredentials:
+    """A pause by refused credentials ends once the source has taken them; a person's pause does not."""
+
+    def test_a_later_answer_of_the_source_resumes(self, control: TenantDatabase) -> None:
+        connections.failed(control, CONNECTION, AuthFailed("401"))
+        connections.succeeded(control, CONNECTION)
+        connections.require_active(control, CONNECTION)
+        assert [row["action"] for row in audit.entries(control)] == ["connector_resumed", "connector_paused"]
+
+    def test_an_answer_from_before_the_refusal_does_not(self, control: TenantDatabase) -> None:
+        before = clock.now() - timedelta(minutes=1)
+        connections.failed(control, CONNECTION, AuthFailed("401"))
+        connections.succeeded(control, CONNECTION, before)
+        assert connections.state(control, CONNECTION).refused
+
+    def test_nothing_but_a_person_ends_a_persons_pause(self, control: TenantDatabase) -> None:
+        connections.pause(control, CONNECTION, reason="contract ended", by="ana")
+        connections.succeeded(control, CONNECTION)
+        with pytest.raises(ConnectorError, match="spine connector resume"):
+            connections.require_active(control, CONNECTION)
+
+    def test_what_is_kept_of_the_refused_connection_tells_nothing_about_it(self, control: TenantDatabase, home: Path) -> None:
+        del home
+        one, other = (ConnectionInfo(CONNECTION, password=word) for word in ("hunter2", "hunter3"))  # pragma: allowlist secret
+        vault = TokenVault(control, "test")
+        kept = vault.fingerprint(one.content())
+        assert kept == vault.fingerprint(one.content()) != vault.fingerprint(other.content())
+        assert kept != hashlib.sha256(one.content()).hexdigest()
+        assert kept != TokenVault(control.database.of("another"), "test").fingerprint(one.content())

@@ -14,12 +14,15 @@ from typing import Any
 from unittest.mock import patch
 from uuid import uuid4
 
+import orjson
 import psycopg
 import pytest
 from deltalake import DeltaTable
+from typer.testing import CliRunner
 
-from spine.control import connections
-from spine.control.airflow_state import ConnectionInfo
+from spine.cli import world as cli_world
+from spine.cli.commands import app
+from spine.control.airflow_state import TENANTS_VARIABLE, ConnectionInfo
 from spine.control.bootstrap import bootstrap, ensure_analyst
 from spine.control.database import Database, analyst_role
 from spine.control.variables import MemoryVariables
@@ -55,6 +58,11 @@ def connections_to(url: str, drop: Path, tenants: list[str]) -> dict[str, Connec
         found.append(ConnectionInfo(connection_id("hubspot", tenant), "http", url, password=known.hubspot_token, extra=here))
         found.append(ConnectionInfo(connection_id("people_files", tenant), "generic", str(drop / tenant)))
     return {info.conn_id: info for info in found}
+
+
+def listed(tenants: list[str]) -> dict[str, str]:
+    """The Variable that says which tenants have which source."""
+    return {TENANTS_VARIABLE: orjson.dumps(dict.fromkeys(SOURCES, tenants)).decode()}
 
 
 @dataclass
@@ -141,12 +149,10 @@ class World:
         found["published"] = {entity: self.publish(entity, run_id) for entity in entities}
         return found
 
-    def resume(self, source: str, tenant: str) -> None:
-        """Stands for the operator who mends a paused connection and lets it run again.
-
-        Nothing else resumes one: a paused connection stays out of every run until somebody does this, and only tests can do it yet.
-        """
-        connections.resume(self.services.database.of(tenant), connection_id(source, tenant), by="operator")
+    def spine(self, *words: str) -> int:
+        """What an operator types; its exit code."""
+        with self.here(), patch.object(cli_world, "services", lambda: self.services):
+            return CliRunner().invoke(app, list(words), prog_name="spine").exit_code
 
     def advance(self, source: str, stream: str, tenant: str, **amounts: Any) -> dict[str, list[str]]:
         """Let records change at the vendor; their references by what happened to them."""
@@ -220,7 +226,7 @@ def make_world(
         url = bootstrap(admin_url)
         for name in names:
             ensure_analyst(admin_url, name)
-        services = Services(Database(url), MemoryVariables(), known.__getitem__, lambda seconds: None)
+        services = Services(Database(url), MemoryVariables(listed(names)), known.__getitem__, lambda seconds: None)
         made.append(World(server, services, known, names, folder, admin_url, url, spark, sources or PROJECT / "include" / "sources"))
         return made[-1]
 

@@ -146,7 +146,7 @@ def refusal(world, case) -> SimpleNamespace:
 def mend(world, case) -> None:
     """What the runbook says for this code."""
     if case.code == "CONNECTOR_AUTH_FAILED":
-        world.resume(case.source, case.tenant)
+        assert world.spine("connector", "test", case.source, "--tenant", case.tenant, "--stream", "contacts") == 0
     database = world.services.database.of(case.tenant)
     Breaker(database, connection_id(case.source, case.tenant)).success()  # as after its open minute
     with database.begin() as connection:
@@ -199,7 +199,7 @@ def test_a_connection_paused_for_its_credentials_stays_paused_and_says_what_to_d
     assert rough.refused.keys() == {"hub-refused"}
     assert (found.error.code, found.calls, found.active) == ("CONNECTOR_AUTH_FAILED", 0, False)
     assert "Paused by spine since" in str(found.error)
-    assert "Mend the cause (credentials are in the Airflow Connection of this name), then resume the connection" in str(found.error)
+    assert "Mend the credentials in the Airflow Connection of this name: the next run sees that it has changed" in str(found.error)
     assert connection_id("hubspot", "hub-refused") in str(found.error)
 
 

@@ -12,8 +12,7 @@ import orjson
 import psycopg
 import pytest
 
-from spine.control import connections
-from spine.core.names import connection_id, record_ref
+from spine.core.names import record_ref
 from spine.lake.gold import CHANGES, LINKS, MATCHES, MODELS, REDIRECTS
 from spine.lake.reading import query_engine
 
@@ -88,10 +87,9 @@ def run(world):
 
 def leave_out(world, tenant, run_id):
     """A run of all tenants while one has its connection paused, which is said in a line."""
-    database, connection = world.services.database, connection_id("hubspot", tenant)
-    connections.pause(database.of(tenant), connection, reason="holiday", by="operator")
+    assert world.spine("connector", "pause", "hubspot", "--tenant", tenant, "--reason", "holiday") == 0
     world.extract("hubspot", run_id, streams=["deals"])
-    world.resume("hubspot", tenant)
+    assert world.spine("connector", "resume", "hubspot", "--tenant", tenant) == 0
 
 
 @each_tenant

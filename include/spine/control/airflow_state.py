@@ -42,6 +42,10 @@ class ConnectionInfo:
     password: str = field(default="", repr=False)
     extra: dict[str, Any] = field(default_factory=dict, repr=False)
 
+    def content(self) -> bytes:
+        """All that it says, the same whatever the order of its extra. Holds the secrets: for a keyed fingerprint only."""
+        return orjson.dumps(vars(self), default=str, option=orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS)
+
 
 @dataclass(frozen=True)
 class DagRunFacts:

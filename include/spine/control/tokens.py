@@ -6,6 +6,8 @@ the first grant. A single-use refresh token is refreshed by one worker at a time
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 import os
 import secrets
 from collections.abc import Iterator
@@ -135,7 +137,21 @@ class TokenVault:
             connection.execute(text("DELETE FROM spine.oauth_tokens WHERE connection_id = :connection"), {"connection": connection_id})
             audit.record_in(connection, self.tenant, audit.Entry(self.actor, "token_removed", "token", connection_id))
 
+    def make_key(self) -> None:
+        """Make the tenant's key unless it has one. Raises ConfigError if the deployment's key does not open the one that it has."""
+        with self.database.begin() as connection:
+            self._tenant_key(connection)
+
+    def fingerprint(self, content: bytes) -> str:
+        """What tells `content` from any other, and tells nothing about it to whoever lacks the tenant's key."""
+        with self.database.begin() as connection:
+            key = self._key_text(connection)
+        return hmac.new(key.encode(), self.tenant.encode() + b"\0" + content, hashlib.sha256).hexdigest()
+
     def _tenant_key(self, connection: Connection) -> Fernet:
+        return Fernet(self._key_text(connection))
+
+    def _key_text(self, connection: Connection) -> str:
         """The tenant's own key, made at its first use. The wrapped text names the tenant, so keys cannot be swapped."""
         master = deployment_key()
         fresh = orjson.dumps({"tenant": self.tenant, "key": Fernet.generate_key().decode()})
@@ -147,7 +163,7 @@ class TokenVault:
         data = _open(master, wrapped, f"key of tenant {self.tenant}")
         if data["tenant"] != self.tenant:
             raise ConfigError("The stored key belongs to another tenant", hint="Restore table spine.tenant_keys from a backup")
-        return Fernet(data["key"])
+        return str(data["key"])
 
 
 def deployment_key() -> MultiFernet:

@@ -15,6 +15,7 @@ from datetime import datetime
 from typing import Any
 
 from spine.control import connections, events, locks, runs
+from spine.control.airflow_state import ConnectionInfo
 from spine.control.cursors import Cursor as SavedCursor
 from spine.control.cursors import Cursors
 from spine.control.database import TenantDatabase
@@ -25,7 +26,7 @@ from spine.core.failpoints import failpoint
 from spine.core.names import bronze_table, connection_id
 from spine.lake.bronze import BronzeWriter, Envelope, Progress, living_unseen, newest_since
 from spine.lake.paths import table_uri
-from spine.pipeline.services import Services, open_reader
+from spine.pipeline.services import Services, fingerprint, open_reader, resume_if_changed
 from spine.pipeline.work import RunClosed, StreamRead, StreamWork, Sync, TenantClosed
 from spine.sources.reading import MALFORMED, Page, Record, State, Window
 from spine.sources.spec import Cursor, Source, Stream, load_source
@@ -80,6 +81,7 @@ class _Planning:
     def works(self, tenant: str, streams: Sequence[Stream]) -> list[StreamWork]:
         """The works of a tenant, whose connection is locked and whose run is open after that."""
         run, database = self._run(tenant), self.services.database.of(tenant)
+        resume_if_changed(database, run.connection_id, self.services)
         connections.require_active(database, run.connection_id)
         locks.acquire(database, run.connection_id, run.run_id, ttl=_QUEUE)
         try:
@@ -165,6 +167,7 @@ class _Extraction:
         self.notes: tuple[str, ...] = ()
         self.cursor_field: str | None = None
         self._newest: dict[str, tuple[str, str, str]] | None = None
+        self.info: ConnectionInfo | None = None
         self._renewed = 0.0
 
     def run(self) -> StreamRead:
@@ -177,6 +180,8 @@ class _Extraction:
             cursor_to = self._dry_run() if self.work.dry_run else self._read()
         except SpineError as error:
             self._locate(error)
+            if isinstance(error, AuthFailed) and self.info is not None:
+                connections.refused(self.database, self.work.connection_id, fingerprint(self.database, self.info))
             runs.finish_stream(self.database, self.row, self.stream.name, "failed", self._counts(None), error=error)
             raise
         counts = self._counts(cursor_to)
@@ -212,8 +217,8 @@ class _Extraction:
         self.progress = writer.committed or self.progress
 
     def _pages(self, window: Window, done: Progress | None) -> Iterator[Page]:
-        info = self.services.connections(self.work.connection_id)
-        reader = open_reader(self.source, self.work.tenant, info, self.work.run_id, self.services, self._sleep)
+        self.info = self.services.connections(self.work.connection_id)
+        reader = open_reader(self.source, self.work.tenant, self.info, self.work.run_id, self.services, self._sleep)
         state = State(self.cursor_from, done.token if done else None, done.high_water if done else None)
         for page in reader.read(self.stream, state, window):
             self.notes += tuple(page.notes)
@@ -370,7 +375,8 @@ def _finish_tenant(database: TenantDatabase, run: runs.SyncRun, errors: list[Spi
     else:
         runs.finish(database, run, status, error=worst)
         if worst is None:
-            connections.succeeded(database, run.connection_id)
+            ended = [moment for row in rows if isinstance(moment := row["ended_at"], datetime)]
+            connections.succeeded(database, run.connection_id, max(ended, default=None))
         else:
             connections.failed(database, run.connection_id, worst)
         _tell(database, run, status, worst, rows)

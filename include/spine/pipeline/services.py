@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from spine.control import airflow_state, breaker, bucket
+from spine.control import airflow_state, breaker, bucket, connections
 from spine.control.airflow_state import ConnectionInfo
 from spine.control.database import Database, TenantDatabase
 from spine.control.tokens import ConnectionToken, TokenVault
@@ -51,6 +51,27 @@ def open_reader(
     if source.kind == "files":
         return reader_for(source, folder=_folder(info))
     return reader_for(source, client=_client(source, tenant, info, run_id, services, sleep))
+
+
+def fingerprint(database: TenantDatabase, info: ConnectionInfo) -> str:
+    """What tells this Connection from a changed one, under the tenant's key; empty if the deployment's key does not open that."""
+    try:
+        return TokenVault(database, "spine").fingerprint(info.content())
+    except ConfigError:  # then nobody can tell, and only a person or a good test resumes
+        return ""
+
+
+def resume_if_changed(database: TenantDatabase, connection_id: str, services: Services) -> None:
+    """Resume a connection that refused credentials have paused, if its Connection is not the one that was refused.
+
+    Raises ConfigError if there is no Connection, ControlPlaneUnavailable.
+    """
+    state = connections.state(database, connection_id)
+    if not state.refused or not state.refused_fingerprint:
+        return
+    now = fingerprint(database, services.connections(connection_id))
+    if now and now != state.refused_fingerprint:
+        connections.resume(database, connection_id, by=connections.SYSTEM, reason="the Connection has changed")
 
 
 def base_url(info: ConnectionInfo, *, allow_private: bool) -> str:

@@ -1,0 +1,127 @@
+"""Commands on connections: one tenant's account at one source."""
+
+from __future__ import annotations
+
+import getpass
+from typing import Annotated, Any
+
+import typer
+
+from spine.cli import show, world
+from spine.cli.options import DEFAULT_TENANT, Json, Source, Tenant, Tenants
+from spine.core.errors import ConfigError
+
+app = typer.Typer(no_args_is_help=True, help="Connections to sources: list them, test them, pause and resume them.")
+Reason = Annotated[str, typer.Option("--reason", "-r", help="Why; shown to whoever starts a sync.", show_default=False)]
+
+
+@app.command("list")
+def list_connections(
+    source: Annotated[str | None, typer.Argument(help="Only this source.")] = None, tenant: Tenants = None, json: Json = False
+) -> None:
+    """Every connection with its state: active or paused and why, its last error and success.
+
+    spine connector list
+    spine connector list hubspot --tenant acme --json
+    """
+    from spine.control import connections
+    from spine.core.names import connection_id, require_tenant
+    from spine.sources.spec import load_source, source_names
+
+    wanted = {require_tenant(name) for name in tenant or ()}
+    services, rows = world.services(), []
+    for name in [load_source(source).source] if source else source_names():
+        for owner in services.tenants(name):
+            if wanted and owner not in wanted:
+                continue
+            found = connections.state(services.database.of(owner), connection_id(name, owner))
+            facts = {key: value for key, value in vars(found).items() if key != "refused_fingerprint"}
+            rows.append({"source": name, "tenant": owner, "state": "active" if found.active else "paused", **facts})
+    if json:
+        show.as_json(rows)
+        return
+    readable = [{**row, "why": _why(row)} for row in rows]
+    show.as_table("Connections", readable, ("source", "tenant", "connection_id", "state", "why", "last_error_code", "last_success_at"))
+
+
+@app.command("pause")
+def pause_connection(source: Source, reason: Reason, tenant: Tenant = DEFAULT_TENANT, json: Json = False) -> None:
+    """Let no sync of this connection start until somebody resumes it. What is running goes on to its end.
+
+    spine connector pause hubspot --tenant acme --reason "contract ended"
+    """
+    from spine.control import connections
+
+    database, connection = _database(source, tenant)
+    connections.pause(database, connection, reason=reason, by=getpass.getuser())
+    _say(connections.state(database, connection), json)
+
+
+@app.command("resume")
+def resume_connection(source: Source, tenant: Tenant = DEFAULT_TENANT, json: Json = False) -> None:
+    """Let syncs of this connection start again, as it is. `spine connector test` tries it first.
+
+    spine connector resume hubspot --tenant acme
+    """
+    from spine.control import connections
+
+    database, connection = _database(source, tenant)
+    done = connections.resume(database, connection, by=getpass.getuser())
+    if not done and not json:
+        typer.echo(f"{connection} was not paused", err=True)
+    _say(connections.state(database, connection), json)
+
+
+@app.command("test")
+def try_connection(
+    source: Source,
+    stream: Annotated[list[str] | None, typer.Option("--stream", "-s", help="Only this stream; may be given again.")] = None,
+    tenant: Tenant = DEFAULT_TENANT,
+    json: Json = False,
+) -> None:
+    """Ask the source for a page of every stream, and say which answer, with which fields. Keeps nothing, moves nothing.
+
+    Works while the connection is paused; one that was paused for refused credentials runs again once the source takes them.
+
+      spine connector test hubspot
+      spine connector test salesforce --tenant acme --stream contacts
+    """
+    from spine.cli.run import run_id
+    from spine.pipeline.probe import probe
+
+    services = world.services()
+    with show.working(f"Test {source} of tenant {tenant}"):
+        found = probe(source, tenant, services, run_id(), stream)
+    rows = [{**vars(one), "error": one.error.describe() if one.error else None} for one in found.streams]
+    if json:
+        show.as_json({"connection": found.connection_id, "ok": found.error is None, "resumed": found.resumed, "streams": rows})
+    else:
+        readable = [{**row, "answers": row["error"] is None, "fields": ", ".join(row["fields"])} for row in rows]
+        show.as_table(found.connection_id, readable, ("stream", "answers", "records", "fields"))
+    if found.resumed:
+        typer.echo(f"{found.connection_id} was paused for its credentials and runs again", err=True)
+    if found.error is not None:
+        raise found.error
+
+
+def _database(source: str, tenant: str) -> tuple[Any, str]:
+    """The tenant's control plane and the id of its connection. Raises ConfigError if it has none to this source."""
+    from spine.core.names import connection_id
+    from spine.sources.spec import load_source
+
+    connection = connection_id(load_source(source).source, tenant)
+    services = world.services()
+    if tenant not in services.tenants(source):
+        raise ConfigError(f"Tenant {tenant} has no connection to {source}", hint=f"`spine tenant add {tenant} --source {source}` adds it")
+    return services.database.of(tenant), connection
+
+
+def _say(state: Any, json: bool) -> None:
+    if json:
+        show.as_json({key: value for key, value in vars(state).items() if key != "refused_fingerprint"})
+    else:
+        typer.echo(f"{state.connection_id} is {'active' if state.active else f'paused by {state.paused_by}: {state.pause_reason}'}")
+
+
+def _why(row: dict[str, Any]) -> str:
+    return f"{row['pause_reason']}, by {row['paused_by']} since {show.text(row['paused_at'])}" if row["paused_at"] else ""
