@@ -73,3 +73,9 @@ app.add_typer(cursor.app, name="cursor", rich_help_panel=CARE)
 app.add_typer(quarantine.app, name="quarantine", rich_help_panel=CARE)
 app.add_typer(bronze.app, name="bronze", rich_help_panel=CARE)
 app.command(rich_help_panel=CARE)(run.maintain)
+app.command(
+    "airflow",
+    rich_help_panel=CARE,
+    add_help_option=False,  # `--help` is Airflow's own
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
+)(run.airflow)

@@ -1,7 +1,8 @@
-"""Commands that move data: sync, normalize, resolve, publish, maintain."""
+"""Commands that move data: sync, normalize, resolve, publish, maintain; and Airflow's own."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from datetime import datetime
 from enum import StrEnum
@@ -199,3 +200,20 @@ def maintain(
     else:
         totals = [{"what": key.replace("_", " "), "number": value} for key, value in result.items() if isinstance(value, int)]
         show.as_table("Would be done" if dry_run else "Done", totals)
+
+
+def airflow(context: typer.Context) -> None:
+    """Run Airflow's own command on the running stack, or on the deployment that the environment names.
+
+    spine airflow dags list
+    spine airflow backfill create --help
+    """
+    from spine.stack.connect import bin_folder
+
+    environment = dict(os.environ)
+    if "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN" not in environment:
+        from spine.stack.supervisor import running_environment
+
+        environment = running_environment()
+    program = str(bin_folder() / "airflow")
+    os.execve(program, [program, *context.args], environment)

@@ -126,7 +126,7 @@ def get_connection(conn_id: str) -> ConnectionInfo:
             _require_absent(connection=conn_id)
     raise ConfigError(
         f"There is no Airflow Connection {conn_id}",
-        hint="Add it in the UI (Admin, Connections), by `airflow connections add`, or as an environment variable",
+        hint="Add it in the UI (Admin, Connections), by `spine airflow connections add`, or as an environment variable",
         connection=conn_id,
     )
 

@@ -194,7 +194,7 @@ def _parquet(filesystem: arrow_fs.FileSystem, path: str) -> Iterator[Row]:
                 if isinstance(row, dict):
                     yield Row(number, row)
                 else:
-                    yield BadRow(number, {}, row[0], exact_json.dumps(row[1], str))
+                    yield BadRow(number, {}, row[0], jsontext.as_sent(row[1]))
 
 
 def _typed(batch: pa.RecordBatch) -> Iterator[dict[str, Any] | tuple[str, dict[str, Any]]]:
