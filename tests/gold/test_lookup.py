@@ -12,8 +12,8 @@ from spine.control.bootstrap import bootstrap, ensure_analyst
 from spine.control.database import Database
 from spine.core.errors import ConfigError
 from spine.core.failpoints import failpoint
+from spine.gold import lookup_stamp
 from spine.gold import publish as publishing
-from spine.gold import publish_lookup
 from spine.gold.lookup import Answer, Lookup, values_by_kind
 from spine.gold.publish import publish
 
@@ -140,7 +140,7 @@ def test_other_rules_than_the_published_ones_are_refused(url: str, world: Any, m
     world.resolve()
     publish("person", "run-1", url=url)
     lookup = Lookup(Database(url), "person")
-    monkeypatch.setattr(publish_lookup, "FORMAT", 99)
+    monkeypatch.setattr(lookup_stamp, "FORMAT", 99)
     with pytest.raises(ConfigError, match="changed since it was published"):
         lookup.find({"email": "a@b.org"})
 

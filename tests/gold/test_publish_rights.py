@@ -50,7 +50,7 @@ def test_rows_of_one_tenant_are_all_there_is(analyst: Ask, relation: str) -> Non
 
 
 def test_ids_of_another_tenant_lead_nowhere(analyst: Ask) -> None:
-    assert analyst("SELECT gold.current_id('old_per_bolt_0'), gold.current_id('old_per_acme_0')") == [("old_per_bolt_0", "per_acme_0")]
+    assert analyst("SELECT gold.current_id('old_per_bolt_0'), gold.current_id('old_per_acme_0')") == [(None, "per_acme_0")]
     assert analyst("SELECT * FROM gold.person WHERE entity_id LIKE '%bolt%'") == []
 
 

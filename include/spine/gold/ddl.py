@@ -45,14 +45,14 @@ AS $$
         UNION ALL
         SELECT r.to_id, way.step + 1 FROM way JOIN gold.identity_redirects r ON r.from_id = way.id WHERE way.step < 100
     )
-    SELECT way.id FROM way ORDER BY step DESC LIMIT 1
+    SELECT way.id FROM way WHERE EXISTS (SELECT FROM gold.identity_links l WHERE l.entity_id = way.id) ORDER BY step DESC LIMIT 1
 $$
 """
 _FUNCTIONS = (
     _WHY,
     "COMMENT ON FUNCTION gold.why(double precision, jsonb) IS 'The evidence of a match in words, strongest first, weights in bits'",
     _CURRENT_ID,
-    "COMMENT ON FUNCTION gold.current_id(text) IS 'The id that stands now for an id that may have been merged away'",
+    "COMMENT ON FUNCTION gold.current_id(text) IS 'The id that stands now for one that was merged away; null if nobody has it'",
     "REVOKE ALL ON FUNCTION gold.why(double precision, jsonb), gold.current_id(text) FROM PUBLIC",
     "GRANT EXECUTE ON FUNCTION gold.why(double precision, jsonb), gold.current_id(text) TO analyst",
 )

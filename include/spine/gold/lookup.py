@@ -20,7 +20,7 @@ from spine.control.database import Database
 from spine.core.entities import load_entity
 from spine.core.errors import ConfigError
 from spine.core.names import DEFAULT_TENANT
-from spine.gold.publish_lookup import stamp_of
+from spine.gold.lookup_stamp import stamp_of
 from spine.identity import engine, matching
 from spine.identity.blocking import postings
 from spine.identity.composites.person_name import person_name

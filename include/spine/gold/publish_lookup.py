@@ -6,7 +6,6 @@ hold a key of theirs; new weights or new rules make everything anew. A record is
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -20,25 +19,18 @@ from psycopg import sql
 
 from spine.core.entities import Entity
 from spine.gold import records as silver
+from spine.gold.lookup_stamp import stamp_of
 from spine.gold.schema import LOOKUP, LOOKUP_KEYS, LOOKUP_MODELS, LOOKUP_RECORDS, Table
 from spine.identity import engine
 from spine.identity.blocking import postings
 from spine.identity.comparing.plan import Plan
-from spine.identity.learning.model import ENGINE, Model
+from spine.identity.learning.model import Model
 from spine.lake import gold
 from spine.lake.reading import dataset, reading
 
 Array: TypeAlias = Any  # numpy arrays of many element types
 BATCH = 50_000
 ANEW = 0.2  # above this share of changed records, everything is made anew, which is quicker then
-FORMAT = 1  # raise it when features or keys of the same values are written differently
-
-
-def stamp_of(entity: Entity, model_version: int) -> str:
-    """Changes whenever stored features and keys cannot be compared with the former ones."""
-    assert entity.matching is not None
-    text = "\x1f".join([str(ENGINE), str(FORMAT), str(model_version), entity.matching.model_dump_json(), repr(LOOKUP)])
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def publish_lookup(
