@@ -263,12 +263,21 @@ class TestPublish:
 
 @pytest.mark.postgres
 class TestSync:
-    """`spine sync`, as far as it needs no Spark, and the cursors it leaves."""
+    """`spine sync` without Silver, and the cursors it leaves."""
 
-    def test_a_dry_run_counts_and_leaves_no_trace(self, spine: Spine, services: Services, lake: str) -> None:
+    def test_a_dry_run_shows_how_rows_are_mapped_and_leaves_no_trace(
+        self, spine: Spine, services: Services, lake: str, spark_server: dict[str, str]
+    ) -> None:
         done = spine("sync", "people_files", "--dry-run", "--json")
         assert done.exit_code == 0, done.stderr
-        assert [(row["stream"], row["rows"]) for row in json.loads(done.stdout)["streams"]] == [("people", 2)]
+        (stream,) = json.loads(done.stdout)["streams"]
+        assert (stream["stream"], stream["rows"], len(stream["mapped_rows"])) == ("people", 2, 2)
+        assert [(row["given_name"], row["email"]) for row in stream["mapped_rows"]] == [("Ada", "ada@example.org"), ("Alan", None)]
+        assert "birth_date" in stream["empty_fields"]
+        assert "Warning: default · people: no record has anything for" in spine("sync", "people_files", "--dry-run").stderr
+        assert [source["last_run"]["mode"] for source in json.loads(spine("status", "people_files", "--json").stdout)["sources"]] == [
+            "dry_run"
+        ]
         assert list(Path(lake).iterdir()) == []
         assert json.loads(spine("cursor", "show", "people_files", "--json").stdout)[0]["value"] is None
 

@@ -200,6 +200,10 @@ def test_a_dry_run_counts_and_leaves_no_trace(make_spine):
     assert all(result["rows"] > 0 and result["bronze_version"] is None for result in results)
     assert spine.bronze("hubspot", "contacts") == []
     assert spine.services.variables.values == {}
+    contacts = next(result for result in results if result["stream"] == "contacts")
+    assert contacts["null_shares"]["email"] < 1
+    assert "(cursor)" not in contacts["empty_fields"]
+    assert not any("values" in result or "sample" in result for result in results), "no record's values in what Airflow keeps"
 
 
 def test_renormalize_plans_no_extraction(make_spine):

@@ -16,7 +16,7 @@ from spine.core import clock
 from spine.core.errors import SpineError, error_from_dict, together
 
 if TYPE_CHECKING:
-    from spine.pipeline.work import StreamWork
+    from spine.pipeline.work import StreamRead, StreamWork
 
 
 class Mode(StrEnum):
@@ -39,7 +39,7 @@ def sync(
     mode: Annotated[Mode, typer.Option(help="full reads everything again; renormalize reads no source, only Bronze.")] = Mode.incremental,
     since: Annotated[str | None, typer.Option(help="Backfill from this time (needs --until); the cursor stays where it is.")] = None,
     until: Annotated[str | None, typer.Option(help="Backfill up to this time.")] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Read and count, write nothing, move nothing.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show how rows would be mapped; write and move nothing.")] = False,
     json: Json = False,
 ) -> None:
     """Read a source into Bronze, then bring its Silver tables up to date.
@@ -90,11 +90,24 @@ def _extract_all(works: Sequence[StreamWork], services: Any) -> tuple[list[dict[
         with show.working(f"[{number}/{len(works)}] {work.label}"):
             try:
                 done = extract(work, services)
-                rows.append({"tenant": work.tenant, "stream": work.stream, **done.to_json()})
+                rows.append({"tenant": work.tenant, "stream": work.stream, **done.to_json(), **_preview(done)})
             except SpineError as error:
                 typer.echo(f"{work.label}: {error.describe()}", err=True)
                 failures.append(error)
     return rows, failures
+
+
+def _preview(done: StreamRead) -> dict[str, Any]:
+    """The first rows of a dry run as they would be mapped; nothing for an ordinary run."""
+    if not done.work.dry_run or done.coverage is None or not done.coverage.sample:
+        return {}
+    from spine.core.entities import load_entity
+    from spine.normalize.preview import mapped_rows
+    from spine.sources.spec import load_source
+
+    stream = load_source(done.work.source).stream(done.work.stream)
+    spark = world.spark(f"preview {done.work.label}")
+    return {"mapped_rows": mapped_rows(spark, done.coverage.sample, stream.mapping, load_entity(stream.entity))}
 
 
 def _normalize(source: str, run: str, tenants: Sequence[str] | None, again: bool, services: Any) -> dict[str, Any]:
@@ -114,8 +127,23 @@ def _print_sync(result: dict[str, Any], json: bool) -> None:
     for stream in result["streams"]:
         for note in stream["notes"]:
             typer.echo(f"{stream['stream']}: {note}")
+        _print_coverage(stream)
     if "entities" in result:
         _print_silver(result["entities"])
+
+
+def _print_coverage(stream: dict[str, Any]) -> None:
+    """What a stream's mapping reached, and a warning for what no record has."""
+    label = f"{stream['tenant']} · {stream['stream']}"
+    if stream.get("mapped_rows"):
+        show.as_table(f"{label}: first rows as they would be mapped", stream["mapped_rows"])
+    if stream.get("null_shares"):
+        shares = [{"field": name, "empty": f"{share:.1%}"} for name, share in stream["null_shares"].items()]
+        show.as_table(f"{label}: mapped fields", shares)
+        typer.echo(f"{label}: kept in custom_fields, since nothing maps them: {', '.join(stream['unmapped_fields']) or 'none'}")
+    if stream.get("empty_fields"):
+        names = ", ".join(stream["empty_fields"])
+        typer.echo(f"Warning: {label}: no record has anything for {names}; check the paths in the source's file", err=True)
 
 
 def _print_silver(entities: dict[str, dict[str, Any]]) -> None:

@@ -28,6 +28,7 @@ from spine.lake.bronze import BronzeWriter, Envelope, Progress, living_unseen, n
 from spine.lake.paths import table_uri
 from spine.pipeline.services import Services, fingerprint, open_reader, resume_if_changed
 from spine.pipeline.work import RunClosed, StreamRead, StreamWork, Sync, TenantClosed
+from spine.sources.coverage import Watch
 from spine.sources.reading import MALFORMED, Page, Record, State, Window
 from spine.sources.spec import Cursor, Source, Stream, load_source
 
@@ -36,6 +37,7 @@ _QUEUE = 3600.0  # seconds for which a planned run keeps its connection while it
 _LEASE = 900.0
 _RENEW = 30.0
 _SWEEP_PAGE = 1000
+_WATCHED, _ENOUGH = 5000, 50  # records of an ordinary run that are looked at for fields that are always empty, and how few tell nothing
 
 
 def plan(sync: Sync, services: Services, *, whole: bool = False) -> list[StreamWork]:
@@ -104,7 +106,8 @@ class _Planning:
     def _run(self, tenant: str) -> runs.SyncRun:
         sync = self.sync
         connection = connection_id(sync.source, tenant)
-        return runs.SyncRun(sync.source, sync.run_id, connection, sync.mode, sync.triggered_by, sync.interval_start, sync.interval_end)
+        mode = "dry_run" if sync.dry_run else sync.mode
+        return runs.SyncRun(sync.source, sync.run_id, connection, mode, sync.triggered_by, sync.interval_start, sync.interval_end)
 
     def _work(self, database: TenantDatabase, run: runs.SyncRun, stream: Stream) -> StreamWork:
         cursors = Cursors(self.services.variables, database, run.connection_id)
@@ -163,6 +166,7 @@ class _Extraction:
         self.row = runs.SyncRun(work.source, work.run_id, work.connection_id, work.mode)
         self.cursors = Cursors(services.variables, self.database, work.connection_id)
         self.progress = Progress(window_end=work.window_end)
+        self.watch = Watch(self.stream) if work.dry_run else Watch(self.stream, _WATCHED, _ENOUGH)
         self.cursor_from: str | None = None
         self.notes: tuple[str, ...] = ()
         self.cursor_field: str | None = None
@@ -186,7 +190,10 @@ class _Extraction:
             raise
         counts = self._counts(cursor_to)
         runs.finish_stream(self.database, self.row, self.stream.name, "success", counts)
-        return StreamRead(self.work, counts, self.progress.deletes, self.progress.version, self.notes)
+        coverage = self.watch.result()
+        for warning in coverage.warnings(self.stream):
+            _log.warning("%s: %s; check the path in the source's file", self.stream.name, warning)
+        return StreamRead(self.work, counts, self.progress.deletes, self.progress.version, self.notes, coverage)
 
     def _read(self) -> str | None:
         uri = table_uri(bronze_table(self.source.source, self.stream.name))
@@ -206,6 +213,7 @@ class _Extraction:
         done = writer.committed
         try:
             for page in self._pages(window, done):
+                self.watch.see(page.records)
                 if writer.add(self._news(page.records, writer), page.next_token, page.high_water):
                     self.progress = writer.committed or self.progress
                 self._renew()
@@ -237,6 +245,7 @@ class _Extraction:
     def _dry_run(self) -> str | None:
         """Read and count, commit nothing."""
         for page in self._pages(self._window(self.work.window_end), None):
+            self.watch.see(page.records)
             self.progress = replace(
                 self.progress,
                 rows=self.progress.rows + len(page.records),

@@ -10,6 +10,7 @@ from typing import Any
 from spine.control.runs import Status, StreamResult
 from spine.core.errors import ConfigError
 from spine.core.names import job_name
+from spine.sources.coverage import Coverage
 
 MODES = ("incremental", "full", "renormalize")
 
@@ -97,6 +98,7 @@ class StreamRead:
     deletes: int
     bronze_version: int | None
     notes: tuple[str, ...] = ()
+    coverage: Coverage | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The result as an XCom and `--json` hold it."""
@@ -106,8 +108,17 @@ class StreamRead:
             "bronze_version": self.bronze_version,
             "status": "success",
             "notes": list(self.notes),
+            **self._seen(),
             **{name: getattr(self.work, name) for name in ("source", "stream", "tenant", "run_id", "dry_run", "job")},
         }
+
+    def _seen(self) -> dict[str, Any]:
+        """What the mapping reaches, without any value of a record."""
+        seen = self.coverage
+        if seen is None:
+            return {}
+        whole = {"null_shares": seen.nulls, "unmapped_fields": list(seen.unmapped)} if self.work.dry_run else {}
+        return {"empty_fields": list(seen.empty), **whole}
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,29 @@
+"""The first rows of a stream as they would stand in Silver, for a dry run. Payloads in, rows out; no table is read or written."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from spine.core.entities import Entity
+from spine.core.mapping import Mapping
+from spine.normalize.compile import compile_mapping, typed_values
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+
+def mapped_rows(spark: SparkSession, payloads: Sequence[str], mapping: Mapping, entity: Entity) -> list[dict[str, Any]]:
+    """The mapped fields of each payload, in their order; a mapping that splits an array gives a row per element."""
+    from pyspark.sql import functions as F
+
+    if not payloads:
+        return []
+    rows = spark.createDataFrame(list(enumerate(payloads)), "place int, payload string").withColumn("document", F.try_parse_json("payload"))
+    if mapping.split is not None:
+        elements = F.try_variant_get("document", f"$['{mapping.split}']", "array<variant>")
+        rows = rows.select("place", "document", F.explode(elements).alias("part"))
+    reading = compile_mapping(mapping, F.col("document"), F.col("part") if mapping.split is not None else None)
+    fields = typed_values(entity, mapping, lambda name: reading.texts[name])
+    found = rows.where(reading.kept).select("place", fields.alias("fields")).orderBy("place").collect()
+    return [{name: row["fields"][name] for name in entity.fields if name in mapping.fields} for row in found]
