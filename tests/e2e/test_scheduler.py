@@ -29,6 +29,7 @@ from spine.core import clock
 from spine.core.names import CONNECTOR_POOL
 from spine.core.settings import PROJECT, settings
 from spine.lake.catalog import table_exists
+from spine.sandbox.accounts import credentials
 from spine.stack import airflow, connect, keeper, processes, supervisor
 from spine.stack.follow import Follower
 from spine.stack.rest import FINISHED, AirflowApi
@@ -158,6 +159,22 @@ def test_the_plugin_is_whole(running: Running) -> None:
     plugins = {plugin["name"]: plugin for plugin in running.api.call("GET", "/plugins")["plugins"]}
     assert len(plugins["spine"]["external_views"]) == len(views())
     assert running.api.call("GET", "/plugins/importErrors")["import_errors"] == []
+
+
+def test_the_form_of_a_connection_names_its_fields_and_tests_them(running: Running) -> None:
+    kinds = requests.get(f"{running.stack.airflow_url}/ui/connections/hook_meta", headers=login(running), timeout=60).json()
+    form = next(kind for kind in kinds if kind["connection_type"] == "spine")
+    assert form["standard_fields"]["password"]["title"] == "Token, key or secret"
+    assert {"source", "refresh_token", "allow_private"} <= set(form["extra_fields"])
+    given = running.api.call("GET", "/connections/ipai_connector_hubspot")
+    body = {name: given[name] for name in ("connection_id", "conn_type", "host")}
+    body |= {"password": credentials("default").hubspot_token, "extra": '{"source": "hubspot", "allow_private": true}'}
+    found = running.api.call("POST", "/connections/test", body)
+    assert found["status"] is True, found["message"]
+    assert "contacts: 100 records" in found["message"]
+    refused = running.api.call("POST", "/connections/test", body | {"password": "wrong"})
+    assert refused["status"] is False
+    assert "CONNECTOR_AUTH_FAILED" in refused["message"]
 
 
 def test_a_triggered_run_reads_only_what_changed(running: Running, scheduled: str) -> None:

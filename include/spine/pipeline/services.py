@@ -93,7 +93,7 @@ def _folder(info: ConnectionInfo) -> Folder:
     options = dict(info.extra.get("s3") or {})
     if uri.startswith("s3://") and info.login:
         options |= {"access_key": info.login, "secret_key": info.password}
-    return Folder(uri, options, settle=float(info.extra.get("settle_seconds", 0)))
+    return Folder(uri, options, settle=float(info.extra.get("settle_seconds") or 0))
 
 
 def _bucket(database: TenantDatabase, name: str, budget: Budget, share: float) -> bucket.Bucket:

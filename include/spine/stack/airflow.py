@@ -89,6 +89,7 @@ def _core(server: EmbeddedPostgres) -> dict[str, str]:
         "AIRFLOW__CORE__DAGS_FOLDER": str(PROJECT / "dags"),
         "AIRFLOW__CORE__PLUGINS_FOLDER": str(PROJECT / "plugins"),
         "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "true",  # nothing runs until an operator says so
+        "AIRFLOW__CORE__TEST_CONNECTION": "Enabled",  # what it may reach is checked as in a run
         "AIRFLOW__CORE__HOSTNAME_CALLABLE": "socket.gethostname",
         "AIRFLOW__CORE__FERNET_KEY": secret("airflow-fernet.key", Fernet.generate_key().decode()),
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": ",".join(f"{name}:{role}" for name, role in USERS.items()),

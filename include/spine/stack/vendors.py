@@ -8,6 +8,7 @@ from pathlib import Path
 import orjson
 
 from spine.core.names import connection_id
+from spine.dagkit.provider import CONN_TYPE
 from spine.sandbox.accounts import credentials
 from spine.stack.rest import AirflowApi
 
@@ -16,30 +17,34 @@ SOURCES = ("salesforce", "hubspot", "people_files")
 
 def introduce(api: AirflowApi, sandbox: str, drop: Path, tenants: Sequence[str]) -> None:
     """Create or renew the Connections. `allow_private` is set because the sandbox listens on this machine."""
-    here = {"allow_private": True}
     for tenant in tenants:
         known = credentials(tenant)
         api.put_connection(
             connection_id("salesforce", tenant),
-            "http",
+            CONN_TYPE,
             host=sandbox,
             login=known.client_id,
             password=known.client_secret,
-            extra=orjson.dumps({**here, "refresh_token": known.refresh_token}).decode(),
+            extra=_extra("salesforce", tenant, refresh_token=known.refresh_token),
             description=f"Salesforce of tenant {tenant} (sandbox)",
         )
         api.put_connection(
             connection_id("hubspot", tenant),
-            "http",
+            CONN_TYPE,
             host=sandbox,
             password=known.hubspot_token,
-            extra=orjson.dumps(here).decode(),
+            extra=_extra("hubspot", tenant),
             description=f"HubSpot private app of tenant {tenant} (sandbox)",
         )
         api.put_connection(
             connection_id("people_files", tenant),
-            "generic",
+            CONN_TYPE,
             host=str(drop / tenant),
+            extra=_extra("people_files", tenant),
             description=f"Folder of people files of tenant {tenant} (sandbox)",
         )
     api.put_variable("spine.tenants", orjson.dumps({source: list(tenants) for source in SOURCES}).decode(), "Tenants of each source")
+
+
+def _extra(source: str, tenant: str, **more: str) -> str:
+    return orjson.dumps({"source": source, "tenant": tenant, "allow_private": True, **more}).decode()
