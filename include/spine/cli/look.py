@@ -53,6 +53,9 @@ def report(
     typer.echo(f"{output} written")
 
 
+_CELL = 80  # characters; documents such as a provenance would fill the screen
+
+
 def query(
     sql: Annotated[str, typer.Argument(help="One SELECT in DuckDB's SQL; every table of the lake is a view.", show_default=False)],
     tenant: Tenant = DEFAULT_TENANT,
@@ -62,6 +65,8 @@ def query(
     """Ask the lake in SQL, read-only, one tenant at a time.
 
     Tables: raw_<source>_<stream>, <source>_<entity>, quarantine_<source>_<entity>, gold_<domain>_<entity>, gold_identity_links, …
+
+    Cells longer than 80 characters are cut; --json gives them whole.
 
       spine query "SHOW TABLES"
       spine query "SELECT stream, count(*) FROM raw_salesforce_contacts GROUP BY ALL"
@@ -73,7 +78,7 @@ def query(
     if json:
         show.as_json(found)
     else:
-        show.as_table("", found, columns)
+        show.as_table("", found, columns, longest=_CELL)
     if more:
         typer.echo(f"Only the first {limit:,} rows; --limit 0 shows all", err=True)
 

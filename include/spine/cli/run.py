@@ -85,14 +85,16 @@ def _interval(since: str | None, until: str | None) -> tuple[datetime | None, da
 def _extract_all(works: Sequence[StreamWork], services: Any) -> tuple[list[dict[str, Any]], list[SpineError]]:
     from spine.pipeline.extract import extract
 
-    rows, failures = [], []
+    rows: list[dict[str, Any]] = []
+    failures: list[SpineError] = []
     for number, work in enumerate(works, 1):
         with show.working(f"[{number}/{len(works)}] {work.label}"):
             try:
                 done = extract(work, services)
                 rows.append({"tenant": work.tenant, "stream": work.stream, **done.to_json(), **_preview(done)})
             except SpineError as error:
-                typer.echo(f"{work.label}: {error.describe()}", err=True)
+                if failures:  # the first one is the command's own error, told at its end
+                    typer.echo(f"{work.label}: {error.describe()}", err=True)
                 failures.append(error)
     return rows, failures
 
@@ -123,7 +125,8 @@ def _print_sync(result: dict[str, Any], json: bool) -> None:
         show.as_json(result)
         return
     columns = ("tenant", "stream", "status", "rows", "deletes", "pages", "cursor_to")
-    show.as_table(f"Bronze, run {result['run_id']}", result["streams"], columns)
+    if result["streams"]:
+        show.as_table(f"Bronze, run {result['run_id']}", result["streams"], columns)
     for stream in result["streams"]:
         for note in stream["notes"]:
             typer.echo(f"{stream['stream']}: {note}")

@@ -18,8 +18,8 @@ def as_json(value: Any) -> None:
     typer.echo(orjson.dumps(value, default=str, option=orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS | orjson.OPT_UTC_Z).decode())
 
 
-def as_table(title: str, rows: Sequence[Mapping[str, Any]], columns: Sequence[str] | None = None) -> None:
-    """Print rows under their columns' names; wide when piped, so that nothing is cut."""
+def as_table(title: str, rows: Sequence[Mapping[str, Any]], columns: Sequence[str] | None = None, *, longest: int | None = None) -> None:
+    """Print rows under their columns' names; wide when piped. Only what is longer than `longest` characters is cut, with a mark."""
     from rich import box
     from rich.console import Console
     from rich.table import Table
@@ -34,8 +34,12 @@ def as_table(title: str, rows: Sequence[Mapping[str, Any]], columns: Sequence[st
         numbers = bool(rows) and isinstance(rows[0].get(name), int | float)
         table.add_column(name, justify="right" if numbers else "left", overflow="fold")
     for row in rows:
-        table.add_row(*(Text(text(row.get(name))) for name in names))
+        table.add_row(*(Text(_cut(text(row.get(name)), longest)) for name in names))
     console.print(table)
+
+
+def _cut(cell: str, longest: int | None) -> str:
+    return cell if longest is None or len(cell) <= longest else f"{cell[: longest - 1]}…"
 
 
 def text(value: Any) -> str:
