@@ -53,12 +53,13 @@ def up(progress: Progress = print, *, sandbox: bool = True, scale: int = 1000, t
         connect.start()  # the JVM needs longest to warm up and depends on nothing
         if sandbox:
             _start_sandbox(scale, tenants)
+        last = processes.recorded(airflow.name_of("api-server"))
         if not embedded.alive(settings().home):
             airflow.stop()  # what was connected to a server that died follows it within seconds
         server = embedded.start(settings().home)
         ready("PostgreSQL")
         control = pool.submit(bootstrap, server.uri_admin)
-        env = airflow.environment(server, server.uri("spine", user="spine_app"), _api_port())
+        env = airflow.environment(server, server.uri("spine", user="spine_app"), _api_port(last))
         if airflow.migrate(server, env):
             ready("Airflow's tables")
         spine_postgres = control.result()
@@ -128,11 +129,10 @@ def _start_sandbox(scale: int, tenants: str) -> None:
     processes.spawn(SANDBOX, command, os.environ, port=port)
 
 
-def _api_port() -> int:
-    """The api-server's port. If it died and its port is taken, the rest of Airflow is stopped too, since it reports to the old one."""
+def _api_port(last: processes.Running | None) -> int:
+    """The api-server's port, if possible that of the `last` one. If that is taken, the rest of Airflow, which reports to it, stops."""
     if airflow.port():
         return airflow.port()
-    last = processes.recorded(airflow.name_of("api-server"))
     wanted = last.port if last else airflow.PREFERRED_PORT
     port = processes.free_port(wanted)
     if last and port != wanted:
