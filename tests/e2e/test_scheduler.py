@@ -7,6 +7,7 @@ their own. The last test kills parts of it, mends it and stops it.
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -171,7 +172,7 @@ def test_the_form_of_a_connection_names_its_fields_and_tests_them(running: Runni
     body |= {"password": credentials("default").hubspot_token, "extra": '{"source": "hubspot", "allow_private": true}'}
     found = running.api.call("POST", "/connections/test", body)
     assert found["status"] is True, found["message"]
-    assert "contacts: 100 records" in found["message"]
+    assert re.search(r"contacts: \d+ records", found["message"])
     refused = running.api.call("POST", "/connections/test", body | {"password": "wrong"})
     assert refused["status"] is False
     assert "CONNECTOR_AUTH_FAILED" in refused["message"]
