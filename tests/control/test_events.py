@@ -56,6 +56,7 @@ def test_an_existing_control_plane_gets_the_table(postgres_server) -> None:  # t
     bootstrap(url)
     with psycopg.connect(url, autocommit=True) as connection:  # as it was before there were events
         connection.execute("DROP TABLE spine.events")
+        connection.execute("ALTER TABLE spine.connectors DROP COLUMN refused_fingerprint")
         connection.execute("UPDATE spine.alembic_version SET version_num = '0001'")
         connection.execute("INSERT INTO spine.buckets VALUES ('t', 'b', 1, now())")
     migrate(url)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import getpass
-import os
 from typing import Annotated
 
 import typer
@@ -42,7 +41,7 @@ def add(
     services = world.services()
     found = add_tenant(
         name, sources, database=services.database, variables=services.variables, find=services.connections, actor=getpass.getuser(),
-        admin_url=_admin_url(), password=os.environ.get("SPINE_ANALYST_PASSWORD"),
+        admin_url=_admin_url(), password=settings().analyst_password or None,
     )  # fmt: skip
     if json:
         show.as_json(vars(found))
@@ -58,8 +57,8 @@ def add(
 
 def _admin_url() -> str | None:
     """Who may make logins: as the deployment says, otherwise the embedded server's administrator if it runs."""
-    if given := os.environ.get("SPINE_ADMIN_URL"):
-        return given
+    if settings().admin_url:
+        return settings().admin_url
     from spine.control import embedded
 
     server = embedded.running(settings().home)

@@ -104,4 +104,4 @@ def mistake_in(value: Any) -> str | None:
 
 def as_sent(value: Any) -> str:
     """The value as a text that can be kept anywhere, whatever is wrong with it; half pairs stay as their escapes."""
-    return json.dumps(value, default=str)
+    return json.dumps(value, default=str, separators=(",", ":"))

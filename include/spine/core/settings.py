@@ -35,6 +35,8 @@ class Settings:
     notifiers: Path = field(default_factory=lambda: _path("SPINE_NOTIFIERS", PROJECT / "include" / "notifiers.yaml"))
     lake_options: str | None = field(default_factory=lambda: os.environ.get("SPINE_LAKE_OPTIONS"), repr=False)
     admins: frozenset[str] = field(default_factory=lambda: frozenset(os.environ.get("SPINE_ADMINS", "").replace(",", " ").split()))
+    admin_url: str = field(default_factory=lambda: os.environ.get("SPINE_ADMIN_URL", ""), repr=False)
+    analyst_password: str = field(default_factory=lambda: os.environ.get("SPINE_ANALYST_PASSWORD", ""), repr=False)
     postgres: str = field(default_factory=lambda: os.environ.get("SPINE_POSTGRES", ""))
     fernet_key: str = field(default_factory=lambda: os.environ.get("SPINE_FERNET_KEY", ""), repr=False)
     batch_size: int = field(default_factory=lambda: min(5000, int(os.environ.get("SYNC_BATCH_SIZE", "1000"))))
