@@ -1,8 +1,7 @@
-"""`python -m spine.stack up|down|status|airflow`: what `make up` and `make down` call."""
+"""`python -m spine.stack up|down|status`: what `make up` and `make down` call."""
 
 from __future__ import annotations
 
-import os
 from typing import Annotated
 
 import typer
@@ -10,7 +9,7 @@ from rich.console import Console
 
 from spine.core.errors import SpineError
 from spine.core.settings import settings
-from spine.stack import airflow, connect, keeper, supervisor
+from spine.stack import airflow, keeper, supervisor
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help="The embedded stack: PostgreSQL, Spark Connect, sandbox, Airflow.")
 _out = Console(highlight=False)
@@ -62,13 +61,6 @@ def status() -> None:
     for name, state in states.items():
         _out.print(f"{name:24} {state}")
     raise typer.Exit(int(set(states.values()) != {"running"}))
-
-
-@app.command("airflow", context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []})
-def airflow_command(context: typer.Context) -> None:
-    """Run an `airflow` command against the running stack, for example `airflow backfill create --help`."""
-    program = str(connect.bin_folder() / "airflow")
-    os.execve(program, [program, *context.args], supervisor.running_environment())
 
 
 def main() -> None:
