@@ -89,8 +89,9 @@ def test_a_new_kind_is_one_file(tmp_path: Path) -> None:
     sources.mkdir()
     (kinds / "challenge.py").write_text(DIGEST)
     (sources / "odd.yaml").write_text(SOURCE.format(name="odd", words="salt: p"))
-    (sources / "wrong.yaml").write_text(SOURCE.format(name="wrong", words="pepper: p"))
+    (sources / "wrong.yaml").write_text(SOURCE.format(name="wrong", words="slat: p, header: X-Key"))
     command = [sys.executable, "-c", USE, str(kinds), str(sources)]
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=dict(os.environ))
     assert done.returncode == 0, done.stderr
-    assert "wrong.yaml:4: auth.pepper: Extra inputs are not permitted" in done.stdout
+    assert "wrong.yaml:4: auth.slat: Extra inputs are not permitted, did you mean 'salt'?" in done.stdout
+    assert "wrong.yaml:4: auth.header: Extra inputs are not permitted" in done.stdout, "a word of another kind is wrong as well"

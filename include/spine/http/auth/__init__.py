@@ -3,9 +3,13 @@
 Secrets come in as Credentials and leave in requests, never in messages.
 """
 
-from spine.core.variants import Variants
+from spine.core.variants import FirstVersion, Variants
 from spine.http.auth.signing import Account, Auth, Credentials, Signer
 
-AUTH_KINDS = Variants(Auth, __name__, default="none", passed_over=frozenset({"header", "param", "grant", "token_path", "rotates"}))
+_FIRST = FirstVersion(
+    kinds=frozenset({"none", "bearer", "basic", "api_key", "oauth2"}),
+    words=frozenset({"header", "param", "grant", "token_path", "rotates"}),
+)
+AUTH_KINDS = Variants(Auth, __name__, default="none", first=_FIRST)
 
 __all__ = ["AUTH_KINDS", "Account", "Auth", "Credentials", "Signer"]
