@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -13,10 +14,12 @@ from hypothesis import strategies as st
 from spine.core.entities import Matching
 from spine.core.errors import ConfigError
 from spine.identity import engine, matching
+from spine.identity.attribute import AttributeKind
 from spine.identity.blocking import rules as blocking
 from spine.identity.explaining.waterfalls import waterfall
-from spine.identity.kinds import all_kinds
+from spine.identity.kinds import all_kinds, category, kind_of
 from spine.identity.planning import make_plan
+from spine.identity.standardize.text import plain
 
 VALUES: dict[str, list[str]] = {
     "forename": ["Ann", "Bob", "Anne Marie"], "surname": ["Lee", "Kowalski", "de la Cruz"], "full_name": ["Ann Lee", "Kowalski, Bob"],
@@ -27,7 +30,7 @@ VALUES: dict[str, list[str]] = {
     "title": ["The Sea", "Red House"], "category": ["x", "y"], "number": ["12.50", "1,200"], "ignore": ["anything"],
 }  # fmt: skip
 VALUES |= {kind.name: [kind.example] for kind in all_kinds() if kind.name not in VALUES}
-WEAK = {"category", "country", "region", "ignore"}
+WEAK = {kind.name for kind in all_kinds() if not kind.identifies} | {"ignore"}
 
 
 def _attributes(kinds: list[str]) -> dict[str, str]:
@@ -214,3 +217,31 @@ def test_the_waterfall_names_the_certain_rule():
     steps = waterfall(records.plan, model, records.features, scored, row, 0, 1)
     assert [step["level"] for step in steps if step["attribute"] == "same last and city"] == [1]
     assert sum(step["weight"] + step["tf_adjustment"] for step in steps) == pytest.approx(scored.weight[row], abs=0.01)
+
+
+class Colour(AttributeKind):
+    """A kind of no whole that says by levels alone how it is compared."""
+
+    name = "category"  # in its place, since the words of entity files are those of the files that there are
+    example = "Red"
+    alone_levels = ("exact", "edits <= 1")
+
+    def standardize(self, text: str | None) -> str | None:
+        return plain(text)
+
+
+@pytest.fixture
+def colour(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr(category, "KIND", Colour())
+    kind_of.cache_clear()
+    yield
+    kind_of.cache_clear()
+
+
+@pytest.mark.usefixtures("colour")
+def test_a_kind_without_a_comparison_of_its_own_is_compared_by_its_levels() -> None:
+    records = _records({"colour": "category"}, [["Red"], ["red"], ["Read"], ["blue"]])
+    (comparison,) = records.plan.comparisons
+    assert (comparison.name, comparison.labels) == ("colour", ("exact", "edits <= 1", "different"))
+    patterns = engine.patterns(records, np.array([0, 0, 0]), np.array([1, 2, 3]), {})
+    assert records.plan.digits(patterns)[:, 0].tolist() == [1, 2, 3]

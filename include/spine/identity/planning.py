@@ -19,6 +19,7 @@ from spine.identity.composites.postal_address import POSTAL_ADDRESS
 from spine.identity.kinds import category, kind_of
 
 _LARGEST_PATTERN = 2**62
+_PARTS_OF_WHOLES = frozenset((*person_name.MEMBERS, *postal_address.MEMBERS))
 # Rules without weight: agreement and disagreement are as likely among matches as among strangers.
 _CERTAIN = Comparison("", "", ("all agree", "not all agree"), category.compare, (0.5, 0.5), (0.5, 0.5), None, certain=True, fixed=True)
 _NEVER = Comparison("", "", ("not all differ", "all differ"), stated.all_differ, (0.5, 0.5), (0.5, 0.5), None, exclusive=True, fixed=True)
@@ -103,7 +104,7 @@ class _Making:
         """Attributes that are compared by themselves."""
         for attribute, name in self.kinds.items():
             kind = kind_of(name)
-            if kind.comparison is None and attribute not in self.alone:
+            if name in _PARTS_OF_WHOLES and attribute not in self.alone:
                 continue
             feature = self._feature(attribute)
             choice = self.matching.comparisons.get(attribute)
