@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Literal
 
 import pytest
 
@@ -11,11 +12,7 @@ from spine.control.tokens import ConnectionToken, TokenVault
 from spine.control.variables import MemoryVariables
 from spine.core.errors import AuthFailed, ConfigError
 from spine.core.tokens import Token
-from spine.http.auth import AUTH_KINDS, Signer
-from spine.http.auth.api_key import ApiKey
-from spine.http.auth.basic import Basic
-from spine.http.auth.bearer import Bearer
-from spine.http.auth.oauth2 import OAuth2
+from spine.http.auth import Account, Auth, Signer
 from spine.pipeline import services as module
 from spine.pipeline.services import Services, base_url, open_reader
 from spine.sources import files
@@ -45,17 +42,29 @@ def test_an_inner_network_may_do_without():
     assert base_url(ConnectionInfo("c", host="127.0.0.1", schema="http", port=80), allow_private=True) == "http://127.0.0.1:80"
 
 
+class Told(Auth):
+    """A kind that keeps what it is given for an account."""
+
+    type: Literal["told"] = "told"
+
+    def signer(self, account: Account) -> Signer:
+        signer = Signer()
+        signer.account = account
+        return signer
+
+
 @pytest.mark.postgres
-@pytest.mark.parametrize(
-    ("kind", "expected"),
-    [("none", Signer), ("bearer", Bearer), ("basic", Basic), ("api_key", ApiKey), ("oauth2", OAuth2)],
-)
-def test_each_auth_kind_of_a_source_signs_its_client(database, tenant, kind, expected):
-    source = load_source("hubspot").model_copy(update={"auth": AUTH_KINDS.parse(type=kind)})
+def test_the_auth_of_a_source_signs_for_the_account_of_its_connection(database, tenant):
+    """Whatever kind it is of: what each makes of an account is tested with it."""
+    source = load_source("hubspot").model_copy(update={"auth": Told()})
     info = ConnectionInfo("c", host="example.com", login="me", password="x", extra={"refresh_token": "r"})
     services = Services(database, MemoryVariables(), lambda name: info)
     reader = open_reader(source, tenant, info, "run", services, lambda seconds: None)
-    assert type(reader.client.auth) is expected
+    account = reader.client.auth.account
+    given = account.credentials
+    assert (given.base_url, given.login, given.password, given.extra["refresh_token"]) == ("https://example.com", "me", "x", "r")
+    assert isinstance(account.tokens, ConnectionToken)
+    assert account.send == reader.client.transport.send
     assert reader.client.bucket.refill_per_second == pytest.approx(9.0)
     assert reader.client.retry.max_retries == 5
 

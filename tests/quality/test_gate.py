@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import orjson
 import pytest
+import yaml
 
+from spine.cli.reference import documented
 from spine.core.entities import Entity, TableRule, load_entity
 from spine.quality.gate import Judgement, judge, warm_up
-from spine.quality.metrics import measured
+from spine.quality.metrics import VOCABULARY, measured
 from spine.quality.profile import OUTCOMES, Profile
 from spine.quality.profiling import profiles
 from spine.quality.report import Subject, Verdict, write_report
@@ -34,11 +38,6 @@ def profile(tenant: str = "acme", **changed: Any) -> Profile:
     return Profile(tenant_id=tenant, **(facts | changed))
 
 
-# Metrics that no entity declares a rule for, so that each is judged once by rows.
-UNDECLARED = [
-    ("person", TableRule(name="cities_differ", metric="distinct_share", field="city", min=0.1, fails=0.05)),
-    ("person", TableRule(name="records_are_fresh", metric="freshness_hours", max=48, fails=50)),
-]
 Rows = list[dict[str, Any]]
 
 
@@ -47,24 +46,68 @@ def staged_row(number: int, **changed: Any) -> dict[str, Any]:
     return row | changed
 
 
-def rows_with(metric: str, value: float) -> tuple[Rows, list[int]]:
-    """Staged rows, and the numbers of rows of past runs, for which a metric has this value; `value` is that of the rule's field."""
-    share = round(100 * value)
-    match metric:
-        case "duplicate_keys":
-            return [staged_row(max(0, number - int(value))) for number in range(100)], []
-        case "quarantined_share":
-            return [staged_row(number, outcome="quarantined" if number < share else "unchanged") for number in range(100)], []
-        case "null_share":
-            gone = [staged_row(100 + number, is_deleted=True, value=None) for number in range(30)]  # are not judged
-            return gone + [staged_row(number, value=None if number < share else "v") for number in range(100)], []
-        case "distinct_share":
-            return [staged_row(number, value=f"v{number % share}") for number in range(100)] + [staged_row(100, value=None)], []
-        case "row_count_ratio":
-            rows, past = (int(value), 1) if value > 1 else (100, round(100 / value))
-            return [staged_row(number) for number in range(rows)], [past, 0, past, past]
-        case _:
-            return [staged_row(number, age=value + number) for number in range(3)], []
+def doubled(value: float) -> Rows:
+    return [staged_row(max(0, number - int(value))) for number in range(100)]
+
+
+def quarantined(value: float) -> Rows:
+    return [staged_row(number, outcome="quarantined" if number < round(100 * value) else "unchanged") for number in range(100)]
+
+
+def empty(value: float) -> Rows:
+    gone = [staged_row(100 + number, is_deleted=True, value=None) for number in range(30)]  # are not judged
+    return gone + [staged_row(number, value=None if number < round(100 * value) else "v") for number in range(100)]
+
+
+def alike(value: float) -> Rows:
+    return [staged_row(number, value=f"v{number % round(100 * value)}") for number in range(100)] + [staged_row(100, value=None)]
+
+
+def aged(value: float) -> Rows:
+    return [staged_row(number, age=value + number) for number in range(3)]
+
+
+def many(value: float) -> Rows:
+    return [staged_row(number) for number in range(int(value) if value > 1 else 100)]
+
+
+def fewer_before(value: float) -> list[int]:
+    usual = 1 if value > 1 else round(100 / value)
+    return [usual, 0, usual, usual]
+
+
+@dataclass(frozen=True)
+class Tried:
+    """How a metric is tried: staged rows (and the numbers of rows of past runs) for which it has a value, what it is of `profile()`, and
+    what it is where there is nothing. `measured` is what the profile has of a metric that measures something of its own.
+    """
+
+    rows: Callable[[float], Rows]
+    usual: float
+    nothing: float | None = None
+    past: Callable[[float], list[int]] = lambda value: []
+    measured: Any = None
+
+
+# A new metric has its line here, and nowhere else in this file.
+TRIED = {
+    "row_count_ratio": Tried(many, 100 / 75, past=fewer_before),
+    "null_share": Tried(empty, 0.1),
+    "distinct_share": Tried(alike, 0.5),
+    "quarantined_share": Tried(quarantined, 0.0),
+    "duplicate_keys": Tried(doubled, 0, nothing=0),
+    "freshness_hours": Tried(aged, 3.0),
+}
+# Metrics that no entity declares a rule for are judged by the rule that their own example is.
+_DECLARED = {rule.metric for _, rule in RULES}
+UNDECLARED = [
+    ("person", TableRule.model_validate(yaml.safe_load(documented(metric.value)[1])))
+    for name, metric in VOCABULARY.items() if name not in _DECLARED
+]  # fmt: skip
+
+
+def test_every_metric_is_tried() -> None:
+    assert set(TRIED) == set(VOCABULARY)
 
 
 def trials(name: str) -> dict[str, tuple[TableRule, float]]:
@@ -91,7 +134,7 @@ def judge_rows(spark: Any, name: str) -> dict[str, list[Judgement]]:
     entity = entity.model_copy(update={"table_rules": (*entity.table_rules, *(rule for own, rule in UNDECLARED if own == name))})
     rows, past = [], {}
     for tenant, (rule, value) in trials(name).items():
-        mine, past[tenant] = rows_with(rule.metric, value)
+        mine, past[tenant] = TRIED[rule.metric].rows(value), TRIED[rule.metric].past(value)
         beside = [staged_row(1, outcome="superseded", age=0.0), staged_row(2, outcome="filtered", age=0.0)]  # count in no metric
         rows += [row_of(tenant, rule.field, row) for row in [*mine, *beside]]
     fields = ", ".join(f"`{field}` string" for field in entity.fields)
@@ -138,27 +181,21 @@ def test_tenants_are_judged_apart() -> None:
     assert found["north"][0].sentence() == "keys_are_unique: duplicate keys is 2, allowed at most 0"
 
 
-@pytest.mark.parametrize(
-    ("metric", "field", "expected"),
-    [
-        ("row_count_ratio", None, 100 / 75),
-        ("null_share", "city", 0.1),
-        ("distinct_share", "city", 0.5),
-        ("quarantined_share", None, 0.0),
-        ("duplicate_keys", None, 0),
-        ("freshness_hours", None, 3.0),
-    ],
-)
-def test_metrics(metric: Any, field: str | None, expected: float) -> None:
-    rule = TableRule(name="r", metric=metric, field=field, max=0, fails=1)
-    assert measured(profile(), rule, NOW) == pytest.approx(expected, abs=1e-5)
+def rule_of(metric: str) -> TableRule:
+    return TableRule(name="r", metric=metric, field="city" if "field" in VOCABULARY[metric].words else None, max=0, fails=1)
 
 
-@pytest.mark.parametrize("metric", ["row_count_ratio", "null_share", "distinct_share", "quarantined_share", "freshness_hours"])
-def test_where_there_is_nothing_there_is_nothing_to_judge(metric: Any) -> None:
-    nothing = profile(outcomes=dict.fromkeys(OUTCOMES, 0), staged=0, live=0, distinct_keys=0, newest=None, past_rows=(), nulls={"city": 0})
-    field = "city" if metric in ("null_share", "distinct_share") else None
-    assert measured(nothing, TableRule(name="r", metric=metric, field=field, max=0, fails=1), NOW) is None
+@pytest.mark.parametrize("metric", TRIED)
+def test_metrics(metric: str) -> None:
+    facts = profile(measured={(metric, "city"): TRIED[metric].measured})
+    assert measured(facts, rule_of(metric), NOW) == pytest.approx(TRIED[metric].usual, abs=1e-5)
+
+
+@pytest.mark.parametrize("metric", TRIED)
+def test_where_there_is_nothing_there_is_nothing_to_judge(metric: str) -> None:
+    facts = {"outcomes": dict.fromkeys(OUTCOMES, 0), "staged": 0, "live": 0, "distinct_keys": 0, "newest": None, "past_rows": ()}
+    nothing = profile(**facts, nulls={"city": 0}, distincts={"city": 0}, measured={(metric, "city"): None})
+    assert measured(nothing, rule_of(metric), NOW) == TRIED[metric].nothing
 
 
 @pytest.mark.parametrize(("past", "expected"), [((3000,), None), ((3000, 40), None), ((3000, 40, 38), 2.5)])
