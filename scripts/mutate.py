@@ -2,14 +2,16 @@
 
     python scripts/mutate.py include/spine/core/names.py [more modules] [--sample 25] [--seed 7] [--tests tests/core ...]
 
-Works in a copy of the tree. For each mutant the module's own tests run (`tests/core/test_names.py`, otherwise its folder of tests). A
-mutant that survives is a line whose meaning no test holds, or a change without effect. Slow, hence no part of `make test`.
+Works in a copy of the tree. For each mutant the module's own tests run (`tests/core/test_names.py`, otherwise its folder of tests), in a
+process that is forked from this one, which has imported what is dear. A mutant that survives is a line whose meaning no test holds, or a
+change without effect. Slow, hence no part of `make test`.
 """
 
 from __future__ import annotations
 
 import argparse
 import ast
+import multiprocessing
 import os
 import random
 import shutil
@@ -18,9 +20,10 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from importlib import import_module
 from pathlib import Path
-from typing import Any
 
 PROJECT = Path(__file__).resolve().parents[1]
 CODE = Path("include/spine")
@@ -32,6 +35,11 @@ _COUNTED: dict[type[ast.operator], type[ast.operator]] = {
     ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Div, ast.Div: ast.Mult, ast.FloorDiv: ast.Mult, ast.Mod: ast.Mult,
     ast.LShift: ast.RShift, ast.RShift: ast.LShift,
 }  # fmt: skip
+# Imported once for all mutants; none of them starts a thread, which a forked process would miss.
+_DEAR = (
+    "pytest", "numpy", "pyarrow", "pydantic", "scipy.sparse", "rapidfuzz.process", "jmespath", "yaml", "orjson", "requests", "networkx",
+    "jellyfish", "phonenumbers", "nameparser", "hypothesis.strategies",
+)  # fmt: skip
 # What no test should notice: types are not looked at when the code runs, and decorators say how often or how frozen.
 _UNSEEN = {"annotation", "returns", "decorator_list"}
 
@@ -173,13 +181,27 @@ class Trial:
         path.write_text(source, encoding="utf-8")
         for compiled in (path.parent / "__pycache__").glob(f"{path.stem}.*.pyc"):
             compiled.unlink()  # it is known by second and size, which two mutants may share
-        command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *self.options, *self.tests]
-        environment = os.environ | {"PYTHONPATH": str(self.tree / "include")}
-        quiet: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-        try:
-            return subprocess.run(command, cwd=self.tree, env=environment, timeout=limit, check=False, **quiet).returncode == 0
-        except subprocess.TimeoutExpired:
-            return False
+        process = multiprocessing.get_context("fork").Process(target=self._run)
+        process.start()
+        process.join(limit)
+        if process.is_alive():
+            process.kill()
+            process.join()
+        return process.exitcode == 0
+
+    def _run(self) -> None:
+        """The tests, in a process that sees the copy alone."""
+        import pytest
+
+        quiet = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(quiet, 1)
+        os.dup2(quiet, 2)
+        os.chdir(self.tree)
+        code = str(self.tree / "include")
+        sys.path.insert(0, code)
+        os.environ["PYTHONPATH"] = code
+        # Without an end of the interpreter: what tests leave behind, such as a thread that waits, is none of the verdict.
+        os._exit(pytest.main(["-x", "-q", "-p", "no:cacheprovider", *self.options, *self.tests]))
 
 
 def try_module(trial: Trial, sample: int, seed: int) -> tuple[int, int]:
@@ -215,6 +237,10 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--tests", nargs="+", help="test files or folders instead of the mirrored ones")
     given = parser.parse_args()
+    os.environ |= {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
+    for name in _DEAR:
+        with suppress(ImportError):
+            import_module(name)
     found = []
     with tempfile.TemporaryDirectory(prefix="spine-mutate-") as folder:
         copy_tree(Path(folder))
