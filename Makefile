@@ -3,16 +3,17 @@ SHELL := /bin/sh
 .DEFAULT_GOAL := help
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export SPARK_LOCAL_IP := 127.0.0.1
-unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV
+# Without its compiled files Python compiles Airflow, Spark's client and Great Expectations anew in every process that it starts.
+unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV PYTHONDONTWRITEBYTECODE
 
 # Two workers with a PostgreSQL and a JVM each; a module's tests stay together and the dearest modules start first (docs/testing.md).
 WORKERS := -n 2 --dist loadfile --no-loadscope-reorder
 QUICK := not slow and not spark and not postgres and not airflow and not e2e
 
-.PHONY: help setup demo test check up down lint mutate fix lock
+.PHONY: help setup demo test check up down lint generate mutate fix lock
 
 help: ## list these words
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-6s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: ## make .venv and fetch Delta's jars once (the words below call it)
 	@sh scripts/setup.sh
@@ -48,6 +49,10 @@ endif
 
 check: lint ## lint, types and the quick tests, for work in progress
 	python -m pytest -q $(WORKERS) -m "$(QUICK)" $(ARGS)
+
+generate: setup ## write anew what is made from the code: docs/reference.md and schemas/
+	python -m spine.cli.reference
+	python -m spine.sources.schemas
 
 mutate: setup ## break MODULE in small ways and tell what its tests do not notice
 	python scripts/mutate.py $(MODULE) $(ARGS)

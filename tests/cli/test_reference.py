@@ -30,7 +30,7 @@ def entries(title: str) -> list[Any]:
 
 
 def test_the_page_is_current() -> None:
-    assert PAGE.read_text(encoding="utf-8") == page(SECTIONS), "run `python -m spine.cli.reference`"
+    assert PAGE.read_text(encoding="utf-8") == page(SECTIONS), "docs/reference.md is not that of the code: run `make generate`"
 
 
 @pytest.mark.parametrize(("title", "entry"), EXAMPLES, ids=[f"{title}-{entry.name}" for title, entry in EXAMPLES])

@@ -11,7 +11,7 @@ from spine.sources import schemas
 @pytest.mark.parametrize("name", schemas.MODELS)
 def test_the_exported_schema_is_current(name):
     kept = (schemas.FOLDER / f"{name}.schema.json").read_bytes()
-    assert kept == schemas.schema_text(schemas.MODELS[name]), "run `python -m spine.sources.schemas`"
+    assert kept == schemas.schema_text(schemas.MODELS[name]), f"schemas/{name}.schema.json is not that of the code: run `make generate`"
 
 
 def test_schemas_are_written_where_asked(tmp_path):

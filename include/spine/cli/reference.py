@@ -1,4 +1,4 @@
-"""The reference page `docs/reference.md`, made from the docstrings of what is registered: `python -m spine.cli.reference` writes it.
+"""The reference page `docs/reference.md`, made from the docstrings of what is registered: `make generate` writes it.
 
 A docstring says what a thing does and ends with `Example:`. A section is one line of SECTIONS.
 """
@@ -28,7 +28,8 @@ from spine.identity.kinds import all_kinds
 PAGE = PROJECT / "docs" / "reference.md"
 _HEAD = """# Reference
 
-Every word that a declaration may choose from, with an example. Made from the docstrings of the code by `python -m spine.cli.reference`.
+Every word that a declaration may choose from, with an example. Made from the docstrings of the code by `make generate`;
+[extending.md](extending.md) says how a new one is made.
 """
 
 

@@ -1,4 +1,4 @@
-"""JSON Schemas of source, entity and match rules files, for editors and CI: `python -m spine.sources.schemas [folder]` writes them."""
+"""JSON Schemas of source, entity and match rules files, for editors and CI: `make generate` writes them."""
 
 from __future__ import annotations
 
