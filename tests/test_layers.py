@@ -1,6 +1,7 @@
 """Imports go one way. Reads them with `ast`, so that an import inside a function counts as well."""
 
 import ast
+from functools import cache
 from pathlib import Path
 
 import networkx
@@ -30,15 +31,16 @@ ALLOWED = {
 }
 
 
-def imported_modules(path: Path) -> set[str]:
+@cache  # every test here reads all files
+def imported_modules(path: Path) -> frozenset[str]:
     """Dotted names of everything that a file imports, at any depth."""
-    found = set()
+    found: set[str] = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
             found |= {f"{node.module}.{alias.name}" for alias in node.names}
-    return found
+    return frozenset(found)
 
 
 def package_of(path: Path) -> str:

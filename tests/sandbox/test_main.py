@@ -31,7 +31,7 @@ def test_the_process_serves_until_it_is_ended(tmp_path: Path) -> None:
     process = subprocess.Popen([sys.executable, "-m", "spine.sandbox", *arguments], env=environment)
     try:
         status = None
-        for _ in range(150):
+        for _ in range(600):  # it imports much, and other tests may keep the cores busy
             try:
                 status = requests.get(f"http://127.0.0.1:{port}/_sandbox", timeout=5).json()
                 break
@@ -44,4 +44,4 @@ def test_the_process_serves_until_it_is_ended(tmp_path: Path) -> None:
         assert len(list((tmp_path / "drop" / "acme").iterdir())) > 20
     finally:
         process.send_signal(signal.SIGTERM)
-        assert process.wait(timeout=10) in (0, -signal.SIGTERM)
+        assert process.wait(timeout=60) in (0, -signal.SIGTERM)
