@@ -31,6 +31,8 @@ def test_what_no_json_has_is_found_in_its_own_record_only(bad, why):
     assert jsontext.dump(records[0]) == '{"n":"ok"}'
     with pytest.raises(ValueError, match=why):
         jsontext.dump(records[1])
+    assert jsontext.mistake_in(records[0]) is None
+    assert why in (jsontext.mistake_in(records) or "")
     jsontext.as_sent(records[1]).encode()  # can be kept
 
 
@@ -42,6 +44,7 @@ def test_what_no_json_has_is_found_in_its_own_record_only(bad, why):
         "18446744073709551615",
         "0.12345678901234567",
         "9007199254740993",
+        "1" * 38,
         "1.5",
     ],
 )
@@ -50,9 +53,17 @@ def test_numbers_keep_all_their_digits(number):
     assert str(jsontext.parse(f'{{"id": {number}}}'.encode())["id"]) == number
 
 
-@pytest.mark.parametrize("number", ["1e400", "1" * 39, "0." + "1" * 39])
+@pytest.mark.parametrize("number", ["1e400", "1e-400", "-1.5E-999", "1" * 39, "0." + "1" * 39])
 def test_a_number_that_no_reader_holds_exactly_is_a_text(number):
     assert jsontext.dump(jsontext.parse(f'{{"id": {number}}}'.encode())) == f'{{"id":"{number}"}}'
+
+
+def test_what_a_machine_number_holds_is_one_and_nothing_more():
+    held = ["-9223372036854775808", "18446744073709551615", "1", "1.5e-300"]
+    beyond = ["-9223372036854775809", "18446744073709551616", "1e400", "1" * 30]
+    found = jsontext.parse(f"[{', '.join([*held, *beyond])}]".encode())
+    assert [isinstance(number, jsontext.LongNumber) for number in found] == [False] * 4 + [True] * 4
+    assert found == [-(2**63), 2**64 - 1, 1, 1.5e-300, *beyond]
 
 
 @pytest.mark.parametrize("body", [b"", b"<html>", b'{"a": ', b"[" * 100_000])

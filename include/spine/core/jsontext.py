@@ -26,7 +26,7 @@ _MARKS = (
 _SURROGATE = re.compile("[\ud800-\udfff]")
 # Letters that tell numbers, made few, so that a quick search finds digits or an exponent that a machine number may not hold.
 _SHAPES = bytes(ord("0") if chr(code).isdigit() and code < 128 else ord("E") if chr(code) in "eE" else ord(" ") for code in range(256))
-_LONG = (b"0" * 17, b"0E000")
+_LONG = (b"0" * 17, b"0E000", b"0E 000")  # the space is a minus: 1e-400 would be read as nothing
 
 _EXACT, _DIGITS = re.compile(r"-?[0-9.]+"), 38  # what Spark and Arrow hold exactly
 
