@@ -14,11 +14,13 @@ def test_delimiter_names_and_encoding(text: str, encoding: str) -> None:
     found = dialect_of(start, whole=True)
     assert found is not None
     assert (found.delimiter, found.names, found.stated) == (";", ("id", "name"), text.startswith("sep"))
+    assert found.before == text.partition("id")[0].count("\n"), "lines before the header"
     assert start.decode(encoding_of(start)).removeprefix("\ufeff") == text
 
 
 def test_a_zero_byte_does_not_make_utf_16() -> None:
     assert encoding_of(b"id,name\n1,A\0nn\n") == "utf-8"
+    assert encoding_of(b"a\0") == "utf-8", "one letter says too little"
 
 
 @pytest.mark.parametrize("start", [b"", b"\n\r\n", b"\xef\xbb\xbf\n"])
@@ -32,6 +34,16 @@ def test_names_are_cleaned_and_each_once() -> None:
     assert found.names == ("a", "b", "a_3", "column_4", "a_2", "a_4")
     assert found.repeated == {"a": [1, 3, 6]}
     assert found.bare
+
+
+@pytest.mark.parametrize(
+    ("text", "whole", "bare"),
+    [("a,b\n", True, True), ("a,b\n,\n", True, True), ("a,b\n1,\n", True, False), ("a,b\n", False, False), ("a,b\n1,2\n", False, False)],
+)
+def test_a_header_is_bare_if_it_is_known_that_nothing_follows(text: str, whole: bool, bare: bool) -> None:
+    found = dialect_of(text.encode(), whole=whole)
+    assert found is not None
+    assert found.bare is bare
 
 
 def test_a_column_of_numbers_with_commas_is_told_by_all_of_its_values() -> None:

@@ -117,10 +117,18 @@ def test_a_kind_has_a_name_and_older_words(made: Made) -> None:
     assert variants.parse(radius=4).radius == 4, "without a type the default is meant"
 
 
-@pytest.mark.parametrize("content", [{"type": "ruond"}, {"type": "round", "colour": 1}, {"type": ["round"]}])
-def test_what_no_kind_says_is_a_mistake(made: Made, content: dict[str, Any]) -> None:
-    with pytest.raises(ValidationError):
+@pytest.mark.parametrize(
+    ("content", "mistake"),
+    [
+        ({"type": "ruond"}, "union_tag_invalid"),
+        ({"type": "round", "colour": 1}, "extra_forbidden"),
+        ({"type": ["round"]}, "union_tag_invalid"),
+    ],
+)
+def test_what_no_kind_says_is_a_mistake(made: Made, content: dict[str, Any], mistake: str) -> None:
+    with pytest.raises(ValidationError) as caught:
         made(round=ROUND, oval=OVAL).parse(**content)
+    assert [found["type"] for found in caught.value.errors()] == [mistake]
 
 
 class TestFilesOfTheFirstVersion:
@@ -144,8 +152,9 @@ class TestFilesOfTheFirstVersion:
     def test_a_declaration_that_is_no_map_is_left_to_the_model(self, made: Made) -> None:
         from pydantic import TypeAdapter
 
-        with pytest.raises(ValidationError, match="dictionary"):
+        with pytest.raises(ValidationError, match="dictionary") as caught:
             TypeAdapter(made(self.FIRST, round=ROUND, oval=OVAL).choice()).validate_python("round")
+        assert [found["input"] for found in caught.value.errors()] == ["round"]
 
 
 def test_a_mistake_in_a_file_names_the_word_that_the_kind_has(made: Made, tmp_path: Path) -> None:

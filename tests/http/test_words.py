@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import orjson
 import pytest
 
 from spine.http.words import LONGEST, said
@@ -38,5 +39,25 @@ def test_no_secret_is_quoted(secret):
     assert said(body, known) == "refused … and …"
 
 
+def test_a_secret_that_holds_another_one_is_hidden_as_a_whole():
+    assert said(b'{"message": "refused abcdef"}', ["abc", "abcdef"]) == "refused …"
+
+
+@pytest.mark.parametrize(
+    "around", [lambda value: {"error": value}, lambda value: {"errors": value}, lambda value: {"fault": value}, lambda value: [value]]
+)
+def test_what_lies_deep_may_be_a_record(around):
+    value: object = {"message": "deep"}
+    for _ in range(4):
+        value = around(value)
+    assert said(orjson.dumps(value)) == "deep"
+    assert said(orjson.dumps(around(value))) == ""
+
+
+def test_of_a_long_list_the_first_three_are_told():
+    assert said(b'{"errors": [{"message": "a"}, {"message": "b"}, {"message": "c"}, {"message": "d"}]}') == "a b c"
+
+
 def test_long_words_are_cut():
     assert len(said(b'{"message": "' + b"ab " * 500 + b'"}')) == LONGEST + 1
+    assert said(b"a" * LONGEST) == "a" * LONGEST

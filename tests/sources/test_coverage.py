@@ -64,3 +64,5 @@ def test_deletes_and_what_cannot_be_read_say_nothing() -> None:
 def test_a_long_stream_is_looked_at_in_part_and_a_short_one_tells_nothing() -> None:
     assert seen(stream(given_name="first"), ROWS, limit=2).rows == 2
     assert seen(stream(given_name="frst"), ROWS, enough=5).empty == ()
+    assert seen(stream(given_name="frst"), ROWS, enough=4).empty == ("given_name",)
+    assert seen(stream(given_name="frst"), ROWS[:1]).empty == ("given_name",), "what is looked at by hand is enough"

@@ -39,10 +39,10 @@ class Dialect:
     delimiter: str
     header: tuple[str, ...]
     names: tuple[str, ...]
-    before: int = 0
-    commas: frozenset[int] = frozenset()
-    bare: bool = False
-    stated: bool = False
+    before: int
+    commas: frozenset[int]
+    bare: bool
+    stated: bool
 
     @property
     def repeated(self) -> dict[str, list[int]]:

@@ -30,8 +30,8 @@ class Coverage:
     rows: int
     nulls: dict[str, float]
     unmapped: tuple[str, ...]
-    sample: tuple[str, ...] = ()
-    enough: int = 1
+    sample: tuple[str, ...]
+    enough: int
 
     @property
     def empty(self) -> tuple[str, ...]:

@@ -80,6 +80,12 @@ def test_the_id_of_a_living_entity_stays_where_its_former_records_are():
     assert found.ids == {"a": "x", "b": "y", "c": "y", "d": "y"}
 
 
+def test_an_id_that_comes_back_from_several_entities_names_the_first_of_them():
+    former = {"a1": "x", "a2": "x", "a3": "x", "b1": "w", "b2": "w", "b3": "w"}
+    found = assign("default", "person", 3, [["a1", "a2"], ["b1", "b2"], ["a3", "b3"]], former, {}, {"a3": "y", "b3": "y"})
+    assert Change("restored", "y", "w", "a3", "2 records") in found.changes
+
+
 def test_no_id_comes_back_while_its_records_stay_together():
     found = assign("default", "person", 3, [["a", "b"]], dict.fromkeys("ab", "x"), {}, {"a": "x", "b": "y"})
     assert (found.ids, found.changes, found.restored) == ({"a": "x", "b": "x"}, [], set())

@@ -53,6 +53,23 @@ def test_a_strategy_picks_the_value_and_says_where_it_is_from(strategy, city, re
     assert none == {"entity_id": "e2", "city": None, "street": None, "provenance": "{}"}
 
 
+def test_values_are_counted_by_entity():
+    """Leeds is frequent elsewhere: an entity's most frequent value is that of its own records."""
+    rows = [
+        (f"e{at // 4}", f"r{at:02}", "web", city)
+        for at, city in enumerate(["Hull", "Leeds", "Hull", "Hull", *["Leeds"] * 8, "Leeds", "York", "York", "Hull"])
+    ]
+    table = pa.table(
+        {
+            name: pa.array(values)
+            for name, values in zip(("entity_id", "record_ref", "source", "city"), zip(*rows, strict=True), strict=True)
+        }
+    )
+    moments = pa.array([datetime(2026, 1, 1, tzinfo=UTC)] * len(rows), pa.timestamp("us", "UTC"))
+    found = golden(table.append_column("emitted_at", moments), _entity("most_frequent"))
+    assert found.column("city").to_pylist() == ["Hull", "Leeds", "Leeds", "York"]
+
+
 def test_the_order_of_rows_does_not_matter():
     assert (
         golden(_table().take([4, 2, 3, 0, 1]), _entity("most_frequent")).to_pylist()

@@ -19,7 +19,6 @@ WEAK_SHARE = 0.5
 CHURN = 0.3
 FEW = 50
 FEW_LABELS = 20
-FLOOR = 0.9
 TOLERANCE = 0.1
 
 
@@ -86,7 +85,7 @@ def _judge_labels(labels: Sequence[Label], where: Mapping[str, Any]) -> None:
     }
     words = {"label_precision": "joined pairs that stewards keep apart", "label_recall": "parted pairs that stewards tied"}
     for rule, now, then in zip(wrong, agreement(labels), agreement(labels, then=True), strict=True):
-        limit = min(FLOOR, then - TOLERANCE)
+        limit = then - TOLERANCE
         if now < limit:
             first = wrong[rule][0]
             cause = f"the weights {words[rule]}: {len(wrong[rule])} of {len(labels)}, such as {first.left_ref} and {first.right_ref}"
