@@ -47,6 +47,13 @@ def test_paths_that_match_nothing_are_told_with_their_words() -> None:
     assert "contact.email" in found.unmapped
 
 
+def test_a_cursor_is_looked_for_among_the_properties_of_a_record_too() -> None:
+    """Readers of some vendors name it without the object that holds what was asked for; a mapping names the whole path."""
+    rows = [{"id": 1, "properties": {"seen": "2026-01-01", "first": "Ada"}}]
+    found = seen(stream(given_name="first", family_name="properties.first"), rows)
+    assert found.nulls == {"given_name": 1.0, "family_name": 0.0, "(cursor)": 0.0}
+
+
 def test_elements_of_a_split_array_are_looked_at() -> None:
     rows = [{"id": 1, "seen": "2026-01-01", "people": [{"first": "Ada"}, {"first": "Bob"}]}]
     found = seen(stream(split="people", given_name="people.first", email="people.mail"), rows)

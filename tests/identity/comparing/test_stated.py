@@ -120,6 +120,18 @@ def test_beliefs_fall_from_agreement_to_disagreement():
         assert (np.diff(ratios) < 0).all()
 
 
+def test_nine_matches_in_ten_agree_and_most_of_them_on_the_first_level():
+    assert stated.beliefs(1) == (pytest.approx((0.9, 0.1)), pytest.approx((0.0045, 0.9955)))
+    assert stated.beliefs(3)[0] == pytest.approx((0.9 * 20 / 23, 0.9 * 2 / 23, 0.9 * 1 / 23, 0.1))
+
+
+@pytest.mark.parametrize("form", known_levels("number"))
+def test_without_values_there_is_nothing_to_compare(form):
+    level = parse_level(form.replace("CUT", "words").replace("X", "0.5").replace("N", "2"), "number")
+    nobody = np.zeros(0, dtype=np.int64)
+    assert stated.kernel(kind_of("number"), [level])([], nobody, nobody, {}).tolist() == []
+
+
 def test_several_attributes_differ_only_if_all_do():
     values = [stated.together(pair) for pair in (["a", "x"], ["a", "y"], ["b", "y"])]
     assert stated.together(["a", None]) is None
