@@ -20,7 +20,8 @@ def test_delimiter_names_and_encoding(text: str, encoding: str) -> None:
 
 def test_a_zero_byte_does_not_make_utf_16() -> None:
     assert encoding_of(b"id,name\n1,A\0nn\n") == "utf-8"
-    assert encoding_of(b"a\0") == "utf-8", "one letter says too little"
+    assert encoding_of(b"a\0") == encoding_of(b"\0a") == "utf-8", "one letter says too little"
+    assert (encoding_of(b"a\0b\0"), encoding_of(b"\0a\0b")) == ("utf-16-le", "utf-16-be")
 
 
 @pytest.mark.parametrize("start", [b"", b"\n\r\n", b"\xef\xbb\xbf\n"])
@@ -33,6 +34,9 @@ def test_names_are_cleaned_and_each_once() -> None:
     assert found is not None
     assert found.names == ("a", "b", "a_3", "column_4", "a_2", "a_4")
     assert found.repeated == {"a": [1, 3, 6]}
+    twice = dialect_of(b"a,b,a\n", whole=True)
+    assert twice is not None
+    assert twice.repeated == {"a": [1, 3]}
     assert found.bare
 
 

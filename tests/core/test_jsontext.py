@@ -60,9 +60,9 @@ def test_a_number_that_no_reader_holds_exactly_is_a_text(number):
 
 def test_what_a_machine_number_holds_is_one_and_nothing_more():
     held = ["-9223372036854775808", "18446744073709551615", "1", "1.5e-300"]
-    beyond = ["-9223372036854775809", "18446744073709551616", "1e400", "1" * 30]
+    beyond = ["-9223372036854775809", "18446744073709551616", "1e400", "1e-400", "1" * 30]
     found = jsontext.parse(f"[{', '.join([*held, *beyond])}]".encode())
-    assert [isinstance(number, jsontext.LongNumber) for number in found] == [False] * 4 + [True] * 4
+    assert [isinstance(number, jsontext.LongNumber) for number in found] == [False] * 4 + [True] * 5
     assert found == [-(2**63), 2**64 - 1, 1, 1.5e-300, *beyond]
 
 

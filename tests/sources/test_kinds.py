@@ -59,7 +59,7 @@ def test_a_word_of_another_kind_is_passed_over_as_ever(tmp_path: Path) -> None:
         pytest.param({"paging": "{type: leaf}"}, r"shop.yaml:9: streams.0.paging.type: Input should be .*'offset'", id="kind of paging"),
         pytest.param({"paging": "{type: page, size: 0}"}, "shop.yaml:9: streams.0.paging.size: Input should be greater", id="size"),
         pytest.param(
-            {"transform": "soap"}, r"shop.yaml:13: streams.0.mapping.fields.email.transform: Input should be 'none', 'trim'.* or 'phone'",
+            {"transform": "soap"}, r"shop.yaml:13: streams.0.mapping.fields.email.transform: Input should be 'none', 'trim', .* or '",
             id="transform",
         ),
     ],
