@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -37,8 +38,8 @@ def run_job(tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.setattr("spine.dagkit.spark.BaseHook.get_connection", lambda _: server)
     monkeypatch.setattr("spine.dagkit.spark.job_environment", dict)
 
-    def run(say: str, skip: bool = False) -> spark.SpineSparkOperator:
-        task = spark.SpineSparkOperator(task_id="normalize", job="normalize", arguments=["--say", say], skip_if=lambda _: skip)
+    def run(say: str, before: Callable[[Any], None] | None = None) -> spark.SpineSparkOperator:
+        task = spark.SpineSparkOperator(task_id="normalize", job="normalize", arguments=["--say", say], before=before)
         task.application = str(job)
         ti = SimpleNamespace(run_id="manual__2026-01-01T00:00:00+00:00", dag_id="sync_crm", task_id="normalize", try_number=1)
         task.execute({"ti": ti})
@@ -65,9 +66,12 @@ def test_a_job_that_dies_without_a_word_may_be_retried(run_job: Any) -> None:
     assert caught.value.retryable
 
 
-def test_a_dry_run_is_skipped(run_job: Any) -> None:
-    with pytest.raises(AirflowSkipException):
-        run_job("", skip=True)
+def test_what_comes_before_may_skip_the_job(run_job: Any) -> None:
+    def skip(context: Any) -> None:
+        raise AirflowSkipException(context["ti"].dag_id)
+
+    with pytest.raises(AirflowSkipException, match="sync_crm"):
+        run_job("", before=skip)
 
 
 def test_links_lead_to_the_runs_validation_and_tables(run_job: Any) -> None:

@@ -1,15 +1,21 @@
-"""Who waits for a busy connection, and who is told at once."""
+"""Who waits for a busy connection and for other syncs, and who does not."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 
+import orjson
 import pytest
 from airflow.sdk.exceptions import AirflowRescheduleException
 
+from spine.control import locks
+from spine.control.variables import MemoryVariables
 from spine.core.errors import SyncInProgress
-from spine.dagkit.waiting import waiting_unless_manual
+from spine.core.names import ConnectionId
+from spine.dagkit import waiting
+from spine.dagkit.waiting import gathering, waiting_unless_manual
+from spine.pipeline.services import Services
 
 
 @pytest.mark.parametrize("kind", ["scheduled", "backfill", "asset_triggered"])
@@ -23,3 +29,44 @@ def test_a_run_that_nobody_waits_for_is_rescheduled(kind: str) -> None:
 def test_a_person_is_refused() -> None:
     with pytest.raises(SyncInProgress), waiting_unless_manual(SimpleNamespace(run_type="manual")):
         raise SyncInProgress("busy")
+
+
+class TestGathering:
+    """One resolve serves the sources that are under way when the first of them has ended."""
+
+    SOURCES = ("hubspot", "salesforce")
+
+    @pytest.fixture
+    def services(self, database, tenant, monkeypatch):
+        variables = MemoryVariables({"spine.tenants": orjson.dumps({source: [tenant] for source in self.SOURCES}).decode()})
+        services = Services(database, variables, lambda name: pytest.fail("needs no Connection"))
+        monkeypatch.setattr(waiting, "_under_way", services.under_way)
+        return services
+
+    @staticmethod
+    def run(kind="asset_triggered", since=timedelta(0)):
+        woken_by = SimpleNamespace(source_dag_id="sync_hubspot", source_run_id="scheduled__1")
+        started = datetime.now(UTC) - since
+        return {"dag_run": SimpleNamespace(run_type=kind, start_date=started), "triggering_asset_events": {"silver.hubspot": [woken_by]}}
+
+    def test_it_waits_for_another_source(self, services, tenant):
+        locks.acquire(services.database.of(tenant), str(ConnectionId("salesforce", tenant)), "scheduled__1")
+        with pytest.raises(AirflowRescheduleException):
+            gathering(self.SOURCES)(self.run())
+
+    def test_it_waits_neither_for_the_run_that_woke_it_nor_for_sources_of_other_entities(self, services, tenant):
+        locks.acquire(services.database.of(tenant), str(ConnectionId("hubspot", tenant)), "scheduled__1")
+        locks.acquire(services.database.of(tenant), str(ConnectionId("salesforce", tenant)), "scheduled__1")
+        gathering(["hubspot"])(self.run())
+
+    def test_it_does_not_wait_for_ever(self, services, tenant):
+        locks.acquire(services.database.of(tenant), str(ConnectionId("salesforce", tenant)), "scheduled__1")
+        gathering(self.SOURCES)(self.run(since=timedelta(minutes=3)))
+
+    def test_a_person_does_not_wait(self, services, tenant):
+        locks.acquire(services.database.of(tenant), str(ConnectionId("salesforce", tenant)), "scheduled__1")
+        gathering(self.SOURCES)(self.run(kind="manual"))
+
+    def test_a_dead_run_holds_up_nobody(self, services, tenant):
+        locks.acquire(services.database.of(tenant), str(ConnectionId("salesforce", tenant)), "scheduled__1", ttl=0)
+        gathering(self.SOURCES)(self.run())

@@ -27,7 +27,7 @@ import requests
 from deltalake import DeltaTable
 
 from spine.core import clock
-from spine.core.names import CONNECTOR_POOL
+from spine.core.names import CONNECTOR_POOL, connection_id, cursor_variable
 from spine.core.settings import PROJECT, settings
 from spine.lake.catalog import table_exists
 from spine.sandbox.accounts import credentials
@@ -40,8 +40,10 @@ from spine.ui.app import views
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.airflow, pytest.mark.timeout(900)]
 DAG = "sync_salesforce"
-CURSOR = "spine.cursor.ipai_connector_salesforce.contacts"
 SCALE = 120
+TENANTS = ("default", "north", "south")
+ONE = {"streams": ["contacts"], "tenants": ["default"]}
+TODAY = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
 POLL = 0.25  # seconds between two looks at the API
 
 
@@ -53,12 +55,12 @@ class Running:
     api: AirflowApi
     lines: list[str]
 
-    def cursor(self) -> str:
-        return str(self.api.call("GET", f"/variables/{CURSOR}")["value"])
+    def cursor(self, tenant: str = "default") -> str:
+        return str(self.api.call("GET", f"/variables/{cursor_variable(connection_id('salesforce', tenant), 'contacts')}")["value"])
 
-    def bronze(self, run_id: str) -> list[dict[str, object]]:
+    def bronze(self, run_id: str, tenant: str = "default") -> list[dict[str, object]]:
         table = DeltaTable(f"{settings().lake}/raw_salesforce_contacts").to_pyarrow_table()
-        return table.filter(pc.equal(table["run_id"], run_id)).to_pylist()
+        return table.filter((pc.field("run_id") == run_id) & (pc.field("tenant_id") == tenant)).to_pylist()
 
     def follow(self, dag_id: str, run_id: str) -> None:
         Follower(self.api, print, poll=POLL).syncs({dag_id: run_id}, time.monotonic() + 420)
@@ -79,9 +81,9 @@ def running() -> Iterator[Running]:
         (home / "jars").symlink_to(jars)
         lines: list[str] = []
         try:
-            stack = supervisor.up(lines.append, scale=SCALE, tenants="default")
+            stack = supervisor.up(lines.append, scale=SCALE, tenants=",".join(TENANTS))
             api = airflow.api()
-            introduce(api, stack.sandbox_url, home / "sandbox" / "drop", ["default"])
+            introduce(api, stack.sandbox_url, home / "sandbox" / "drop", TENANTS)
             yield Running(stack, api, lines)
         finally:
             supervisor.down(print)
@@ -102,15 +104,24 @@ def daily_salesforce(home: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def scheduled(running: Running) -> str:
-    """The run that the scheduler starts by itself as soon as the DAG is unpaused."""
+    """The run that the scheduler starts by itself as soon as the DAG is unpaused. Three runs of a backfill want a connection of it too."""
+    first, last = (TODAY - timedelta(days=days) for days in (6, 4))
+    order = [
+        "--dag-id",
+        DAG,
+        "--from-date",
+        f"{first:%Y-%m-%d}",
+        "--to-date",
+        f"{last:%Y-%m-%d}",
+        "--dag-run-conf",
+        orjson.dumps(ONE).decode(),
+    ]
+    command = [str(connect.bin_folder() / "airflow"), "backfill", "create", *order]  # ten at once, of which all but one wait
+    done = subprocess.run(command, env=supervisor.running_environment(), capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
     running.api.pause("resolve_person", paused=False)
     running.api.pause(DAG, paused=False)
-    deadline = time.monotonic() + 60
-    while not (runs := running.api.runs(DAG)):
-        assert time.monotonic() < deadline, "the scheduler started no run"
-        time.sleep(POLL)
-    assert runs[0]["run_type"] == "scheduled"
-    run_id = str(runs[0]["dag_run_id"])
+    run_id = scheduled_run(running, DAG)
     running.follow(DAG, run_id)
     return run_id
 
@@ -122,20 +133,21 @@ def test_airflow_reads_every_dag_file_without_an_error(running: Running) -> None
     )
 
 
-def test_a_scheduled_run_reads_everything_and_sets_the_cursor(running: Running, scheduled: str) -> None:
+@pytest.mark.parametrize("tenant", TENANTS)
+def test_a_scheduled_run_reads_everything_of_each_tenant_and_sets_its_cursor(running: Running, scheduled: str, tenant: str) -> None:
     assert running.api.run(DAG, scheduled)["state"] == "success"
-    rows = running.bronze(scheduled)
-    assert len(rows) == len({row["record_id"] for row in rows}) == 120
-    assert orjson.loads(running.cursor())["value"] == max(str(row["cursor"]) for row in rows)
+    rows = running.bronze(scheduled, tenant)
+    assert len(rows) == len({row["record_id"] for row in rows}) == SCALE
+    assert orjson.loads(running.cursor(tenant))["value"] == max(str(row["cursor"]) for row in rows)
 
 
 def test_mapped_tasks_are_labelled_by_tenant_and_stream(running: Running, scheduled: str) -> None:
     labels = {task["rendered_map_index"] for task in running.api.task_instances(DAG, scheduled) if task["task_id"] == "extract"}
-    assert labels == {"default · contacts", "default · accounts", "default · opportunities"}
+    assert labels == {f"{tenant} · {stream}" for tenant in TENANTS for stream in ("contacts", "accounts", "opportunities")}
 
 
 def test_silver_wakes_the_resolver_and_gold_follows(running: Running, scheduled: str) -> None:
-    Follower(running.api, print, poll=POLL).resolves(["resolve_person"], datetime.now(UTC) - timedelta(hours=1), time.monotonic() + 300)
+    quiet(running)
     run = running.api.runs("resolve_person")[0]
     assert run["run_type"] == "asset_triggered"
     assert run["state"] == "success"
@@ -178,12 +190,39 @@ def test_the_form_of_a_connection_names_its_fields_and_tests_them(running: Runni
     assert "CONNECTOR_AUTH_FAILED" in refused["message"]
 
 
+def test_a_backfill_beside_the_scheduled_run_reads_exactly_its_days_and_leaves_the_cursor(running: Running, scheduled: str) -> None:
+    runs = finished_backfill(running, 3)
+    everything = {str(row["record_id"]): str(row["cursor"]) for row in running.bronze(scheduled)}
+    for run in runs:
+        start, end = (clock.to_text(clock.parse(run[f"data_interval_{side}"])) for side in ("start", "end"))
+        assert clock.parse(end) - clock.parse(start) == timedelta(days=1)
+        expected = {record for record, cursor in everything.items() if start <= cursor < end}
+        assert {str(row["record_id"]) for row in running.bronze(run["dag_run_id"])} == expected
+        assert run["state"] == "success"
+    assert any(running.bronze(run["dag_run_id"]) for run in runs), "the days held records"
+    assert orjson.loads(running.cursor())["value"] == max(everything.values())
+
+
+def test_sources_that_finish_together_wake_one_resolve(running: Running, scheduled: str) -> None:
+    quiet(running)
+    before = {str(run["dag_run_id"]) for run in running.api.runs("resolve_person")}
+    others = ("sync_hubspot", "sync_people_files")
+    for dag_id in others:
+        running.api.pause(dag_id, paused=False)
+    for dag_id in others:
+        running.follow(dag_id, scheduled_run(running, dag_id))
+    quiet(running)
+    woken = {str(run["dag_run_id"]) for run in running.api.runs("resolve_person")} - before
+    results = [running.api.xcom("resolve_person", run_id, "resolve") for run_id in woken]
+    assert [result["no_op"] for result in results].count(False) == 1
+
+
 def test_a_triggered_run_reads_only_what_changed(running: Running, scheduled: str) -> None:
     sandbox = running.stack.sandbox_url
     body = {"source": "salesforce", "stream": "contacts", "tenant": "default", "changed": 5, "created": 2, "deleted": 0}
     assert requests.post(f"{sandbox}/_sandbox/advance", json=body, timeout=30).ok
     before = running.cursor()
-    run_id = running.api.trigger(DAG, {"mode": "incremental", "streams": ["contacts"]})
+    run_id = running.api.trigger(DAG, {"mode": "incremental", **ONE})
     running.follow(DAG, run_id)
     lookback = clock.parse(orjson.loads(before)["value"]) - timedelta(minutes=10)
     assert all(clock.parse(str(row["cursor"])) >= lookback for row in running.bronze(run_id))
@@ -204,7 +243,7 @@ def test_a_wrong_parameter_is_refused_by_the_form(running: Running) -> None:
 
 def test_a_dry_run_writes_nothing(running: Running, scheduled: str) -> None:
     before = running.cursor()
-    run_id = running.api.trigger(DAG, {"mode": "full", "streams": ["contacts"], "dry_run": True})
+    run_id = running.api.trigger(DAG, {"mode": "full", "dry_run": True, **ONE})
     running.follow(DAG, run_id)
     states = {task["task_id"]: task["state"] for task in running.api.task_instances(DAG, run_id)}
     assert states["normalize"] == "skipped"
@@ -225,35 +264,7 @@ def test_the_connections_type_sends_the_same_job_through_spark_submit(running: R
     person = result["entities"]["person"]
     assert person["rows_in"] > 0
     assert person["published"] == 0, "nothing has changed since the warm server wrote Silver"
-    assert person["unchanged"] >= 120
-
-
-def test_a_backfill_reads_exactly_its_days_and_leaves_the_cursor(running: Running, scheduled: str) -> None:
-    before = running.cursor()
-    today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-    first, last = today - timedelta(days=6), today - timedelta(days=4)
-    command = [str(connect.bin_folder() / "airflow"), "backfill", "create", "--dag-id", DAG]  # ten at once, of which two wait
-    command += [
-        "--from-date",
-        first.strftime("%Y-%m-%d"),
-        "--to-date",
-        last.strftime("%Y-%m-%d"),
-        "--dag-run-conf",
-        '{"streams": ["contacts"]}',
-    ]
-    done = subprocess.run(command, env=supervisor.running_environment(), capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr[-2000:]
-    runs = finished_backfill(running, 3)
-
-    everything = {str(row["record_id"]): str(row["cursor"]) for row in running.bronze(scheduled)}
-    for run in runs:
-        start, end = (clock.to_text(clock.parse(run[f"data_interval_{side}"])) for side in ("start", "end"))
-        assert clock.parse(end) - clock.parse(start) == timedelta(days=1)
-        expected = {record for record, cursor in everything.items() if start <= cursor < end}
-        assert {str(row["record_id"]) for row in running.bronze(run["dag_run_id"])} == expected
-        assert run["state"] == "success"
-    assert any(running.bronze(run["dag_run_id"]) for run in runs), "the days held records"
-    assert running.cursor() == before
+    assert person["unchanged"] >= SCALE * len(TENANTS)
 
 
 def test_what_has_ended_can_be_cleared_and_runs_again_without_waking_anybody(running: Running, scheduled: str) -> None:
@@ -277,6 +288,26 @@ def test_late_runs_and_events_reach_the_notifiers(running: Running, scheduled: s
     run_id = running.api.trigger("watch_runs")
     running.follow("watch_runs", run_id)
     assert running.api.run("watch_runs", run_id)["state"] == "success"
+
+
+def scheduled_run(running: Running, dag_id: str) -> str:
+    """The first run that the scheduler starts of an unpaused DAG."""
+    deadline = time.monotonic() + 60
+    while not (runs := [run for run in running.api.runs(dag_id) if run["run_type"] == "scheduled"]):
+        assert time.monotonic() < deadline, "the scheduler started no run"
+        time.sleep(POLL)
+    return str(runs[0]["dag_run_id"])
+
+
+def quiet(running: Running) -> None:
+    """Wait until no resolve runs, and no news wait for one."""
+    deadline = time.monotonic() + 300
+    while (
+        any(run["state"] not in FINISHED for run in running.api.runs("resolve_person"))
+        or running.api.call("GET", "/dags/resolve_person/assets/queuedEvents", missing_ok=True) is not None
+    ):
+        assert time.monotonic() < deadline, running.api.runs("resolve_person")
+        time.sleep(POLL)
 
 
 def finished_backfill(running: Running, count: int) -> list[dict[str, str]]:
@@ -348,7 +379,7 @@ def test_up_mends_what_died_and_down_leaves_nothing(running: Running) -> None:
     for name in (keeper.NAME, *victims):
         os.kill(processes.recorded(name).pid, signal.SIGKILL)
     processes.wait_until(lambda: {supervisor.status()[name] for name in victims} == {"died"}, [], what="death", timeout=30)
-    again = supervisor.up(running.lines.append, scale=SCALE, tenants="default")
+    again = supervisor.up(running.lines.append, scale=SCALE, tenants=",".join(TENANTS))
     assert set(supervisor.status().values()) == {"running"}
     assert again.airflow_url == running.stack.airflow_url
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from airflow.providers.apache.spark.operators.spark_submit import SparkSubmitOperator
 from airflow.sdk import BaseHook
-from airflow.sdk.exceptions import AirflowException, AirflowSkipException
+from airflow.sdk.exceptions import AirflowException
 
 from spine.core.settings import PROJECT, settings
 from spine.dagkit.links import TablesLink, ValidationLink
@@ -27,24 +27,24 @@ _STOP_SECONDS = 10
 class SpineSparkOperator(SparkSubmitOperator):
     """One job of `spark_jobs/`. `job` is the file's stem, `arguments` its command line (templated).
 
-    `skip_if` looks at the task's context: true skips the task (a dry run, for example).
+    `before` sees the task's context first, and may raise Airflow's exceptions that skip the task or put it off.
     """
 
     template_fields = (*SparkSubmitOperator.template_fields, "arguments")
     operator_extra_links = (ValidationLink(), TablesLink())
 
-    def __init__(self, *, job: str, arguments: list[str], skip_if: Callable[[Any], bool] | None = None, **kwargs: Any) -> None:
+    def __init__(self, *, job: str, arguments: list[str], before: Callable[[Any], None] | None = None, **kwargs: Any) -> None:
         super().__init__(application=str(PROJECT / "spark_jobs" / f"{job}.py"), conn_id="spark_default", name=f"spine-{job}", **kwargs)
         self.job = job
         self.arguments = arguments
-        self.skip_if = skip_if
+        self.before = before
         self.result: dict[str, Any] = {}
         self._process: subprocess.Popen[str] | None = None
 
     def execute(self, context: Any) -> dict[str, Any]:
         """Run the job; returns its result. Raises the job's own SpineError."""
-        if self.skip_if is not None and self.skip_if(context):
-            raise AirflowSkipException("nothing to do in this run")
+        if self.before is not None:
+            self.before(context)
         result_file = _result_file(context["ti"])
         result_file.unlink(missing_ok=True)
         self.application_args = [*self.arguments, "--result", str(result_file)]

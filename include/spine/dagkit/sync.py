@@ -111,7 +111,7 @@ def build_sync_dag(source: Source) -> DAG:
                 *("--tenants", "{{ ','.join(params.tenants or []) }}"),
                 "{{ '--renormalize' if params.mode == 'renormalize' else '--incremental' }}",
             ],
-            skip_if=_nothing_to_normalize,
+            before=_skip_if_nothing_was_read,
             # Whatever became of extraction: failed streams must not hold up the others, and `renormalize` maps over nothing at all.
             trigger_rule=TriggerRule.ALL_DONE,
         )
@@ -123,9 +123,10 @@ def build_sync_dag(source: Source) -> DAG:
     return dag
 
 
-def _nothing_to_normalize(context: Any) -> bool:
-    """True for a dry run, and for a run that was refused before it began."""
-    return bool(context["params"]["dry_run"]) or not _count(context, ["plan"], ["success"])
+def _skip_if_nothing_was_read(context: Any) -> None:
+    """Skip normalization in a dry run, and in a run that was refused before it began."""
+    if context["params"]["dry_run"] or not _count(context, ["plan"], ["success"]):
+        raise AirflowSkipException("nothing was read in this run")
 
 
 def require_success(context: Any, tasks: list[str]) -> None:

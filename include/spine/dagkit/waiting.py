@@ -1,10 +1,12 @@
-"""A run that nobody waits for waits itself: while its connection is busy it gives its slot back and uses up no retry."""
+"""A run that nobody waits for waits itself, giving its slot back and using up no retry: while its connection is busy, and before it
+resolves what other syncs are about to change again.
+"""
 
 from __future__ import annotations
 
 import logging
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
@@ -16,6 +18,8 @@ from spine.core.errors import SyncInProgress
 
 log = logging.getLogger(__name__)
 _AGAIN = (20.0, 40.0)  # seconds; apart, so that the runs of a backfill do not all ask at once
+_GATHER_AGAIN = timedelta(seconds=5)
+_GATHER_AT_MOST = timedelta(minutes=2)  # a source that takes longer has a run of its own; a critical one has fifteen minutes in all
 _CHANCE = random.SystemRandom()
 
 
@@ -35,3 +39,27 @@ def waiting_unless_manual(run: Any) -> Iterator[None]:
         later = timezone.utcnow() + timedelta(seconds=_CHANCE.uniform(*_AGAIN))
         log.info("%s. This run waits until %s", error.describe(), later.isoformat(timespec="seconds"))
         raise AirflowRescheduleException(later) from error
+
+
+def gathering(sources: Collection[str]) -> Callable[[Any], None]:
+    """Before a resolve that a sync woke: wait until no other sync of these sources is under way, so that one resolve serves them all."""
+
+    def wait(context: Any) -> None:
+        run = context["dag_run"]
+        waited = timezone.utcnow() - run.start_date
+        if by_a_person(run) or waited > _GATHER_AT_MOST:
+            return
+        news = [event for events in context["triggering_asset_events"].values() for event in events]
+        woken_by = {(event.source_dag_id, event.source_run_id) for event in news}
+        busy = sorted(source for source, holder in _under_way(sources) if (f"sync_{source}", holder) not in woken_by)
+        if busy:
+            log.info("%s is being synced: this run waits for its records, %d s at most", ", ".join(busy), _GATHER_AT_MOST.total_seconds())
+            raise AirflowRescheduleException(timezone.utcnow() + _GATHER_AGAIN)
+
+    return wait
+
+
+def _under_way(sources: Collection[str]) -> set[tuple[str, str]]:
+    from spine.pipeline.services import services_from_environment
+
+    return services_from_environment().under_way(sources)
