@@ -24,7 +24,7 @@ def measure(order: dict) -> dict:
     from spine.control.airflow_state import ConnectionInfo
     from spine.control.database import Database
     from spine.control.variables import MemoryVariables
-    from spine.pipeline import extract
+    from spine.pipeline import closing, extract
     from spine.pipeline.services import Services
     from spine.pipeline.work import Sync
 
@@ -34,7 +34,7 @@ def measure(order: dict) -> dict:
     run_id = f"memory-{time.time_ns()}"
     (work,) = extract.plan(Sync("salesforce", run_id, [order["tenant"]], ["contacts"], "full"), services)
     result = extract.extract(work, services)
-    extract.finish("salesforce", run_id, [order["tenant"]], services)
+    closing.finish("salesforce", run_id, [order["tenant"]], services)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1024 if sys.platform == "linux" else 1024 * 1024)
     return {"rows": result.counts.rows, "seconds": round(time.monotonic() - begin, 1), "peak_mb": round(peak, 1)}
 

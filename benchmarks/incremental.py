@@ -99,12 +99,12 @@ def make_services(url: str, database: str, drop: Path) -> Any:
 
 
 def sync(source: str, run_id: str, services: Any) -> int:
-    from spine.pipeline import extract
+    from spine.pipeline import closing, extract
     from spine.pipeline.work import Sync
 
     works = extract.plan(Sync(source, run_id, [TENANT], STREAMS[source]), services)
     rows = sum(extract.extract(work, services).counts.rows for work in works)
-    extract.finish(source, run_id, [TENANT], services)
+    closing.finish(source, run_id, [TENANT], services)
     return rows
 
 

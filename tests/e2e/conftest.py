@@ -33,7 +33,7 @@ from spine.core.settings import PROJECT
 from spine.gold.publish import publish
 from spine.lake.gold import JOURNAL, LINKS
 from spine.lake.reading import table_names
-from spine.pipeline import extract
+from spine.pipeline import closing, extract
 from spine.pipeline.normalize import normalize
 from spine.pipeline.resolve import resolve
 from spine.pipeline.services import Services
@@ -119,7 +119,7 @@ class World:
                     results.append(extract.extract(work, self.services).to_json())
                 except SpineError as error:
                     errors.append(error)
-            extract.finish(source, run_id, sorted({work.tenant for work in works}), self.services)
+            closing.finish(source, run_id, sorted({work.tenant for work in works}), self.services)
         if errors:
             raise errors[0]
         return results

@@ -16,7 +16,7 @@ from spine.control.airflow_state import ConnectionInfo
 from spine.control.database import Database
 from spine.control.variables import MemoryVariables
 from spine.core.errors import SpineError
-from spine.pipeline import extract
+from spine.pipeline import closing, extract
 from spine.pipeline.services import Services
 from spine.pipeline.work import StreamWork, Sync
 
@@ -42,7 +42,7 @@ def run_extract(services: Services, order: dict[str, Any], source: str, run_id: 
         plan.write_bytes(orjson.dumps([work.to_json() for work in works]))
     for work in orjson.loads(plan.read_bytes()):
         extract.extract(StreamWork.from_json(work), services)
-    extract.finish(source, run_id, [order["tenant"]], services)
+    closing.finish(source, run_id, [order["tenant"]], services)
 
 
 def run_step(step: str, services: Services, order: dict[str, Any]) -> None:

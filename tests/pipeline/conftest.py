@@ -14,7 +14,7 @@ from spine.control.airflow_state import ConnectionInfo
 from spine.control.database import Database
 from spine.control.variables import MemoryVariables
 from spine.core.names import bronze_table, connection_id
-from spine.pipeline import extract
+from spine.pipeline import closing, extract
 from spine.pipeline.services import Services
 from spine.pipeline.work import Sync
 from spine.sandbox.accounts import credentials
@@ -59,7 +59,7 @@ class Spine:
         try:
             return [extract.extract(work, self.services).to_json() for work in works]
         finally:
-            extract.finish(source, run_id, tenants, self.services)
+            closing.finish(source, run_id, tenants, self.services)
 
     def bronze(
         self, source: str, stream: str, columns: tuple[str, ...] = ("record_id", "op", "cursor", "payload")

@@ -9,7 +9,7 @@ import orjson
 
 from spine.control.airflow_state import ConnectionInfo
 from spine.control.database import Database
-from spine.pipeline import extract
+from spine.pipeline import closing, extract
 from spine.pipeline.services import Services
 from spine.pipeline.work import StreamWork, Sync
 
@@ -45,7 +45,7 @@ def main(order: dict) -> None:
         works = extract.plan(Sync(order["source"], order["run_id"], [order["tenant"]], [order["stream"]], order["mode"]), services)
         works_file.write_bytes(orjson.dumps([work.to_json() for work in works]))
     results = [extract.extract(StreamWork.from_json(work), services).to_json() for work in orjson.loads(works_file.read_bytes())]
-    extract.finish(order["source"], order["run_id"], [order["tenant"]], services)
+    closing.finish(order["source"], order["run_id"], [order["tenant"]], services)
     (folder / "results.json").write_bytes(orjson.dumps(results))
 
 

@@ -9,21 +9,20 @@ import orjson
 import pytest
 from deltalake import DeltaTable
 
-from spine.control import connections, events, locks, runs
+from spine.control import connections, locks, runs
 from spine.core import clock
 from spine.core.errors import (
     AuthFailed,
     CircuitOpen,
     ConfigError,
     DeleteSweepRefused,
-    JobFailed,
     RateLimited,
     SchemaMismatch,
     SourceUnavailable,
     SyncInProgress,
 )
 from spine.core.names import connection_id
-from spine.pipeline import extract
+from spine.pipeline import closing, extract
 from spine.pipeline.work import Sync
 from spine.sources.reading import fingerprint
 
@@ -153,7 +152,7 @@ def test_what_changes_after_the_plan_waits_for_the_next_run(make_spine):
     later = clock.now() + timedelta(seconds=60)
     change = advance(spine, "hubspot", "contacts", changed=3, at=clock.to_text(later))
     extract.extract(work, spine.services)
-    extract.finish("hubspot", "r1", spine.tenants, spine.services)
+    closing.finish("hubspot", "r1", spine.tenants, spine.services)
     assert not {row[0] for row in versions(spine, "hubspot", "contacts", "r1") if row[2] > work.window_end}
     assert orjson.loads(spine.cursor("hubspot", "contacts"))["value"] <= work.window_end
     assert change["changed"]
@@ -165,7 +164,7 @@ def test_a_full_read_of_a_list_never_puts_the_cursor_past_its_start(make_spine):
     advance(spine, "hubspot", "contacts", changed=3, at=clock.to_text(clock.now() + timedelta(seconds=60)))
     result = extract.extract(work, spine.services)
     assert result.counts.cursor_to == work.window_end
-    extract.finish("hubspot", "r1", spine.tenants, spine.services)
+    closing.finish("hubspot", "r1", spine.tenants, spine.services)
 
 
 @pytest.mark.parametrize(("source", "stream"), [("salesforce", "contacts"), ("hubspot", "contacts"), ("people_files", "people")])
@@ -209,7 +208,7 @@ def test_a_dry_run_counts_and_leaves_no_trace(make_spine):
 def test_renormalize_plans_no_extraction(make_spine):
     spine = make_spine()
     assert extract.plan(Sync("hubspot", tenants=spine.tenants, mode="renormalize", run_id="r1"), spine.services) == []
-    assert extract.finish("hubspot", "r1", spine.tenants, spine.services).status == "skipped"
+    assert closing.finish("hubspot", "r1", spine.tenants, spine.services).status == "skipped"
 
 
 @pytest.mark.parametrize(
@@ -241,7 +240,7 @@ def test_a_second_sync_of_a_connection_is_refused_and_other_tenants_go_on(make_s
         extract.plan(Sync("hubspot", tenants=[one], run_id="r1"), spine.services)
     works = extract.plan(Sync("hubspot", tenants=[one, two], run_id="r1"), spine.services)
     assert {work.tenant for work in works} == {two}
-    assert extract.finish("hubspot", "r1", [one, two], spine.services).tenants[one].status == "skipped"
+    assert closing.finish("hubspot", "r1", [one, two], spine.services).tenants[one].status == "skipped"
     assert locks.held(spine.services.database.of(one), connection_id("hubspot", one)).holder == "other"
 
 
@@ -278,64 +277,6 @@ def test_the_run_log_has_what_was_committed(make_spine):
     (summary,) = runs.recent_runs(spine.services.database.of(spine.tenants[0]))
     assert (summary.status, summary.rows_processed) == ("success", sum(result["rows"] for result in results.values()))
     assert connections.state(spine.services.database.of(spine.tenants[0]), connection_id("hubspot", spine.tenants[0])).last_success_at
-
-
-def test_one_failing_stream_does_not_stop_the_others(make_spine):
-    spine = make_spine()
-    spine.server.sandbox.faults.add("server_error", vendor="hubspot", stream="companies", count=None)
-    works = extract.plan(Sync("hubspot", tenants=spine.tenants, run_id="r1"), spine.services)
-    done = {}
-    for work in sorted(works, key=lambda work: work.stream == "companies"):
-        try:
-            done[work.stream] = extract.extract(work, spine.services).to_json()["status"]
-        except SourceUnavailable:
-            done[work.stream] = "unavailable"
-    assert done == {"contacts": "success", "deals": "success", "companies": "unavailable"}
-    closed = extract.finish("hubspot", "r1", spine.tenants, spine.services)
-    assert closed.status == "partial"
-    assert closed.tenants[spine.tenants[0]].errors[0]["code"] == "SOURCE_UNAVAILABLE"
-
-
-def test_a_stream_that_was_killed_is_closed_as_failed_and_finish_may_be_called_again(make_spine):
-    spine = make_spine()
-    extract.plan(Sync("hubspot", tenants=spine.tenants, streams=["deals"], run_id="r1"), spine.services)
-    for _ in range(2):
-        closed = extract.finish("hubspot", "r1", spine.tenants, spine.services)
-        assert closed.status == "failed"
-    assert locks.held(spine.services.database.of(spine.tenants[0]), connection_id("hubspot", spine.tenants[0])) is None
-
-
-def test_errors_after_extraction_close_the_run_of_their_tenant(make_spine):
-    spine = make_spine(count=2)
-    one, two = spine.tenants
-    for work in extract.plan(Sync("hubspot", tenants=[one, two], streams=["deals"], run_id="r1"), spine.services):
-        extract.extract(work, spine.services)
-    closed = extract.finish("hubspot", "r1", [one, two], spine.services, errors=[SchemaMismatch("bad", tenant=two).as_dict()])
-    assert {name: item.status for name, item in closed.tenants.items()} == {one: "success", two: "partial"}
-    assert closed.status == "partial"
-
-
-def test_a_tenant_that_was_not_in_the_run_has_no_part_in_its_failure(make_spine):
-    spine = make_spine(count=2)
-    one, two = spine.tenants
-    for work in extract.plan(Sync("hubspot", tenants=[one], streams=["deals"], run_id="r1"), spine.services):
-        extract.extract(work, spine.services)
-    closed = extract.finish("hubspot", "r1", [one, two], spine.services, errors=[JobFailed("normalize died")])
-    assert {name: item.status for name, item in closed.tenants.items()} == {one: "partial", two: "skipped"}
-    assert runs.recent_runs(spine.services.database.of(two)) == []
-    assert connections.state(spine.services.database.of(two), connection_id("hubspot", two)).last_error_code == ""
-
-
-def test_a_run_tells_how_it_began_and_ended(make_spine):
-    spine = make_spine()
-    mine = spine.services.database.of(spine.tenants[0])
-    spine.sync("hubspot", "r1", streams=["deals"])
-    spine.server.sandbox.faults.add("unauthorized", vendor="hubspot", count=None)
-    with pytest.raises(AuthFailed):
-        spine.sync("hubspot", "r2", streams=["deals"])
-    assert [told.event.kind for told in reversed(events.recent(mine))] == [
-        "sync.started", "sync.completed", "sync.started", "connector.paused", "sync.failed"
-    ]  # fmt: skip
 
 
 class TestFaults:
@@ -620,7 +561,7 @@ class TestPurged:
         (work,) = extract.plan(Sync("salesforce", "r2", spine.tenants, ["contacts"], "full"), spine.services)
         advance(spine, "salesforce", "contacts", changed=5, at=clock.to_text(clock.now() + timedelta(seconds=60)))
         assert extract.extract(work, spine.services).counts.cursor_to <= work.window_end
-        extract.finish("salesforce", "r2", spine.tenants, spine.services)
+        closing.finish("salesforce", "r2", spine.tenants, spine.services)
         assert not [row for row in versions(spine, "salesforce", "contacts", "r2") if row[4] == "{}"]
 
 

@@ -9,7 +9,7 @@ import pytest
 from spine.control import connections
 from spine.core.errors import AuthFailed, ConnectorError
 from spine.core.names import connection_id
-from spine.pipeline import extract
+from spine.pipeline import closing, extract
 from spine.pipeline.probe import probe
 from spine.pipeline.work import Sync
 
@@ -103,7 +103,7 @@ def test_a_change_before_the_run_had_ended_is_seen_too(spine):
     with pytest.raises(AuthFailed):
         extract.extract(work, spine.services)
     change(spine, extra={"allow_private": True, "note": "renewed"})
-    extract.finish("hubspot", "r1", spine.tenants, spine.services)
+    closing.finish("hubspot", "r1", spine.tenants, spine.services)
     assert state(spine).refused
     spine.server.sandbox.faults.clear()
     assert spine.sync("hubspot", "r2", streams=["contacts"])
@@ -114,10 +114,10 @@ def test_a_cleared_task_that_succeeds_resumes_when_its_run_closes(spine):
     (work,) = extract.plan(Sync("hubspot", "r1", spine.tenants, ["contacts"]), spine.services)
     with pytest.raises(AuthFailed):
         extract.extract(work, spine.services)
-    extract.finish("hubspot", "r1", spine.tenants, spine.services)
-    extract.finish("hubspot", "r1", spine.tenants, spine.services)
+    closing.finish("hubspot", "r1", spine.tenants, spine.services)
+    closing.finish("hubspot", "r1", spine.tenants, spine.services)
     assert state(spine).refused
     spine.server.sandbox.faults.clear()
     extract.extract(work, spine.services)
-    extract.finish("hubspot", "r1", spine.tenants, spine.services)
+    closing.finish("hubspot", "r1", spine.tenants, spine.services)
     assert state(spine).active

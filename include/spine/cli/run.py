@@ -51,7 +51,8 @@ def sync(
       spine sync salesforce --since 2026-01-01 --until 2026-01-02
       spine sync people_files --dry-run --json
     """
-    from spine.pipeline.extract import finish, plan
+    from spine.pipeline.closing import finish
+    from spine.pipeline.extract import plan
     from spine.pipeline.work import Sync
 
     services, run = world.services(), run_id()

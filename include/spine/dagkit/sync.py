@@ -199,7 +199,7 @@ def _report(source: str) -> dict[str, Any]:
 @task
 def _close(source: str) -> dict[str, Any]:
     """Close the run and release its locks, whatever happened; fail if any task before failed, so that the run is red."""
-    from spine.pipeline.extract import finish
+    from spine.pipeline.closing import finish
     from spine.pipeline.services import services_from_environment
 
     context, services = get_current_context(), services_from_environment()

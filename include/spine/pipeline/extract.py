@@ -1,4 +1,4 @@
-"""Extraction: plan what to read, read each stream into Bronze exactly once, then close the run.
+"""Extraction: plan what to read, and read each stream into Bronze exactly once. `closing` ends the run.
 
 Order within a stream: pages are committed with their resume token, then the cursor Variable moves, then the run log says so.
 Whatever dies in between is done again by the same call: what is committed is found in the table's log and not read twice.
@@ -9,10 +9,9 @@ from __future__ import annotations
 import hashlib
 import logging
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
 
 from spine.control import connections, events, locks, runs
 from spine.control.airflow_state import ConnectionInfo
@@ -20,14 +19,14 @@ from spine.control.cursors import Cursor as SavedCursor
 from spine.control.cursors import Cursors
 from spine.control.database import TenantDatabase
 from spine.core import clock
-from spine.core.errors import AuthFailed, DeleteSweepRefused, JobFailed, SchemaMismatch, SpineError, SyncInProgress, error_from_dict
-from spine.core.events import DriftDetected, SyncCompleted, SyncFailed, SyncStarted
+from spine.core.errors import AuthFailed, DeleteSweepRefused, SpineError, SyncInProgress
+from spine.core.events import SyncStarted
 from spine.core.failpoints import failpoint
 from spine.core.names import bronze_table, connection_id
 from spine.lake.bronze import BronzeWriter, Envelope, Progress, living_unseen, newest_since
 from spine.lake.paths import table_uri
 from spine.pipeline.services import Services, fingerprint, open_reader, resume_if_changed
-from spine.pipeline.work import RunClosed, StreamRead, StreamWork, Sync, TenantClosed
+from spine.pipeline.work import StreamRead, StreamWork, Sync
 from spine.sources.coverage import Watch
 from spine.sources.reading import MALFORMED, Page, Record, State, Window
 from spine.sources.spec import Cursor, Source, Stream, load_source
@@ -350,67 +349,3 @@ class _Extraction:
         facts = {"connection": self.work.connection_id, "stream": self.stream.name, "page": self.progress.pages + 1}
         error.where = {**facts, **error.where}
         error.args = (error.describe(),)
-
-
-def finish(
-    source: str, run_id: str, tenants: Sequence[str] | None, services: Services, errors: Sequence[SpineError | Mapping[str, Any]] = ()
-) -> RunClosed:
-    """Close the run of each tenant, release its lock, and pause a connection whose credentials were refused. Safe to call again.
-
-    `errors` are failures after extraction, as SpineErrors or their `as_dict`; one that names a tenant concerns that tenant only, any other
-    every tenant that the run has read. A tenant that was left out of the run has no part in it, and nothing is written of it.
-    """
-    faults = [error if isinstance(error, SpineError) else error_from_dict(dict(error)) for error in errors]
-    closed = {}
-    for tenant in tenants or services.tenants(source):
-        run = runs.SyncRun(source, run_id, connection_id(source, tenant), "incremental")
-        closed[tenant] = _finish_tenant(services.database.of(tenant), run, faults)
-    return RunClosed(source, run_id, closed)
-
-
-def _finish_tenant(database: TenantDatabase, run: runs.SyncRun, errors: list[SpineError]) -> TenantClosed:
-    rows = runs.stream_runs(database, run.source, run.run_id)
-    failures = [_stream_failure(row) for row in rows if row["status"] != "success"]
-    failures += [error for error in errors if error.where.get("tenant", database.tenant if rows else None) == database.tenant]
-    for row in rows:
-        if row["status"] == "running":
-            result = runs.StreamResult(row["rows"], row["bytes"], row["pages"], row["cursor_from"], row["cursor_to"])  # type: ignore[arg-type]
-            runs.finish_stream(database, run, str(row["stream"]), "failed", result, error=_stream_failure(row))
-    succeeded = sum(row["status"] == "success" for row in rows)
-    status: runs.Status = "success" if not failures else ("partial" if succeeded else "failed")
-    worst = next((error for error in failures if isinstance(error, AuthFailed)), failures[0] if failures else None)
-    if not rows and not failures:
-        status = "skipped"
-    else:
-        runs.finish(database, run, status, error=worst)
-        if worst is None:
-            ended = [moment for row in rows if isinstance(moment := row["ended_at"], datetime)]
-            connections.succeeded(database, run.connection_id, max(ended, default=None))
-        else:
-            connections.failed(database, run.connection_id, worst)
-        _tell(database, run, status, worst, rows)
-    locks.release(database, run.connection_id, run.run_id)
-    return TenantClosed(
-        status,
-        rows=sum(int(str(row["rows"])) for row in rows),
-        bytes=sum(int(str(row["bytes"])) for row in rows),
-        streams={str(row["stream"]): str(row["status"]) for row in rows},
-        errors=[error.as_dict() for error in failures],
-    )
-
-
-def _tell(database: TenantDatabase, run: runs.SyncRun, status: runs.Status, worst: SpineError | None, rows: Sequence[Any]) -> None:
-    """Record how the run ended, and each stream that has not the shape that it should."""
-    for row in rows:
-        if row["error_code"] == SchemaMismatch.code:
-            events.record(database, DriftDetected(run.connection_id, str(row["stream"]), str(row["error_message"])))
-    if worst is None:
-        events.record(database, SyncCompleted(run.connection_id, run.run_id, sum(int(row["rows"]) for row in rows)))
-    else:
-        events.record(database, SyncFailed(run.connection_id, run.run_id, status, worst.code, worst.message))
-
-
-def _stream_failure(row: Mapping[str, Any]) -> SpineError:
-    if row["status"] == "running":
-        return JobFailed("the stream's extraction ended without a word", hint="It was killed; the next run goes on", stream=row["stream"])
-    return error_from_dict({"code": row["error_code"], "message": row["error_message"], "where": {"stream": row["stream"]}})
