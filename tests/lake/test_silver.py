@@ -16,7 +16,7 @@ from deltalake import DeltaTable
 from spine.core.entities import Entity, load_entity
 from spine.core.errors import LakeError
 from spine.lake import silver
-from spine.lake.delta_sql import commit_note, literal, notes, open_table
+from spine.lake.delta_sql import commit_note, notes, open_table
 from spine.lake.merging import conflicts
 from spine.lake.paths import table_uri
 from spine.lake.silver import Position, ReadUpTo
@@ -184,7 +184,3 @@ def test_a_writer_that_was_overtaken_writes_nothing_and_says_so(
         merge(PassedTables(spark), entity, rows(spark, entity, "1", name="slow", cursor="3", outcome="changed"))
     assert caught.value.retryable
     assert [row["name"] for row in contents(uri)] == ["quick"]
-
-
-def test_texts_are_quoted() -> None:
-    assert literal("O'Hara \\ x") == "'O\\'Hara \\\\ x'"

@@ -15,7 +15,7 @@ from spine.control import ledger
 from spine.control.database import Database
 from spine.core.entities import load_entity
 from spine.core.errors import ConservationFailed, QualityFailed
-from spine.lake import tables
+from spine.lake import amounts
 from spine.lake.paths import table_uri
 from spine.pipeline import normalize as module
 from spine.pipeline.normalize import normalize, normalize_each
@@ -247,7 +247,7 @@ def test_a_column_whose_name_has_a_dot_comes_before_a_path(spark: Any, bronze: B
 def test_far_times_reach_every_reader(
     spark: Any, bronze: Bronze, home: Path, own_sources: Any, monkeypatch: pytest.MonkeyPatch, passed: bool
 ) -> None:
-    monkeypatch.setattr(tables, "FEW_ROWS", tables.FEW_ROWS if passed else 0)
+    monkeypatch.setattr(amounts, "FEW_ROWS", amounts.FEW_ROWS if passed else 0)
     own_sources(fields={"family_name": "LastName", "source_created_at": "At"})
     moments = ["0001-01-01T00:00:00", "9999-12-31T23:59:59"]
     bronze("salesforce", "contacts", [contact(number, At=moment) for number, moment in enumerate(moments, 1)])

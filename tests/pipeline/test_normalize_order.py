@@ -12,7 +12,7 @@ import pytest
 from deltalake import DeltaTable
 
 from spine.core.settings import PROJECT
-from spine.lake import tables
+from spine.lake import amounts
 from spine.lake.paths import table_uri
 from spine.pipeline.normalize import normalize
 
@@ -73,12 +73,12 @@ def _without_limit(folder: Path) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("few_rows", [tables.FEW_ROWS, -1], ids=["passed", "by spark"])
+@pytest.mark.parametrize("few_rows", [amounts.FEW_ROWS, -1], ids=["passed", "by spark"])
 def test_any_order_and_any_batches_give_the_same_silver(
     few_rows: int, spark: Any, bronze: Any, lake: str, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Every tenant has records, an order and batches of its own, so that three runs judge them all."""
-    monkeypatch.setattr(tables, "FEW_ROWS", few_rows)
+    monkeypatch.setattr(amounts, "FEW_ROWS", few_rows)
     monkeypatch.setenv("SPINE_ENTITIES", str(_without_limit(tmp_path / "entities")))
     draw = random.Random(SEED)
     records = {f"t{number}": [versions(draw) for _ in range(draw.randint(12, 40))] for number in range(TENANTS)}

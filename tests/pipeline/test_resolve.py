@@ -13,7 +13,7 @@ from deltalake import DeltaTable
 from spine.core.errors import ConfigError, QualityFailed
 from spine.core.settings import PROJECT
 from spine.identity.golden import limits
-from spine.lake import gold
+from spine.lake import amounts, gold
 from spine.lake.paths import table_uri
 from spine.pipeline import resolve as module
 from spine.pipeline.resolve import resolve
@@ -151,7 +151,7 @@ def test_spark_makes_and_merges_the_same_entities_as_this_process(spark, people,
     for table in TABLES:
         shutil.rmtree(table_uri(table))
     monkeypatch.setattr(module, "LOCAL_RECORDS", 0)
-    monkeypatch.setattr(gold, "_SMALL_ROWS", 0)
+    monkeypatch.setattr(amounts, "MERGED_ROWS", 0)
     resolve(spark, "person", "r1")
     assert {table: people.rows(table) for table in here} == here
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Any
 from uuid import uuid4
 
 import pyarrow as pa
@@ -21,6 +20,7 @@ from deltalake import CommitProperties, DeltaTable, WriterProperties
 from spine.core import clock
 from spine.core.errors import LakeError
 from spine.core.failpoints import failpoint
+from spine.lake.delta_sql import literal
 from spine.lake.merging import Merge, merge_here
 from spine.lake.paths import table_uri
 from spine.lake.reading import ARCHIVE, batches, dataset, filesystem, open_table, reading
@@ -169,10 +169,10 @@ def _rows(system: pafs.FileSystem, path: str) -> int:
 
 
 def _delete(name: str, table: DeltaTable, day: date, tenants: list[str]) -> None:
-    listed = ", ".join(_quoted(tenant) for tenant in tenants)
+    listed = ", ".join(literal(tenant) for tenant in tenants)
     note = CommitProperties(custom_metadata={"spine.archive": f"{ARCHIVE}/{name}/tenant=*/date={day.isoformat()}"})
     with reading(name):
-        table.delete(f"emitted_date = {_quoted(day.isoformat())} AND tenant_id IN ({listed})", commit_properties=note)
+        table.delete(f"emitted_date = {literal(day.isoformat())} AND tenant_id IN ({listed})", commit_properties=note)
         table.update_incremental()
 
 
@@ -191,7 +191,7 @@ def prune_tombstones(name: str, before: datetime, linked: str, *, dry_run: bool 
         if _still_linked(linked, keys):
             return {"pruned_rows": 0, "held_rows": keys.num_rows}
         if not dry_run:
-            long_dead = f"t.is_deleted AND t.updated_at < {_quoted(clock.to_text(before))}"
+            long_dead = f"t.is_deleted AND t.updated_at < {literal(clock.to_text(before))}"
             tenants = pc.unique(keys["tenant_id"]).to_pylist()
             merge_here(table_uri(name), Merge(("tenant_id", "record_ref"), {"tenant_id": tenants}, deleted=long_dead), keys)
     return {"pruned_rows": keys.num_rows, "held_rows": 0}
@@ -214,8 +214,3 @@ def _required(name: str) -> DeltaTable:
     if table is None:
         raise LakeError(f"There is no table {name}", hint="Check SPINE_LAKE")
     return table
-
-
-def _quoted(value: Any) -> str:
-    text = str(value).replace("'", "''")
-    return f"'{text}'"

@@ -30,9 +30,9 @@ def quoted(name: str) -> str:
 
 
 def literal(value: str) -> str:
-    """A text as an SQL literal."""
-    escaped = value.replace("\\", "\\\\").replace("'", "\\'")
-    return f"'{escaped}'"
+    """A text as SQL that Spark and delta-rs read alike: only Spark takes a backslash for an escape, so it is written by its number."""
+    texts = ["'" + part.replace("'", "''") + "'" for part in value.split("\\")]
+    return texts[0] if len(texts) == 1 else f"concat({', chr(92), '.join(texts)})"
 
 
 def row_hash(columns: Sequence[str]) -> str:

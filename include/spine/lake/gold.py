@@ -21,6 +21,7 @@ from spine.core.entities import Entity
 from spine.core.errors import LakeError
 from spine.core.failpoints import failpoint
 from spine.core.names import gold_table
+from spine.lake import amounts
 from spine.lake.merging import Merge, from_source, merge_by_spark, merge_here
 from spine.lake.paths import storage_options, table_uri
 from spine.lake.reading import dataset, open_table, reading
@@ -62,7 +63,6 @@ SCHEMAS: dict[str, pa.Schema] = {
     ]),
 }  # fmt: skip
 _KEYS = {LINKS: ("record_ref",), MATCHES: ("left_ref", "right_ref"), REDIRECTS: ("from_id",), OVERRIDES: ("override_id",)}
-_SMALL_ROWS = 100_000  # up to so many changed rows, delta-rs merges in less time than Spark takes to plan
 _JOURNAL_SCHEMA = pa.schema([
     ("entity", pa.string()), ("run", pa.int64()), ("run_id", pa.string()), ("status", pa.string()), ("inputs", pa.string()),
     ("rules", pa.string()), ("staged", pa.string()), ("counts", pa.string()), ("written_at", _MOMENT),
@@ -279,7 +279,7 @@ def _merge(spark: SparkSession | None, entity: Entity, name: str, version: int) 
         pruned={"entity": [entity.entity]} if "entity" in keys else {},
     )
     staged = DeltaTable(_staging(entity.entity, name), version=version, storage_options=storage_options())
-    if spark is None or sum(pa.table(staged.get_add_actions()).column("num_records").to_pylist()) <= _SMALL_ROWS:
+    if spark is None or sum(pa.table(staged.get_add_actions()).column("num_records").to_pylist()) <= amounts.MERGED_ROWS:
         rows = staged.to_pyarrow_table()
         tenants = pc.unique(rows.column("tenant_id")).to_pylist()
         merge_here(table_uri(name), replace(merge, pruned={**merge.pruned, "tenant_id": tenants}), rows)

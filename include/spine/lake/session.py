@@ -16,6 +16,7 @@ import psutil  # type: ignore[import-untyped]
 
 from spine.core.errors import ConfigError
 from spine.core.settings import settings
+from spine.lake import amounts
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -39,9 +40,6 @@ SESSION_CONF = {
     "spark.databricks.delta.properties.defaults.enableDeletionVectors": "false",
 }
 
-# Below this many rows, compiling a query's code costs more than it saves: on two cores and 1,700 rows a source's normalisation took
-# 13 s of processor time compiled and 5 s interpreted. Above it, the settings are Spark's own again.
-SMALL_ROWS = 10_000
 # Small jobs on few cores spend their time compiling: one compiler tier and one GC thread make them a third quicker.
 _SMALL_JVM = "-XX:+UseSerialGC -XX:TieredStopAtLevel=1"
 _INTERPRETED = {"spark.sql.codegen.wholeStage": "false", "spark.sql.codegen.factoryMode": "NO_CODEGEN", "spark.sql.shuffle.partitions": "1"}
@@ -54,7 +52,7 @@ _COMPILED = {
 
 def fit_to(session: SparkSession, rows: int) -> None:
     """Set the session up for queries over about `rows` rows; the results are the same either way."""
-    for key, value in (_INTERPRETED if rows < SMALL_ROWS else _COMPILED).items():
+    for key, value in (_INTERPRETED if rows < amounts.INTERPRETED_ROWS else _COMPILED).items():
         session.conf.set(key, value)
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
 
+from spine.lake import amounts
 from spine.lake.delta_sql import open_table
 from spine.lake.merging import Merge, conflicts, merge_by_spark, merge_here
 from spine.lake.paths import storage_options
@@ -19,9 +20,6 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from deltalake import DeltaTable
     from pyspark.sql import DataFrame, SparkSession
-
-# Up to so many rows, and bytes of their files (Parquet packs JSON to about a tenth), rows pass through this process.
-FEW_ROWS, FEW_BYTES = 20_000, 16 << 20
 
 
 class Tables(Protocol):
@@ -51,7 +49,7 @@ def tables_for(spark: SparkSession, uris: Sequence[str]) -> Tables:
     sizes = [_size(table) for uri in uris if (table := open_table(uri)) is not None]
     rows, size = sum(rows for rows, _ in sizes), sum(size for _, size in sizes)
     fit_to(spark, rows)
-    return PassedTables(spark) if rows <= FEW_ROWS and size <= FEW_BYTES else SparkTables(spark)
+    return PassedTables(spark) if rows <= amounts.FEW_ROWS and size <= amounts.FEW_BYTES else SparkTables(spark)
 
 
 def _size(table: DeltaTable) -> tuple[int, int]:
