@@ -15,6 +15,7 @@ from typing import Any, Protocol
 
 import orjson
 import pyarrow as pa
+import pyarrow.dataset as pads
 from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 
@@ -23,6 +24,7 @@ from spine.core.errors import LakeError, SyncInProgress
 from spine.core.failpoints import failpoint
 from spine.core.settings import settings
 from spine.lake.paths import storage_options
+from spine.lake.reading import dataset
 
 SCHEMA = pa.schema(
     [
@@ -278,9 +280,7 @@ def newest_since(uri: str, envelope: Envelope, since: str) -> dict[str, tuple[st
 
     Deletes count whatever their cursor is, so that a version is never taken for the newest that a delete has come after.
     """
-    from pyarrow import dataset
-
-    recent = (dataset.field("cursor") >= since) | (dataset.field("op") == "delete") | dataset.field("cursor").is_null()
+    recent = (pads.field("cursor") >= since) | (pads.field("op") == "delete") | pads.field("cursor").is_null()
     rows = _rows(uri, envelope, ("record_id", "op", "cursor", "payload", "emitted_at", "connection_id"), recent)
     if rows is None:
         return {}
@@ -305,8 +305,7 @@ def _rows(uri: str, envelope: Envelope, columns: Sequence[str], condition: Any =
             table = DeltaTable(uri, storage_options=options)
         except TableNotFoundError:
             return None
-        bronze = table.to_pyarrow_dataset(partitions=[("tenant_id", "=", envelope.tenant_id)])
-        return bronze.scanner(columns=list(columns), filter=condition).to_reader()
+        return dataset(table, [("tenant_id", "=", envelope.tenant_id)]).scanner(columns=list(columns), filter=condition).to_reader()
 
 
 def _ask(bronze: pa.RecordBatchReader, query: str, **values: Any) -> list[Any]:

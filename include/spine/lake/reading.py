@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 
 ARCHIVE = "_archive"
 BATCH_ROWS = 8192
-# Tables may have files from before times were written as microseconds: as nanoseconds, INT96 holds no year before 1677 or after 2262.
-_AS_MICROSECONDS = ParquetReadOptions(coerce_int96_timestamp_unit="us")
 Filter = tuple[str, str, Any]
 
 
@@ -98,8 +96,18 @@ def _exists(folder: str) -> bool:
 
 
 def dataset(table: DeltaTable, where: Sequence[Filter] = ()) -> pads.Dataset:
-    """Files of the partitions that `where` (column, operator, value) names, as an Arrow dataset; other files are not in it."""
-    return table.to_pyarrow_dataset(partitions=list(where) or None, parquet_read_options=_AS_MICROSECONDS)
+    """Files of the partitions that `where` (column, operator, value) names, as an Arrow dataset; other files are not in it.
+
+    Tables may have files from before times were written as microseconds: as nanoseconds, INT96 holds no year before 1677 or after 2262.
+    And they may have files that a MERGE of delta-rs from 1.6 on wrote: their texts are views, which Arrow does not compare with plain ones.
+    Read by way of dictionaries, the texts of every file are plain.
+    """
+    found = table.to_pyarrow_dataset(partitions=list(where) or None)
+    texts = {field.name for field in found.schema if field.type == pa.string()}
+    options = ParquetReadOptions(coerce_int96_timestamp_unit="us", dictionary_columns=texts)
+    parquet = pads.ParquetFileFormat(read_options=options, default_fragment_scan_options=found.format.default_fragment_scan_options)
+    files = [parquet.make_fragment(f.path, found.filesystem, f.partition_expression) for f in found.get_fragments()]
+    return pads.FileSystemDataset(files, found.schema, parquet, found.filesystem)
 
 
 def batches(source: pads.Dataset, schema: pa.Schema, where: pads.Expression | None = None) -> pa.RecordBatchReader:

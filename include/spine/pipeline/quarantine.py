@@ -6,6 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import pyarrow.dataset as pads
+from pyarrow.parquet import filters_to_expression
+
 from spine.core.clock import now
 from spine.core.entities import load_entity
 from spine.core.errors import ConfigError
@@ -13,6 +16,7 @@ from spine.core.names import quarantine_table
 from spine.lake import quarantine, silver
 from spine.lake.delta_sql import open_table
 from spine.lake.paths import table_uri
+from spine.lake.reading import dataset
 from spine.lake.tables import tables_for
 from spine.normalize.staging import Plan
 from spine.pipeline.normalize import Job, SilverResult, check_conservation, publish_rows, result, stage
@@ -33,9 +37,9 @@ def list_rows(
     table = _table(source, entity)
     if table is None:
         return []
-    wanted = {"tenant_id": tenant, "status": status}
-    filters = [(name, "=", value) for name, value in wanted.items() if value is not None]
-    rows = table.to_pyarrow_table(columns=list(SUMMARY), filters=filters or None).sort_by([("quarantined_at", "descending")])
+    wanted = {name: value for name, value in {"tenant_id": tenant, "status": status}.items() if value is not None}
+    condition = filters_to_expression([[(name, "=", value) for name, value in wanted.items()]]) if wanted else None
+    rows = dataset(table).to_table(columns=list(SUMMARY), filter=condition).sort_by([("quarantined_at", "descending")])
     found: list[dict[str, Any]] = rows.slice(0, limit).to_pylist()
     return found
 
@@ -43,14 +47,14 @@ def list_rows(
 def show(source: str, entity: str, quarantine_id: str) -> dict[str, Any]:
     """One quarantined row with its payload; the first letters of its id are enough. Raises ConfigError unless it is the only one."""
     table = _table(source, entity)
-    ids = [] if table is None else table.to_pyarrow_table(columns=["quarantine_id"]).column(0).to_pylist()
+    ids = [] if table is None else dataset(table).to_table(columns=["quarantine_id"]).column(0).to_pylist()
     found = [known for known in ids if known.startswith(quarantine_id)]
     if table is None or len(found) != 1:
         raise ConfigError(
             f"{len(found)} quarantined rows have an id that starts with {quarantine_id!r}",
             hint=f"`spine quarantine list {source} {entity}` shows the ids",
         )
-    row: dict[str, Any] = table.to_pyarrow_table(filters=[("quarantine_id", "=", found[0])]).to_pylist()[0]
+    row: dict[str, Any] = dataset(table).to_table(filter=pads.field("quarantine_id") == found[0]).to_pylist()[0]
     return row
 
 
