@@ -17,7 +17,7 @@ from spine.core.errors import LakeError
 from spine.lake.bronze import PARTITIONS, SCHEMA
 from spine.lake.paths import table_uri
 from spine.lake.silver import Position, ReadUpTo, note_of
-from spine.pipeline.maintain import Retention, maintain
+from spine.pipeline.maintain import maintain
 
 NOW = dt.datetime(2026, 3, 31, 4, 30, tzinfo=dt.UTC)
 BRONZE, SILVER = "raw_salesforce_contacts", "salesforce_person"
@@ -112,10 +112,11 @@ def test_old_pages_and_logs_go_and_new_ones_stay(home: Path) -> None:
     assert sorted(path.name for path in home.rglob("*") if path.is_file()) == ["new", "new"]
 
 
-def test_retention_can_be_set() -> None:
+def test_retention_can_be_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SPINE_RETENTION", "bronze=7 silver=14")
     bronze(10, 3)
     silver(deleted_days_ago=20)
-    result = maintain(moment=NOW, retention=Retention(bronze=7, silver=14))
+    result = maintain(moment=NOW)
     assert (result["archived_rows"], result["pruned_rows"]) == (3, 1)
 
 

@@ -76,7 +76,7 @@ def documented(thing: Any) -> tuple[str, str]:
 
 
 def _word(name: str, field: FieldInfo) -> Word:
-    default = "" if field.is_required() or field.default in (None, ()) else str(field.default)
+    default = "" if field.is_required() or field.default_factory or field.default in (None, ()) else str(field.default)
     return Word(name, default.lower() if isinstance(field.default, bool) else default, field.description or "")
 
 

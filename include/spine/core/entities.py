@@ -109,6 +109,7 @@ class Survivorship(Strict):
 class Matching(Strict):
     """Identity rules: the kind of each attribute is enough, everything else the engine chooses from kinds and data unless it is stated.
 
+    `threshold` is the least probability of a match, `IDENTITY_MATCH_THRESHOLD` (0.85) if it is not given.
     `blocking` and `never` replace what the engine would choose, unless they list `chosen` too; `comparisons` and `weights` replace it
     attribute by attribute. `same` lists attributes whose agreement makes a match (at least 0.99) that only a never rule can prevent,
     `never` those whose known and different values exclude one. `prior` is the chance that two random records match; `budget` the
@@ -117,7 +118,7 @@ class Matching(Strict):
 
     link: Literal["within_and_across", "across_sources"] = "within_and_across"
     attributes: dict[str, Kind]
-    threshold: float = Field(default=0.85, ge=0.5, le=1.0)
+    threshold: float = Field(default_factory=lambda: settings().match_threshold, ge=0.5, le=1.0)
     blocking: tuple[BlockingRule, ...] | None = Field(default=None, min_length=1)
     comparisons: dict[str, StatedComparison] = Field(default_factory=dict)
     weights: dict[str, FixedWeights] = Field(default_factory=dict)

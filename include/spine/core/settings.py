@@ -5,11 +5,17 @@ Elsewhere `os.environ` is touched only to hand an environment on: to a process t
 
 from __future__ import annotations
 
+import math
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
+from typing import TypeVar
 
+from spine.core.errors import ConfigError
+
+_Number = TypeVar("_Number", int, float)
 PROJECT = Path(__file__).resolve().parents[3]
+_SAFE_DAYS = 7  # who reads or writes for longer than this loses the files under way
 
 
 def _path(name: str, default: Path) -> Path:
@@ -21,9 +27,57 @@ def _lake_uri() -> str:
     return raw.rstrip("/") if "://" in raw else str(Path(raw).expanduser().resolve())
 
 
+def _number(name: str, default: _Number, least: _Number, most: _Number | None = None) -> _Number:
+    """A variable as a number of the default's type. Raises ConfigError if it is none, or out of its bounds."""
+    raw = os.environ.get(name, "").strip()
+    if not raw:
+        return default
+    try:
+        value = type(default)(raw)
+    except ValueError:
+        value = type(default)(-1)
+    if not (math.isfinite(value) and least <= value and (most is None or value <= most)):
+        bounds = f"from {least:g} on" if most is None else f"between {least:g} and {most:g}"
+        raise ConfigError(
+            f"{name} is {raw!r}, which is no number {bounds}", hint=f"Correct the variable, or unset it: then it is {default:g}"
+        )
+    return value
+
+
+@dataclass(frozen=True)
+class Retention:
+    """Days that things are kept; `SPINE_RETENTION` names those that differ, as in `bronze=60 pages=30`. Gold is kept for good.
+
+    `bronze` stays in its table, then in the archive. `silver` is for rows that the source has deleted. `files` is for files that Bronze and
+    quarantine no longer use, `history` for those of Silver and Gold. `pages` is for validation pages and logs.
+    """
+
+    bronze: int = 30
+    silver: int = 365
+    files: int = 7
+    history: int = 365
+    pages: int = 90
+
+    @classmethod
+    def parse(cls, text: str) -> Retention:
+        """What the variable says. Raises ConfigError for another word, and for fewer days than a running writer may take."""
+        known = {word.name for word in fields(cls)}
+        days: dict[str, int] = {}
+        for part in text.replace(",", " ").split():
+            word, _, number = part.partition("=")
+            least = _SAFE_DAYS if word in ("files", "history") else 1
+            if word not in known or not number.isdecimal() or int(number) < least:
+                raise ConfigError(
+                    f"SPINE_RETENTION has {part!r}, which is no number of days, or fewer than {least}",
+                    hint=f"Write words of {', '.join(sorted(known))}, as in bronze=60",
+                )
+            days[word] = int(number)
+        return cls(**days)
+
+
 @dataclass(frozen=True)
 class Settings:
-    """All settings of one process. Sizes are bytes, times seconds.
+    """All settings of one process. Sizes are bytes, times seconds. Raises ConfigError for a value that makes no sense.
 
     `home` holds what the embedded services keep (PostgreSQL, Airflow, jars, logs, validation pages); `lake` is a folder or `s3://…`.
     """
@@ -39,16 +93,17 @@ class Settings:
     analyst_password: str = field(default_factory=lambda: os.environ.get("SPINE_ANALYST_PASSWORD", ""), repr=False)
     postgres: str = field(default_factory=lambda: os.environ.get("SPINE_POSTGRES", ""))
     fernet_key: str = field(default_factory=lambda: os.environ.get("SPINE_FERNET_KEY", ""), repr=False)
-    batch_size: int = field(default_factory=lambda: min(5000, int(os.environ.get("SYNC_BATCH_SIZE", "1000"))))
-    pool_size: int = field(default_factory=lambda: int(os.environ.get("CONNECTOR_POOL_SIZE", "10")))
-    match_threshold: float = field(default_factory=lambda: float(os.environ.get("IDENTITY_MATCH_THRESHOLD", "0.85")))
-    flush_bytes: int = field(default_factory=lambda: int(os.environ.get("SPINE_FLUSH_BYTES", str(8 * 1024 * 1024))))
+    batch_size: int = field(default_factory=lambda: _number("SYNC_BATCH_SIZE", 1000, 1, 5000))
+    pool_size: int = field(default_factory=lambda: _number("CONNECTOR_POOL_SIZE", 10, 1))
+    match_threshold: float = field(default_factory=lambda: _number("IDENTITY_MATCH_THRESHOLD", 0.85, 0.5, 1.0))
+    flush_bytes: int = field(default_factory=lambda: _number("SPINE_FLUSH_BYTES", 8 * 1024 * 1024, 1))
     spark_master: str = field(default_factory=lambda: os.environ.get("SPINE_SPARK_MASTER", "local[2]"))
     spark_memory: str = field(default_factory=lambda: os.environ.get("SPINE_SPARK_MEMORY", ""))
     spark_java_options: str | None = field(default_factory=lambda: os.environ.get("SPINE_SPARK_JAVA_OPTIONS"))
     spark_remote: str = field(default_factory=lambda: os.environ.get("SPARK_REMOTE", ""))
     s3_endpoint: str = field(default_factory=lambda: os.environ.get("AWS_ENDPOINT_URL", ""))
-    flush_seconds: float = field(default_factory=lambda: float(os.environ.get("SPINE_FLUSH_SECONDS", "30")))
+    flush_seconds: float = field(default_factory=lambda: _number("SPINE_FLUSH_SECONDS", 30.0, 0.0))
+    retention: Retention = field(default_factory=lambda: Retention.parse(os.environ.get("SPINE_RETENTION", "")))
     failpoint: str = field(default_factory=lambda: os.environ.get("SPINE_FAILPOINT", ""))
 
     @property

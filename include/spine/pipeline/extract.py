@@ -23,6 +23,7 @@ from spine.core.errors import AuthFailed, DeleteSweepRefused, SpineError, SyncIn
 from spine.core.events import SyncStarted
 from spine.core.failpoints import failpoint
 from spine.core.names import bronze_table, connection_id
+from spine.core.settings import settings
 from spine.lake.bronze import BronzeWriter, Envelope, Progress, living_unseen, newest_since
 from spine.lake.paths import table_uri
 from spine.pipeline.services import Services, fingerprint, open_reader, resume_if_changed
@@ -35,7 +36,6 @@ _log = logging.getLogger(__name__)
 _QUEUE = 3600.0  # seconds for which a planned run keeps its connection while its streams wait for a slot
 _LEASE = 900.0
 _RENEW = 30.0
-_SWEEP_PAGE = 1000
 _WATCHED, _ENOUGH = 5000, 50  # records of an ordinary run that are looked at for fields that are always empty, and how few tell nothing
 
 
@@ -304,8 +304,9 @@ class _Extraction:
                 hint="Check the source; raise `deletes.max_share` in its file if they are really gone",
             )
         deletes = [Record(name, "delete", cursor, "{}", "") for name, cursor in missing.items()]
-        for start in range(0, len(deletes), _SWEEP_PAGE):
-            writer.add(deletes[start : start + _SWEEP_PAGE], None, writer.pending.high_water)
+        size = settings().batch_size
+        for start in range(0, len(deletes), size):
+            writer.add(deletes[start : start + size], None, writer.pending.high_water)
         writer.flush()
         self.progress = writer.committed or self.progress
 

@@ -1,7 +1,7 @@
 """Nightly care of the lake: compaction, retention by layer with archive, vacuum, old validation pages and logs.
 
-Bronze: 30 days, then archived as Parquet. Silver: rows that the source deleted more than a year ago go, current ones never. Gold is never
-deleted. One table's failure does not stop the others; every step may be repeated. No Spark.
+Bronze is archived as Parquet after its days (`SPINE_RETENTION`). Of Silver, rows go that the source deleted long ago, current ones never.
+Gold is never deleted. One table's failure does not stop the others; every step may be repeated. No Spark.
 """
 
 from __future__ import annotations
@@ -14,24 +14,13 @@ from typing import Any
 from spine.core import clock
 from spine.core.errors import LakeError, SpineError
 from spine.core.names import bronze_table, silver_table
-from spine.core.settings import settings
+from spine.core.settings import Retention, settings
 from spine.gold.schema import LINKS
 from spine.lake import care
 from spine.lake.gold import JOURNAL
 from spine.lake.reading import open_table, table_names
 from spine.lake.silver import Position, position_of
 from spine.sources.spec import Source, load_source, source_names
-
-
-@dataclass(frozen=True)
-class Retention:
-    """Days that things are kept. `files` is for files that Bronze and quarantine no longer use, `history` for those of Silver and Gold."""
-
-    bronze: int = 30
-    silver: int = 365
-    files: int = 7
-    history: int = 365
-    pages: int = 90
 
 
 @dataclass(frozen=True)
@@ -42,13 +31,13 @@ class _Declared:
     silver: frozenset[str]
 
 
-def maintain(*, dry_run: bool = False, retention: Retention | None = None, moment: datetime | None = None) -> dict[str, Any]:
+def maintain(*, dry_run: bool = False, moment: datetime | None = None) -> dict[str, Any]:
     """Care for every table of the lake; a dry run says what would be done and does nothing.
 
     Returns totals of `tables`, `archived_rows`, `held_rows` (old, but still needed), `pruned_rows`, `files_compacted`, `files_vacuumed`,
     `pages_removed`, and `by_table`. Raises LakeError at the end, naming the tables that failed.
     """
-    keep, current = retention or Retention(), moment or clock.now()
+    keep, current = settings().retention, moment or clock.now()
     declared = _declared()
     by_table: dict[str, dict[str, Any]] = {}
     failed: dict[str, SpineError] = {}

@@ -23,6 +23,7 @@ from pyarrow import fs as arrow_fs
 from spine.core import clock, jsontext
 from spine.core.declarations import Place
 from spine.core.errors import ConfigError, SchemaMismatch, SourceUnavailable
+from spine.core.settings import settings
 from spine.sources.formats import BadRow, EmptyRow, Row, rows_of
 from spine.sources.reading import Page, Record, State, Window, cursor_text, has, lookup, make_record, malformed, record_id
 from spine.sources.spec import Source, Stream
@@ -80,7 +81,7 @@ class Reader:
 
     source: Source
     folder: Folder
-    page_rows: int = 1000
+    page_rows: int = field(default_factory=lambda: settings().batch_size)
 
     def read(self, stream: Stream, state: State, window: Window) -> Iterator[Page]:
         """Pages of the files that the cursor does not know, or of all for full reads and backfills."""

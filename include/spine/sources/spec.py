@@ -102,7 +102,7 @@ class Stream(Strict):
     fields: tuple[str, ...] = ()
     required_fields: tuple[FieldPath, ...] = ()
     cursor: Cursor | None = None
-    paging: AnyPaging = NoPaging()
+    paging: AnyPaging = Field(default_factory=NoPaging)
     deletes: Deletes = Deletes()
     entity: Word
     mapping: Mapping

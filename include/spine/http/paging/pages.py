@@ -11,6 +11,7 @@ from pydantic import Field
 
 from spine.core.declarations import Strict
 from spine.core.errors import SourceRejected
+from spine.core.settings import settings
 from spine.http.transport import Request, Response
 
 
@@ -29,7 +30,12 @@ class Paging(Strict):
     """How the next page is found. Base of the kinds, whose word is their `type`; a page token is a text that a run can go on from."""
 
     type: str
-    size: int = Field(default=1000, ge=1, le=5000, description="How many records a page should have")
+    size: int = Field(
+        default_factory=lambda: settings().batch_size,
+        ge=1,
+        le=5000,
+        description="How many records a page should have; `SYNC_BATCH_SIZE` (1000) if it is not given",
+    )
     size_param: str | None = Field(default=None, description="The request parameter that asks for `size`")
 
     def request(self, first: Request, token: str | None) -> Request:
