@@ -66,7 +66,8 @@ def _start(log: Path, name: str, *arguments: str) -> subprocess.Popen[bytes]:
 
 def _environment() -> dict[str, str]:
     """Without what the test run's Spark Connect server has left there: its clients load other classes than a cluster does."""
-    return {name: value for name, value in os.environ.items() if not name.startswith(("SPARK_", "PYSPARK_"))}
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("SPARK_", "PYSPARK_"))}
+    return kept | {"JAVA_TOOL_OPTIONS": "-XX:+UseSerialGC -XX:TieredStopAtLevel=1"}  # ten JVMs that compile well take as long as the match
 
 
 def _die_with_parent() -> None:
