@@ -92,7 +92,7 @@ def running() -> Iterator[Running]:
 
 
 def measure_tasks_only(home: Path, patch: pytest.MonkeyPatch) -> None:
-    """Coverage where our code runs: in the processes that Airflow forks for a task or a DAG file. Its own loops take thrice as long measured."""
+    """Coverage in the processes that Airflow forks for tasks and DAG files: measured, its own loops take thrice as long."""
     measured = os.environ.get("COVERAGE_PROCESS_CONFIG")
     if measured is None:
         return
