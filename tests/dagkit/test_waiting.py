@@ -6,10 +6,12 @@ from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 
 import orjson
+import psycopg
 import pytest
 from airflow.sdk.exceptions import AirflowRescheduleException
 
-from spine.control import locks
+from spine.control import runs
+from spine.control.runs import SyncRun
 from spine.control.variables import MemoryVariables
 from spine.core.errors import SyncInProgress
 from spine.core.names import ConnectionId
@@ -50,23 +52,35 @@ class TestGathering:
         return {"dag_run": SimpleNamespace(run_type=kind, start_date=started), "triggering_asset_events": {"silver.hubspot": [woken_by]}}
 
     def test_it_waits_for_another_source(self, services, tenant):
-        locks.acquire(services.database.of(tenant), str(ConnectionId("salesforce", tenant)), "scheduled__1")
+        begin(services, tenant, "salesforce")
         with pytest.raises(AirflowRescheduleException):
             gathering(self.SOURCES)(self.run())
 
     def test_it_waits_neither_for_the_run_that_woke_it_nor_for_sources_of_other_entities(self, services, tenant):
-        locks.acquire(services.database.of(tenant), str(ConnectionId("hubspot", tenant)), "scheduled__1")
-        locks.acquire(services.database.of(tenant), str(ConnectionId("salesforce", tenant)), "scheduled__1")
+        begin(services, tenant, "hubspot")
+        begin(services, tenant, "salesforce")
         gathering(["hubspot"])(self.run())
 
     def test_it_does_not_wait_for_ever(self, services, tenant):
-        locks.acquire(services.database.of(tenant), str(ConnectionId("salesforce", tenant)), "scheduled__1")
+        begin(services, tenant, "salesforce")
         gathering(self.SOURCES)(self.run(since=timedelta(minutes=3)))
 
     def test_a_person_does_not_wait(self, services, tenant):
-        locks.acquire(services.database.of(tenant), str(ConnectionId("salesforce", tenant)), "scheduled__1")
+        begin(services, tenant, "salesforce")
         gathering(self.SOURCES)(self.run(kind="manual"))
 
-    def test_a_dead_run_holds_up_nobody(self, services, tenant):
-        locks.acquire(services.database.of(tenant), str(ConnectionId("salesforce", tenant)), "scheduled__1", ttl=0)
+    def test_a_run_that_has_ended_holds_up_nobody(self, services, tenant):
+        runs.finish(services.database.of(tenant), begin(services, tenant, "salesforce"), "failed")
         gathering(self.SOURCES)(self.run())
+
+    def test_a_dead_run_holds_up_nobody(self, services, tenant, admin_url):
+        begin(services, tenant, "salesforce")
+        with psycopg.connect(admin_url) as connection:
+            connection.execute("UPDATE spine.sync_runs SET started_at = started_at - interval '61 minutes' WHERE tenant_id = %s", [tenant])
+        gathering(self.SOURCES)(self.run())
+
+
+def begin(services, tenant, source):
+    run = SyncRun(source, "scheduled__1", str(ConnectionId(source, tenant)), "incremental")
+    runs.start(services.database.of(tenant), run)
+    return run

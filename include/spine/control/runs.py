@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
@@ -145,6 +145,19 @@ def recent_runs(database: TenantDatabase, *, source: str | None = None, limit: i
             {"source": source, "limit": limit},
         )
         return [RunSummary(**row) for row in rows.mappings()]
+
+
+def under_way(database: TenantDatabase, sources: Collection[str]) -> set[tuple[str, str]]:
+    """(Source, run id) of the tenant's runs of these sources that have begun and not ended; one of an hour ago is taken for dead."""
+    with database.begin() as connection:
+        rows = connection.execute(
+            text("""
+            SELECT source, run_id FROM spine.sync_runs
+            WHERE status = 'running' AND source = ANY(:sources) AND started_at > clock_timestamp() - interval '1 hour'
+            """),
+            {"sources": list(sources)},
+        )
+        return {(row.source, row.run_id) for row in rows}
 
 
 def stream_runs(database: TenantDatabase, source: str, run_id: str) -> Sequence[dict[str, object]]:

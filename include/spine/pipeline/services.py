@@ -7,13 +7,12 @@ import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 
-from spine.control import airflow_state, breaker, bucket, connections, locks
+from spine.control import airflow_state, breaker, bucket, connections, runs
 from spine.control.airflow_state import ConnectionInfo
 from spine.control.database import Database, TenantDatabase
 from spine.control.tokens import ConnectionToken, TokenVault
 from spine.control.variables import Variables
 from spine.core.errors import ConfigError
-from spine.core.names import connection_id
 from spine.http.auth import Account, Credentials
 from spine.http.client import Client, NoBucket
 from spine.http.transport import Transport
@@ -37,17 +36,9 @@ class Services:
         return airflow_state.tenants(source, self.variables)
 
     def under_way(self, sources: Collection[str]) -> set[tuple[str, str]]:
-        """(Source, run id) of every sync of these sources that holds a connection now, of whichever tenant."""
-        sources_of: dict[str, list[str]] = {}
-        for source in sources:
-            for tenant in self.tenants(source):
-                sources_of.setdefault(tenant, []).append(source)
-        return {
-            (source, lease.holder)
-            for tenant, mine in sources_of.items()
-            for source in mine
-            if (lease := locks.held(self.database.of(tenant), connection_id(source, tenant)))
-        }
+        """(Source, run id) of every sync of these sources that has begun and not ended, of whichever tenant."""
+        tenants = {tenant for source in sources for tenant in self.tenants(source)}
+        return {found for tenant in tenants for found in runs.under_way(self.database.of(tenant), sources)}
 
 
 def services_from_environment() -> Services:
