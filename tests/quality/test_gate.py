@@ -216,6 +216,7 @@ def test_a_small_run_is_not_judged_by_shares() -> None:
     outcomes = dict.fromkeys(OUTCOMES, 0) | {"new": 1, "quarantined": 1}
     assert measured(profile(outcomes=outcomes, staged=1), rule, NOW) is None
     assert measured(profile(outcomes=outcomes, staged=60), rule, NOW) == pytest.approx(1 / 61, abs=1e-5)
+    assert measured(profile(outcomes=outcomes, staged=49), rule, NOW) == pytest.approx(1 / 50, abs=1e-5), "quarantined rows were judged too"
 
 
 @pytest.mark.slow
