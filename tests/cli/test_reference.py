@@ -11,6 +11,7 @@ import yaml
 
 from spine.cli.reference import PAGE, SECTIONS, documented, page, write
 from spine.core.entities import Entity, RowRule, TableRule
+from spine.core.settings import PROJECT
 from spine.http.auth import AUTH_KINDS
 from spine.http.paging import PAGING_KINDS
 
@@ -31,6 +32,15 @@ def entries(title: str) -> list[Any]:
 
 def test_the_page_is_current() -> None:
     assert PAGE.read_text(encoding="utf-8") == page(SECTIONS), "docs/reference.md is not that of the code: run `make generate`"
+
+
+def test_one_word_writes_everything_that_is_made_from_the_code() -> None:
+    package = PROJECT / "include" / "spine"
+    writers = [path for path in package.rglob("*.py") if "`make generate` writes" in path.read_text(encoding="utf-8").partition("\n\n")[0]]
+    words = [f"python -m spine.{'.'.join(path.relative_to(package).with_suffix('').parts)}\n" for path in writers]
+    recipe = (PROJECT / "Makefile").read_text(encoding="utf-8").partition("\ngenerate:")[2].partition("\n\n")[0] + "\n"
+    assert len(words) >= 2
+    assert [word for word in words if word not in recipe] == []
 
 
 @pytest.mark.parametrize(("title", "entry"), EXAMPLES, ids=[f"{title}-{entry.name}" for title, entry in EXAMPLES])
