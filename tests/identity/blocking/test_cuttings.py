@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from spine.identity.blocking.cuttings import VALUE, sounds
+from spine.identity.blocking.cuttings import MOST_WORDS, VALUE, WORDS, Part, Rule, hash_table, mixed, sounds, whole
 from spine.identity.comparing.texts import Values
 from spine.identity.composites import names
 from spine.identity.composites import postal_address as addresses
@@ -58,3 +58,33 @@ def test_all_words_agree_in_any_order_and_field():
     assert table[3] == 0
     assert table[4] not in (0, table[0])
     assert np.array_equal(table, names.ALL_WORDS.numbers(Values(list(values)))[:, 0])
+
+
+def test_a_part_takes_as_many_texts_as_its_cutting_unless_it_says_so() -> None:
+    part = WORDS.part("name")
+    assert (part.name, part.feature, part.cutting, part.most, part.rank) == ("words", "name", WORDS, MOST_WORDS, False)
+    assert WORDS.part("name", "first words").name == "first words"
+    assert Part("words", "name", WORDS, most=2).most == 2
+
+
+def test_pairs_of_a_rule_agree_on_the_features_of_its_parts_and_on_what_is_akin() -> None:
+    rule = Rule("r", (WORDS.part("name"), VALUE.part("city")), akin=frozenset({"address"}))
+    assert rule.features == {"name", "city", "address"}
+
+
+def test_a_table_has_the_first_texts_of_each_cut() -> None:
+    table = hash_table([["a", "b", "c"], [], ["b"]], 2)
+    assert table.shape == (3, 2)
+    assert (table != 0).tolist() == [[True, True], [False, False], [True, False]]
+    assert table[0, 1] == table[2, 0] != table[0, 0]
+    assert hash_table([["a"], ["b"]], 1).shape == (2, 1)
+    assert hash_table([], 2).shape == (0, 2)
+    assert (whole("a"), whole("")) == (["a"], [])
+
+
+def test_a_pair_of_numbers_is_a_number_unless_one_is_missing() -> None:
+    one, other = np.asarray([3, 5, 0, 3, 0]), np.asarray([5, 3, 3, 0, 0])
+    found = mixed(one, other).tolist()
+    assert found[2:] == [0, 0, 0]
+    assert 0 not in found[:2]
+    assert found[0] != found[1]
