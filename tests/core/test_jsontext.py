@@ -64,6 +64,8 @@ def test_what_a_machine_number_holds_is_one_and_nothing_more():
     found = jsontext.parse(f"[{', '.join([*held, *beyond])}]".encode())
     assert [isinstance(number, jsontext.LongNumber) for number in found] == [False] * 4 + [True] * 5
     assert found == [-(2**63), 2**64 - 1, 1, 1.5e-300, *beyond]
+    together = [1e300, "1e-400", "1" * 30]
+    assert jsontext.parse(f"[{', '.join(map(str, together))}]".encode()) == together, "one long number does not hide another"
 
 
 @pytest.mark.parametrize("body", [b"", b"<html>", b'{"a": ', b"[" * 100_000])
