@@ -58,10 +58,14 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _resolve(given: argparse.Namespace) -> dict[str, Any]:
+    from spine.control.database import Database
+    from spine.core.settings import settings
     from spine.lake.session import spark_session
     from spine.pipeline.resolve import resolve_each
 
-    return resolve_each(spark_session(f"match_identities_{given.entity}"), given.entity, given.run_id, relearn=given.relearn)
+    database = Database(settings().postgres) if settings().postgres else None
+    spark = spark_session(f"match_identities_{given.entity}")
+    return resolve_each(spark, given.entity, given.run_id, relearn=given.relearn, database=database)
 
 
 def _match(given: argparse.Namespace) -> dict[str, Any]:

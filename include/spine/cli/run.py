@@ -185,9 +185,9 @@ def resolve(
     """
     from spine.pipeline.resolve import resolve as job
 
-    world.control_url()
+    database = world.services().database
     with show.working(f"Resolve {entity}"):
-        result = job(world.spark(f"resolve {entity}"), entity, run_id(), relearn=relearn)
+        result = job(world.spark(f"resolve {entity}"), entity, run_id(), relearn=relearn, database=database)
     numbers = [{"what": key.replace("_", " "), "number": value} for key, value in result.items() if isinstance(value, int | float)]
     show.as_json(result) if json else show.as_table(f"Golden {entity} records", numbers)
 

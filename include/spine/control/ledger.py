@@ -1,4 +1,9 @@
-"""Conservation of rows: for each run, layer and table, rows in = published + quarantined + superseded + filtered."""
+"""Conservation of rows: for each run, layer and table, rows in = published + quarantined + superseded + filtered.
+
+Published are all rows that stand in the table after the run, changed or not. Into `bronze` come the records that were read; into `silver`
+Bronze's rows, of which a mapping filters some; into `gold` Silver's rows, of which those are filtered that the source has deleted, and
+those published that are linked to a golden record.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +14,8 @@ from sqlalchemy import text
 
 from spine.control.database import TenantDatabase
 from spine.core.errors import ConservationFailed
+
+_HINTS = {"bronze": "The cursor stays where it was, so a new run reads these records again; keep this run's log"}
 
 
 @dataclass(frozen=True)
@@ -28,17 +35,18 @@ class Line:
         """Rows that went in and are not accounted for; negative if more came out than went in."""
         return self.rows_in - self.published - self.quarantined - self.superseded - self.filtered
 
-    def require_balance(self, run_id: str) -> None:
+    def require_balance(self, run_id: str, tenant: str | None = None) -> None:
         """Raise ConservationFailed, naming layer, table and numbers, if rows are lost or made up."""
         if self.missing:
             raise ConservationFailed(
                 f"{self.layer} {self.table_name}: {self.rows_in} rows in, but {self.published} published + "
                 f"{self.quarantined} quarantined + {self.superseded} superseded + {self.filtered} filtered "
                 f"= {self.rows_in - self.missing}",
-                hint="Nothing of this table was published; keep the job's log and run it again",
+                hint=_HINTS.get(self.layer, "Nothing of this table was published; keep the job's log and run it again"),
                 run=run_id,
                 layer=self.layer,
                 table=self.table_name,
+                tenant=tenant,
             )
 
 

@@ -16,6 +16,8 @@ from spine.lake.reading import dataset, open_table, reading
 from spine.sources.spec import source_names
 
 KEY = ("tenant_id", "record_ref", "source", "stream", "record_id", "connection_id", "emitted_at", "source_cursor")
+# Kleene logic: a null `is_deleted` must not hide a record, so deleted ones are named and all others kept.
+_DEAD = pads.field("is_deleted").is_valid() & pads.field("is_deleted")
 
 
 def among(column: str, values: Collection[str]) -> pads.Expression:
@@ -32,6 +34,17 @@ def silver_tables(entity: str) -> dict[str, DeltaTable]:
     return {name: table for name, table in found.items() if table is not None}
 
 
+def rows_of(tables: dict[str, DeltaTable], tenant: str) -> tuple[int, int]:
+    """How many rows of a tenant the Silver tables have, and how many of these are deleted in the source. Raises LakeError."""
+    every = dead = 0
+    for name, table in tables.items():
+        with reading(name):
+            mine = dataset(table, [("tenant_id", "=", tenant)])
+            every += mine.count_rows()
+            dead += mine.count_rows(filter=_DEAD)
+    return every, dead
+
+
 def records(entity: Entity, tables: dict[str, DeltaTable], tenant: str, refs: Collection[str] | None = None) -> pa.Table:
     """A tenant's live records of all sources, or those of `refs` only, sorted by reference; fields that a source lacks are null."""
     parts = [_of_table(entity, name, table, tenant, refs) for name, table in tables.items()]
@@ -44,8 +57,7 @@ def _of_table(entity: Entity, name: str, table: DeltaTable, tenant: str, refs: C
     wanted = gold.golden_schema(entity)
     data = dataset(table, [("tenant_id", "=", tenant)])
     present = [column for column in (*KEY, *entity.fields) if column in data.schema.names]
-    # Kleene logic: a null `is_deleted` must not hide a record, so deleted ones are named and all others kept.
-    where = (pads.field("tenant_id") == tenant) & ~(pads.field("is_deleted").is_valid() & pads.field("is_deleted"))
+    where = (pads.field("tenant_id") == tenant) & ~_DEAD
     if refs is not None:
         where &= among("record_ref", refs)
     with reading(name):

@@ -83,7 +83,10 @@ class Envelope:
 
 @dataclass(frozen=True)
 class Progress:
-    """What has been committed: counts, the page token of what comes next (None: the end), the cursor so far, the window's bound."""
+    """What has been committed: counts, the page token of what comes next (None: the end), the cursor so far, the window's bound.
+
+    `unchanged` counts records that were read and not written, as they are the newest version in Bronze already.
+    """
 
     sequence: int = 0
     token: str | None = None
@@ -94,6 +97,7 @@ class Progress:
     bytes: int = 0
     window_end: str | None = None
     version: int | None = None
+    unchanged: int = 0
 
 
 class BronzeWriter:
@@ -138,8 +142,8 @@ class BronzeWriter:
                     break
         raise LakeError("the last commit of this run is no longer in the table's log", hint="Start a new run", run=self._envelope.run_id)
 
-    def add(self, records: Sequence[BronzeRecord], next_token: str | None, high_water: str | None) -> bool:
-        """Take one page; True if it led to a commit. Raises LakeError, SyncInProgress."""
+    def add(self, records: Sequence[BronzeRecord], next_token: str | None, high_water: str | None, *, unchanged: int = 0) -> bool:
+        """Take one page, of which `unchanged` records are left out; True if it led to a commit. Raises LakeError, SyncInProgress."""
         size = 0
         if records:
             batch = self._batch(records)
@@ -154,6 +158,7 @@ class BronzeWriter:
             deletes=before.deletes + sum(record.op == "delete" for record in records),
             pages=before.pages + 1,
             bytes=before.bytes + sum(len(record.payload) for record in records),
+            unchanged=before.unchanged + unchanged,
         )
         self._buffered += size
         if self._buffered >= self._flush_bytes or self._monotonic() - self._last_flush >= self._flush_seconds:
@@ -295,6 +300,14 @@ def newest_since(uri: str, envelope: Envelope, since: str) -> dict[str, tuple[st
         connection=envelope.connection_id,
     )
     return {record: (op, cursor, digest) for record, op, cursor, digest in found}
+
+
+def rows_of_run(uri: str, envelope: Envelope) -> int:
+    """How many rows of a run are in the table. Raises LakeError."""
+    mine = (pads.field("run_id") == envelope.run_id) & (pads.field("connection_id") == envelope.connection_id)
+    rows = _rows(uri, envelope, ("run_id",), mine)
+    with _lake_errors(uri):
+        return 0 if rows is None else sum(batch.num_rows for batch in rows)
 
 
 def _rows(uri: str, envelope: Envelope, columns: Sequence[str], condition: Any = None) -> pa.RecordBatchReader | None:

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from spine.control import connections, events, locks, runs
+from spine.control import connections, events, ledger, locks, runs
 from spine.control.airflow_state import ConnectionInfo
 from spine.control.cursors import Cursor as SavedCursor
 from spine.control.cursors import Cursors
@@ -24,7 +24,7 @@ from spine.core.events import SyncStarted
 from spine.core.failpoints import failpoint
 from spine.core.names import bronze_table, connection_id
 from spine.core.settings import settings
-from spine.lake.bronze import BronzeWriter, Envelope, Progress, living_unseen, newest_since
+from spine.lake.bronze import BronzeWriter, Envelope, Progress, living_unseen, newest_since, rows_of_run
 from spine.lake.paths import table_uri
 from spine.pipeline.services import Services, fingerprint, open_reader, resume_if_changed
 from spine.pipeline.work import StreamRead, StreamWork, Sync
@@ -169,6 +169,7 @@ class _Extraction:
         self.cursor_from: str | None = None
         self.notes: tuple[str, ...] = ()
         self.cursor_field: str | None = None
+        self._read_rows = 0  # records that came from the source, by this attempt and those before it
         self._newest: dict[str, tuple[str, str, str]] | None = None
         self.info: ConnectionInfo | None = None
         self._renewed = 0.0
@@ -200,11 +201,14 @@ class _Extraction:
         writer = BronzeWriter(uri, envelope, window_end=self.work.window_end)
         done = writer.committed
         self.progress = done or self.progress
+        self._read_rows = self.progress.rows + self.progress.unchanged
         window = self._window(self.progress.window_end)
         if done is None or done.token is not None:
             self._read_pages(writer, window)
         if window.full and self._sweeps():
             self._sweep(writer, uri, envelope)
+        if done is None or done.token is not None or writer.committed != done:
+            self._balance(writer, uri)
         failpoint("extract.before_cursor")
         return self._move_cursor(writer.pending.high_water)
 
@@ -213,7 +217,9 @@ class _Extraction:
         try:
             for page in self._pages(window, done):
                 self.watch.see(page.records)
-                if writer.add(self._news(page.records, writer), page.next_token, page.high_water):
+                self._read_rows += len(page.records)
+                news = self._news(page.records, writer)
+                if writer.add(news, page.next_token, page.high_water, unchanged=len(page.records) - len(news)):
                     self.progress = writer.committed or self.progress
                 self._renew()
         except SpineError:
@@ -303,12 +309,20 @@ class _Extraction:
                 f"{len(missing)} of {alive} records were not seen, more than {share:.0%}",
                 hint="Check the source; raise `deletes.max_share` in its file if they are really gone",
             )
+        self._read_rows += len(missing)
         deletes = [Record(name, "delete", cursor, "{}", "") for name, cursor in missing.items()]
         size = settings().batch_size
         for start in range(0, len(deletes), size):
             writer.add(deletes[start : start + size], None, writer.pending.high_water)
         writer.flush()
         self.progress = writer.committed or self.progress
+
+    def _balance(self, writer: BronzeWriter, uri: str) -> None:
+        """Hold that each record that was read is in Bronze, or is the newest version there already. Raises ConservationFailed."""
+        published = rows_of_run(uri, writer.envelope) + writer.pending.unchanged
+        line = ledger.Line("bronze", bronze_table(self.source.source, self.stream.name), self._read_rows, published)
+        line.require_balance(self.work.run_id)
+        ledger.record(self.database, self.work.run_id, line)
 
     def _move_cursor(self, high_water: str | None) -> str | None:
         """The cursor after this run; it never passes the window's end, since what changed later may not have been read."""

@@ -11,11 +11,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
+from spine.control import ledger
+from spine.control.ledger import Line
 from spine.core import clock
 from spine.core.entities import Entity
-from spine.core.errors import QualityFailed, error_from_dict, together
-from spine.gold.records import records, silver_tables
+from spine.core.errors import ConservationFailed, QualityFailed, SpineError, error_from_dict, together
+from spine.gold.records import records, rows_of, silver_tables
 from spine.gold.store import commit, former_gold, matched_entity, result_of, rolled_forward, rules_of, sum_of
 from spine.identity.engine import LocalPairing
 from spine.identity.golden.outcome import Outcome
@@ -28,29 +31,35 @@ if TYPE_CHECKING:
     from deltalake import DeltaTable
     from pyspark.sql import SparkSession
 
+    from spine.control.database import Database
+
 # Above this many records of a tenant, Spark makes and compares the pairs; the clusters are the same either way.
 LOCAL_RECORDS = 300_000
 log = logging.getLogger(__name__)
 
 
-def resolve(spark: SparkSession | None, entity: str, run_id: str, *, relearn: bool = False) -> dict[str, Any]:
+def resolve(
+    spark: SparkSession | None, entity: str, run_id: str, *, relearn: bool = False, database: Database | None = None
+) -> dict[str, Any]:
     """Bring an entity's Gold up to date with Silver as `resolve_each` does, and raise at the end what failed.
 
-    Raises ConfigError, LakeError, QualityFailed (then the Gold of the tenants that it names is as it was).
+    Raises ConfigError, LakeError, QualityFailed and ConservationFailed (then the Gold of the tenants that it names is as it was).
     """
-    result = resolve_each(spark, entity, run_id, relearn=relearn)
+    result = resolve_each(spark, entity, run_id, relearn=relearn, database=database)
     if result.get("failures"):
         raise together([error_from_dict(found) for found in result["failures"]])
     return result
 
 
-def resolve_each(spark: SparkSession | None, entity: str, run_id: str, *, relearn: bool = False) -> dict[str, Any]:
+def resolve_each(
+    spark: SparkSession | None, entity: str, run_id: str, *, relearn: bool = False, database: Database | None = None
+) -> dict[str, Any]:
     """Bring an entity's Gold up to date with Silver; `relearn` learns the weights anew and matches everything again.
 
-    Without `spark` everything happens in this process, however many records there are.
+    Without `spark` everything happens in this process, however many records there are. The ledger is kept in `database`.
 
-    Returns counts, the versions of the Gold tables, `no_op`, and `failures` if an outcome was beyond the limits: that tenant's Gold stays
-    as it was, and the next run takes all its records for changed. Raises ConfigError, LakeError.
+    Returns counts, the versions of the Gold tables, `no_op`, and `failures` if an outcome was beyond the limits or lost a record: that
+    tenant's Gold stays as it was, and the next run takes all its records for changed. Raises ConfigError, LakeError.
     """
     declared = matched_entity(entity)
     last, recovered = rolled_forward(spark, declared)
@@ -63,7 +72,7 @@ def resolve_each(spark: SparkSession | None, entity: str, run_id: str, *, relear
     changed = _changed(tables, {} if last is None or fresh else last.inputs)
     run = ResolveRun(1 if last is None else last.number + 1, run_id, clock.now())
     behind = {tenant for known in (last.inputs if last else {}).values() for tenant in known.get("behind", ())}
-    outcomes, failures = _resolve_tenants(spark, declared, tables, run, _Changes(changed, behind, relearn))
+    outcomes, failures = _resolve_tenants(spark, declared, tables, run, _Changes(changed, behind, relearn), database)
     if failures:
         inputs = {name: {**known, "behind": sorted(failures)} for name, known in inputs.items()}
     counts = sum_of(outcomes)
@@ -115,21 +124,33 @@ def _resolve_tenants(
     tables: dict[str, DeltaTable],
     run: ResolveRun,
     changes: _Changes,
-) -> tuple[list[Outcome], dict[str, QualityFailed]]:
+    database: Database | None,
+) -> tuple[list[Outcome], dict[str, SpineError]]:
     """What each tenant's Gold must become, and why it must not."""
     tenants = {tenant for table in tables.values() for tenant in _tenants(table)}
     tenants |= {row["tenant_id"] for row in gold.read_rows(gold.LINKS, [("entity", "=", entity.entity)], ["tenant_id"])}
     outcomes: list[Outcome] = []
-    failures: dict[str, QualityFailed] = {}
+    failures: dict[str, SpineError] = {}
     for tenant in sorted(tenants):
         found = records(entity, tables, tenant)
         pairing = LocalPairing() if spark is None or found.num_rows <= LOCAL_RECORDS else SparkPairing(spark)
         scope, former = Scope(tenant, entity, run), former_gold(entity, tenant)
         try:
-            outcomes.append(resolve_tenant(scope, found, former, changes.of(tenant), relearn=changes.relearn, pairing=pairing))
-        except QualityFailed as error:
+            outcome = resolve_tenant(scope, found, former, changes.of(tenant), relearn=changes.relearn, pairing=pairing)
+            line = _line(entity, rows_of(tables, tenant), found, former.links_after(outcome.links))
+            line.require_balance(run.run_id, tenant=tenant)
+            outcomes.append(outcome)
+            if database is not None:
+                ledger.record(database.of(tenant), run.run_id, line)
+        except (QualityFailed, ConservationFailed) as error:
             failures[tenant] = error
     return outcomes, failures
+
+
+def _line(entity: Entity, silver: tuple[int, int], found: pa.Table, linked: pa.Array) -> Line:
+    """A tenant's rows in the ledger: all (and the deleted ones) that Silver has, the records that were `found`, and those with a link."""
+    published = pc.sum(pc.is_in(found.column("record_ref"), value_set=linked)).as_py() or 0
+    return Line("gold", gold.golden_table(entity), rows_in=silver[0], published=published, filtered=silver[1])
 
 
 def _tenants(table: DeltaTable) -> set[str]:

@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from spine.identity.golden.columns import MOMENT, places
 from spine.identity.golden.overrides import Override
@@ -44,6 +45,15 @@ class FormerGold:
     def entity_of_refs(self) -> dict[str, str]:
         """The entity id of every linked reference."""
         return _by_ref(self.links)
+
+    def links_after(self, changes: pa.Table | None) -> pa.Array:
+        """The references that are linked once `changes` (rows with an `op`) are written."""
+        now = self.links.column("record_ref")
+        if changes is None:
+            return now
+        refs, gone = changes.column("record_ref"), pc.equal(changes.column("op"), "delete")
+        kept = now.filter(pc.invert(pc.is_in(now, value_set=refs.filter(gone))))
+        return pa.chunked_array([*kept.chunks, *refs.filter(pc.invert(gone)).chunks], pa.string())
 
     def decided(self, decision: str) -> pa.Table:
         """The matches of which this was decided."""
