@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -10,8 +11,9 @@ from uuid import uuid4
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from sqlalchemy import event
 
-from spine.control.breaker import Breaker
+from spine.control.breaker import Breaker, Watched
 from spine.control.database import TenantDatabase
 from spine.core.errors import CircuitOpen
 
@@ -144,3 +146,69 @@ def test_it_never_lets_a_call_through_within_a_minute_of_opening(breaker: Breake
             failures += 1
             opened = clock.now if failures >= 5 else None
             assert mine.failure() == ("open" if opened else "closed")
+
+
+class Seconds:
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def commits(control: TenantDatabase) -> Callable[[], int]:
+    """Counts the transactions of the control plane from now on."""
+    counted: list[int] = []
+    event.listen(control.database._engine, "commit", lambda _: counted.append(1))
+    return lambda: len(counted)
+
+
+def test_a_closed_breaker_is_looked_at_from_time_to_time_and_told_of_no_success(control: TenantDatabase) -> None:
+    seconds, made = Seconds(), commits(control)
+    watched = Watched(Breaker(control, "c"), seconds)
+    for _ in range(100):
+        watched.before()
+        watched.success()
+        seconds.now += 0.1
+    assert made() <= 10 / Watched.LOOK + 1
+
+
+def test_a_success_after_any_failure_is_told(control: TenantDatabase) -> None:
+    seconds, shared = Seconds(), Breaker(control, "c")
+    mine, other = Watched(shared, seconds), Watched(shared, seconds)
+    for watched in (mine, other):
+        watched.before()
+        watched.success()
+    for _ in range(4):
+        mine.failure()
+    seconds.now += Watched.LOOK
+    other.before()
+    other.success()
+    assert shared.failure() == "closed"  # it counts from one again
+
+
+def test_a_breaker_that_another_has_opened_is_seen_at_the_next_look(control: TenantDatabase) -> None:
+    seconds, shared = Seconds(), Breaker(control, "c")
+    mine, other = Watched(shared, seconds), Watched(shared, seconds)
+    mine.before()
+    mine.success()
+    fail(shared, 5)
+    with pytest.raises(CircuitOpen):
+        other.before()
+    mine.before()
+    seconds.now += Watched.LOOK
+    for _ in range(2):
+        with pytest.raises(CircuitOpen):
+            mine.before()
+
+
+def test_the_worker_that_opens_it_stops_at_once_and_its_probe_closes_it(control: TenantDatabase, clock: Clock) -> None:
+    watched = Watched(Breaker(control, "c", clock=clock), Seconds())
+    watched.before()
+    assert [watched.failure() for _ in range(5)][-1] == "open"
+    with pytest.raises(CircuitOpen):
+        watched.before()
+    clock.pass_(60)
+    watched.before()
+    watched.success()
+    assert watched.breaker.state() == "closed"

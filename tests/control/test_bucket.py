@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from spine.control.bucket import Bucket
+from spine.control.bucket import Allotments, Bucket
 from spine.control.database import Database, TenantDatabase
 from spine.core.errors import ConfigError, RateLimited
 
@@ -123,3 +123,111 @@ def test_in_any_span_of_time_no_more_calls_are_made_than_capacity_plus_refill(
         for last in range(index, len(calls)):
             spent = sum(n for _, n in calls[index : last + 1])
             assert spent <= capacity + rate * (calls[last][0] - begin) + 1e-3
+
+
+class Worker:
+    """A taker of allotments whose clock, and that of the database, stand still unless they are moved."""
+
+    def __init__(self, control: TenantDatabase, capacity: float, rate: float) -> None:
+        self.now = 0.0
+        self.asked = 0
+        self.bucket = Bucket(control, "b", capacity, rate, clock=self._moment)
+        self.calls = Allotments(self.bucket, monotonic=lambda: self.now)
+
+    def _moment(self) -> datetime:
+        self.asked += 1
+        return START + timedelta(seconds=self.now)
+
+    def call(self) -> float:
+        """Make the next call; the moment of it."""
+        self.now += self.calls.take()
+        return self.now
+
+
+def test_a_worker_asks_once_for_many_calls(control: TenantDatabase) -> None:
+    worker = Worker(control, capacity=100, rate=10)
+    for _ in range(200):
+        worker.call()
+        worker.now += 0.02
+    assert worker.asked <= 25
+    assert worker.now >= (200 - 100) / 10
+
+
+def test_who_needs_few_calls_takes_few_and_gives_back_what_it_did_not_make(control: TenantDatabase) -> None:
+    fast, slow = Worker(control, 100, 10), Worker(control, 100, 10)
+    for _ in range(20):
+        slow.call()
+        slow.now += 0.9
+    slow.call()
+    fast.now = slow.now
+    assert fast.bucket.take() == 0  # the bucket is still as good as full
+    assert [fast.bucket.take() for _ in range(85)] == [0.0] * 85
+
+
+def test_a_worker_that_dies_costs_the_others_an_allotment_and_no_more(control: TenantDatabase) -> None:
+    dead, other = Worker(control, 100, 10), Worker(control, 100, 10)
+    for _ in range(16):
+        dead.call()
+    free = sum(other.bucket.take() == 0 for _ in range(100))
+    assert 100 - 16 - 10 - 10 <= free <= 100 - 16
+
+
+def test_two_streams_take_turns(control: TenantDatabase) -> None:
+    workers = [Worker(control, 11, 10), Worker(control, 11, 10)]
+    made = [0, 0]
+    while min(worker.now for worker in workers) < 20:
+        place = min((0, 1), key=lambda number: workers[number].now)
+        workers[place].call()
+        made[place] += 1
+    assert made[0] == pytest.approx(made[1], abs=12)
+    assert sum(made) == pytest.approx(20 * 10, abs=25)
+
+
+def test_calls_in_hand_are_not_made_once_the_source_asked_for_silence(control: TenantDatabase) -> None:
+    mine, other = Worker(control, 100, 10), Worker(control, 100, 10)
+    for _ in range(4):
+        mine.call()
+        other.call()
+    mine.calls.pause(900)
+    assert mine.calls.take() == pytest.approx(900)
+    other.now += Allotments.HOLD + 0.01  # what another has in hand ends soon
+    assert other.calls.take() == pytest.approx(900, abs=2)
+
+
+def test_a_bucket_that_holds_one_call_gives_single_ones(control: TenantDatabase) -> None:
+    worker = Worker(control, 1, 2.0)
+    assert [worker.call() for _ in range(4)] == [0, 0.5, 1.0, 1.5]
+    assert worker.asked == 4
+
+
+def test_an_allotment_whose_first_call_would_wait_too_long_is_refused_and_reserves_nothing(control: TenantDatabase) -> None:
+    worker = Worker(control, 10, 1.0)
+    worker.bucket.take(10)
+    for _ in range(3):
+        with pytest.raises(RateLimited):
+            worker.calls.take(max_wait=0.5)
+    assert worker.bucket.take() == pytest.approx(1, abs=0.5)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    capacity=st.integers(1, 12),
+    rate=st.sampled_from([0.5, 4.0, 20.0]),
+    steps=st.lists(st.tuples(st.integers(0, 1), st.sampled_from([0.0, 0.01, 0.1, 0.4, 1.0, 3.0])), max_size=60),
+)
+def test_two_workers_with_allotments_never_make_more_calls_than_the_limit_allows(
+    database: Database, capacity: int, rate: float, steps: list[tuple[int, float]]
+) -> None:
+    control = database.of(f"t{uuid4().hex[:12]}")
+    workers = [Worker(control, capacity, rate), Worker(control, capacity, rate)]
+    calls: list[float] = []
+    for place, pause in steps:
+        worker = workers[place]
+        # What one worker does in its future cannot be known to the other: time is that of whoever is behind.
+        worker = min(workers, key=lambda each: each.now) if abs(workers[0].now - workers[1].now) > 0 else worker
+        calls.append(worker.call())
+        worker.now += pause
+    calls.sort()
+    for index, begin in enumerate(calls):
+        for last in range(index, len(calls)):
+            assert last - index + 1 <= capacity + rate * (calls[last] - begin) + 1e-3

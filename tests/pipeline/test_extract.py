@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from datetime import timedelta
 from pathlib import Path
 
 import orjson
 import pytest
 from deltalake import DeltaTable
+from sqlalchemy import event
 
 from spine.control import connections, locks, runs
 from spine.core import clock

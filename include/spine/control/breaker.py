@@ -1,10 +1,12 @@
 """Circuit breaker per connection, shared by all workers: stops calling a source that keeps failing.
 
 closed --5 failures in a row--> open --60 s--> half-open: one probe at a time --success--> closed, --failure--> open.
+While all is well a worker looks from time to time only, and has nothing to tell.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -34,14 +36,17 @@ class Breaker:
     recovery: float = RECOVERY
     clock: Callable[[], datetime] | None = None
 
-    def before(self) -> None:
-        """Pass, or raise CircuitOpen with the seconds to wait. In half-open state the caller becomes the one probe."""
+    def before(self) -> bool:
+        """Pass, or raise CircuitOpen with the seconds to wait. In half-open state the caller becomes the one probe.
+
+        True if no failure is counted, so that a success would change nothing.
+        """
         with self.database.begin() as connection:
             seconds = 1.0
             for _ in range(2):  # whoever loses the race for the probe looks again
-                wait = self._wait(connection)
+                counted, wait = self._wait(connection)
                 if wait is None or (wait <= 0 and self._become_probe(connection)):
-                    return
+                    return not counted
                 seconds = max(wait, 1.0)
         raise CircuitOpen(
             f"The source failed {self.failures} times in a row; not calling it for another {seconds:.0f} s",
@@ -50,17 +55,18 @@ class Breaker:
             connection=self.connection_id,
         )
 
-    def _wait(self, connection: Connection) -> float | None:
-        """Seconds until a probe may go; None when closed."""
-        wait = connection.execute(
+    def _wait(self, connection: Connection) -> tuple[bool, float | None]:
+        """Whether failures are counted, and seconds until a probe may go; None when closed."""
+        found = connection.execute(
             text("""
-            SELECT extract(epoch FROM greatest(opened_at + make_interval(secs => :recovery), probe_until)
-                                      - coalesce(CAST(:now AS timestamptz), clock_timestamp()))
-            FROM spine.breakers WHERE connection_id = :connection AND opened_at IS NOT NULL
+            SELECT CASE WHEN opened_at IS NOT NULL THEN
+                extract(epoch FROM greatest(opened_at + make_interval(secs => :recovery), probe_until)
+                                   - coalesce(CAST(:now AS timestamptz), clock_timestamp())) END AS wait
+            FROM spine.breakers WHERE connection_id = :connection
             """),
             self._facts(),
-        ).scalar()
-        return None if wait is None else float(wait)
+        ).first()
+        return found is not None, None if found is None or found.wait is None else float(found.wait)
 
     def _become_probe(self, connection: Connection) -> bool:
         probe = connection.execute(
@@ -122,3 +128,35 @@ class Breaker:
             "recovery": self.recovery,
             "now": self.clock() if self.clock else None,
         }
+
+
+class Watched:
+    """A worker's view of a breaker: it looks every `LOOK` seconds while no failure is counted, and before each call once one is.
+
+    A success is told only where failures are counted. A breaker that others have opened is seen at the next look.
+    """
+
+    LOOK = 5.0
+
+    def __init__(self, breaker: Breaker, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self.breaker, self._monotonic = breaker, monotonic
+        self._calm, self._looked = False, 0.0
+
+    def before(self) -> None:
+        """Pass, or raise CircuitOpen with the seconds to wait."""
+        now = self._monotonic()
+        if self._calm and now - self._looked < self.LOOK:
+            return
+        self._calm = False
+        self._calm, self._looked = self.breaker.before(), now
+
+    def success(self) -> None:
+        """The source answered: close the breaker unless nothing is counted."""
+        if not self._calm:
+            self.breaker.success()
+            self._calm = True
+
+    def failure(self) -> Circuit:
+        """The source failed once more; returns the state after that."""
+        self._calm = False
+        return self.breaker.failure()

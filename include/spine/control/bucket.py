@@ -1,12 +1,17 @@
 """Budget of calls, shared by all workers of an account (a token bucket): how long must this call wait so that the budget holds?
 
-A taker that must wait has already reserved its calls (the balance goes below zero), so waiters are served in order.
+A taker that must wait has already reserved its calls (the balance goes below zero), so waiters are served in order. A worker has
+several calls allotted at once, so that it need not ask the database before each request.
 """
 
 from __future__ import annotations
 
+import math
+import threading
+import time
+from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -41,6 +46,17 @@ class Bucket:
         """
         if not 0 < n <= self.capacity:
             raise ConfigError(f"Cannot take {n} from bucket {self.name} of {self.capacity}", hint="Take between 1 and its capacity")
+        return self._reserve(n, 0.0, n, max_wait)[-1]
+
+    def allot(self, n: int, *, back: float = 0.0, max_wait: float = 3600.0) -> list[float]:
+        """Give `back` calls that were not made, and reserve `n`; the seconds to sleep before each of them.
+
+        Raises RateLimited, with nothing reserved or given back, if the first would have to wait for more than `max_wait` seconds.
+        """
+        return self._reserve(n, back, 1, max_wait)
+
+    def _reserve(self, n: float, back: float, needed: float, max_wait: float) -> list[float]:
+        """Reserve `n` calls, of which `needed` have to be possible within `max_wait`; the waits of the 1st, 2nd, … and the last of them."""
         with self.database.begin() as connection:
             # One statement, so takers cannot overlap; raising below rolls it back.
             balance = connection.execute(
@@ -48,17 +64,20 @@ class Bucket:
                 INSERT INTO spine.buckets AS b (tenant_id, bucket, tokens, updated_at)
                 VALUES (:tenant, :bucket, :capacity - :n, coalesce(CAST(:now AS timestamptz), clock_timestamp()))
                 ON CONFLICT (tenant_id, bucket) DO UPDATE
-                SET tokens = least(:capacity, b.tokens + :rate * greatest(0, extract(epoch FROM excluded.updated_at - b.updated_at)))
-                             - :n,
+                SET tokens = least(:capacity, b.tokens + :back
+                                              + :rate * greatest(0, extract(epoch FROM excluded.updated_at - b.updated_at))) - :n,
                     updated_at = greatest(b.updated_at, excluded.updated_at)
                 RETURNING tokens, (
                     SELECT extract(epoch FROM c.updated_at - coalesce(CAST(:now AS timestamptz), clock_timestamp()))
                     FROM spine.buckets AS c WHERE c.tenant_id = :tenant AND c.bucket = :closed
                 ) AS closed
                 """),
-                {**self._facts(), "n": float(n)},
+                {**self._facts(), "n": float(n), "back": float(back)},
             ).one()
-            wait = max(0.0, -float(balance.tokens) / self.refill_per_second, float(balance.closed or 0))
+            before, closed = float(balance.tokens) + n, float(balance.closed or 0)
+            counts = [*range(1, math.ceil(n)), n]
+            waits = [max(0.0, (count - before) / self.refill_per_second, closed) for count in counts]
+            wait = waits[math.ceil(needed) - 1]
             if wait > max_wait:
                 raise RateLimited(
                     f"The call budget {self.name} is used up for {wait:.0f} s",
@@ -66,7 +85,7 @@ class Bucket:
                     retry_after=wait,
                     bucket=self.name,
                 )
-        return wait
+        return waits
 
     def pause(self, seconds: float) -> None:
         """The source asked for silence (Retry-After): nobody gets a call before `seconds` have passed."""
@@ -114,3 +133,59 @@ class Bucket:
             "rate": float(self.refill_per_second),
             "now": self.clock() if self.clock else None,
         }
+
+
+@dataclass(frozen=True)
+class _Held:
+    """An allotted call, by this process's clock: it may be made from one moment to another."""
+
+    begins: float
+    ends: float
+
+
+class Allotments:
+    """A worker's calls of a bucket, allotted by about as many as it used lately; the next allotment gives back what it did not use.
+
+    A reserved call has to be made within `hold` seconds, and so much refill is left out of the bucket's capacity: in any span no more
+    calls are made than with single ones, whoever holds what. A killed worker loses an allotment: the refill of `hold` seconds at most.
+    """
+
+    HOLD = 1.0
+
+    def __init__(self, bucket: Bucket, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self.hold = min(self.HOLD, (bucket.capacity - 1) / (2 * bucket.refill_per_second))
+        self.bucket = replace(bucket, capacity=bucket.capacity - self.hold * bucket.refill_per_second)
+        self._most = max(1, math.floor(self.hold * bucket.refill_per_second))
+        self._held: deque[_Held] = deque()
+        self._size = self._unused = 0
+        self._monotonic, self._lock = monotonic, threading.Lock()
+
+    def take(self, *, max_wait: float = 3600.0) -> float:
+        """The seconds to sleep before the next call (0 = now). Raises RateLimited, with nothing taken, if they are more than `max_wait`."""
+        with self._lock:
+            while self._held:
+                call, now = self._held.popleft(), self._monotonic()
+                if now <= call.ends:
+                    return max(0.0, call.begins - now)
+                self._unused += 1
+            return self._allotted(max_wait)
+
+    def _allotted(self, max_wait: float) -> float:
+        used = self._size - self._unused
+        size = min(self._most, max(1, used if self._unused else 2 * used))
+        asked = self._monotonic()
+        first, *others = self.bucket.allot(size, back=self._unused, max_wait=max_wait)
+        granted = self._monotonic()  # the waits are counted from a moment between the two
+        self._held.extend(_Held(granted + wait, asked + wait + self.hold) for wait in others)
+        self._size, self._unused = size, 0
+        return first
+
+    def pause(self, seconds: float) -> None:
+        """The source asked for silence: nobody gets a call before `seconds` have passed."""
+        with self._lock:
+            self._held.clear()
+            self.bucket.pause(seconds)
+
+    def closed(self) -> float:
+        """Seconds for which nobody may call, as the source has said; 0 if it has not."""
+        return self.bucket.closed()

@@ -5,14 +5,15 @@ Row-level security shows only that tenant's rows; without a tenant there is noth
 
 from __future__ import annotations
 
+import select
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, text
+from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import InterfaceError, OperationalError, TimeoutError
+from sqlalchemy.exc import InterfaceError, InvalidatePoolError, OperationalError, TimeoutError
 
 from spine.core.errors import ControlPlaneUnavailable
 from spine.core.names import DEFAULT_TENANT, require_tenant
@@ -43,6 +44,17 @@ def reachable(url: URL) -> Iterator[None]:
         ) from error
 
 
+def _require_open(connection: Any, _: object, __: object) -> None:
+    """Have the pool replace its sessions if the server has ended this one: an idle socket has something to read only then.
+
+    SQLAlchemy's own way (`pool_pre_ping`) is a transaction before each transaction.
+    """
+    socket = select.poll()
+    socket.register(connection.pgconn.socket, select.POLLIN)
+    if socket.poll(0):
+        raise InvalidatePoolError
+
+
 def analyst_role(tenant_id: str) -> str:
     """The login role of a tenant's analysts; slugs have no underscore, so no two tenants share one."""
     return f"analyst_{require_tenant(tenant_id).replace('-', '_')}"
@@ -53,7 +65,8 @@ class Database:
 
     def __init__(self, url: str | URL) -> None:
         self.url = psycopg_url(url)
-        self._engine = new_engine(self.url, pool_size=5, max_overflow=15, pool_pre_ping=True, pool_recycle=1800)
+        self._engine = new_engine(self.url, pool_size=5, max_overflow=15, pool_recycle=1800)
+        event.listen(self._engine, "checkout", _require_open)
 
     def __repr__(self) -> str:
         return f"Database({self.url.render_as_string(hide_password=True)})"

@@ -21,6 +21,7 @@ from spine.http.words import said
 
 RETRYABLE = frozenset({408, 425, 429, 500, 502, 503, 504})
 _LIMITED = frozenset({420, 429})
+_SHORT = 1.0  # seconds of a wait during which nobody need learn that the account was closed: a call on its way takes as long
 _RENEWALS = 2  # a token that another worker left may be dead too; the second renewal asks for one of our own
 _ABSOLUTE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _PORTS = {"http": 80, "https": 443}
@@ -29,8 +30,8 @@ _PORTS = {"http": 80, "https": 443}
 class Bucket(Protocol):
     """The call budget of an account."""
 
-    def take(self, n: float = 1, *, max_wait: float = 3600.0) -> float:
-        """Reserve calls; returns the seconds to wait before making them. Raises RateLimited if that is more than `max_wait`."""
+    def take(self, *, max_wait: float = 3600.0) -> float:
+        """Reserve a call; returns the seconds to wait before making it. Raises RateLimited if that is more than `max_wait`."""
         ...
 
     def pause(self, seconds: float) -> None:
@@ -61,7 +62,7 @@ class Breaker(Protocol):
 class NoBucket:
     """A budget without a limit."""
 
-    def take(self, n: float = 1, *, max_wait: float = 3600.0) -> float:
+    def take(self, *, max_wait: float = 3600.0) -> float:
         """No wait."""
         return 0.0
 
@@ -171,7 +172,7 @@ class Client:
         wait = bucket.take(max_wait=self.retry.cap)
         while wait > 0:
             self.sleep(wait)
-            wait = self.bucket.closed()
+            wait = self.bucket.closed() if wait > _SHORT else 0.0
             if wait > self.retry.cap:
                 raise RateLimited("the source wants no calls for now", hint="It is tried again then", retry_after=wait)
 

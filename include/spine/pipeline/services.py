@@ -101,8 +101,8 @@ def _folder(info: ConnectionInfo) -> Folder:
     return Folder(uri, options, settle=float(info.extra.get("settle_seconds") or 0))
 
 
-def _bucket(database: TenantDatabase, name: str, budget: Budget, share: float) -> bucket.Bucket:
-    return bucket.Bucket(database, name, budget.burst, budget.requests * share / budget.per.total_seconds())
+def _bucket(database: TenantDatabase, name: str, budget: Budget, share: float) -> bucket.Allotments:
+    return bucket.Allotments(bucket.Bucket(database, name, budget.burst, budget.requests * share / budget.per.total_seconds()))
 
 
 def _client(
@@ -120,7 +120,7 @@ def _client(
         auth=source.auth.signer(Account(credentials, token, transport.send)),
         bucket=_bucket(database, info.conn_id, limit, limit.share),
         search_bucket=_bucket(database, f"{info.conn_id} search", limit.search, limit.share) if limit.search else NoBucket(),
-        breaker=breaker.Breaker(database, info.conn_id),
+        breaker=breaker.Watched(breaker.Breaker(database, info.conn_id)),
         retry=source.retry,
         headers=source.headers,
         sleep=sleep,
