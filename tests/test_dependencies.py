@@ -16,10 +16,12 @@ PRODUCT = ("include", "dags", "plugins", "scripts", "spark_jobs")
 KEPT = {
     "apache-airflow-providers-postgres": "the form and the Test of Connection spine_postgres",
     "apache-airflow-providers-standard": "the operators behind the decorators of airflow.sdk",
+    "delta-spark": "names the Spark and the Delta that fit each other; its classes are the jars that `make setup` fetches",
     "psycopg2-binary": "the driver of Airflow's own database (postgresql+psycopg2)",
 }
 TOOLS = {
-    "detect-secrets": "the secret scan", "httpx": "starlette's TestClient", "mypy": "types", "pre-commit": "the hooks", "pytest-cov": "coverage",
+    "detect-secrets": "the secret scan", "httpx": "starlette's TestClient", "mypy": "types", "pre-commit": "the hooks",
+    "pytest-cov": "coverage",
     "pytest-timeout": "the limit of a test", "pytest-xdist": "two workers", "ruff": "lint",
 }  # fmt: skip
 

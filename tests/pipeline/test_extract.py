@@ -635,3 +635,18 @@ class TestSweep:
         with pytest.raises(DeleteSweepRefused):
             spine.sync("hubspot", "r2", streams=["contacts"], mode="full")
         assert not [row for row in spine.bronze("hubspot", "contacts") if row[1] == "delete"]
+
+
+def test_a_hundred_requests_cost_the_control_plane_a_few_transactions(make_spine, small_pages):
+    path = small_pages / "hubspot.yaml"
+    path.write_text(path.read_text().replace("size: 100}", "size: 10}"))
+    spine = make_spine(scale=1500)
+    commits: list[object] = []
+    event.listen(spine.services.database._engine, "commit", commits.append)
+    (work,) = extract.plan(Sync("hubspot", "r1", spine.tenants, ["contacts"], "full"), spine.services)
+    planned, began = len(commits), time.monotonic()
+    pages = extract.extract(work, spine.services).counts.pages
+    assert pages >= 100
+    # What stream and run log cost, and then allotments of calls, which end after a second, and looks at the breaker.
+    assert len(commits) - planned <= 25 + 1.3 * (time.monotonic() - began)
+    closing.finish("hubspot", "r1", spine.tenants, spine.services)
