@@ -19,6 +19,8 @@ from spine.lake.reading import table_names
 from spine.pipeline import resolve as module
 from spine.pipeline.resolve import resolve
 
+pytestmark = pytest.mark.slow  # each test resolves a lake several times
+
 WHO: dict[str, Any] = {"tenant": "default", "actor": "anna", "reason": "I asked them"}
 
 

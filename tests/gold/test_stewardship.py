@@ -18,6 +18,8 @@ from spine.lake import gold
 from spine.lake.paths import table_uri
 from spine.pipeline.resolve import resolve
 
+pytestmark = pytest.mark.slow  # each test resolves a lake several times
+
 WHO: dict[str, Any] = {"tenant": "default", "actor": "anna", "reason": "I asked them"}
 
 
