@@ -1,10 +1,16 @@
 """An error says what happened, where, and what to do; and survives the way through a job's result file."""
 
+import ast
 import pickle
+import re
 
 import pytest
 
 from spine.core import errors
+from spine.core.settings import PROJECT
+
+KINDS = {name for name, kind in vars(errors).items() if isinstance(kind, type) and issubclass(kind, errors.SpineError)}
+PROMISE = re.compile(r"\b(is|are|be) (tried|done|repeated|run) again\b|\bretries\b|\bwill (re)?try\b|\bretried\b", re.IGNORECASE)
 
 
 def test_the_message_has_code_facts_and_advice() -> None:
@@ -45,3 +51,25 @@ def test_codes_are_unique() -> None:
 
     codes = walk(errors.SpineError)
     assert len(codes) == len(set(codes))
+
+
+def test_no_message_promises_that_something_is_tried_again() -> None:
+    """Only who catches an error knows: a task that has tries left, or a person at a command, for whom nothing does it."""
+    said = []
+    for path in (PROJECT / "include" / "spine").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call) and getattr(node.func, "id", "") in KINDS:
+                texts = [word.value for word in ast.walk(node) if isinstance(word, ast.Constant) and isinstance(word.value, str)]
+                said += [f"{path.name}: {text}" for text in texts if PROMISE.search(text)]
+    assert said == []
+
+
+def test_what_a_source_did_not_answer_has_a_hint_of_its_own_or_the_usual_one() -> None:
+    assert "status page" in errors.SourceUnavailable("no answer").describe()
+    assert errors.SourceUnavailable("no answer", hint="Look at the storage").describe().endswith("no answer. Look at the storage")
+
+
+def test_a_line_is_one_and_says_what_happens_next() -> None:
+    error = errors.LakeError("the table\n is busy", hint="Wait", table="t")
+    assert error.line() == "[LAKE_FAILED] the table is busy (table=t). Wait"
+    assert error.line("Run it again") == "[LAKE_FAILED] the table is busy (table=t). Wait. Run it again"

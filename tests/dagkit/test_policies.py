@@ -1,5 +1,7 @@
 """The error table as Airflow acts on it."""
 
+import subprocess
+import sys
 from datetime import timedelta
 
 import pytest
@@ -54,3 +56,30 @@ def test_tiers_set_retries_and_backoff(tier: str, retries: int, exponential: boo
     args = policies.default_args(tier)
     assert args["retries"] == retries
     assert bool(args["retry_exponential_backoff"]) is exponential
+
+
+@pytest.mark.parametrize(
+    ("error", "state", "line"),
+    [
+        ("LakeError('busy', table='t')", "up_for_retry", "[LAKE_FAILED] busy (table=t). It is tried again, the 2. of 5 times"),
+        ("LakeError('busy', table='t')", "failed", "[LAKE_FAILED] busy (table=t)"),
+        ("ConfigError('wrong\\nfield', hint='Correct it')", "failed", "[CONFIG_INVALID] wrong field. Correct it"),
+        ("KeyError('x')", "failed", "[SPINE_ERROR] KeyError: 'x'. No failure of ours"),
+    ],
+)
+def test_the_last_line_of_a_failed_tasks_log_is_ours(error: str, state: str, line: str) -> None:
+    """Whatever is logged after the callbacks: a task's process ends by Python's exit handlers, before its log is closed."""
+    code = f"""
+import logging, types
+from spine.core.errors import *
+from spine.dagkit.policies import default_args
+logging.basicConfig(format="%(message)s", force=True)
+ti = types.SimpleNamespace(state={state!r}, try_number=2, max_tries=5)
+which = "on_retry_callback" if {state!r} == "up_for_retry" else "on_failure_callback"
+default_args("critical")[which]({{"exception": {error}, "ti": ti}})
+logging.error("::endgroup::")
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stderr.splitlines()[-2:][0] == "::endgroup::"
+    assert done.stderr.splitlines()[-1].startswith(line)
+    assert ("tried again" in done.stderr) == (state == "up_for_retry")

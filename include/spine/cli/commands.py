@@ -22,8 +22,15 @@ class SpineGroup(TyperGroup):
         try:
             return super().invoke(ctx)
         except SpineError as error:
-            typer.echo(" ".join(error.describe().split()), err=True)
+            typer.echo(error.line(_what_next(error)), err=True)
             raise typer.Exit(exit_code(error)) from None
+
+
+def _what_next(error: SpineError) -> str:
+    """Only Airflow's tasks are tried again by themselves."""
+    if not error.retryable:
+        return ""
+    return f"Run it again in {error.retry_after:,.0f} s" if error.retry_after else "Run it again: nothing else does"
 
 
 def exit_code(error: SpineError) -> int:

@@ -47,22 +47,24 @@ class Mistake:
 class SpineError(Exception):
     """Root of all our errors.
 
-    `message` says what happened, `where` holds facts such as connection, stream, page and row, `hint` says what to do.
+    `message` says what happened, `where` holds facts such as connection, stream, page and row, `hint` says what to do. Whether it is
+    tried again only its catcher knows: a task says so, a command says that nothing does.
     """
 
     code: ClassVar[str] = "SPINE_ERROR"
     retryable: ClassVar[bool] = False
     http_status: ClassVar[int] = 500
+    usual_hint: ClassVar[str] = ""
 
     def __init__(self, message: str, *, hint: str = "", retry_after: float | None = None, **where: Any) -> None:
         self.message = message
-        self.hint = hint
+        self.hint = hint or self.usual_hint
         self.retry_after = retry_after
         self.where = {key: value for key, value in where.items() if value is not None}
         super().__init__(self.describe())
 
     def describe(self) -> str:
-        """One line: `[CODE] what happened (connection=…, stream=…). What to do.`"""
+        """`[CODE] what happened (connection=…, stream=…). What to do`"""
         facts = ", ".join(f"{key}={value}" for key, value in self.where.items())
         text = f"[{self.code}] {self.message}"
         if facts:
@@ -70,6 +72,10 @@ class SpineError(Exception):
         if self.hint:
             text += f". {self.hint}"
         return text
+
+    def line(self, then: str = "") -> str:
+        """What it describes as one line, for logs and screens; `then` says what happens next."""
+        return " ".join(f"{self.describe()}. {then}".removesuffix(". ").split())
 
     def as_dict(self) -> dict[str, Any]:
         """The error as JSON-ready values, as written to job result files and run logs."""
@@ -132,6 +138,7 @@ class SourceUnavailable(ConnectorError):
 
     code = "SOURCE_UNAVAILABLE"
     retryable = True
+    usual_hint = "If it stays so, look at the vendor's status page and at the network"
     http_status = 503
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import logging
 import random
 from dataclasses import dataclass
 from datetime import timedelta
@@ -12,6 +14,8 @@ from airflow.sdk.definitions.retry_policy import RetryDecision
 
 from spine.core import errors
 
+log = logging.getLogger(__name__)
+_FOREIGN = "No failure of ours: the task was stopped, or this is a bug; its traceback is above"
 _JITTER = random.SystemRandom()
 
 
@@ -65,8 +69,19 @@ def _path(error: type[errors.SpineError]) -> str:
     return f"{error.__module__}.{error.__qualname__}"
 
 
+def last_word(context: Any) -> None:
+    """Make `[CODE] what, where. What to do` the last line of a failed task's log, and say whether it is tried again.
+
+    Airflow logs the traceback before it calls this and more lines after, so the line waits until the task's process ends.
+    """
+    error, ti = context.get("exception"), context["ti"]
+    ours = error if isinstance(error, errors.SpineError) else errors.SpineError(f"{type(error).__name__}: {error}"[:500], hint=_FOREIGN)
+    again = str(getattr(ti.state, "value", ti.state)) == "up_for_retry"
+    atexit.register(log.error, "%s", ours.line(f"It is tried again, the {ti.try_number}. of {ti.max_tries} times" if again else ""))
+
+
 def default_args(tier: str) -> dict[str, Any]:
-    """Airflow's `default_args` of a tier: owner, retries, backoff (jittered by Airflow) and the error table."""
+    """Airflow's `default_args` of a tier: owner, retries, backoff (jittered by Airflow), the error table and the log's last line."""
     chosen = TIERS[tier]
     return {
         "owner": "spine",
@@ -75,5 +90,7 @@ def default_args(tier: str) -> dict[str, Any]:
         "retry_exponential_backoff": 2.0 if chosen.exponential else 0,
         "max_retry_delay": timedelta(seconds=300),
         "retry_policy": ErrorTablePolicy(),
+        "on_failure_callback": last_word,
+        "on_retry_callback": last_word,
         "priority_weight": chosen.priority,
     }

@@ -174,7 +174,7 @@ class Client:
             self.sleep(wait)
             wait = self.bucket.closed() if wait > _SHORT else 0.0
             if wait > self.retry.cap:
-                raise RateLimited("the source wants no calls for now", hint="It is tried again then", retry_after=wait)
+                raise RateLimited(f"the source wants no calls for {wait:.0f} s", retry_after=wait)
 
     def _signed(self, request: Request) -> tuple[Request, Response]:
         """Sign and send; once more as long as the answer refuses the signature and the signer can make another."""
@@ -206,13 +206,13 @@ class Client:
         retry_after = wait_of(response.headers)
         too_long = retry_after is not None and retry_after > self.retry.cap and status >= 500
         if status in _LIMITED or too_long or (status == 403 and (retry_after is not None or spent(response.headers))):
-            raise RateLimited(f"{response.place} limits us ({status})", hint="It is tried again later", retry_after=retry_after)
+            raise RateLimited(f"{response.place} limits us ({status})", retry_after=retry_after)
         if status in (401, 403):
             raise AuthFailed(
                 f"{response.place} refused our credentials ({status})", hint="Check the Connection's secrets and the account's rights"
             )
         if status in RETRYABLE or status >= 500:
-            raise SourceUnavailable(f"{response.place} answered {status}", hint="It is tried again", retry_after=retry_after)
+            raise SourceUnavailable(f"{response.place} answered {status}", retry_after=retry_after)
         raise SourceRejected(f"{response.place} answered {status}", hint="Check path and parameters in the source's file")
 
     def _again(self, request: Request, error: BaseException) -> bool:

@@ -100,7 +100,7 @@ class Response:
         except ValueError as error:
             kind = self.headers.get("content-type", "no content type").partition(";")[0]
             what = f"not JSON but {kind}, {len(self.body)} bytes" if self.body else "empty"
-            raise SourceUnavailable(f"the answer of {self.place} is {what}", hint="It is tried again", status=self.status) from error
+            raise SourceUnavailable(f"the answer of {self.place} is {what}", status=self.status) from error
 
     def link(self, relation: str) -> str | None:
         """The target of a Link header with that relation (RFC 8288)."""
@@ -195,12 +195,12 @@ class Transport:
         except requests.exceptions.SSLError as error:
             raise SourceRejected(f"{request.place} has no certificate that we trust", hint="Check host and certificate") from error
         except requests.exceptions.Timeout as error:
-            raise SourceUnavailable(f"{request.place} did not answer in time", hint="It is tried again") from error
+            raise SourceUnavailable(f"{request.place} did not answer in time") from error
         except (requests.exceptions.InvalidURL, requests.exceptions.MissingSchema, requests.exceptions.InvalidSchema) as error:
             raise ConfigError(f"{request.place} is not an address", hint="Check the Connection's host") from error
         except requests.exceptions.RequestException as error:
             raise SourceUnavailable(
-                f"{request.place}: the connection failed or was cut ({type(error).__name__})", hint="It is tried again"
+                f"{request.place}: the connection failed or was cut ({type(error).__name__})"
             ) from None  # the library's own text may quote the query string
 
     def _session(self) -> requests.Session:

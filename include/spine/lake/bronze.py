@@ -208,7 +208,7 @@ class BronzeWriter:
                     table.update_incremental()
                     self._refuse_rival(table, progress)
                     time.sleep(0.05 * 2**attempt)
-        raise LakeError("the table is too busy to append to", hint="It is tried again", table=self._uri)
+        raise LakeError("the table is too busy to append to", hint="Another writer keeps it busy; a retry is safe", table=self._uri)
 
     def _refuse_rival(self, table: DeltaTable, progress: Progress) -> None:
         written = table.transaction_version(self._envelope.app_id)

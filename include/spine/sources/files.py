@@ -112,7 +112,7 @@ class Reader:
         except FileNotFoundError as error:
             raise ConfigError(f"there is no folder {root}", hint="Check the host of the Connection", stream=stream.name) from error
         except OSError as error:
-            raise SourceUnavailable(f"the folder cannot be listed: {error}", hint="It is tried again", stream=stream.name) from error
+            raise SourceUnavailable(f"the folder cannot be listed: {error}", hint="Look at its rights", stream=stream.name) from error
         settled = clock.now() - timedelta(seconds=self.folder.settle)
         meant = [info for info in found if info.is_file and _meant(info.base_name, stream)]
         foreign = sorted(info.base_name for info in meant if not info.base_name.lower().endswith(_FORMATS))
@@ -141,7 +141,7 @@ class Reader:
         except OSError as error:
             raise SourceUnavailable(
                 f"{file.name} cannot be read: {type(error).__name__}",
-                hint="It is tried again; replace or remove the file if it stays so",
+                hint="Replace or remove the file if it stays so",
                 stream=stream.name,
                 file=file.name,
             ) from error

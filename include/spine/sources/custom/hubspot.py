@@ -208,4 +208,4 @@ def _inspect(response: Response) -> None:
     if response.status != 429 or response.headers.get("retry-after"):
         return
     kind, pause = next(((kind, pause) for kind, pause in _PAUSES.items() if kind.encode() in response.body.upper()), _SHORT_TERM)
-    raise RateLimited(f"HubSpot's {kind.lower()} limit is used up", hint="It is tried again later", retry_after=pause)
+    raise RateLimited(f"HubSpot's {kind.lower()} limit is used up", retry_after=pause)

@@ -275,7 +275,7 @@ class Reader:
     @staticmethod
     def _smaller(size: int, error: SourceRejected) -> int:
         if size <= _LEAST_BATCH:
-            raise SourceUnavailable(error.message, hint="It is tried again; the object may need an index on its cursor") from error
+            raise SourceUnavailable(error.message, hint="The object may need an index on its cursor") from error
         return max(_LEAST_BATCH, size // 2)
 
     def _forget(self, stream: Stream, error: SourceRejected) -> None:
@@ -301,7 +301,7 @@ class Reader:
             self.client.bucket.pause(_LIMIT_PAUSE)  # all streams of the account are told
             raise RateLimited(
                 f"{self.used:.0%} of the organisation's daily calls are used; this connection stops at {share:.0%}",
-                hint="It is tried again later; `rate_limit.share` in the source's file is the limit",
+                hint="`rate_limit.share` in the source's file is the limit",
                 retry_after=_LIMIT_PAUSE,
                 **self.client.where,
             )
@@ -325,7 +325,7 @@ def _raise_in_its_words(response: Response) -> None:
     if code == "REQUEST_LIMIT_EXCEEDED":
         raise _limit(message, wait_of(response.headers))
     if code == "QUERY_TIMEOUT":
-        raise SourceRejected("the query took the source too long", hint="It is tried again", reason="query timeout")
+        raise SourceRejected("the query took too long", hint="The object may need an index on its cursor", reason="query timeout")
     if code == "INVALID_QUERY_LOCATOR":
         raise SourceRejected("the query locator has expired", reason="locator expired")
     lost = _NO_FIELD.search(message)
@@ -334,7 +334,7 @@ def _raise_in_its_words(response: Response) -> None:
     if code == "INVALID_TYPE":
         raise SchemaMismatch("the object does not exist or may not be read", hint="Check the rights of the connected user")
     if code in _RETRIED and response.status < 500:
-        raise SourceUnavailable(f"the source failed ({code})", hint="It is tried again", retry_after=wait_of(response.headers))
+        raise SourceUnavailable(f"the source failed ({code})", retry_after=wait_of(response.headers))
     if code in _NO_RIGHTS:
         raise AuthFailed(f"the connected user may not do that ({code})", hint="Check the user's profile and the connected app")
 
@@ -343,9 +343,9 @@ def _limit(message: str, asked: float | None) -> RateLimited:
     """The daily limit comes back over hours; that of calls at one time as soon as others end."""
     if "concurrent" in message.lower():
         wait = _CONCURRENT_PAUSE if asked is None else asked
-        return RateLimited("too many calls of the organisation run at one time", hint="It is tried again", retry_after=wait)
+        return RateLimited("too many calls of the organisation run at one time", retry_after=wait)
     wait = _LIMIT_PAUSE if asked is None else asked
-    return RateLimited("the organisation's daily calls are used up", hint="It is tried again later", retry_after=wait)
+    return RateLimited("the organisation's daily calls are used up", retry_after=wait)
 
 
 def _names(item: str, lost: str) -> bool:
