@@ -161,6 +161,24 @@ def test_a_failure_is_one_line_without_a_traceback(spine: Spine, lake: str) -> N
     assert failed.stdout == ""
 
 
+@pytest.mark.parametrize(
+    ("error", "ends"),
+    [
+        (errors.LakeError("the table is busy", hint="Wait"), "Wait. Run it again: nothing else does"),
+        (errors.RateLimited("no calls for now", retry_after=90), "for now. Run it again in 90 s"),
+        (errors.ConfigError("wrong", hint="Correct it"), "wrong. Correct it"),
+    ],
+)
+def test_a_command_says_that_nothing_tries_it_again(
+    spine: Spine, monkeypatch: pytest.MonkeyPatch, error: errors.SpineError, ends: str
+) -> None:
+    def fail() -> None:
+        raise error
+
+    monkeypatch.setattr(world, "services", fail)
+    assert spine("status").stderr.endswith(f"{ends}\n")
+
+
 def test_valid_declarations(spine: Spine) -> None:
     assert spine("validate").stdout == f"{len(source_names())} sources and {len(entity_names())} entities are valid\n"
     assert json.loads(spine("validate", "--json").stdout) == {"ok": True, "mistakes": []}

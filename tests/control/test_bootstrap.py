@@ -12,7 +12,8 @@ from sqlalchemy import text
 from sqlalchemy.engine import make_url
 
 from spine.control import audit, connections, ledger, locks, runs
-from spine.control.bootstrap import bootstrap, ensure_analyst
+from spine.control import bootstrap as bootstrapping
+from spine.control.bootstrap import bootstrap, ensure, ensure_analyst
 from spine.control.breaker import Breaker
 from spine.control.bucket import Bucket
 from spine.control.database import Database, TenantDatabase
@@ -61,6 +62,19 @@ def test_it_may_run_again_and_beside_itself(admin_url: str, control_url: str) ->
     with ThreadPoolExecutor(4) as pool:
         assert set(pool.map(lambda _: bootstrap(admin_url), range(4))) == {control_url}
     migrate(admin_url)
+
+
+def test_a_command_does_it_only_where_this_version_has_not(admin_url: str, control_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bootstrapping, "bootstrap", lambda _: "done again")
+    assert ensure(admin_url) == control_url
+    with psycopg.connect(admin_url, autocommit=True) as admin:
+        stamp = admin.execute("SELECT obj_description('gold'::regnamespace)").fetchone()
+        assert stamp is not None
+        for former in ("'spine of another version'", "NULL"):
+            admin.execute(f"COMMENT ON SCHEMA gold IS {former}")
+            assert ensure(admin_url) == "done again"
+        admin.execute(f"COMMENT ON SCHEMA gold IS '{stamp[0]}'")
+    assert ensure(admin_url) == control_url
 
 
 def test_databases_of_one_server_may_be_set_up_at_once(postgres_server: EmbeddedPostgres) -> None:

@@ -33,17 +33,18 @@ def restore(
     spine bronze restore hubspot && spine normalize hubspot --renormalize
     spine bronze restore hubspot --stream contacts --since 2026-01-01 --until 2026-01-31
     """
-    from spine.core.names import bronze_table
-    from spine.lake.restoring import Days, restore_bronze
-    from spine.sources.spec import load_source
-
-    world.lake()
-    spec = load_source(source)
-    days = Days(_day(since), _day(until), tenant)
     rows = []
-    for one in [spec.stream(name) for name in stream] if stream else spec.streams:
-        with show.working(f"Restore {one.name}"):
-            rows.append({"stream": one.name, **restore_bronze(bronze_table(source, one.name), days)})
+    with show.working(f"Restore Bronze of {source}"):
+        world.lake()
+        from spine.core.names import bronze_table
+        from spine.lake.restoring import Days, restore_bronze
+        from spine.sources.spec import load_source
+
+        spec = load_source(source)
+        days = Days(_day(since), _day(until), tenant)
+        for one in [spec.stream(name) for name in stream] if stream else spec.streams:
+            with show.working(f"Restore {one.name}"):
+                rows.append({"stream": one.name, **restore_bronze(bronze_table(source, one.name), days)})
     show.as_json(rows) if json else show.as_table(f"Restored to Bronze of {source}", rows, ("stream", "rows", "days"))
 
 

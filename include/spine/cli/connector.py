@@ -24,12 +24,12 @@ def list_connections(
     spine connector list
     spine connector list hubspot --tenant acme --json
     """
+    services, rows = world.services(), []
     from spine.control import connections
     from spine.core.names import connection_id, require_tenant
     from spine.sources.spec import load_source, source_names
 
     wanted = {require_tenant(name) for name in tenant or ()}
-    services, rows = world.services(), []
     for name in [load_source(source).source] if source else source_names():
         for owner in services.tenants(name):
             if wanted and owner not in wanted:
@@ -50,9 +50,9 @@ def pause_connection(source: Source, reason: Reason, tenant: Tenant = DEFAULT_TE
 
     spine connector pause hubspot --tenant acme --reason "contract ended"
     """
+    database, connection = _database(source, tenant)
     from spine.control import connections
 
-    database, connection = _database(source, tenant)
     connections.pause(database, connection, reason=reason, by=getpass.getuser())
     _say(connections.state(database, connection), json)
 
@@ -63,9 +63,9 @@ def resume_connection(source: Source, tenant: Tenant = DEFAULT_TENANT, json: Jso
 
     spine connector resume hubspot --tenant acme
     """
+    database, connection = _database(source, tenant)
     from spine.control import connections
 
-    database, connection = _database(source, tenant)
     done = connections.resume(database, connection, by=getpass.getuser())
     if not done and not json:
         typer.echo(f"{connection} was not paused", err=True)
@@ -87,10 +87,11 @@ def try_connection(
       spine connector test salesforce --tenant acme --stream contacts
     """
     from spine.cli.run import run_id
-    from spine.pipeline.probe import probe
 
     services = world.services()
     with show.working(f"Test {source} of tenant {tenant}"):
+        from spine.pipeline.probe import probe
+
         found = probe(source, tenant, services, run_id(), stream)
     rows = [{**vars(one), "error": one.error.describe() if one.error else None} for one in found.streams]
     if json:
@@ -106,13 +107,14 @@ def try_connection(
 
 def _database(source: str, tenant: str) -> tuple[Any, str]:
     """The tenant's control plane and the id of its connection. Raises ConfigError if it has none to this source."""
+    services = world.services()
     from spine.core.names import connection_id
     from spine.sources.spec import load_source
 
     connection = connection_id(load_source(source).source, tenant)
-    services = world.services()
     if tenant not in services.tenants(source):
-        raise ConfigError(f"Tenant {tenant} has no connection to {source}", hint=f"`spine tenant add {tenant} --source {source}` adds it")
+        hint = f"`spine connector list` shows those that are there; `spine tenant add {tenant} --source {source}` adds one"
+        raise ConfigError(f"Tenant {tenant} has no connection to {source}", hint=hint)
     return services.database.of(tenant), connection
 
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import getpass
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from spine.cli import show, world
 from spine.cli.options import DEFAULT_TENANT, Json, Source, Tenant
+
+if TYPE_CHECKING:
+    from spine.pipeline.services import Services
 
 app = typer.Typer(no_args_is_help=True, help="Look at cursors and move them, checked and audited.")
 StreamName = Annotated[str, typer.Argument(help="Stream of the source.", show_default=False)]
@@ -21,9 +24,10 @@ def show_cursors(source: Source, tenant: Tenant = DEFAULT_TENANT, json: Json = F
 
     spine cursor show salesforce
     """
+    services = world.services()
     from spine.sources.spec import load_source
 
-    spec, cursors = load_source(source), _cursors(source, tenant)
+    spec, cursors = load_source(source), _cursors(source, tenant, services)
     rows = []
     for stream in spec.streams:
         cursor = cursors.show(stream.name)
@@ -54,6 +58,7 @@ def rewind_cursor(source: Source, stream: StreamName, value: Value, tenant: Tena
 
 
 def _move(how: str, source: str, stream: str, value: str, tenant: str, json: bool) -> None:
+    services = world.services()
     from spine.control import locks
     from spine.core.errors import ConfigError, SyncInProgress
     from spine.sources.spec import load_source
@@ -62,7 +67,7 @@ def _move(how: str, source: str, stream: str, value: str, tenant: str, json: boo
     spec.stream(stream)
     if spec.kind == "files":  # their cursor is the list of files that were read
         raise ConfigError(f"{source} reads files, which have no order", hint=f"`spine sync {source} --mode full` reads all of them again")
-    cursors = _cursors(source, tenant)
+    cursors = _cursors(source, tenant, services)
     lease = locks.held(cursors.database, cursors.connection_id)
     if lease is not None:  # it would write its own cursor over this one at its end
         raise SyncInProgress(f"Run {lease.holder} is reading this connection", hint="Wait for its end", connection=cursors.connection_id)
@@ -70,10 +75,9 @@ def _move(how: str, source: str, stream: str, value: str, tenant: str, json: boo
     show.as_json(vars(moved)) if json else typer.echo(f"{stream}: cursor is {moved.value}")
 
 
-def _cursors(source: str, tenant: str) -> Any:
+def _cursors(source: str, tenant: str, services: Services) -> Any:
     from spine.control.cursors import Cursors
     from spine.core.names import connection_id
 
     connection = connection_id(source, tenant)
-    services = world.services()
     return Cursors(services.variables, services.database.of(tenant), connection)

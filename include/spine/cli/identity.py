@@ -10,7 +10,7 @@ from spine.cli import evidence, show, world
 from spine.cli.options import DEFAULT_TENANT, Json, Tenant
 from spine.core.errors import ConfigError
 
-EntityName = Annotated[str, typer.Option("--entity", "-e", help="EntityName of entity: person, organization, …")]
+EntityName = Annotated[str, typer.Option("--entity", "-e", help="Kind of entity: person, organization, …")]
 Ref = Annotated[str, typer.Argument(help="Reference of a record: source:stream:id.", show_default=False)]
 Limit = Annotated[int, typer.Option(help="Rows of each list at most.", min=1)]
 Value = str | None
@@ -24,10 +24,11 @@ def why(left: Ref, right: Ref, entity: EntityName = "person", tenant: Tenant = D
       spine why salesforce:contacts:003A hubspot:contacts:51
       spine why salesforce:accounts:001B hubspot:companies:7 --entity organization --json
     """
-    from spine.gold.evidence import why as job
+    with show.working("Weigh the evidence"):
+        world.lake()
+        from spine.gold.evidence import why as job
 
-    world.lake()
-    found = job(left, right, entity=entity, tenant=tenant)
+        found = job(left, right, entity=entity, tenant=tenant)
     show.as_json(found) if json else evidence.pair(evidence.console(), found)
 
 
@@ -42,10 +43,11 @@ def how(
 
     spine how per_4q3v8c0m2k5w7x9z1b3d5f7h9k
     """
-    from spine.gold.evidence import how as job
+    with show.working(f"Read how {entity_id} came together"):
+        world.lake()
+        from spine.gold.evidence import how as job
 
-    world.lake()
-    found = job(entity_id, entity=entity, tenant=tenant)
+        found = job(entity_id, entity=entity, tenant=tenant)
     show.as_json(found) if json else evidence.entity(evidence.console(), found, limit)
 
 

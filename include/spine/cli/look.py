@@ -20,9 +20,11 @@ def status(
     spine status
     spine status salesforce --tenant acme --json
     """
-    from spine.pipeline.status import status as job
+    services = world.services()
+    with show.working("Count rows"):
+        from spine.pipeline.status import status as job
 
-    result = job(world.services(), tenant, source)
+        result = job(services, tenant, source)
     if json:
         show.as_json(result)
         return
@@ -46,10 +48,12 @@ def report(
     spine report person --output person.html
     """
     from spine.core.names import require_tenant
-    from spine.gold.report import gold_report
 
-    world.lake()
-    gold_report(output, entity, require_tenant(tenant))
+    with show.working(f"Write {output}"):
+        world.lake()
+        from spine.gold.report import gold_report
+
+        gold_report(output, entity, require_tenant(tenant))
     typer.echo(f"{output} written")
 
 

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
-from spine.cli import show
+from spine.cli import show, world
 from spine.cli.options import Json
 from spine.core.errors import ConfigError
 
@@ -64,17 +64,19 @@ def match(
     The smallest rules: entity, record_id, source (optional), and under attributes each column's kind, such as forename, surname,
     organization, date, email, phone, street, city or postcode; docs/reference.md lists all.
     """
-    from spine.matching import run as job
-    from spine.matching.request import MatchRequest
-
     if explain_plan:
-        with _progress() as listen:
+        with _progress(records) as listen:
+            from spine.matching import run as job
+
             text = job.explain_plan(records, entity, listen)
         show.as_json({"plan": text}) if json else typer.echo(text, nl=False)
         return
     if output is None:
         raise ConfigError("--output is missing", hint="Name the file for the clusters, such as --output clusters.csv")
-    with _progress() as listen:
+    with _progress(records) as listen:
+        from spine.matching import run as job
+        from spine.matching.request import MatchRequest
+
         request = MatchRequest(records, entity, output, matches, report, threshold, previous, engine.value, relearn, state)
         result = job.match_records(request, listen)
     for warning in result["warnings"]:
@@ -86,12 +88,14 @@ def match(
 
 
 @contextmanager
-def _progress() -> Iterator[Callable[[str, str, float | None], None]]:
+def _progress(records: Path) -> Iterator[Callable[[str, str, float | None], None]]:
     """Tells on stderr what is being done and, stage by stage, what it did and how long that took."""
     from rich.console import Console
 
     console = Console(stderr=True, highlight=False)
     status = console.status("Start") if console.is_terminal else None
+    if status is None:
+        console.print(f"Match {records} …", markup=False, soft_wrap=True)
 
     def listen(stage: str, note: str, seconds: float | None) -> None:
         if seconds is not None:
@@ -100,6 +104,7 @@ def _progress() -> Iterator[Callable[[str, str, float | None], None]]:
             status.update(stage)
 
     with status or nullcontext(), _engine_is_quiet(), redirect_stdout(sys.stderr):  # what libraries print must not disturb scripts
+        world.arrow_alone()
         yield listen
 
 

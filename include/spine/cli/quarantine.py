@@ -27,9 +27,9 @@ def list_rows(
 
     spine quarantine list hubspot person
     """
+    world.lake()
     from spine.pipeline import quarantine
 
-    world.lake()
     found = quarantine.list_rows(source, entity, tenant=tenant, status=None if every else "open", limit=limit)
     if json:
         show.as_json(found)
@@ -44,9 +44,9 @@ def show_row(source: Source, entity: Entity, row_id: RowId, tenant: Tenant = DEF
 
     spine quarantine show hubspot person 3f9a
     """
+    world.lake()
     from spine.pipeline import quarantine
 
-    world.lake()
     row = quarantine.show(source, entity, row_id)
     if row["tenant_id"] != tenant:
         raise ConfigError(f"Tenant {tenant} has no quarantined row {row_id}", hint="Name its tenant with --tenant")
@@ -70,16 +70,15 @@ def replay(
     spine quarantine replay hubspot person 3f9a 77c1
     """
     from spine.cli.run import run_id
-    from spine.pipeline import quarantine
 
-    world.lake()
-    limit = 1_000_000
-    mine = [row["quarantine_id"] for row in quarantine.list_rows(source, entity, tenant=tenant, limit=limit)]
-    ids = mine if not row_id else [_full_id(part, mine) for part in row_id]
-    if not ids:
-        result: dict[str, Any] = {"replayed": 0, "still_open": 0}
-    else:
-        with show.working(f"Replay {len(ids)} row(s)"):
+    result: dict[str, Any] = {"replayed": 0, "still_open": 0}
+    with show.working(f"Replay quarantined rows of {source}"):
+        world.lake()
+        from spine.pipeline import quarantine
+
+        limit = 1_000_000
+        mine = [row["quarantine_id"] for row in quarantine.list_rows(source, entity, tenant=tenant, limit=limit)]
+        if ids := mine if not row_id else [_full_id(part, mine) for part in row_id]:
             result = quarantine.replay(world.spark(f"replay {source}"), source, entity, ids, run_id()).to_json()
     show.as_json(result) if json else typer.echo(f"{result['replayed']} replayed, {result['still_open']} still open")
 

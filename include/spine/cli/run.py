@@ -16,6 +16,7 @@ from spine.core import clock
 from spine.core.errors import SpineError, error_from_dict, together
 
 if TYPE_CHECKING:
+    from spine.control.database import Database
     from spine.pipeline.work import StreamRead, StreamWork
 
 
@@ -51,11 +52,11 @@ def sync(
       spine sync salesforce --since 2026-01-01 --until 2026-01-02
       spine sync people_files --dry-run --json
     """
+    services, run = world.services(), run_id()
     from spine.pipeline.closing import finish
     from spine.pipeline.extract import plan
     from spine.pipeline.work import Sync
 
-    services, run = world.services(), run_id()
     interval = _interval(since, until)
     works = plan(Sync(source, run, tenant, stream, mode.value, *interval, dry_run, "cli"), services)
     rows: list[dict[str, Any]] = []
@@ -63,7 +64,7 @@ def sync(
     late: list[SpineError] = []  # after extraction, whose own failures are in the run log
     try:
         rows, failures = _extract_all(works, services)
-        normalized = {} if dry_run or (works and not rows) else _normalize(source, run, tenant, mode is Mode.renormalize, services)
+        normalized = {} if dry_run or (works and not rows) else _normalize(source, run, tenant, mode is Mode.renormalize, services.database)
         late += [error_from_dict(found) for found in normalized.pop("failures", [])]
     except SpineError as error:
         late.append(error)
@@ -95,7 +96,7 @@ def _extract_all(works: Sequence[StreamWork], services: Any) -> tuple[list[dict[
                 rows.append({"tenant": work.tenant, "stream": work.stream, **done.to_json(), **_preview(done)})
             except SpineError as error:
                 if failures:  # the first one is the command's own error, told at its end
-                    typer.echo(f"{work.label}: {error.describe()}", err=True)
+                    typer.echo(f"{work.label}: {error.line()}", err=True)
                 failures.append(error)
     return rows, failures
 
@@ -113,11 +114,11 @@ def _preview(done: StreamRead) -> dict[str, Any]:
     return {"mapped_rows": mapped_rows(spark, done.coverage.sample, stream.mapping, load_entity(stream.entity))}
 
 
-def _normalize(source: str, run: str, tenants: Sequence[str] | None, again: bool, services: Any) -> dict[str, Any]:
-    from spine.pipeline.normalize import normalize_each as job
-
+def _normalize(source: str, run: str, tenants: Sequence[str] | None, again: bool, database: Database) -> dict[str, Any]:
     with show.working(f"Silver of {source}"):
-        done = job(world.spark(f"normalize {source}"), source, run, tenants=tenants, renormalize=again, database=services.database)
+        from spine.pipeline.normalize import normalize_each as job
+
+        done = job(world.spark(f"normalize {source}"), source, run, tenants=tenants, renormalize=again, database=database)
         return done.to_json()
 
 
@@ -166,7 +167,12 @@ def normalize(
     spine normalize hubspot
     spine normalize hubspot --renormalize     after its mapping changed
     """
-    result = _normalize(source, run_id(), tenant, renormalize, world.services())
+    with show.working("Open the control plane"):
+        from spine.control.database import Database
+
+        database = Database(world.control_url())
+    world.lake()
+    result = _normalize(source, run_id(), tenant, renormalize, database)
     failures = result.pop("failures", [])
     show.as_json(result) if json else _print_silver(result["entities"])
     if failures:
@@ -183,10 +189,10 @@ def resolve(
     spine resolve person
     spine resolve organization --relearn
     """
-    from spine.pipeline.resolve import resolve as job
-
     database = world.services().database
     with show.working(f"Resolve {entity}"):
+        from spine.pipeline.resolve import resolve as job
+
         result = job(world.spark(f"resolve {entity}"), entity, run_id(), relearn=relearn, database=database)
     numbers = [{"what": key.replace("_", " "), "number": value} for key, value in result.items() if isinstance(value, int | float)]
     show.as_json(result) if json else show.as_table(f"Golden {entity} records", numbers)
@@ -201,14 +207,16 @@ def publish(
     spine publish
     spine publish person --json
     """
-    from spine.gold.publish import publish as job
-    from spine.sources.check import matched_entities
+    run, results = run_id(), []
+    with show.working("Open Gold"):
+        world.lake()
+        from spine.gold.publish import publish as job
+        from spine.sources.check import matched_entities
 
-    world.lake()
-    url, run, results = world.control_url(), run_id(), []
-    for name in [entity] if entity else [declared.entity for declared in matched_entities()]:
-        with show.working(f"Publish {name}"):
-            results.append(job(name, run, url=url))
+        url = world.control_url()
+        for name in [entity] if entity else [declared.entity for declared in matched_entities()]:
+            with show.working(f"Publish {name}"):
+                results.append(job(name, run, url=url))
     if json:
         show.as_json(results)
     else:
@@ -222,10 +230,10 @@ def maintain(
 
     spine maintain --dry-run
     """
-    from spine.pipeline.maintain import maintain as job
-
-    world.lake()
     with show.working("Maintain the lake"):
+        world.lake()
+        from spine.pipeline.maintain import maintain as job
+
         result = job(dry_run=dry_run)
     if json:
         show.as_json(result)

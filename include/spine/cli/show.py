@@ -65,16 +65,25 @@ def position(value: str | None) -> str:
     return f"{len(files)} files, to {files[-1]}" if files else "no files"
 
 
+_spinner: Any = None
+
+
 @contextmanager
 def working(what: str) -> Iterator[None]:
-    """Say on stderr what is being done, with a spinner on a terminal."""
-    from rich.console import Console
-
-    console = Console(stderr=True)
+    """Say on stderr what is being done, with a spinner on a terminal. May stand inside another: what is done there is part of it."""
+    global _spinner
     with redirect_stdout(sys.stderr):  # libraries that print must not disturb what a script reads
-        if console.is_terminal:
-            with console.status(what):
-                yield
+        if _spinner is not None:
+            _spinner.update(what)
+            yield
+        elif sys.stderr.isatty():
+            from rich.console import Console
+
+            with Console(stderr=True).status(what) as _spinner:
+                try:
+                    yield
+                finally:
+                    _spinner = None
         else:
             typer.echo(f"{what} …", err=True)
             yield

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
-from contextlib import redirect_stdout
 from typing import TYPE_CHECKING, Any
 
+from spine.cli import show
 from spine.core.settings import settings
 
 if TYPE_CHECKING:
@@ -18,21 +18,22 @@ def control_url() -> str:
 
     Raises ControlPlaneUnavailable, ConfigError.
     """
+    arrow_alone()
     if settings().postgres:
         return settings().postgres
     from spine.control import embedded
-    from spine.control.bootstrap import bootstrap
+    from spine.control.bootstrap import ensure
 
-    url = bootstrap(embedded.start(settings().home).uri_admin)
+    url = ensure(embedded.start(settings().home).uri_admin)
     os.environ["SPINE_POSTGRES"] = url
     return url
 
 
 def services() -> Services:
     """The pipeline's services outside a task. Raises ControlPlaneUnavailable, ConfigError."""
-    url = control_url()
     os.environ.setdefault("AIRFLOW__LOGGING__LOGGING_LEVEL", "WARNING")
-    with redirect_stdout(sys.stderr):  # Airflow sends its log to what is stdout at its import; ours is for results
+    with show.working("Open the control plane and Airflow's store"):  # also: Airflow logs to what is stdout at its import
+        url = control_url()
         if "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN" not in os.environ:
             _use_embedded_airflow(url)
         from spine.control.airflow_state import TENANTS_VARIABLE
@@ -56,8 +57,31 @@ def _use_embedded_airflow(url: str) -> None:
 
 def lake() -> None:
     """Make the lake readable: storage options of an object store come from Airflow's Connection, a folder needs nothing."""
+    arrow_alone()
     if "://" in settings().lake and settings().lake_options is None:
         services()
+
+
+def arrow_alone() -> None:
+    """Have pyarrow do without pandas, which it imports once, if only to ask whether a list is one of its columns; Spark still gets it."""
+    if "pandas" in sys.modules:
+        return
+    sys.meta_path.insert(0, _NoPandas)
+    try:
+        import pyarrow as pa
+
+        pa.array([0])  # the question
+    finally:
+        sys.meta_path.remove(_NoPandas)
+
+
+class _NoPandas:
+    """Answers for Python's importer that there is no pandas."""
+
+    @staticmethod
+    def find_spec(name: str, _path: Any = None, _target: Any = None) -> None:
+        if name == "pandas":
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
 
 
 def spark(name: str) -> Any:

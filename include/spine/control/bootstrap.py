@@ -13,13 +13,17 @@ Policies of Gold's tables ask `gold.my_tenants()`: `USING (tenant_id = ANY ((SEL
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
 from sqlalchemy import Connection, text
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import IntegrityError, InternalError, ProgrammingError
 from tenacity import retry, retry_if_exception, stop_after_attempt, wait_random_exponential
 
-from spine.control.database import analyst_role, new_engine, psycopg_url, reachable
-from spine.control.migrations.run import LOCK, migrate
+from spine.control.database import SET_UP_LOCK, analyst_role, new_engine, psycopg_url, reachable
 from spine.core.names import require_tenant
 
 _ROLES = {
@@ -71,6 +75,10 @@ INSERT INTO gold.tenant_access VALUES ('analyst', 'default') ON CONFLICT DO NOTH
 """
 
 
+_STAMPED = ("spine", "gold")  # whoever drops one of them drops its comment too
+_COMMENT = text("SELECT obj_description(to_regnamespace(:schema), 'pg_namespace')")
+
+
 def _collided(error: BaseException) -> bool:
     """Roles belong to the whole server, so two databases set up at once can collide on them: the loser tries again."""
     if isinstance(error, IntegrityError | InternalError):
@@ -87,10 +95,33 @@ def bootstrap(admin_uri: str, *, app_password: str | None = None) -> str:
     Needs PostgreSQL 16 or later and a role that may create roles. Without `app_password` the server must trust the login
     of `spine_app` (the embedded one does). Raises ControlPlaneUnavailable.
     """
+    from spine.control.migrations.run import migrate
+
     url = psycopg_url(admin_uri)
     _prepare(url, app_password)
     migrate(admin_uri)
+    _remember(url)
     return url.set(username="spine_app", password=app_password).render_as_string(hide_password=False)
+
+
+def ensure(admin_uri: str) -> str:
+    """What `bootstrap` returns; it is run only where this version has not run it before, which spares each command its imports."""
+    url = psycopg_url(admin_uri)
+    with _administering(url) as connection:
+        found = {connection.execute(_COMMENT, {"schema": schema}).scalar() for schema in _STAMPED}
+    return url.set(username="spine_app").render_as_string(hide_password=False) if found == {_stamp()} else bootstrap(admin_uri)
+
+
+def _remember(url: URL) -> None:
+    with _administering(url) as connection:
+        for schema in _STAMPED:
+            connection.exec_driver_sql(f"COMMENT ON SCHEMA {schema} IS '{_stamp()}'")
+
+
+def _stamp() -> str:
+    """Changes with whatever `bootstrap` would do."""
+    files = sorted([Path(__file__), *(Path(__file__).parent / "migrations" / "versions").glob("*.py")])
+    return f"spine {hashlib.sha256(b''.join(file.read_bytes() for file in files)).hexdigest()[:16]}"
 
 
 def ensure_analyst(admin_uri: str, tenant_id: str, *, password: str | None = None) -> str:
@@ -100,47 +131,49 @@ def ensure_analyst(admin_uri: str, tenant_id: str, *, password: str | None = Non
     return role
 
 
-@_again
-def _prepare(url: URL, app_password: str | None) -> None:
+@contextmanager
+def _administering(url: URL) -> Iterator[Connection]:
+    """A transaction as the administrator, one at a time."""
     engine = new_engine(url)
     try:
         with reachable(url), engine.begin() as connection:
-            connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": LOCK})
-            for role, options in _ROLES.items():
-                _ensure_role(connection, role, options)
-            _become_owner_when_not_superuser(connection)
-            for role in ("spine_publisher", "analyst"):
-                _ensure_member(connection, role, "spine_app", "INHERIT FALSE, SET TRUE")
-            _database_rights(connection)
-            connection.exec_driver_sql(_SCHEMAS)
-            connection.exec_driver_sql("SET LOCAL ROLE spine_owner")
-            connection.exec_driver_sql(_TENANTS)
-            connection.exec_driver_sql("RESET ROLE")
-            if app_password is not None:
-                _set_password(connection, "spine_app", app_password)
+            connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": SET_UP_LOCK})
+            yield connection
     finally:
         engine.dispose()
+
+
+@_again
+def _prepare(url: URL, app_password: str | None) -> None:
+    with _administering(url) as connection:
+        for role, options in _ROLES.items():
+            _ensure_role(connection, role, options)
+        _become_owner_when_not_superuser(connection)
+        for role in ("spine_publisher", "analyst"):
+            _ensure_member(connection, role, "spine_app", "INHERIT FALSE, SET TRUE")
+        _database_rights(connection)
+        connection.exec_driver_sql(_SCHEMAS)
+        connection.exec_driver_sql("SET LOCAL ROLE spine_owner")
+        connection.exec_driver_sql(_TENANTS)
+        connection.exec_driver_sql("RESET ROLE")
+        if app_password is not None:
+            _set_password(connection, "spine_app", app_password)
 
 
 @_again
 def _make_analyst(url: URL, role: str, tenant_id: str, password: str | None) -> None:
-    engine = new_engine(url)
-    try:
-        with reachable(url), engine.begin() as connection:
-            connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": LOCK})
-            _ensure_role(connection, role, "LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOBYPASSRLS")
-            _ensure_member(connection, "analyst", role, "INHERIT TRUE, SET FALSE")
-            _ensure_member(connection, role, "spine_app", "INHERIT FALSE, SET TRUE")
-            connection.exec_driver_sql("SET LOCAL ROLE spine_owner")
-            connection.execute(
-                text("INSERT INTO gold.tenant_access VALUES (:role, :tenant) ON CONFLICT DO NOTHING"),
-                {"role": role, "tenant": tenant_id},
-            )
-            connection.exec_driver_sql("RESET ROLE")
-            if password is not None:
-                _set_password(connection, role, password)
-    finally:
-        engine.dispose()
+    with _administering(url) as connection:
+        _ensure_role(connection, role, "LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOBYPASSRLS")
+        _ensure_member(connection, "analyst", role, "INHERIT TRUE, SET FALSE")
+        _ensure_member(connection, role, "spine_app", "INHERIT FALSE, SET TRUE")
+        connection.exec_driver_sql("SET LOCAL ROLE spine_owner")
+        connection.execute(
+            text("INSERT INTO gold.tenant_access VALUES (:role, :tenant) ON CONFLICT DO NOTHING"),
+            {"role": role, "tenant": tenant_id},
+        )
+        connection.exec_driver_sql("RESET ROLE")
+        if password is not None:
+            _set_password(connection, role, password)
 
 
 def _ensure_role(connection: Connection, role: str, options: str) -> None:

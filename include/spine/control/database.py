@@ -18,6 +18,8 @@ from sqlalchemy.exc import InterfaceError, InvalidatePoolError, OperationalError
 from spine.core.errors import ControlPlaneUnavailable
 from spine.core.names import DEFAULT_TENANT, require_tenant
 
+SET_UP_LOCK = 0x5350494E45  # "SPINE": the advisory lock of set-up and migrations
+
 
 def psycopg_url(url: str | URL) -> URL:
     """`url` for the psycopg driver, whatever PostgreSQL driver it names."""

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from spine.identity.blocking import siphash
 from spine.identity.blocking.cuttings import MOST_WORDS, VALUE, WORDS, Part, Rule, hash_table, mixed, sounds, whole
 from spine.identity.comparing.texts import Values
 from spine.identity.composites import names
@@ -88,3 +89,10 @@ def test_a_pair_of_numbers_is_a_number_unless_one_is_missing() -> None:
     assert found[2:] == [0, 0, 0]
     assert 0 not in found[:2]
     assert found[0] != found[1]
+
+
+@given(st.lists(st.text() | st.none(), max_size=20))
+def test_numbers_of_a_few_texts_are_those_that_pandas_gives_for_many(texts: list[str | None]) -> None:
+    import pandas as pd
+
+    assert siphash.numbers_of(texts) == pd.util.hash_array(np.asarray(texts, dtype=object), categorize=False).tolist()

@@ -5,6 +5,7 @@ Two values share a number if they share a text.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -13,11 +14,13 @@ from typing import Any, TypeAlias
 import jellyfish
 import numpy as np
 
+from spine.identity.blocking.siphash import numbers_of
 from spine.identity.comparing.texts import Texts
 
 Array: TypeAlias = Any  # numpy arrays of many element types
 Cut: TypeAlias = Callable[[str], Sequence[str]]
 MOST_WORDS = 6
+_FEW = 200  # texts that are hashed before pandas would have been imported
 ODD = np.int64(-7046029254386353131)
 
 
@@ -73,9 +76,12 @@ class Rule:
 
 def hashes(texts: Sequence[str]) -> Array:
     """A number per text, never 0, the same on every machine."""
-    import pandas as pd
+    if len(texts) <= _FEW and "pandas" not in sys.modules:
+        hashed = np.array(numbers_of(texts), dtype=np.uint64).astype(np.int64)
+    else:
+        import pandas as pd
 
-    hashed = pd.util.hash_array(np.asarray(texts, dtype=object), categorize=False).astype(np.int64)
+        hashed = pd.util.hash_array(np.asarray(texts, dtype=object), categorize=False).astype(np.int64)
     return np.where(hashed == 0, 1, hashed)
 
 

@@ -13,8 +13,6 @@ from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 import numpy as np
-from scipy.sparse import coo_matrix
-from scipy.sparse.csgraph import connected_components, minimum_spanning_tree
 
 Array: TypeAlias = Any  # numpy arrays of many element types
 Evidence = Callable[[Array, Array], tuple[Array, Array]]
@@ -39,6 +37,9 @@ class Clusters:
 
 def components(rows: int, left: Array, right: Array) -> Array:
     """The first row of each row's connected component."""
+    from scipy.sparse import coo_matrix
+    from scipy.sparse.csgraph import connected_components
+
     _, found = connected_components(coo_matrix((np.ones(len(left), dtype=np.int8), (left, right)), shape=(rows, rows)), directed=False)
     first = np.full(found.max(initial=-1) + 1, rows)
     np.minimum.at(first, found, np.arange(rows))
@@ -191,6 +192,9 @@ def _joined(part: Array, tied: Array, square: Array) -> Array:
     Where the steward ties two records whose own values exclude each other, those values say nothing about the rest of their entities
     either; the steward's own never-links do.
     """
+    from scipy.sparse import coo_matrix
+    from scipy.sparse.csgraph import connected_components
+
     size = len(part)
     _, whole = connected_components(coo_matrix((np.ones(size), (part, size + tied)), shape=(2 * size, 2 * size)), directed=False)
     union = whole[part]
@@ -251,6 +255,9 @@ def _set_ambiguous_apart(group: list[int], part: list[int], square: list[list[fl
 
 def _record(one: Array, other: Array, weight: Array, result: Clusters) -> None:
     """Each record's best link, and the weakest link that its entity cannot do without: the last edge of its maximum spanning tree."""
+    from scipy.sparse import coo_matrix
+    from scipy.sparse.csgraph import minimum_spanning_tree
+
     inside = result.label[one] == result.label[other]
     one, other, weight = one[inside], other[inside], np.clip(weight[inside], -500, 500)
     best = np.full(len(result.label), -np.inf)

@@ -13,7 +13,6 @@ from typing import Any, Protocol, TypeAlias
 import numpy as np
 from rapidfuzz import process
 from rapidfuzz.distance import OSA, JaroWinkler
-from scipy.sparse import csr_matrix
 
 from spine.core.choices import Cut, Level, parse_level
 from spine.identity.blocking.cuttings import ALL_WORDS, WORDS, sounds
@@ -93,6 +92,8 @@ def _cosine(pieces: Callable[[str], list[str]], least: float) -> Test:
     """Whether the cosine of the pieces of two values, weighed by their rarity if that is known, reaches `least`."""
 
     def test(values: Sequence[str], left: Array, right: Array, rarity: Mapping[str, float]) -> Array:
+        from scipy.sparse import csr_matrix
+
         index: dict[str, int] = {}
         cut_values = [[index.setdefault(piece, len(index)) for piece in dict.fromkeys(pieces(value))] for value in values]
         starts = np.cumsum([0, *(len(found) for found in cut_values)])

@@ -9,12 +9,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
-import scipy.sparse as sp
 
 from spine.identity.comparing.texts import Codes, derive
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_matrix
 
 CHUNK = 100_000
 RARE = 0.7  # of the greatest weight of a word: few records carry it
@@ -31,10 +34,12 @@ class Pieces:
         self.columns = np.asarray(encoded.indices, dtype=np.int64)
         self.bounds = np.r_[0, np.cumsum([len(found) for found in pieces])].astype(np.int64)
 
-    def weighted(self, weights: Mapping[str, float], unknown: float) -> sp.csr_matrix:
+    def weighted(self, weights: Mapping[str, float], unknown: float) -> csr_matrix:
         """The matrix of the square roots of the pieces' weights."""
+        from scipy.sparse import csr_matrix
+
         data = np.sqrt([weights.get(name, unknown) for name in self.names])[self.columns] if self.names else np.zeros(0)
-        return sp.csr_matrix((data, self.columns, self.bounds), shape=(len(self.bounds) - 1, max(1, len(self.names))))
+        return csr_matrix((data, self.columns, self.bounds), shape=(len(self.bounds) - 1, max(1, len(self.names))))
 
 
 def words(values: Sequence[str]) -> Pieces:
@@ -96,12 +101,14 @@ class _Sides:
     """Sums of one weight per word over what two texts share, as each side counts it."""
 
     def __init__(self, words: Words, weight: Codes) -> None:
+        from scipy.sparse import csr_matrix
+
         shape = (len(words.words.bounds) - 1, max(1, len(words.words.names)))
         row, whole, one, other = words.joins
-        self.weighted = sp.csr_matrix((weight[words.words.columns], words.words.columns, words.words.bounds), shape=shape)
-        self.present = sp.csr_matrix((np.ones(len(words.words.columns)), words.words.columns, words.words.bounds), shape=shape)
-        self.joined = sp.csr_matrix((np.ones(len(row)), (row, whole)), shape=shape)
-        self.parts = sp.csr_matrix((weight[one] + weight[other], (row, whole)), shape=shape)
+        self.weighted = csr_matrix((weight[words.words.columns], words.words.columns, words.words.bounds), shape=shape)
+        self.present = csr_matrix((np.ones(len(words.words.columns)), words.words.columns, words.words.bounds), shape=shape)
+        self.joined = csr_matrix((np.ones(len(row)), (row, whole)), shape=shape)
+        self.parts = csr_matrix((weight[one] + weight[other], (row, whole)), shape=shape)
         self.own = total(self.weighted)
 
     def seen(self, left: Codes, right: Codes) -> tuple[Codes, Codes]:
@@ -118,7 +125,7 @@ class _Sides:
         return total(self.weighted[here].multiply(self.joined[there])) + total(self.parts[here].multiply(self.present[there]))
 
 
-def total(matrix: sp.csr_matrix) -> Codes:
+def total(matrix: csr_matrix) -> Codes:
     """Sums of the rows."""
     return np.asarray(matrix.sum(axis=1), dtype=float).ravel()
 
@@ -136,12 +143,14 @@ def trigrams(value: str) -> list[str]:
     return [padded[at : at + 3] for at in range(len(padded) - 2)]
 
 
-def triples(values: Sequence[str]) -> sp.csr_matrix:
+def triples(values: Sequence[str]) -> csr_matrix:
     """Letter triples of every text, rows of length one."""
+    from scipy.sparse import csr_matrix
+
     found = Pieces(values, lambda value: [value[at : at + 3] for at in range(max(1, len(value) - 2))])
     lengths = np.diff(found.bounds)
     data: Codes = np.repeat(1.0 / np.sqrt(np.maximum(lengths, 1)), lengths)
-    return sp.csr_matrix((data, found.columns, found.bounds), shape=(len(lengths), max(1, len(found.names))))
+    return csr_matrix((data, found.columns, found.bounds), shape=(len(lengths), max(1, len(found.names))))
 
 
 def spelling(values: Sequence[str], left: Codes, right: Codes) -> Codes:

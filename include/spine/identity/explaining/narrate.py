@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
-from scipy.sparse import coo_matrix
-from scipy.sparse.csgraph import minimum_spanning_tree
 
 from spine.identity import engine
 from spine.identity.blocking import postings
@@ -88,6 +86,9 @@ def joins(rows: int, weight: Array, must: Sequence[tuple[int, int]] = ()) -> lis
     """
     if rows < 2:
         return []
+    from scipy.sparse import coo_matrix
+    from scipy.sparse.csgraph import minimum_spanning_tree
+
     tied = {(min(pair), max(pair)) for pair in must}
     clipped = np.clip(weight, -_LONGEST / 2, _LONGEST / 2)
     length = np.triu(_LONGEST - clipped, 1)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
-import scipy.sparse as sp
 
 from spine.identity.attribute import AttributeKind
 from spine.identity.blocking.cuttings import ALL_WORDS, WORDS, Part, Rule
@@ -17,6 +17,9 @@ from spine.identity.comparing.words import words as words_of
 from spine.identity.composites import postal_address
 from spine.identity.standardize import vocabulary as words
 from spine.identity.standardize.text import is_placeholder, tokens
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_matrix
 
 ORGANIZATION_LEVELS = (
     "same name",
@@ -38,11 +41,11 @@ def organization(text: str | None) -> str | None:
     return " ".join(kept or spelled) or None
 
 
-def _triples(values: Sequence[str]) -> sp.csr_matrix:
+def _triples(values: Sequence[str]) -> csr_matrix:
     return Pieces(values, trigrams).weighted({}, 1.0)
 
 
-def _overlap(matrix: sp.csr_matrix, left: Codes, right: Codes) -> tuple[Codes, Codes, Codes]:
+def _overlap(matrix: csr_matrix, left: Codes, right: Codes) -> tuple[Codes, Codes, Codes]:
     """Shared weight and the weight of either side, in chunks so that memory stays flat."""
     own = np.asarray(matrix.multiply(matrix).sum(axis=1)).ravel()
     shared = [
