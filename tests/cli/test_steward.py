@@ -80,6 +80,30 @@ def test_a_link_and_how_to_take_it_back(spine):
     assert "undone_at" in spine("overrides", "--all").stdout
 
 
+def brief(rows: list[dict[str, Any]]) -> list[tuple[str, int]]:
+    return [(row["name"], row["records"]) for row in rows]
+
+
+def test_an_order_says_who_is_now_one(spine):
+    found = ids(spine)
+    done = asked(spine, "link", ONE, THREE, "--reason", "same badge")
+    assert brief(done["before"]) == [("Ada Lovelace", 2), ("Alan Turing", 1)]
+    assert {row["entity_id"] for row in done["before"]} == {found[ONE], found[THREE]}
+    assert (brief(done["now"]), done["now"][0]["entity_id"]) == ([("Ada Lovelace", 3)], ids(spine)[ONE])
+    undone = asked(spine, "undo", done["change_id"], "--reason", "no")
+    assert (brief(undone["before"]), brief(undone["now"])) == ([("Ada Lovelace", 3)], [("Ada Lovelace", 2), ("Alan Turing", 1)])
+    apart = asked(spine, "unlink", ONE, TWO, "--reason", "sisters")
+    assert (brief(apart["before"]), brief(apart["now"])) == ([("Ada Lovelace", 2)], [("Ada Lovelace", 1)] * 2)
+    nothing = asked(spine, "unlink", ONE, THREE, "--reason", "never were")
+    assert nothing["before"] == nothing["now"]
+    merged = spine("merge", found[THREE], ids(spine)[ONE], "--reason", "called her", "--actor", "anna")
+    assert merged.exit_code == 1, "the never-link stands"
+    shown = spine("link", TWO, THREE, "--reason", "same badge").stdout
+    before, now = shown.split("Now")
+    assert ("Alan Turing" in before, "Ada Lovelace" in before, found[THREE] in before) == (True, True, True)
+    assert next(line.split()[-1] for line in now.splitlines() if line.strip().startswith("per_")) == "2"
+
+
 def test_merge_split_unlink_name_their_actor(spine):
     found = ids(spine)
     asked(spine, "merge", found[ONE], found[THREE], "--reason", "called her", "--actor", "anna")

@@ -93,20 +93,22 @@ def undo(
     spine undo 3f9a77c1 --reason "the wrong Smith"
     """
     from spine.cli.run import run_id
-    from spine.gold import stewardship as overrides
 
-    world.lake()
     with show.working(f"Undo {change}"):
+        world.lake()
+        from spine.gold import stewardship as overrides
+
         result = overrides.undo(change, tenant=tenant, actor=actor or getpass.getuser(), reason=reason, run_id=run_id())
     _print(result, json)
 
 
 def _order(act: Any, reason: str, actor: str | None, tenant: str, json: bool, **what: Any) -> None:
     from spine.cli.run import run_id
-    from spine.gold import stewardship as overrides
 
-    world.lake()
     with show.working(act.capitalize()):
+        world.lake()
+        from spine.gold import stewardship as overrides
+
         result = overrides.order(act, tenant=tenant, actor=actor or getpass.getuser(), reason=reason, run_id=run_id(), **what)
     _print(result, json)
 
@@ -115,6 +117,9 @@ def _print(result: dict[str, Any], json: bool) -> None:
     if json:
         show.as_json(result)
         return
+    for when in ("before", "now"):
+        rows = [{"golden record": row["entity_id"], "name": row["name"], "source records": row["records"]} for row in result[when]]
+        show.as_table(when.capitalize(), rows)
     columns = ("kind", "entity_id", "other_entity_id", "record_ref", "reason")
     show.as_table(f"What changed for tenant {result['tenant']}", result["changes"], columns)
     typer.echo(f'To take it back: spine undo {result["change_id"][:12]} --reason "…"', err=True)
@@ -131,9 +136,9 @@ def overrides(
 
     spine overrides person
     """
+    world.lake()
     from spine.gold.stewardship import list_overrides
 
-    world.lake()
     rows = list_overrides(tenant, entity, every=every)
     if json:
         show.as_json(rows)
@@ -144,7 +149,7 @@ def overrides(
 
 
 def review(
-    entity: Annotated[str, typer.Argument(help="EntityName of entity.")] = "person",
+    entity: Annotated[str, typer.Argument(help="Kind of entity: person, organization, …")] = "person",
     limit: Annotated[int, typer.Option(help="Pairs at most.", min=1)] = 50,
     tenant: Tenant = DEFAULT_TENANT,
     json: Json = False,
@@ -155,10 +160,11 @@ def review(
 
       spine review organization --limit 10
     """
-    from spine.gold.stewardship import review as job
+    with show.working("Read what waits"):
+        world.lake()
+        from spine.gold.stewardship import review as job
 
-    world.lake()
-    rows = job(tenant, entity, limit=limit)
+        rows = job(tenant, entity, limit=limit)
     if json:
         show.as_json(rows)
         return
@@ -182,9 +188,10 @@ def entity(
     spine entity per_4q3v8c0m2k5w7x9z1b3d5f7h9k --as-of 2026-01-31T00:00Z
     """
     from spine.core import clock
-    from spine.gold.history import golden_record
 
     world.lake()
+    from spine.gold.history import golden_record
+
     found = golden_record(entity_id, tenant=tenant, entity=name, moment=clock.parse(as_of) if as_of else None)
     if json:
         show.as_json(found)

@@ -16,6 +16,7 @@ from spine.core import clock
 from spine.core.entities import Entity
 from spine.core.errors import ConfigError, LakeError
 from spine.core.names import require_tenant
+from spine.gold.briefs import briefs
 from spine.gold.records import records
 from spine.gold.store import commit, former_gold, matched_entity, overrides_of, rolled_forward, rules_of
 from spine.identity.clustering import cluster
@@ -40,8 +41,9 @@ def order(
 ) -> dict[str, Any]:  # fmt: skip
     """Carry out a steward's link or unlink (two `records`), merge (two `entities`) or split (an entity and the `records` that leave).
 
-    Records are references `source:stream:record_id`, entities ids, also former ones. Returns the order's `change_id`, `entity`, and the
-    rows of `overrides` and `changes` that were written. Raises ConfigError, IdentityConflict, QualityFailed, LakeError.
+    Records are references `source:stream:record_id`, entities ids, also former ones. Returns the order's `change_id`, `entity`, the rows of
+    `overrides` and `changes` that were written, and the golden records concerned `before` and `now`, in brief.
+    Raises ConfigError, IdentityConflict, QualityFailed, LakeError.
     """
     _require(actor, reason)
     name = entity or (entity_of_ids(entities) if entities else _entity_of_records(require_tenant(tenant), records))
@@ -134,13 +136,25 @@ def _carry_out(entity: str, tenant: str, order: Order, run_id: str) -> dict[str,
     scope = Scope(tenant, declared, ResolveRun(last.number + 1, run_id, clock.now()))
     now, former = records(declared, tables, tenant, refs), former_gold(declared, tenant, refs)
     outcome = resolve_tenant(scope, now, former, set(), order=order)
+    report = _report(entity, tenant, outcome)
+    about = _about(entity, tenant, order, report["changes"])
+    before = briefs(declared, tenant, about)
     commit(None, declared, scope.run, last.inputs, [outcome])
-    return _report(entity, tenant, outcome)
+    now_golden = briefs(declared, tenant, about | _about(entity, tenant, order, []))
+    return {**report, "before": [vars(brief) for brief in before], "now": [vars(brief) for brief in now_golden]}
 
 
 def _report(entity: str, tenant: str, outcome: Outcome) -> dict[str, Any]:
     found = {name: [] if (rows := getattr(outcome, name)) is None else rows.to_pylist() for name in ("changes", "overrides")}
     return {"entity": entity, "tenant": tenant, "change_id": found["changes"][0]["change_id"], **found}
+
+
+def _about(entity: str, tenant: str, order: Order, changes: Sequence[dict[str, Any]]) -> set[str]:
+    """Ids of the golden records that an order is about: those of the records it names, as Gold is now, and those of its changes."""
+    where: Where = [("tenant_id", "=", tenant), ("entity", "=", entity), ("record_ref", "in", _texts(order.records))]
+    mine = {row["entity_id"] for row in gold.read_rows(gold.LINKS, where, ["entity_id"])} if order.records else set()
+    changed = {row[column] for row in changes for column in ("entity_id", "other_entity_id")}
+    return {*mine, *order.entities, *changed} - {None}
 
 
 def _reach(entity: Entity, tenant: str, order: Order, known: Sequence[Override]) -> set[str]:
