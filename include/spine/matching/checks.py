@@ -30,12 +30,11 @@ def require_filled(missing: int, rows: int, name: str, path: Path) -> None:
         raise ConfigError(f"{missing:,} of {rows:,} records of {path.name} have no {name}", hint="Every record needs an id of its own")
 
 
-def require_distinct(found: str, name: str, path: Path) -> None:
-    """Raises ConfigError if duplicates of the id `name` were found, which `found` tells."""
+def require_distinct(found: str, name: str, path: Path, source: str | None = None) -> None:
+    """Raises ConfigError if duplicates of the id `name` were found, which `found` tells; `source` is the column of the sources, if any."""
     if found:
-        raise ConfigError(
-            f"{name} of {path.name} is not unique: {found}", hint="Every record needs an id of its own; put its source before it, perhaps"
-        )
+        several = f"; if it is unique within a {source} only, put that before it" if source else ""
+        raise ConfigError(f"{name} of {path.name} is not unique: {found}", hint=f"Every record needs an id of its own{several}")
 
 
 def doubts(rows: int, filled: Mapping[str, int], constant: Collection[str]) -> list[str]:

@@ -165,7 +165,7 @@ def _read(path: Path, rules: MatchRules, stages: _Stages) -> tuple[pa.Array, pa.
         if not match_files.in_order(ids):
             order = pc.sort_indices(ids)
             ids, table = ids.take(order), match_files.taken(table, order)
-        match_checks.require_distinct(match_files.duplicates(ids), rules.record_id, path)
+        match_checks.require_distinct(match_files.duplicates(ids), rules.record_id, path, rules.source)
         say(f"{len(ids):,} records{match_checks.skipped(blank)}")
     if rules.source:  # a record of no known source is of one source with the other such records
         place = table.schema.get_field_index(rules.source)
