@@ -16,7 +16,7 @@ from deltalake import DeltaTable
 from spine.core.entities import Entity, load_entity
 from spine.core.errors import LakeError
 from spine.lake import silver
-from spine.lake.delta_sql import commit_note, notes, open_table
+from spine.lake.delta_sql import commit_note, notes, table_at
 from spine.lake.merging import conflicts
 from spine.lake.paths import table_uri
 from spine.lake.silver import Position, ReadUpTo
@@ -73,10 +73,10 @@ def contents(uri: str) -> list[dict[str, Any]]:
 
 def test_the_read_position_is_part_of_the_commit(tables: Tables, spark: Any, lake: str) -> None:
     entity = load_entity("person")
-    assert silver.position_of(open_table(table_uri("s_thing"))) == ReadUpTo()
+    assert silver.position_of(table_at(table_uri("s_thing"))) == ReadUpTo()
     merge(tables, entity, rows(spark, entity, "1"), {"t": Position("bronze", 7)}, {"acme": 1})
     uri = merge(tables, entity, rows(spark, entity, "2"), {"t": Position("bronze", 9)}, {"acme": 5})
-    table = open_table(uri)
+    table = table_at(uri)
     assert table is not None
     assert silver.position_of(table) == ReadUpTo({"t": Position("bronze", 9)}, {}, [{"acme": 5}, {"acme": 1}])
     assert len(list(notes(table))) == 2
@@ -179,7 +179,7 @@ def test_a_writer_that_was_overtaken_writes_nothing_and_says_so(
     uri = merge(tables, entity, rows(spark, entity, "1"))
     seen = DeltaTable(uri)
     merge(tables, entity, rows(spark, entity, "1", name="quick", cursor="2", outcome="changed"))
-    monkeypatch.setattr("spine.lake.merging.open_table", lambda uri: seen)
+    monkeypatch.setattr("spine.lake.merging.table_at", lambda uri: seen)
     with pytest.raises(LakeError, match="another writer") as caught:
         merge(PassedTables(spark), entity, rows(spark, entity, "1", name="slow", cursor="3", outcome="changed"))
     assert caught.value.retryable

@@ -189,8 +189,8 @@ def resolve(
     spine resolve person
     spine resolve organization --relearn
     """
-    database = world.services().database
     with show.working(f"Resolve {entity}"):
+        database = world.services().database
         from spine.pipeline.resolve import resolve as job
 
         result = job(world.spark(f"resolve {entity}"), entity, run_id(), relearn=relearn, database=database)

@@ -53,7 +53,7 @@ def commit_note(spark: SparkSession, note: Mapping[str, Any] | None) -> Iterator
         spark.conf.unset(_NOTE)
 
 
-def open_table(uri: str) -> DeltaTable | None:
+def table_at(uri: str) -> DeltaTable | None:
     """The table at its newest version, by delta-rs (milliseconds, no Spark job); None if there is none."""
     from deltalake import DeltaTable
     from deltalake.exceptions import TableNotFoundError

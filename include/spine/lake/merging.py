@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from spine.core.errors import LakeError
-from spine.lake.delta_sql import commit_note, literal, open_table, quoted, table_path
+from spine.lake.delta_sql import commit_note, literal, quoted, table_at, table_path
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -88,7 +88,7 @@ def merge_here(uri: str, merge: Merge, rows: pa.Table) -> None:
     """
     from deltalake import CommitProperties
 
-    table = open_table(uri)
+    table = table_at(uri)
     if table is None:
         raise LakeError("there is no table to merge into", hint="A run makes it; run it again", table=uri)
     note = CommitProperties(custom_metadata={"userMetadata": json.dumps(merge.note, sort_keys=True)}) if merge.note is not None else None

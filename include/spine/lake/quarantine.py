@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from spine.lake.delta_sql import open_table
+from spine.lake.delta_sql import table_at
 from spine.lake.merging import Merge, from_source
 from spine.lake.paths import storage_options
 from spine.lake.tables import Tables
@@ -35,7 +35,7 @@ def quarantine_schema() -> pa.Schema:
 def _ensure(uri: str) -> None:
     from deltalake import DeltaTable
 
-    if open_table(uri) is None:
+    if table_at(uri) is None:
         properties = {"delta.enableDeletionVectors": "false"}
         DeltaTable.create(
             uri, quarantine_schema(), mode="ignore", partition_by=["tenant_id"], configuration=properties, storage_options=storage_options()

@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from spine.core.entities import Entity, FieldType
-from spine.lake.delta_sql import literal, notes, open_table, quoted, row_hash, table_path
+from spine.lake.delta_sql import literal, notes, quoted, row_hash, table_at, table_path
 from spine.lake.merging import Merge, from_source, run
 from spine.lake.paths import storage_options
 from spine.lake.tables import Tables
@@ -109,7 +109,7 @@ def arrow_type(field_type: FieldType) -> pa.DataType:
 
 def ensure_silver(spark: SparkSession, uri: str, entity: Entity) -> DeltaTable:
     """The Silver table, made if it is absent; a table of an older entity version gets the new columns and their defaults."""
-    table = open_table(uri)
+    table = table_at(uri)
     if table is None:
         return _create(uri, entity)
     present = {field.name for field in table.schema().fields}
@@ -187,7 +187,7 @@ def note_of(read: ReadUpTo, rows: Mapping[str, int], run_id: str) -> dict[str, A
 
 def bronze_position(uri: str) -> Position | None:
     """The newest version of a Bronze table, None if it does not exist yet."""
-    table = open_table(uri)
+    table = table_at(uri)
     return None if table is None else Position(str(table.metadata().id), table.version())
 
 
@@ -215,7 +215,7 @@ def read_bronze(tables: Tables, uri: str, columns: Sequence[str], since: Positio
 
 
 def _changes_known(uri: str, since: Position, until: Position) -> bool:
-    table = open_table(uri)
+    table = table_at(uri)
     wanted = until.version - since.version
     if table is None or wanted < 1 or (table.metadata().configuration or {}).get("delta.enableChangeDataFeed") != "true":
         return False

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from spine.lake import amounts
-from spine.lake.delta_sql import open_table
+from spine.lake.delta_sql import table_at
 from spine.lake.merging import Merge, conflicts, merge_by_spark, merge_here
 from spine.lake.paths import storage_options
 from spine.lake.session import fit_to
@@ -46,7 +46,7 @@ class Tables(Protocol):
 
 def tables_for(spark: SparkSession, uris: Sequence[str]) -> Tables:
     """What fits work over all of these tables; sets the session up for it."""
-    sizes = [_size(table) for uri in uris if (table := open_table(uri)) is not None]
+    sizes = [_size(table) for uri in uris if (table := table_at(uri)) is not None]
     rows, size = sum(rows for rows, _ in sizes), sum(size for _, size in sizes)
     fit_to(spark, rows)
     return PassedTables(spark) if rows <= amounts.FEW_ROWS and size <= amounts.FEW_BYTES else SparkTables(spark)

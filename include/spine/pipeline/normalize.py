@@ -21,7 +21,7 @@ from spine.core.errors import ConfigError, ConservationFailed, QualityFailed, Sp
 from spine.core.failpoints import failpoint
 from spine.core.names import bronze_table, quarantine_table, silver_table
 from spine.lake import quarantine, silver
-from spine.lake.delta_sql import open_table
+from spine.lake.delta_sql import table_at
 from spine.lake.paths import table_uri
 from spine.lake.silver import Position
 from spine.lake.tables import Tables, tables_for
@@ -155,7 +155,7 @@ def normalize_each(
 
 def normalize_entity(job: Job) -> tuple[SilverResult, dict[str, QualityFailed]]:
     """Bring one Silver table up to date; also why the gate refused a tenant's rows. Raises ConservationFailed, LakeError."""
-    table = open_table(job.silver)
+    table = table_at(job.silver)
     read = silver.position_of(table)
     if job.renormalize:
         read = replace(read, common={}, own={})
@@ -238,7 +238,7 @@ def _publish(job: Job, staged: Staged, read: silver.ReadUpTo, due: dict[str, Pos
         return replace(result(job, []), validation=validation), refused
     if refused:
         staged = replace(staged, rows=staged.rows.where(staged.rows.tenant_id.isin(*tenants)))
-    settled = any(tenant in counts for tenant in tenants) or (job.renormalize and open_table(job.quarantine) is not None)
+    settled = any(tenant in counts for tenant in tenants) or (job.renormalize and table_at(job.quarantine) is not None)
     if settled:
         quarantine.settle(staged.tables, job.quarantine, staged.rows, job.run_id, job.moment, tenants)
     failpoint("normalize.after_quarantine")
@@ -315,7 +315,7 @@ def result(job: Job, found: Sequence[Profile]) -> SilverResult:
     total = Counter[str]()
     for profile in found:
         total.update(profile.outcomes)
-    table = open_table(job.silver)
+    table = table_at(job.silver)
     return SilverResult(
         rows_in=sum(total.values()),
         published=sum(total[name] for name in WRITTEN),

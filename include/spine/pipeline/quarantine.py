@@ -14,7 +14,7 @@ from spine.core.entities import load_entity
 from spine.core.errors import ConfigError
 from spine.core.names import quarantine_table
 from spine.lake import quarantine, silver
-from spine.lake.delta_sql import open_table
+from spine.lake.delta_sql import table_at
 from spine.lake.paths import table_uri
 from spine.lake.reading import dataset
 from spine.lake.tables import tables_for
@@ -61,7 +61,7 @@ def show(source: str, entity: str, quarantine_id: str) -> dict[str, Any]:
 def _table(source: str, entity: str) -> DeltaTable | None:
     if entity not in load_source(source).entities:
         raise ConfigError(f"source {source!r} does not feed {entity!r}", hint=f"It feeds {list(load_source(source).entities)}")
-    return open_table(table_uri(quarantine_table(source, entity)))
+    return table_at(table_uri(quarantine_table(source, entity)))
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,7 @@ def replay(spark: SparkSession, source: str, entity: str, ids: Sequence[str] | N
 
 def _carried(job: Job) -> tuple[silver.ReadUpTo, dict[str, int]]:
     """The read position as it is: a replay reads no Bronze."""
-    return silver.position_of(open_table(job.silver)), {}
+    return silver.position_of(table_at(job.silver)), {}
 
 
 def _as_bronze(rows: DataFrame, plan: Plan) -> DataFrame:
