@@ -1,4 +1,4 @@
-"""First service of docker-compose: databases, roles, Airflow's tables, the admin's password and the connectors' pool. Safe to run again."""
+"""First service of docker-compose: roles, analysts, Airflow's tables, the admin's password and the connectors' pool. Safe to run again."""
 
 from __future__ import annotations
 
@@ -8,15 +8,23 @@ import subprocess
 from pathlib import Path
 
 from spine.control.bootstrap import bootstrap
+from spine.core.names import DEFAULT_TENANT
 from spine.core.settings import settings
+from spine.stack.analysts import login_of
 
 SERVICES_UID = 50000
 FOLDERS = ("airflow", "validations", "results")
 
 
+def let_in() -> None:
+    """The application, and the analysts of the first tenant; those of others come with `spine tenant add` in this service."""
+    bootstrap(os.environ["SPINE_ADMIN_URL"], app_password=os.environ["SPINE_APP_PASSWORD"])
+    login_of(DEFAULT_TENANT)
+
+
 def main() -> None:
     """Everything the other services wait for."""
-    bootstrap(os.environ["SPINE_ADMIN_URL"], app_password=os.environ["SPINE_APP_PASSWORD"])
+    let_in()
     passwords = Path(os.environ["AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE"])
     passwords.touch(mode=0o600)
     passwords.write_text(json.dumps({"admin": os.environ["AIRFLOW_ADMIN_PASSWORD"]}))

@@ -26,8 +26,8 @@ def variables(monkeypatch: pytest.MonkeyPatch) -> MemoryVariables:
     return MemoryVariables()
 
 
-def add(database: Database, variables: MemoryVariables, tenant: str, *sources: str, admin_url: str | None = None) -> Added:
-    return add_tenant(tenant, sources, database=database, variables=variables, find=find, actor="ada", admin_url=admin_url)
+def add(database: Database, variables: MemoryVariables, tenant: str, *sources: str) -> Added:
+    return add_tenant(tenant, sources, database=database, variables=variables, find=find, actor="ada")
 
 
 def listed(variables: MemoryVariables) -> dict[str, list[str]]:
@@ -52,19 +52,10 @@ def test_it_has_a_key_and_a_row_for_each_connection_and_hears_which_are_missing(
     assert keys == (1,)
 
 
-def test_its_analysts_can_log_in_where_an_administrator_is_named(
-    database: Database, variables: MemoryVariables, tenant: str, admin_url: str
-) -> None:
-    assert add(database, variables, tenant, "hubspot").analyst is None
-    role = add(database, variables, tenant, "hubspot", admin_url=admin_url).analyst
-    with psycopg.connect(admin_url, user=role) as connection:
-        assert connection.execute("SELECT current_user").fetchone() == (role,)
-
-
-def test_a_second_time_changes_nothing(database: Database, variables: MemoryVariables, tenant: str, admin_url: str) -> None:
-    first = add(database, variables, tenant, "hubspot", admin_url=admin_url)
+def test_a_second_time_changes_nothing(database: Database, variables: MemoryVariables, tenant: str) -> None:
+    first = add(database, variables, tenant, "hubspot")
     before = listed(variables)
-    assert add(database, variables, tenant, "hubspot", admin_url=admin_url) == first
+    assert add(database, variables, tenant, "hubspot") == first
     assert listed(variables) == before
 
 

@@ -11,6 +11,7 @@ import psutil
 import pytest
 
 from spine.core.errors import ConfigError, StackFailed
+from spine.core.ports import free_port
 from spine.stack import processes
 from spine.stack.files import secret, secret_path
 
@@ -111,7 +112,7 @@ def test_a_taken_port_is_not_used() -> None:
         taken.listen()
         port = taken.getsockname()[1]
         assert processes.listening(port)
-        assert processes.free_port(port) != port
+        assert free_port(port) != port
 
 
 def test_a_secret_is_made_once_and_private() -> None:

@@ -9,7 +9,6 @@ import typer
 
 from spine.cli import show, world
 from spine.cli.options import Json
-from spine.core.settings import settings
 
 app = typer.Typer(no_args_is_help=True, help="Tenants: whose data the spine keeps apart.")
 
@@ -29,37 +28,32 @@ def add(
 ) -> None:
     """Everything that a new tenant needs but its Connections: Variable, control rows, key, analysts' login. Doing it twice changes nothing.
 
-    The login is made on the embedded PostgreSQL, or where SPINE_ADMIN_URL names an administrator; SPINE_ANALYST_PASSWORD is its password.
+    The login is made where SPINE_ADMIN_URL names an administrator, otherwise on the embedded PostgreSQL. Its password is
+    SPINE_ANALYST_PASSWORD; without that the embedded one makes a password and keeps it in a file.
 
       spine tenant add acme
       spine tenant add acme --source hubspot --source salesforce
     """
+    services = world.services()
     from spine.control.onboarding import add_tenant
     from spine.sources.spec import load_source, source_names
+    from spine.stack.analysts import TRUST, login_of
 
     sources = [load_source(one).source for one in source or source_names()]
-    services = world.services()
     found = add_tenant(
-        name, sources, database=services.database, variables=services.variables, find=services.connections, actor=getpass.getuser(),
-        admin_url=_admin_url(), password=settings().analyst_password or None,
-    )  # fmt: skip
+        name, sources, database=services.database, variables=services.variables, find=services.connections, actor=getpass.getuser()
+    )
+    login = login_of(name)
     if json:
-        show.as_json(vars(found))
+        show.as_json({**vars(found), "analyst": login.role if login else None, "gold": login.url if login else None})
         return
     typer.echo(f"{found.tenant} has {', '.join(found.sources)}, and a key of its own")
-    if found.analyst:
-        typer.echo(f"its analysts log in to PostgreSQL as {found.analyst}")
+    if login and login.url:
+        typer.echo(f"its analysts log in to PostgreSQL as {login.role}: {login.command}")
+        typer.echo(TRUST)
+    elif login:
+        typer.echo(f"its analysts log in to PostgreSQL as {login.role}")
     else:
         typer.echo("no login for its analysts: set SPINE_ADMIN_URL to an administrator's URL of database spine, and run this again")
     for missing in found.missing:
         typer.echo(f"still to make: the Connection {missing} (in the UI, or `spine airflow connections add {missing} …`)")
-
-
-def _admin_url() -> str | None:
-    """Who may make logins: as the deployment says, otherwise the embedded server's administrator if it runs."""
-    if settings().admin_url:
-        return settings().admin_url
-    from spine.control import embedded
-
-    server = embedded.running(settings().home)
-    return server.uri_admin if server else None

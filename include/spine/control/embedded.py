@@ -1,6 +1,7 @@
-"""The embedded PostgreSQL: one server per home folder, on a Unix socket only, left running when this process ends.
+"""The embedded PostgreSQL: one server per home folder, left running when this process ends.
 
-Keeps its data in `<home>/postgres`. Whoever may open that folder is its administrator; nothing listens on the network.
+Keeps its data in `<home>/postgres`. Whoever may open its socket's folder is its administrator, without a password. On this machine's own
+address (never another) only analysts may log in, with a password, to database `spine`.
 """
 
 from __future__ import annotations
@@ -28,19 +29,28 @@ import psycopg
 from psycopg import sql
 
 from spine.core.errors import ControlPlaneUnavailable
+from spine.core.ports import LOOPBACK, free_port
 
 DATABASES = ("airflow", "spine")
-SOCKET_NAME = ".s.PGSQL.5432"
+SOCKET_NAME = ".s.PGSQL.5432"  # where clients look if they are told no port
 SOCKET_PATH_LIMIT = 100  # bytes; the kernel allows 107 on Linux and 103 on macOS
+_USUAL_PORT = 5432
+_WHO_MAY_LOG_IN = """# Written at every start by spine.control.embedded.
+local all all trust
+host spine "/^analyst_" 127.0.0.1/32 scram-sha-256
+host spine "/^analyst_" ::1/128 scram-sha-256
+host all all all reject
+"""
 _SAFE_PATH = re.compile(r"^[A-Za-z0-9_./-]+$")  # unix_socket_directories and a URL's query take no other character as it is
 
 
 @dataclass(frozen=True)
 class EmbeddedPostgres:
-    """A running embedded server: the administrator's URL of database `spine`, and the folder of its socket."""
+    """A running embedded server: the administrator's URL of database `spine`, the folder of its socket, and its port on loopback or 0."""
 
     uri_admin: str
     socket_dir: Path
+    port: int = 0
 
     def uri(self, database: str, user: str = "postgres", driver: str = "postgresql") -> str:
         """URL of another database or user; `driver` as SQLAlchemy writes it, such as `postgresql+psycopg2`."""
@@ -166,16 +176,49 @@ def _pg_ctl(home: Path, *args: str, timeout: float = 90) -> None:
 
 def _start_server(home: Path, durable: bool) -> EmbeddedPostgres:
     _drop_stale_pid(home)
-    options = ["-c", "listen_addresses=", "-k", str(_socket_dir(home)), "-c", "max_connections=200"]
+    folder, port = _socket_dir(home), _port(home)
+    _say_who_may_log_in(home)
+    options = ["-c", f"listen_addresses={LOOPBACK}", "-p", str(port), "-k", str(folder), "-c", "max_connections=200"]
     options += ["-c", "unix_socket_permissions=0700"] if _system_user() is None else []
     options += [] if durable else ["-c", "fsync=off", "-c", "synchronous_commit=off"]
     _pg_ctl(home, "-t", "60", "-o", shlex.join(options), "-l", str(home / "postgres" / "log"), "start")
+    _show_usual_socket(folder, port)
     deadline = time.monotonic() + 30
     while (server := _running(home)) is None:
         if time.monotonic() > deadline:
             raise ControlPlaneUnavailable("PostgreSQL started but does not answer", hint=f"See {home}/postgres/log")
         time.sleep(0.1)
     return server
+
+
+def _port(home: Path) -> int:
+    """The port of the last start, so that what people have noted stays right; another one only where that is taken."""
+    file = home / "postgres.port"
+    last = file.read_text().strip() if file.exists() else ""
+    port = free_port(int(last) if last.isdigit() else 0)
+    file.write_text(f"{port}\n")
+    return port
+
+
+def _say_who_may_log_in(home: Path) -> None:
+    """Before every start, since a home made by an earlier version trusts whoever comes by loopback, where nothing listened then."""
+    data = home / "postgres"
+    partial = data / "pg_hba.conf.partial"
+    partial.touch(mode=0o600)
+    partial.write_text(_WHO_MAY_LOG_IN)
+    if user := _system_user():
+        shutil.chown(partial, user)
+    partial.replace(data / "pg_hba.conf")
+
+
+def _show_usual_socket(folder: Path, port: int) -> None:
+    """A server names its socket after its port; clients that are told the folder alone find it under the usual name."""
+    usual = folder / SOCKET_NAME
+    if port != _USUAL_PORT:
+        partial = folder / f"{SOCKET_NAME}.partial"
+        partial.unlink(missing_ok=True)
+        partial.symlink_to(f".s.PGSQL.{port}")
+        partial.replace(usual)
 
 
 def _postmaster(home: Path) -> psutil.Process | None:
@@ -201,7 +244,8 @@ def _running(home: Path) -> EmbeddedPostgres | None:
     if len(lines) < 5 or not lines[4] or _postmaster(home) is None:
         return None
     socket_dir = Path(lines[4].strip())
-    server = EmbeddedPostgres(f"postgresql://postgres@/spine?host={quote(str(socket_dir), safe='/')}", socket_dir)
+    port = int(lines[3]) if len(lines) > 5 and lines[5].strip() == LOOPBACK else 0
+    server = EmbeddedPostgres(f"postgresql://postgres@/spine?host={quote(str(socket_dir), safe='/')}", socket_dir, port)
     try:
         psycopg.connect(server.uri("postgres"), connect_timeout=10).close()
     except psycopg.Error:

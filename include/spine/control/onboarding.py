@@ -9,7 +9,6 @@ import orjson
 
 from spine.control import connections
 from spine.control.airflow_state import TENANTS_VARIABLE, ConnectionInfo, tenants
-from spine.control.bootstrap import ensure_analyst
 from spine.control.database import Database
 from spine.control.tokens import TokenVault
 from spine.control.variables import Variables
@@ -19,12 +18,11 @@ from spine.core.names import connection_id, require_tenant
 
 @dataclass(frozen=True)
 class Added:
-    """What a tenant has now: its sources, the Connections that are still to be made, and its analysts' role or None."""
+    """What a tenant has now: its sources, and the Connections that are still to be made."""
 
     tenant: str
     sources: tuple[str, ...]
     missing: tuple[str, ...]
-    analyst: str | None
 
 
 def add_tenant(
@@ -35,10 +33,8 @@ def add_tenant(
     variables: Variables,
     find: Callable[[str], ConnectionInfo],
     actor: str,
-    admin_url: str | None = None,
-    password: str | None = None,
 ) -> Added:
-    """List the tenant in Variable `spine.tenants`, give it a row per connection, a key, and with `admin_url` its analysts' login.
+    """List the tenant in Variable `spine.tenants`, give it a row per connection and a key.
 
     `find` looks a Connection up. Raises ConfigError for a name that no tenant can have, or where the deployment's key is not set.
     """
@@ -54,8 +50,7 @@ def add_tenant(
             find(name)
         except ConfigError:
             missing.append(name)
-    analyst = ensure_analyst(admin_url, tenant, password=password) if admin_url else None
-    return Added(tenant, tuple(sources), tuple(missing), analyst)
+    return Added(tenant, tuple(sources), tuple(missing))
 
 
 def _list(tenant: str, sources: Sequence[str], variables: Variables) -> None:

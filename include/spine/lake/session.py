@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING
 import psutil  # type: ignore[import-untyped]
 
 from spine.core.errors import ConfigError
+from spine.core.ports import LOOPBACK
 from spine.core.settings import settings
 from spine.lake import amounts
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-LOOPBACK = "127.0.0.1"
 _LOG4J = Path(__file__).with_name("log4j2.properties")
 
 # What a session may set after its JVM has started; sent by Connect clients too, so that both ways compute alike.

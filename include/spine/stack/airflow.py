@@ -17,10 +17,10 @@ from cryptography.fernet import Fernet
 
 from spine.control.embedded import EmbeddedPostgres
 from spine.core.errors import StackFailed
+from spine.core.ports import LOOPBACK
 from spine.core.settings import PROJECT, settings
 from spine.stack import connect, processes
 from spine.stack.files import secret, secret_path
-from spine.stack.processes import LOOPBACK
 from spine.stack.rest import AirflowApi, health
 
 COMPONENTS = ("scheduler", "dag-processor", "triggerer", "api-server")

@@ -10,6 +10,7 @@ from rich.console import Console
 from spine.core.errors import SpineError
 from spine.core.settings import settings
 from spine.stack import airflow, keeper, supervisor
+from spine.stack.analysts import TRUST
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help="The embedded stack: PostgreSQL, Spark Connect, sandbox, Airflow.")
 _out = Console(highlight=False)
@@ -29,7 +30,8 @@ def up(
     _out.print(f"\nAirflow   {stack.airflow_url}   user admin, password {airflow.password()}")
     _out.print(f"Sandbox   {stack.sandbox_url or '(not started)'}")
     _out.print(f"Spark     {stack.spark_url}")
-    _out.print(f"Gold      {stack.spine_postgres}", soft_wrap=True)
+    _out.print(f"Gold      {stack.gold.command}", soft_wrap=True)
+    _out.print(f"          {TRUST}", soft_wrap=True)
     _out.print(f"Logs      {settings().home / 'logs'}\n\nStop it with `make down`.")
 
 

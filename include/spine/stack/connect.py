@@ -9,8 +9,9 @@ import os
 import sys
 from pathlib import Path
 
+from spine.core.ports import LOOPBACK, free_port
 from spine.core.settings import settings
-from spine.lake.session import LOOPBACK, spark_conf
+from spine.lake.session import spark_conf
 from spine.stack import processes
 from spine.stack.files import secret
 
@@ -26,7 +27,7 @@ def start() -> None:
         return
     last = processes.recorded(NAME)
     processes.finish(NAME, timeout=0)
-    port = processes.free_port(last.port if last else PREFERRED_PORT)  # after a death where its clients know it
+    port = free_port(last.port if last else PREFERRED_PORT)  # after a death where its clients know it
     conf = {
         **spark_conf(),
         "spark.driver.memory": MEMORY,

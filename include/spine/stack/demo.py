@@ -17,13 +17,12 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from spine.control import embedded
-from spine.control.bootstrap import ensure_analyst
 from spine.core import clock
 from spine.core.errors import SpineError, StackFailed
 from spine.core.names import DEFAULT_TENANT, record_ref
 from spine.core.settings import settings
 from spine.stack import airflow, report, supervisor
+from spine.stack.analysts import TRUST, AnalystLogin
 from spine.stack.follow import Follower
 from spine.stack.rest import FINISHED, AirflowApi
 from spine.stack.vendors import introduce
@@ -69,7 +68,6 @@ def _run(console: Console, say: Voice, scale: int) -> list[str]:
     stack = supervisor.up(say, scale=scale)
     api = airflow.api()
     introduce(api, stack.sandbox_url, settings().home / "sandbox" / "drop", [DEFAULT_TENANT])
-    analyst_url = _analyst_url()
     before = _versions()
     if before:
         changed = _let_the_world_move(stack.sandbox_url)
@@ -84,11 +82,11 @@ def _run(console: Console, say: Voice, scale: int) -> list[str]:
     follower.syncs(runs, deadline)
     follower.resolves(RESOLVES, since, deadline)
     say.doing = lambda: "reading Gold"
-    found = report.collect(analyst_url, _truth(stack.sandbox_url))
+    found = report.collect(stack.gold.url, _truth(stack.sandbox_url))
     say.doing = lambda: ""
     report.show(found, console)
     _show_reading(api, runs, before, console)
-    _show_addresses(analyst_url, console)
+    _show_addresses(stack.gold, console)
     return found.problems
 
 
@@ -142,16 +140,9 @@ def _show_reading(api: AirflowApi, runs: dict[str, str], before: dict[str, int],
         console.print(f"{dag_id:<18} {summary.get('rows', 0):>6,} records read ({how})")
 
 
-def _analyst_url() -> str:
-    """The URL by which an analyst of the default tenant reads Gold."""
-    server = embedded.start(settings().home)
-    role = ensure_analyst(server.uri_admin, DEFAULT_TENANT)
-    return server.uri("spine", user=role, driver="postgresql")
-
-
-def _show_addresses(analyst_url: str, console: Console) -> None:
+def _show_addresses(gold: AnalystLogin, console: Console) -> None:
     console.print(_ASK_FOR_MORE)
-    console.print(f"  psql '{analyst_url}'", soft_wrap=True)
+    console.print(f"  {gold.command}\n  [dim]{TRUST}[/]", soft_wrap=True)
     console.print(
         f"\n[bold]Airflow[/]  {airflow.url()}   user admin, password {airflow.password()}\nStop everything with [bold]make down[/].\n"
     )

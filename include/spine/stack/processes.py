@@ -19,9 +19,8 @@ import orjson
 import psutil  # type: ignore[import-untyped]
 
 from spine.core.errors import ConfigError, StackFailed
+from spine.core.ports import LOOPBACK
 from spine.core.settings import settings
-
-LOOPBACK = "127.0.0.1"
 
 
 @dataclass(frozen=True)
@@ -169,16 +168,3 @@ def listening(port: int) -> bool:
     with socket.socket() as probe:
         probe.settimeout(1)
         return probe.connect_ex((LOOPBACK, port)) == 0
-
-
-def free_port(preferred: int) -> int:
-    """`preferred` if it is free, otherwise any free port."""
-    for port in (preferred, 0):
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind((LOOPBACK, port))
-            except OSError:
-                continue
-            return int(probe.getsockname()[1])
-    raise StackFailed("no free port on 127.0.0.1", hint="Close programs that hold many ports")

@@ -17,10 +17,12 @@ from dataclasses import dataclass
 from spine.control import embedded
 from spine.control.bootstrap import bootstrap
 from spine.core.errors import StackFailed
-from spine.core.names import CONNECTOR_POOL
+from spine.core.names import CONNECTOR_POOL, DEFAULT_TENANT
+from spine.core.ports import LOOPBACK, free_port
 from spine.core.settings import settings
 from spine.sources.check import matched_entities, readable_sources
 from spine.stack import airflow, connect, keeper, processes
+from spine.stack.analysts import AnalystLogin, let_in
 
 Progress = Callable[[str], None]
 SANDBOX = "sandbox"
@@ -29,12 +31,12 @@ SANDBOX_PORT = 8765
 
 @dataclass(frozen=True)
 class Stack:
-    """Addresses of a running stack; `seconds` is what `up` took."""
+    """Addresses of a running stack, the login for Gold of tenant `default`; `seconds` is what `up` took."""
 
     airflow_url: str
     sandbox_url: str
     spark_url: str
-    spine_postgres: str
+    gold: AnalystLogin
     seconds: float
 
 
@@ -63,6 +65,7 @@ def up(progress: Progress = print, *, sandbox: bool = True, scale: int = 1000, t
         if airflow.migrate(server, env):
             ready("Airflow's tables")
         spine_postgres = control.result()
+        gold = let_in(server, DEFAULT_TENANT)
         airflow.start({**env, "SPINE_POSTGRES": spine_postgres})
         connect.wait()
         ready("Spark Connect")
@@ -74,7 +77,7 @@ def up(progress: Progress = print, *, sandbox: bool = True, scale: int = 1000, t
         _wait_for_dags(timeout=120)
         keeper.start(scale, tenants, sandbox=sandbox)
         ready("Airflow")
-    return Stack(airflow.url(), sandbox_url(), connect.url(), spine_postgres, time.monotonic() - began)
+    return Stack(airflow.url(), sandbox_url(), connect.url(), gold, time.monotonic() - began)
 
 
 def down(progress: Progress = print) -> None:
@@ -113,7 +116,7 @@ def sandbox_url(*, answering: bool = False) -> str:
     running = processes.alive(SANDBOX)
     if running is None or (answering and not processes.listening(running.port)):
         return ""
-    return f"http://{processes.LOOPBACK}:{running.port}"
+    return f"http://{LOOPBACK}:{running.port}"
 
 
 def _start_sandbox(scale: int, tenants: str) -> None:
@@ -123,7 +126,7 @@ def _start_sandbox(scale: int, tenants: str) -> None:
     processes.finish(SANDBOX, timeout=0)
     folder = settings().home / "sandbox"
     folder.mkdir(parents=True, exist_ok=True)
-    port = processes.free_port(last.port if last else SANDBOX_PORT)
+    port = free_port(last.port if last else SANDBOX_PORT)
     command = [sys.executable, "-m", "spine.sandbox", "--port", str(port), "--scale", str(scale), "--tenants", tenants]
     command += ["--drop", str(folder / "drop"), "--state", str(folder / "journal"), "--truth", str(folder / "truth.csv")]
     processes.spawn(SANDBOX, command, os.environ, port=port)
@@ -134,7 +137,7 @@ def _api_port(last: processes.Running | None) -> int:
     if airflow.port():
         return airflow.port()
     wanted = last.port if last else airflow.PREFERRED_PORT
-    port = processes.free_port(wanted)
+    port = free_port(wanted)
     if last and port != wanted:
         airflow.stop()
     return port
