@@ -30,6 +30,7 @@ def test_tables_follow_the_layers() -> None:
 
 def test_jobs_and_cursors_are_named_by_source_stream_and_mode() -> None:
     assert names.job_name("github", "commits", "full") == "sync_github_commits_full"
+    assert names.schema_variable("ipai_connector_github", "commits") == "spine.schema.ipai_connector_github.commits"
     assert names.cursor_variable("ipai_connector_github", "commits") == "spine.cursor.ipai_connector_github.commits"
 
 

@@ -81,7 +81,7 @@ class Deployment:
     def cursors(self) -> dict[str, str]:
         """The cursors' values."""
         found = orjson.loads((self.folder / "variables.json").read_bytes())
-        return {name: orjson.loads(value)["value"] for name, value in found.items()}
+        return {name: orjson.loads(value)["value"] for name, value in found.items() if name.startswith("spine.cursor.")}
 
 
 def plain(row: dict[str, Any]) -> str:

@@ -170,7 +170,7 @@ def test_the_control_plane_shows_a_tenant_its_own_rows(world, run, tenant):
 @each_tenant
 def test_cursors_name_their_tenant_alone(world, run, tenant):
     del run
-    mine = {key: value for key, value in world.services.variables.values.items() if tenant in key}
+    mine = {key: value for key, value in world.services.variables.values.items() if "cursor" in key and tenant in key}
     assert len(mine) == 7
     assert not [key for key, value in mine.items() if OTHER[tenant] in key + value]
 

@@ -11,7 +11,7 @@ import pytest
 from deltalake import DeltaTable
 from sqlalchemy import event
 
-from spine.control import connections, locks, runs
+from spine.control import connections, events, locks, runs
 from spine.core import clock
 from spine.core.errors import (
     AuthFailed,
@@ -565,6 +565,22 @@ class TestPurged:
         assert extract.extract(work, spine.services).counts.cursor_to <= work.window_end
         closing.finish("salesforce", "r2", spine.tenants, spine.services)
         assert not [row for row in versions(spine, "salesforce", "contacts", "r2") if row[4] == "{}"]
+
+
+def test_a_field_that_a_vendor_adds_is_told_once(make_spine, small_pages):
+    spine = make_spine()
+    mine = spine.services.database.of(spine.tenants[0])
+
+    def drifts():
+        return [told.event.message for told in events.recent(mine) if told.event.kind == "drift.detected"]
+
+    spine.sync("salesforce", "r1", streams=["contacts"])
+    assert drifts() == []
+    text = (small_pages / "salesforce.yaml").read_text()
+    (small_pages / "salesforce.yaml").write_text(text.replace("Title,", "Title, HasOptedOutOfEmail,"))
+    for run_id in ("r2", "r3"):
+        spine.sync("salesforce", run_id, streams=["contacts"], mode="full")
+        assert drifts() == ["new fields: HasOptedOutOfEmail"]
 
 
 class TestLookback:

@@ -102,7 +102,7 @@ class DeadlineMissed(Event):
 
 @dataclass(frozen=True)
 class DriftDetected(Event):
-    """A stream has not the shape that its declaration reads."""
+    """A stream has not the shape that its declaration reads, or not the fields that it had before."""
 
     kind: ClassVar[str] = "drift.detected"
     connection: str

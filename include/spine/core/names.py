@@ -53,6 +53,11 @@ def cursor_variable(connection: str, stream: str) -> str:
     return f"spine.cursor.{connection}.{stream}"
 
 
+def schema_variable(connection: str, stream: str) -> str:
+    """The Airflow Variable that holds which fields a stream's records have."""
+    return f"spine.schema.{connection}.{stream}"
+
+
 def bronze_table(source: str, stream: str) -> str:
     """`raw_<source>_<stream>`: a table's name says its layer."""
     return f"raw_{source}_{stream}"

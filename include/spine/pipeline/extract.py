@@ -20,9 +20,9 @@ from spine.control.cursors import Cursors
 from spine.control.database import TenantDatabase
 from spine.core import clock
 from spine.core.errors import AuthFailed, DeleteSweepRefused, SpineError, SyncInProgress
-from spine.core.events import SyncStarted
+from spine.core.events import DriftDetected, SyncStarted
 from spine.core.failpoints import failpoint
-from spine.core.names import bronze_table, connection_id
+from spine.core.names import bronze_table, connection_id, schema_variable
 from spine.core.settings import settings
 from spine.lake.bronze import BronzeWriter, Envelope, Progress, living_unseen, newest_since, rows_of_run
 from spine.lake.paths import table_uri
@@ -30,6 +30,7 @@ from spine.pipeline.services import Services, fingerprint, open_reader, resume_i
 from spine.pipeline.work import StreamRead, StreamWork, Sync
 from spine.sources.coverage import Watch
 from spine.sources.reading import MALFORMED, Page, Record, State, Window
+from spine.sources.shape import Shape, ShapeWatch
 from spine.sources.spec import Cursor, Source, Stream, load_source
 
 _log = logging.getLogger(__name__)
@@ -166,6 +167,7 @@ class _Extraction:
         self.cursors = Cursors(services.variables, self.database, work.connection_id)
         self.progress = Progress(window_end=work.window_end)
         self.watch = Watch(self.stream) if work.dry_run else Watch(self.stream, _WATCHED, _ENOUGH)
+        self.shape = ShapeWatch()
         self.cursor_from: str | None = None
         self.notes: tuple[str, ...] = ()
         self.cursor_field: str | None = None
@@ -210,13 +212,16 @@ class _Extraction:
         if done is None or done.token is not None or writer.committed != done:
             self._balance(writer, uri)
         failpoint("extract.before_cursor")
-        return self._move_cursor(writer.pending.high_water)
+        moved = self._move_cursor(writer.pending.high_water)
+        self._tell_drift()
+        return moved
 
     def _read_pages(self, writer: BronzeWriter, window: Window) -> None:
         done = writer.committed
         try:
             for page in self._pages(window, done):
                 self.watch.see(page.records)
+                self.shape.see(page.records)
                 self._read_rows += len(page.records)
                 news = self._news(page.records, writer)
                 if writer.add(news, page.next_token, page.high_water, unchanged=len(page.records) - len(news)):
@@ -336,6 +341,17 @@ class _Extraction:
         if (value, self.stream.cursor.field) != (self.cursor_from, self.cursor_field):
             self.cursors.move(self.stream.name, value, self.work.run_id, self.stream.cursor.field)
         return value
+
+    def _tell_drift(self) -> None:
+        """Record which fields are new or gone since the reads before, and keep what is known now."""
+        name = schema_variable(self.work.connection_id, self.stream.name)
+        known = Shape.from_json(self.services.variables.get(name))
+        now, words = self.shape.against(known)
+        if words:
+            _log.warning("%s: %s", self.stream.name, words)
+            events.record(self.database, DriftDetected(self.work.connection_id, self.stream.name, words))
+        if now != known:
+            self.services.variables.set(name, now.to_json())
 
     def _sleep(self, seconds: float) -> None:
         """Sleep, and keep the lock meanwhile."""

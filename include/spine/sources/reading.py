@@ -88,15 +88,20 @@ def _fingerprint(names: tuple[str, ...]) -> str:
     return hashlib.sha256("\n".join(sorted(names)).encode()).hexdigest()[:16]
 
 
-def fingerprint(record: dict[str, Any]) -> str:
-    """A short hash of the record's field names, one level into objects, whatever their order."""
+def field_names(record: dict[str, Any]) -> tuple[str, ...]:
+    """The record's field names, one level into objects."""
     names: list[str] = []
     for key, value in record.items():
         if isinstance(value, dict):
             names.extend(f"{key}.{inner}" for inner in value)
         else:
             names.append(key)
-    return _fingerprint(tuple(names))
+    return tuple(names)
+
+
+def fingerprint(record: dict[str, Any]) -> str:
+    """A short hash of the record's field names, whatever their order."""
+    return _fingerprint(field_names(record))
 
 
 MALFORMED = fingerprint({"_error": "", "_line": None, "_raw": ""})  # of records that cannot be read
