@@ -43,7 +43,7 @@ DEAREST = (
     "e2e/test_scheduler", "e2e/test_kills", "pipeline/test_normalize", "e2e/test_benchmark", "cli/test_whole_path", "e2e/test_whole_path",
     "e2e/test_faults", "pipeline/test_normalize_kill", "pipeline/test_quarantine", "e2e/test_tenants", "identity/spark/test_cluster",
     "control/test_airflow_state", "gold/test_publish_rights", "matching/test_spark", "pipeline/test_extract",
-    "sandbox/test_server", "pipeline/test_normalize_order", "lake/test_silver",
+    "sandbox/test_server", "pipeline/test_normalize_order", "lake/test_silver", "pipeline/test_resources",
 )  # fmt: skip
 
 _FORKED = str(Path(__file__).with_name("forked.py"))

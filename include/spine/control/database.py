@@ -19,6 +19,9 @@ from spine.core.errors import ControlPlaneUnavailable
 from spine.core.names import DEFAULT_TENANT, require_tenant
 
 SET_UP_LOCK = 0x5350494E45  # "SPINE": the advisory lock of set-up and migrations
+# A pool, or the server, that has no connection left. A retry finds one, as each is held for one transaction only.
+_SPENT = ("too many connections", "too many clients", "remaining connection slots")
+_FEWER = "All connections are taken. If it comes often, raise PostgreSQL's max_connections or lower CONNECTOR_POOL_SIZE"
 
 
 def psycopg_url(url: str | URL) -> URL:
@@ -39,9 +42,11 @@ def reachable(url: URL) -> Iterator[None]:
         yield
     except (OperationalError, InterfaceError, TimeoutError) as error:
         cause = str(getattr(error, "orig", None) or error).strip().splitlines()
+        told = cause[0] if cause else type(error).__name__
+        spent = isinstance(error, TimeoutError) or any(words in told for words in _SPENT)
         raise ControlPlaneUnavailable(
-            f"PostgreSQL did not do its work: {cause[0] if cause else type(error).__name__}",
-            hint="Check that the server runs and that SPINE_POSTGRES or Connection spine_postgres names it",
+            f"PostgreSQL did not do its work: {told}",
+            hint=_FEWER if spent else "Check that the server runs and that SPINE_POSTGRES or Connection spine_postgres names it",
             database=url.render_as_string(hide_password=True),
         ) from error
 

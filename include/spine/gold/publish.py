@@ -26,13 +26,14 @@ from spine.gold.publish_lookup import publish_lookup
 from spine.gold.records import silver_tables
 from spine.gold.schema import Shape, Table, shape_of
 from spine.lake import gold
-from spine.lake.reading import batches, dataset, open_table, reading
+from spine.lake.reading import batches, dataset, open_table, reading, storage
 
 LOCK = 0x676F6C64  # "gold": two publications never run at once, whatever their entities, since they share tables
 LOCK_WAIT = "10min"
 DDL_WAIT = "60s"  # a change of columns waits no longer for an analyst's query, since other queries queue behind it
 
 
+@storage("Gold")
 def publish(entity: str, run_id: str, *, url: str, versions: dict[str, int] | None = None) -> dict[str, Any]:
     """Make the published tables of `entity` equal to Gold; `versions` picks Delta versions by table (default: newest).
 

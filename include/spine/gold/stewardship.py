@@ -29,7 +29,7 @@ from spine.identity.golden.resolution import resolve_tenant
 from spine.identity.golden.scope import ResolveRun, Scope
 from spine.identity.matching import threshold_weight
 from spine.lake import gold
-from spine.lake.reading import open_table
+from spine.lake.reading import open_table, storage
 from spine.sources.check import matched_entities
 
 Where = list[tuple[str, str, Any]]
@@ -124,6 +124,7 @@ def _require(actor: str, reason: str) -> None:
         raise ConfigError("An order needs who gives it and why", hint="Name --actor and --reason")
 
 
+@storage("Gold")
 def _carry_out(entity: str, tenant: str, order: Order, run_id: str) -> dict[str, Any]:
     declared = matched_entity(entity)
     last, _ = rolled_forward(None, declared)

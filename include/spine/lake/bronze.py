@@ -17,12 +17,13 @@ import orjson
 import pyarrow as pa
 import pyarrow.dataset as pads
 from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
-from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
+from deltalake.exceptions import CommitFailedError, DeltaError
 
 from spine.core import clock
 from spine.core.errors import LakeError, SyncInProgress
 from spine.core.failpoints import failpoint
 from spine.core.settings import settings
+from spine.lake.delta_sql import table_at
 from spine.lake.paths import storage_options
 from spine.lake.reading import dataset
 
@@ -125,9 +126,8 @@ class BronzeWriter:
     def _find_progress(self) -> Progress | None:
         """What this run has committed before, found by its app_id; None if nothing."""
         with _lake_errors(self._uri):
-            try:
-                self._table = DeltaTable(self._uri, storage_options=self._options)
-            except TableNotFoundError:
+            self._table = table_at(self._uri)
+            if self._table is None:
                 return None
             sequence = self._table.transaction_version(self._envelope.app_id)
             if sequence is None:
@@ -312,11 +312,9 @@ def rows_of_run(uri: str, envelope: Envelope) -> int:
 
 def _rows(uri: str, envelope: Envelope, columns: Sequence[str], condition: Any = None) -> pa.RecordBatchReader | None:
     """Columns of a tenant's rows, which are a partition; None if there is no table yet. Accounts of a tenant are told by connection."""
-    options = storage_options()
     with _lake_errors(uri):
-        try:
-            table = DeltaTable(uri, storage_options=options)
-        except TableNotFoundError:
+        table = table_at(uri)
+        if table is None:
             return None
         return dataset(table, [("tenant_id", "=", envelope.tenant_id)]).scanner(columns=list(columns), filter=condition).to_reader()
 

@@ -10,12 +10,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from spine.core.errors import LakeError
 from spine.lake.paths import storage_options
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable
     from pyspark.sql import SparkSession
 
+STORAGE_HINT = "Look at the lake's storage (room, rights, network), then run it again: nothing is written twice"
 _NOTE = "spark.databricks.delta.commitInfo.userMetadata"
 
 
@@ -53,14 +55,20 @@ def commit_note(spark: SparkSession, note: Mapping[str, Any] | None) -> Iterator
         spark.conf.unset(_NOTE)
 
 
-def table_at(uri: str) -> DeltaTable | None:
-    """The table at its newest version, by delta-rs (milliseconds, no Spark job); None if there is none."""
+def table_at(uri: str, version: int | None = None) -> DeltaTable | None:
+    """The table at a version (default: newest), by delta-rs (milliseconds, no Spark job); None if there is none.
+
+    Raises LakeError where storage does not say whether there is one, which delta-rs takes for a table that is not there.
+    """
     from deltalake import DeltaTable
     from deltalake.exceptions import TableNotFoundError
 
     try:
-        return DeltaTable(uri, storage_options=storage_options())
-    except TableNotFoundError:
+        return DeltaTable(uri, version=version, storage_options=storage_options())
+    except TableNotFoundError as error:
+        told = str(error)
+        if "kind: " in told and "kind: NotFound" not in told:
+            raise LakeError(f"storage did not answer: {told.splitlines()[-1][:300]}", hint=STORAGE_HINT, table=uri) from error
         return None
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from spine.core.errors import LakeError
-from spine.lake.delta_sql import commit_note, literal, quoted, table_at, table_path
+from spine.lake.delta_sql import STORAGE_HINT, commit_note, literal, quoted, table_at, table_path
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -103,15 +103,26 @@ def merge_here(uri: str, merge: Merge, rows: pa.Table) -> None:
         merger.execute()
 
 
+# What Spark says of storage that fails, wherever in a chain of causes; also where it takes a table for absent that was there just before.
+_STORAGE = (
+    "No space left on device", "Not a directory", "java.io.IOException", "java.io.FileNotFoundException", "java.nio.file.",
+    "AmazonS3Exception", "DELTA_MISSING_DELTA_TABLE", "DELTA_TABLE_NOT_FOUND", "DELTA_PATH_DOES_NOT_EXIST",
+)  # fmt: skip
+
+
 @contextmanager
 def conflicts(uri: str) -> Iterator[None]:
-    """Turn the refusal of a commit that overlaps another one into a retryable LakeError."""
+    """Turn the refusal of a commit that overlaps another one, and storage that fails Spark, into a retryable LakeError."""
     from deltalake.exceptions import CommitFailedError
 
     try:
         yield
     except Exception as error:
-        spark = "DELTA_CONCURRENT" in str(error) or "ConcurrentModification" in type(error).__name__
+        told = str(error)
+        if storage := next((words for words in _STORAGE if words in told), None):
+            line = next(line for line in told.splitlines() if storage in line)
+            raise LakeError(f"the table could not be written: {line.strip()[:300]}", hint=STORAGE_HINT, table=uri) from error
+        spark = "DELTA_CONCURRENT" in told or "ConcurrentModification" in type(error).__name__
         if not spark and not isinstance(error, CommitFailedError):
             raise
         raise LakeError(

@@ -11,12 +11,13 @@ import pyarrow as pa
 import pyarrow.dataset as pads
 import pyarrow.fs as pafs
 from deltalake import DeltaTable
-from deltalake.exceptions import DeltaError, TableNotFoundError
+from deltalake.exceptions import DeltaError
 from deltalake.fs import DeltaStorageHandler
 from pyarrow.dataset import ParquetReadOptions
 
 from spine.core.errors import LakeError
 from spine.core.settings import settings
+from spine.lake import delta_sql
 from spine.lake.paths import storage_options, table_uri
 
 if TYPE_CHECKING:
@@ -67,6 +68,16 @@ def reading(table: str) -> Iterator[None]:
         raise LakeError(f"Table {table} did not open or read: {first}", hint="Check SPINE_LAKE and its storage; a retry is safe") from error
 
 
+@contextmanager
+def storage(what: str) -> Iterator[None]:
+    """Turn what a step meets at the lake's storage, if no block inside has named it, into LakeError; also a decorator."""
+    try:
+        yield
+    except (DeltaError, OSError) as error:
+        first = (str(error).splitlines() or [type(error).__name__])[0][:300]
+        raise LakeError(f"{what} could not be read or written: {first}", hint=delta_sql.STORAGE_HINT) from error
+
+
 def filesystem() -> pafs.FileSystem:
     """The lake's folder or bucket as one file system, whose paths are relative to it."""
     return pafs.PyFileSystem(_Storage(settings().lake, storage_options()))
@@ -75,10 +86,7 @@ def filesystem() -> pafs.FileSystem:
 def open_table(table: str, version: int | None = None) -> DeltaTable | None:
     """The Delta table of that name at a version (default: newest), None if there is none. Raises LakeError."""
     with reading(table):
-        try:
-            return DeltaTable(table_uri(table), version=version, storage_options=storage_options())
-        except TableNotFoundError:
-            return None
+        return delta_sql.table_at(table_uri(table), version)
 
 
 def table_names() -> list[str]:

@@ -23,6 +23,7 @@ from spine.core.names import bronze_table, quarantine_table, silver_table
 from spine.lake import quarantine, silver
 from spine.lake.delta_sql import table_at
 from spine.lake.paths import table_uri
+from spine.lake.reading import storage
 from spine.lake.silver import Position
 from spine.lake.tables import Tables, tables_for
 from spine.normalize.staging import ENVELOPE, Plan, canonical, elements_of, judged, newest, parts
@@ -126,6 +127,7 @@ def normalize(
     return done
 
 
+@storage("Silver")
 def normalize_each(
     spark: SparkSession,
     source: str,

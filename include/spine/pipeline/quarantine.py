@@ -16,7 +16,7 @@ from spine.core.names import quarantine_table
 from spine.lake import quarantine, silver
 from spine.lake.delta_sql import table_at
 from spine.lake.paths import table_uri
-from spine.lake.reading import dataset
+from spine.lake.reading import dataset, storage
 from spine.lake.tables import tables_for
 from spine.normalize.staging import Plan
 from spine.pipeline.normalize import Job, SilverResult, check_conservation, publish_rows, result, stage
@@ -77,6 +77,7 @@ class Replayed:
         return {"replayed": self.silver.rows_in - self.silver.quarantined, "still_open": self.silver.quarantined, **counts}
 
 
+@storage("Silver")
 def replay(spark: SparkSession, source: str, entity: str, ids: Sequence[str] | None, run_id: str) -> Replayed:
     """Put open rows (all, or those of `ids`) through the present mapping once more; doing it twice changes nothing more.
 

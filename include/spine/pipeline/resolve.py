@@ -26,6 +26,7 @@ from spine.identity.golden.resolution import resolve_tenant
 from spine.identity.golden.scope import ResolveRun, Scope
 from spine.identity.spark.match import SparkPairing
 from spine.lake import gold
+from spine.lake.reading import storage
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable
@@ -51,6 +52,7 @@ def resolve(
     return result
 
 
+@storage("Gold")
 def resolve_each(
     spark: SparkSession | None, entity: str, run_id: str, *, relearn: bool = False, database: Database | None = None
 ) -> dict[str, Any]:
