@@ -9,6 +9,7 @@ from typing import Any
 from spine.control.database import Database
 from spine.core.settings import settings
 from spine.lake.session import spark_session
+from spine.pipeline.due import is_large
 from spine.pipeline.job import run_job
 from spine.pipeline.normalize import normalize_each
 
@@ -28,7 +29,8 @@ def main() -> int:
     def work() -> dict[str, Any]:
         tenants = [name for name in given.tenants.split(",") if name] or None
         database = Database(settings().postgres) if settings().postgres else None
-        spark = spark_session(f"normalize {given.source}")
+        large = is_large(given.source, renormalize=given.renormalize)
+        spark = spark_session(f"normalize {given.source}", large=large, alone=large)
         done = normalize_each(spark, given.source, given.run_id, tenants=tenants, renormalize=given.renormalize, database=database)
         return done.to_json()
 

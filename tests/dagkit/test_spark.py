@@ -74,6 +74,18 @@ def test_what_comes_before_may_skip_the_job(run_job: Any) -> None:
         run_job("", before=skip)
 
 
+@pytest.mark.parametrize("large", [False, True])
+def test_spark_submit_starts_a_jvm_of_the_size_of_the_work(run_job: Any, monkeypatch: pytest.MonkeyPatch, large: bool) -> None:
+    monkeypatch.delenv("SPINE_SPARK_MEMORY", raising=False)
+    monkeypatch.delenv("SPINE_SPARK_JAVA_OPTIONS", raising=False)
+    monkeypatch.setattr("spine.lake.session.delta_jars", lambda: [Path("delta.jar")])
+    monkeypatch.setattr("spine.dagkit.spark.SparkSubmitOperator.execute", lambda self, context: None)
+    task = spark.SpineSparkOperator(task_id="normalize", job="normalize", arguments=[], large=lambda context: context["large"])
+    task._submit({"large": large})
+    assert ("TieredStopAtLevel=1" in task.conf["spark.driver.extraJavaOptions"]) is not large
+    assert (task.conf["spark.driver.memory"] == "1g") is not large
+
+
 def test_links_lead_to_the_runs_validation_and_tables(run_job: Any) -> None:
     task = run_job(orjson.dumps(RESULT).decode())
     key = SimpleNamespace(run_id="manual__2026-01-01T00:00:00+00:00", dag_id="sync_crm")

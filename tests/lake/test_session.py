@@ -1,12 +1,15 @@
 """One set of Spark settings: what it says, where it differs between one machine and a cluster, and that a session obeys it."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import psutil
 import pytest
 
 from spine.core.errors import ConfigError
-from spine.lake.session import spark_conf
+from spine.lake.session import fit_to, spark_conf
 
 
 @pytest.fixture
@@ -66,6 +69,29 @@ def test_a_real_s3_needs_no_endpoint(jars: Path, monkeypatch: pytest.MonkeyPatch
 def test_missing_jars_say_what_to_do(home: Path) -> None:
     with pytest.raises(ConfigError, match="make setup"):
         spark_conf()
+
+
+@pytest.mark.spark
+@pytest.mark.slow
+def test_a_session_is_fitted_to_the_number_of_rows(spark) -> None:
+    def of(rows: int) -> tuple[str, ...]:
+        fit_to(spark, rows)
+        return tuple(spark.conf.get(f"spark.sql.{name}") for name in ("codegen.wholeStage", "shuffle.partitions"))
+
+    assert [of(rows) for rows in (100, 50_000, 1_000_000)] == [("false", "1"), ("true", "4"), ("true", "20")]
+
+
+@pytest.mark.spark
+@pytest.mark.slow
+def test_a_large_job_leaves_the_warm_server_of_this_machine(spark_server, tmp_path: Path) -> None:
+    code = "from spine.lake.session import spark_session; print(type(spark_session('x', alone=True)).__module__)"
+    small, large = (
+        subprocess.run(
+            [sys.executable, "-c", code.replace("True", alone)], env={**os.environ, **spark_server}, capture_output=True, text=True
+        ).stdout.strip()
+        for alone in ("False", "True")
+    )
+    assert (small, large) == ("pyspark.sql.connect.session", "pyspark.sql.session")
 
 
 @pytest.mark.spark

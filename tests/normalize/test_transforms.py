@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
 
 from spine.core.vocabulary import vocabulary
+from spine.normalize.payload import MARKS, SPACES, letters_of
 from spine.normalize.regions import e164, region_of
 from spine.normalize.transforms import VOCABULARY, apply_transform
 
@@ -144,3 +146,10 @@ def test_an_extension_is_no_part_of_a_number(extension: str, country: str | None
 )
 def test_countries_are_known_by_code_and_by_name_in_many_languages(name: str, code: str | None) -> None:
     assert region_of(name) == code
+
+
+@pytest.mark.parametrize("letters", [SPACES, MARKS])
+def test_a_class_of_letters_has_them_and_no_other_in_few_ranges(letters: str) -> None:
+    found = letters_of(letters)
+    assert "".join(letter for letter in map(chr, range(0x10000)) if re.fullmatch(found, letter)) == "".join(sorted(letters))
+    assert len(found) <= 32

@@ -116,9 +116,11 @@ def _preview(done: StreamRead) -> dict[str, Any]:
 
 def _normalize(source: str, run: str, tenants: Sequence[str] | None, again: bool, database: Database) -> dict[str, Any]:
     with show.working(f"Silver of {source}"):
+        from spine.pipeline.due import is_large
         from spine.pipeline.normalize import normalize_each as job
 
-        done = job(world.spark(f"normalize {source}"), source, run, tenants=tenants, renormalize=again, database=database)
+        spark = world.spark(f"normalize {source}", large=is_large(source, renormalize=again))
+        done = job(spark, source, run, tenants=tenants, renormalize=again, database=database)
         return done.to_json()
 
 

@@ -84,12 +84,12 @@ class _NoPandas:
             raise ModuleNotFoundError(f"No module named {name!r}", name=name)
 
 
-def spark(name: str) -> Any:
-    """A Spark session: on the warm server if it runs, otherwise in a JVM of its own, which takes some ten seconds."""
+def spark(name: str, *, large: bool = False) -> Any:
+    """A Spark session: on the warm server if it runs; else, and for `large` work, in a JVM of its own, which takes some ten seconds."""
     from spine.lake.session import spark_session
     from spine.stack import connect
 
-    if not settings().spark_remote and connect.accepts():
+    if not large and not settings().spark_remote and connect.accepts():
         os.environ.update(connect.client_environment())
         os.environ["SPARK_REMOTE"] = connect.url()
-    return spark_session(name)
+    return spark_session(name, large=large, alone=large)

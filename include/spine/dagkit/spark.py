@@ -27,17 +27,27 @@ _STOP_SECONDS = 10
 class SpineSparkOperator(SparkSubmitOperator):
     """One job of `spark_jobs/`. `job` is the file's stem, `arguments` its command line (templated).
 
-    `before` sees the task's context first, and may raise Airflow's exceptions that skip the task or put it off.
+    `before` sees the task's context first, and may raise Airflow's exceptions that skip the task or put it off. `large` sees it too: true
+    has spark-submit start a large JVM (see `spark_conf`); a job on a warm server finds out itself.
     """
 
     template_fields = (*SparkSubmitOperator.template_fields, "arguments")
     operator_extra_links = (ValidationLink(), TablesLink())
 
-    def __init__(self, *, job: str, arguments: list[str], before: Callable[[Any], None] | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *,
+        job: str,
+        arguments: list[str],
+        before: Callable[[Any], None] | None = None,
+        large: Callable[[Any], bool] | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(application=str(PROJECT / "spark_jobs" / f"{job}.py"), conn_id="spark_default", name=f"spine-{job}", **kwargs)
         self.job = job
         self.arguments = arguments
         self.before = before
+        self.large = large
         self.result: dict[str, Any] = {}
         self._process: subprocess.Popen[str] | None = None
 
@@ -76,8 +86,8 @@ class SpineSparkOperator(SparkSubmitOperator):
     def _submit(self, context: Any) -> None:
         from spine.lake.session import spark_conf
 
-        self.conf = spark_conf()
         self.env_vars = job_environment()
+        self.conf = spark_conf(large=self.large is not None and self.large(context))
         try:
             super().execute(context)
         except AirflowException as error:  # says only that spark-submit failed; the result file says why

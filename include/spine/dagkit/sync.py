@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from airflow.sdk import DAG, Asset, AssetAlias, CronDataIntervalTimetable, Param, TriggerRule, get_current_context, task
@@ -112,6 +113,7 @@ def build_sync_dag(source: Source) -> DAG:
                 "{{ '--renormalize' if params.mode == 'renormalize' else '--incremental' }}",
             ],
             before=_skip_if_nothing_was_read,
+            large=partial(_is_large, source.source),
             # Whatever became of extraction: failed streams must not hold up the others, and `renormalize` maps over nothing at all.
             trigger_rule=TriggerRule.ALL_DONE,
         )
@@ -127,6 +129,12 @@ def _skip_if_nothing_was_read(context: Any) -> None:
     """Skip normalization in a dry run, and in a run that was refused before it began."""
     if context["params"]["dry_run"] or not _count(context, ["plan"], ["success"]):
         raise AirflowSkipException("nothing was read in this run")
+
+
+def _is_large(source: str, context: Any) -> bool:
+    from spine.pipeline.due import is_large
+
+    return is_large(source, renormalize=context["params"]["mode"] == "renormalize")
 
 
 def require_success(context: Any, tasks: list[str]) -> None:

@@ -87,7 +87,7 @@ def _pending(judged: DataFrame, present: DataFrame) -> DataFrame:
     known = present.select(
         "tenant_id", "quarantine_id", F.col("status").alias("known_status"), F.col("reasons").alias("known_reasons")
     )  # fmt: skip
-    once = judged.where("NOT bad OR outcome = 'quarantined'").dropDuplicates(["tenant_id", "quarantine_id"])
-    rows = once.join(known, ["tenant_id", "quarantine_id"], "left")
+    rows = judged.where("NOT bad OR outcome = 'quarantined'").join(known, ["tenant_id", "quarantine_id"], "left")
     reopened = F.col("known_status").isNull() | (F.col("known_status") != OPEN) | (F.col("known_reasons") != F.col("reasons"))
-    return rows.where((F.col("bad") & reopened) | (~F.col("bad") & (F.col("known_status") == OPEN)))
+    pending = rows.where((F.col("bad") & reopened) | (~F.col("bad") & (F.col("known_status") == OPEN)))
+    return pending.dropDuplicates(["tenant_id", "quarantine_id"])  # of few rows, not of all that are good

@@ -11,6 +11,7 @@ import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import psutil  # type: ignore[import-untyped]
 
@@ -22,6 +23,7 @@ from spine.lake import amounts
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
+_HERE = (LOOPBACK, "localhost")
 _LOG4J = Path(__file__).with_name("log4j2.properties")
 
 # What a session may set after its JVM has started; sent by Connect clients too, so that both ways compute alike.
@@ -46,13 +48,18 @@ _INTERPRETED = {"spark.sql.codegen.wholeStage": "false", "spark.sql.codegen.fact
 _COMPILED = {
     "spark.sql.codegen.wholeStage": "true",
     "spark.sql.codegen.factoryMode": "FALLBACK",
-    "spark.sql.shuffle.partitions": SESSION_CONF["spark.sql.shuffle.partitions"],
+    # The JVM never compiles a method beyond 8,000 bytes, and the fused code of a mapping is a multiple of that. Not fused, it is cut
+    # into small methods.
+    "spark.sql.codegen.hugeMethodLimit": "8000",
 }
+_ROWS_PER_TASK = 50_000  # of a shuffle; payloads make rows large, and a sort that fits into memory spills nothing
 
 
 def fit_to(session: SparkSession, rows: int) -> None:
     """Set the session up for queries over about `rows` rows; the results are the same either way."""
-    for key, value in (_INTERPRETED if rows < amounts.INTERPRETED_ROWS else _COMPILED).items():
+    partitions = max(int(SESSION_CONF["spark.sql.shuffle.partitions"]), rows // _ROWS_PER_TASK)
+    fitting = _INTERPRETED if rows < amounts.INTERPRETED_ROWS else _COMPILED | {"spark.sql.shuffle.partitions": str(partitions)}
+    for key, value in fitting.items():
         session.conf.set(key, value)
 
 
@@ -119,13 +126,16 @@ def _storage_conf() -> dict[str, str]:
     return conf
 
 
-def spark_session(app_name: str, *, large: bool = False) -> SparkSession:
+def spark_session(app_name: str, *, large: bool = False, alone: bool = False) -> SparkSession:
     """A Spark session with the spine's settings, or the one this process already has. `large` (see `spark_conf`) matters to a new JVM only.
 
-    Raises ConfigError if a local JVM would have to start without Delta's jars.
+    `alone` gives a JVM of its own where there is a warm server on this machine, which is made for small jobs; a server elsewhere is as
+    large as its operator made it. Raises ConfigError if a local JVM would have to start without Delta's jars.
     """
     from pyspark.sql import SparkSession
 
+    if alone and urlsplit(settings().spark_remote).hostname in _HERE and "SPARK_CONNECT_MODE_ENABLED" not in os.environ:
+        del os.environ["SPARK_REMOTE"]  # pyspark looks there too
     if settings().spark_remote:
         session = SparkSession.builder.remote(settings().spark_remote).getOrCreate()
         for key, value in SESSION_CONF.items():

@@ -46,13 +46,13 @@ class Tables(Protocol):
 
 def tables_for(spark: SparkSession, uris: Sequence[str]) -> Tables:
     """What fits work over all of these tables; sets the session up for it."""
-    sizes = [_size(table) for uri in uris if (table := table_at(uri)) is not None]
+    sizes = [size_of(table) for uri in uris if (table := table_at(uri)) is not None]
     rows, size = sum(rows for rows, _ in sizes), sum(size for _, size in sizes)
     fit_to(spark, rows)
     return PassedTables(spark) if rows <= amounts.FEW_ROWS and size <= amounts.FEW_BYTES else SparkTables(spark)
 
 
-def _size(table: DeltaTable) -> tuple[int, int]:
+def size_of(table: DeltaTable) -> tuple[int, int]:
     """(rows, bytes) as the table's log says."""
     import pyarrow as pa
 

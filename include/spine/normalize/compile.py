@@ -117,15 +117,15 @@ def cast(text: Column, field: EntityField) -> Column:
     return F.when(plain.rlike(_DATE_START), value) if field.type in ("date", "timestamp") else value
 
 
-def typed_values(entity: Entity, mapping: Mapping, text: Any) -> Column:
-    """One struct with all fields of the entity, in its order; `text` gives the column of a mapped field's text.
+def typed_values(entity: Entity, mapping: Mapping, text: Any) -> dict[str, Column]:
+    """All fields of the entity, in its order; `text` gives the column of a mapped field's text.
 
     A field that came after the mapping's `entity_version` and is not mapped gets its default, as `Entity.upgrade` does.
     """
     from pyspark.sql import functions as F
 
     version = mapping.entity_version or entity.version
-    columns = []
+    columns = {}
     for name, field in entity.fields.items():
         if name in mapping.fields:
             value = cast(text(name), field)
@@ -133,18 +133,18 @@ def typed_values(entity: Entity, mapping: Mapping, text: Any) -> Column:
             value = F.lit(_word(field.default)).cast(SPARK_TYPES[field.type])
         else:
             value = F.lit(None).cast(SPARK_TYPES[field.type])
-        columns.append(value.alias(name))
-    return F.struct(*columns)
+        columns[name] = value
+    return columns
 
 
-def cast_problems(entity: Entity, mapping: Mapping, text: Any) -> list[Column]:
-    """For each mapped field a reason, or null: a present value that is not of its type is a reason, never a silent null."""
+def cast_problems(entity: Entity, mapping: Mapping, text: Any, value: Any) -> list[Column]:
+    """For each mapped field a reason, or null: a present `text` whose typed `value` is none is a reason, never a silent null."""
     from pyspark.sql import functions as F
 
     problems = []
     for name, field in entity.fields.items():
         if name in mapping.fields and field.type != "string":
-            lost = text(name).isNotNull() & cast(text(name), field).isNull()
+            lost = text(name).isNotNull() & value(name).isNull()
             problems.append(F.when(lost, reason("type", name, f"{name} {NOT_OF_TYPE[field.type]}")))
     return problems
 

@@ -22,6 +22,17 @@ ENTRIES = "map<string,variant>"
 Tree = dict[str, Any]
 
 
+def letters_of(letters: str) -> str:
+    """A regular expression's class of these letters, as ranges: Java asks the members of a class one after the other."""
+    ranges: list[list[str]] = []
+    for letter in sorted(letters):
+        if ranges and ord(letter) == ord(ranges[-1][1]) + 1:
+            ranges[-1][1] = letter
+        else:
+            ranges.append([letter, letter])
+    return f"[{''.join(first if first == last else f'{first}-{last}' for first, last in ranges)}]"
+
+
 def variant_path(path: str) -> str:
     """The JSON path of a dotted path. Raises ConfigError for a name with both kinds of quotes."""
     return "$" + "".join(_step(part) for part in path.split("."))
@@ -64,7 +75,8 @@ def unmapped(document: Column, mapped: Iterable[str]) -> Column:
     from pyspark.sql import functions as F
 
     paths = list(mapped)
-    return F.to_json(F.map_filter(_rest(document, _tree(paths)), lambda key, _: ~key.isin(*[path for path in paths if "." in path])))
+    rest, dotted = _rest(document, _tree(paths)), [path for path in paths if "." in path]
+    return F.to_json(F.map_filter(rest, lambda key, _: ~key.isin(*dotted)) if dotted else rest)
 
 
 def _tree(paths: Iterable[str]) -> Tree:

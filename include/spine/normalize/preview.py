@@ -25,5 +25,6 @@ def mapped_rows(spark: SparkSession, payloads: Sequence[str], mapping: Mapping, 
         rows = rows.select("place", "document", F.explode(elements).alias("part"))
     reading = compile_mapping(mapping, F.col("document"), F.col("part") if mapping.split is not None else None)
     fields = typed_values(entity, mapping, lambda name: reading.texts[name])
-    found = rows.where(reading.kept).select("place", fields.alias("fields")).orderBy("place").collect()
+    values = F.struct(*[value.alias(name) for name, value in fields.items()])
+    found = rows.where(reading.kept).select("place", values.alias("fields")).orderBy("place").collect()
     return [{name: row["fields"][name] for name in entity.fields if name in mapping.fields} for row in found]

@@ -24,6 +24,7 @@ _EXTENSION = re.compile(
 _BETWEEN = re.compile(r"\s*(?:[;,|\n]|\bor\b|\boder\b|\bou\b)\s*", re.IGNORECASE)
 _NUMERAL = re.compile(r"[+]?\d+(?:[.,]0+|(?:[.,]\d+)?[eE][+]?\d{1,2})")
 _NO_DIGIT = re.compile(r"[^0-9]")
+_LETTER = re.compile(r"[^\W\d_]")
 _FEWEST, _MOST = 6, 15  # digits of a number: E.164 allows fifteen
 
 
@@ -72,8 +73,11 @@ def _abroad(text: str, region: str | None) -> str | None:
     metadata = PhoneMetadata.metadata_for_region(region) if region else None
     if region is None or metadata is None or not metadata.national_prefix or text.startswith(("+", metadata.national_prefix)):
         return None
+    code = str(country_code_for_region(region))
+    if not _LETTER.search(text) and not _NO_DIGIT.sub("", text).startswith(code):
+        return None  # as most do: parsing costs ten times as much as looking
     found = _possible(f"+{text}", None, valid=True)
-    return found if found and found.startswith(f"+{country_code_for_region(region)}") else None
+    return found if found and found.startswith(f"+{code}") else None
 
 
 def _possible(text: str, region: str | None, *, valid: bool = False) -> str | None:

@@ -26,13 +26,14 @@ if TYPE_CHECKING:
 ENVELOPE = ("tenant_id", "source", "stream", "record_id", "connection_id", "emitted_at", "cursor", "op", "payload")
 _CANONICAL = (
     "tenant_id", "source", "stream", "record_id", "connection_id", "emitted_at", "op", "payload", "source_cursor", "record_ref",
-    "custom_fields", "fields",
+    "custom_fields",
 )  # fmt: skip
 _JUDGED = (
     "tenant_id", "source", "stream", "record_id", "connection_id", "emitted_at", "op", "payload", "source_cursor", "record_ref",
     "is_deleted", "empty_delete", "quarantine_id", "reasons", "filtered", "withdrawn", "hard_delete", "mapping_version", "bad",
     "payload_hash", "key", "place",
 )  # fmt: skip
+_OBJECT = r"^[ \t\n\r\uFEFF]*\{"
 UNREADABLE, NO_KEY = "readable", "key"
 UNREADABLE_TEXT = "the record could not be read"
 NOT_JSON_TEXT = "the payload is not a JSON object"
@@ -83,7 +84,9 @@ def _counted(rows: DataFrame, split: str, known: DataFrame | None) -> DataFrame:
     rows = rows.withColumn("elements", F.try_variant_get("document", path, "array<variant>"))
     value = F.try_variant_get("document", path, "variant")
     nothing = value.isNull() | F.is_variant_null(value)
-    whole = (F.col("op") == "delete") | (_unreadable(F.col("document")).isNull() & (F.col("elements").isNotNull() | nothing))
+    whole = (F.col("op") == "delete") | (
+        _unreadable(F.col("document"), F.col("payload")).isNull() & (F.col("elements").isNotNull() | nothing)
+    )
     rows = rows.withColumns({"count": F.coalesce(F.array_size("elements"), F.lit(0)), "whole": F.coalesce(whole, F.lit(False))})
     rows = rows.withColumn("most", F.max("count").over(Window.partitionBy("tenant_id", "record_id")))
     if known is None:
@@ -114,24 +117,26 @@ def canonical(rows: DataFrame, plan: Plan, rules: Callable[[Callable[[str], Colu
 
     split = plan.mapping.split is not None
     reading = compile_mapping(plan.mapping, F.col("document"), F.col("part") if split else None)
-    texts = F.struct(*[text.alias(name) for name, text in reading.texts.items()])
     kept = reading.kept & (F.col("part").isNotNull() if split else F.lit(True))
     staged = rows.select(
         *[F.col(name) for name in ENVELOPE if name != "cursor"],
         F.col("cursor").alias("source_cursor"),
         F.concat_ws(":", F.lit(plan.source), F.lit(plan.stream), F.col("record_id")).alias("record_ref"),
         F.col("document"),
-        texts.alias("texts"),
+        *[text.alias(_text(name)) for name, text in reading.texts.items()],
         F.coalesce(reading.custom_fields, F.lit("{}")).alias("custom_fields"),
         kept.alias("kept"),
         (reading.present & F.col("part").isNotNull() if split else reading.present).alias("present"),
     )
     identity = [F.coalesce(name, F.lit("")) for name in ("tenant_id", "record_ref", "source_cursor", "op", "payload")]
-    staged = staged.withColumn("fields", typed_values(plan.entity, plan.mapping, lambda name: F.col(f"texts.{name}")))
-    readable = _unreadable(F.col("document"))
+    values = typed_values(plan.entity, plan.mapping, lambda name: F.col(_text(name)))
+    # Columns of their own, not of a struct: Spark would take a struct apart and compute a value anew wherever it is used.
+    staged = staged.select("*", *[value.alias(_value(name)) for name, value in values.items()])
+    staged = staged.withColumn("unreadable", _unreadable(F.col("document"), F.col("payload")))
+    readable = F.col("unreadable")
     problems = [
-        *cast_problems(plan.entity, plan.mapping, lambda name: F.col(f"texts.{name}")),
-        *rules(lambda name: F.col(f"fields.{name}")),
+        *cast_problems(plan.entity, plan.mapping, lambda name: F.col(_text(name)), lambda name: F.col(_value(name))),
+        *rules(lambda name: F.col(_value(name))),
     ]
     deleted = F.col("op") == "delete"
     found = F.when(deleted, F.array().cast(f"array<{REASON_TYPE}>"))
@@ -139,8 +144,10 @@ def canonical(rows: DataFrame, plan: Plan, rules: Callable[[Callable[[str], Colu
     no_key = F.when(F.col("record_id").isNull() | (F.trim("record_id") == ""), F.array(reason(NO_KEY, None, NO_KEY_TEXT)))
     withdrawn = ~deleted & readable.isNull() & ~F.col("kept")
     filtered = F.when(deleted, F.lit(plan.deletes == "ignore")).otherwise(withdrawn)
+    fields = F.struct(*[F.col(_value(name)).alias(name) for name in plan.entity.fields])
     return staged.select(
         *_CANONICAL,
+        fields.alias("fields"),
         F.sha2(F.concat_ws("\x1f", *identity), 256).alias("quarantine_id"),
         F.coalesce(no_key, found).alias("reasons"),
         (deleted | withdrawn).alias("is_deleted"),
@@ -152,13 +159,21 @@ def canonical(rows: DataFrame, plan: Plan, rules: Callable[[Callable[[str], Colu
     )
 
 
-def _unreadable(document: Column) -> Column:
+def _text(name: str) -> str:
+    return f"text_{name}"
+
+
+def _value(name: str) -> str:
+    return f"value_{name}"
+
+
+def _unreadable(document: Column, payload: Column) -> Column:
     from pyspark.sql import functions as F
 
     error = F.try_variant_get(document, "$._error", "string")
     message = F.concat(F.lit(f"{UNREADABLE_TEXT}: "), F.substring(error, 1, 300))
     marked = F.struct(F.lit(UNREADABLE).alias("rule"), F.lit(None).cast("string").alias("field"), message.alias("reason"))
-    is_object = F.coalesce(F.schema_of_variant(document).startswith("OBJECT"), F.lit(False))
+    is_object = document.isNotNull() & payload.rlike(_OBJECT)  # asking for the document's schema takes many times longer
     return F.when(~is_object, reason(UNREADABLE, None, NOT_JSON_TEXT)).when(error.isNotNull(), marked)
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from spine.core.errors import ConfigError
 from spine.core.vocabulary import Vocabulary
-from spine.normalize.payload import EDGES, MARKS, SPACES, trimmed
+from spine.normalize.payload import EDGES, MARKS, SPACES, letters_of, trimmed
 
 if TYPE_CHECKING:
     from pyspark.sql import Column
@@ -56,7 +56,7 @@ def trim(value: Column, _: Column) -> Column:
     """
     from pyspark.sql import functions as F
 
-    return trimmed(F.regexp_replace(value, f"[{SPACES}]+", " "))
+    return trimmed(F.regexp_replace(value, f"{letters_of(SPACES)}+", " "))
 
 
 @transform("lower")
@@ -111,7 +111,7 @@ def email(value: Column, _: Column) -> Column:
     """
     from pyspark.sql import functions as F
 
-    text = F.regexp_replace(F.lower(trimmed(value)), f"[{MARKS}]", "")
+    text = F.regexp_replace(F.lower(trimmed(value)), letters_of(MARKS), "")
     text = F.regexp_replace(text, r"^[^<>@]*<([^<>@\s]+@[^<>@\s]+)>[\s,;.]*$", "$1")
     text = F.regexp_replace(text, r"^mailto:([^?]*)(\?.*)?$", "$1")
     return F.regexp_replace(F.btrim(text, F.lit(f"{EDGES},;<>'\"")), r"\.+$", "")
