@@ -15,7 +15,6 @@ from spine.control.runs import SyncRun
 from spine.control.variables import MemoryVariables
 from spine.core.errors import SyncInProgress
 from spine.core.names import ConnectionId
-from spine.dagkit import waiting
 from spine.dagkit.waiting import gathering, waiting_unless_manual
 from spine.pipeline.services import Services
 
@@ -36,13 +35,13 @@ def test_a_person_is_refused() -> None:
 class TestGathering:
     """One resolve serves the sources that are under way when the first of them has ended."""
 
-    SOURCES = ("hubspot", "salesforce")
+    SOURCES = ("hubspot", "salesforce", "people_files")
 
     @pytest.fixture
     def services(self, database, tenant, monkeypatch):
         variables = MemoryVariables({"spine.tenants": orjson.dumps({source: [tenant] for source in self.SOURCES}).decode()})
         services = Services(database, variables, lambda name: pytest.fail("needs no Connection"))
-        monkeypatch.setattr(waiting, "_under_way", services.under_way)
+        monkeypatch.setattr("spine.pipeline.services.services_from_environment", lambda: services)
         return services
 
     @staticmethod
@@ -54,30 +53,30 @@ class TestGathering:
     def test_it_waits_for_another_source(self, services, tenant):
         begin(services, tenant, "salesforce")
         with pytest.raises(AirflowRescheduleException):
-            gathering(self.SOURCES)(self.run())
+            gathering("person")(self.run())
 
     def test_it_waits_neither_for_the_run_that_woke_it_nor_for_sources_of_other_entities(self, services, tenant):
         begin(services, tenant, "hubspot")
-        begin(services, tenant, "salesforce")
-        gathering(["hubspot"])(self.run())
+        begin(services, tenant, "people_files")  # has no organisations
+        gathering("organization")(self.run())
 
     def test_it_does_not_wait_for_ever(self, services, tenant):
         begin(services, tenant, "salesforce")
-        gathering(self.SOURCES)(self.run(since=timedelta(minutes=3)))
+        gathering("person")(self.run(since=timedelta(minutes=3)))
 
     def test_a_person_does_not_wait(self, services, tenant):
         begin(services, tenant, "salesforce")
-        gathering(self.SOURCES)(self.run(kind="manual"))
+        gathering("person")(self.run(kind="manual"))
 
     def test_a_run_that_has_ended_holds_up_nobody(self, services, tenant):
         runs.finish(services.database.of(tenant), begin(services, tenant, "salesforce"), "failed")
-        gathering(self.SOURCES)(self.run())
+        gathering("person")(self.run())
 
     def test_a_dead_run_holds_up_nobody(self, services, tenant, admin_url):
         begin(services, tenant, "salesforce")
         with psycopg.connect(admin_url) as connection:
             connection.execute("UPDATE spine.sync_runs SET started_at = started_at - interval '61 minutes' WHERE tenant_id = %s", [tenant])
-        gathering(self.SOURCES)(self.run())
+        gathering("person")(self.run())
 
 
 def begin(services, tenant, source):

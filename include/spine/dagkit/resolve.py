@@ -35,7 +35,7 @@ def build_resolve_dag(entity: Entity, sources: list[str]) -> DAG:
             task_id="resolve",
             job="match_identities",
             arguments=["--entity", entity.entity, "--run-id", "{{ run_id }}", "{{ '--relearn' if params.relearn else '--incremental' }}"],
-            before=gathering(sources),
+            before=gathering(entity.entity),
         )
         # One tenant's outcome may be beyond the limits while those of others are in Gold.
         publish = _publish.override(task_id="publish", outlets=[gold(entity.entity)], trigger_rule=TriggerRule.ALL_DONE)(entity.entity)

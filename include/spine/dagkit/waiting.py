@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import logging
 import random
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
@@ -41,8 +41,8 @@ def waiting_unless_manual(run: Any) -> Iterator[None]:
         raise AirflowRescheduleException(later) from error
 
 
-def gathering(sources: Collection[str]) -> Callable[[Any], None]:
-    """Before a resolve that a sync woke: wait until no other sync of these sources is under way, so that one resolve serves them all."""
+def gathering(entity: str) -> Callable[[Any], None]:
+    """Before a resolve that a sync woke: wait until no other sync of this entity is under way, so that one resolve serves them all."""
 
     def wait(context: Any) -> None:
         run = context["dag_run"]
@@ -51,7 +51,7 @@ def gathering(sources: Collection[str]) -> Callable[[Any], None]:
             return
         news = [event for events in context["triggering_asset_events"].values() for event in events]
         woken_by = {(event.source_dag_id, event.source_run_id) for event in news}
-        busy = sorted(source for source, holder in _under_way(sources) if (f"sync_{source}", holder) not in woken_by)
+        busy = sorted(source for source, holder in _under_way(entity) if (f"sync_{source}", holder) not in woken_by)
         if busy:
             log.info("%s is being synced: this run waits for its records, %d s at most", ", ".join(busy), _GATHER_AT_MOST.total_seconds())
             raise AirflowRescheduleException(timezone.utcnow() + _GATHER_AGAIN)
@@ -59,7 +59,8 @@ def gathering(sources: Collection[str]) -> Callable[[Any], None]:
     return wait
 
 
-def _under_way(sources: Collection[str]) -> set[tuple[str, str]]:
+def _under_way(entity: str) -> set[tuple[str, str]]:
     from spine.pipeline.services import services_from_environment
+    from spine.sources.check import sources_of
 
-    return services_from_environment().under_way(sources)
+    return services_from_environment().under_way(sources_of(entity))
