@@ -6,8 +6,8 @@ export SPARK_LOCAL_IP := 127.0.0.1
 # Without its compiled files Python compiles Airflow, Spark's client and Great Expectations anew in every process that it starts.
 unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV PYTHONDONTWRITEBYTECODE
 
-# Two workers with a PostgreSQL and a JVM each; a module's tests stay together and the dearest modules start first (docs/testing.md).
-WORKERS := -n 2 --dist loadfile --no-loadscope-reorder
+# Three workers with a PostgreSQL and a JVM each, since tests of a scheduler wait more than they work; a module's tests stay together and the dearest modules start first (docs/testing.md).
+WORKERS := -n 3 --dist loadfile --no-loadscope-reorder
 QUICK := not slow and not spark and not postgres and not airflow and not e2e
 
 .PHONY: help setup demo test check up down lint generate mutate fix lock
