@@ -38,7 +38,7 @@ from spine.lake.silver import silver_schema
 from spine.pipeline import resolve
 from spine.stack import connect, processes
 
-# Modules that take longest, dearest first (docs/testing.md). They start first, so that two workers end together: what comes last is short.
+# Modules that take longest, dearest first (docs/testing.md). They start first, so that the workers end together: what comes last is short.
 DEAREST = (
     "e2e/test_scheduler", "e2e/test_kills", "pipeline/test_normalize", "e2e/test_benchmark", "cli/test_whole_path", "e2e/test_whole_path",
     "e2e/test_faults", "pipeline/test_normalize_kill", "pipeline/test_quarantine", "e2e/test_tenants", "identity/spark/test_cluster",
@@ -56,7 +56,7 @@ _PRELOADED = [
     "spine.pipeline.normalize", "spine.gold.publish", "spine.pipeline.resolve",
 ]  # fmt: skip
 
-# Two workers share the cores, so how long one example takes says nothing; what is measured has a test of its own.
+# Workers share the cores, so how long one example takes says nothing; what is measured has a test of its own.
 hypothesis.settings.register_profile("suite", deadline=None)
 hypothesis.settings.load_profile("suite")
 NEEDS = {"postgres_server": "postgres", "spark_server": "spark"}  # fixture: marker

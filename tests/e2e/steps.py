@@ -57,7 +57,7 @@ def run_step(step: str, services: Services, order: dict[str, Any]) -> None:
     elif word == "normalize":
         normalize(spark_session("calm"), name, run_id, database=services.database)
     elif word == "resolve":
-        resolve(spark_session("calm"), name, run_id)
+        resolve(spark_session("calm"), name, run_id, database=services.database)
     elif word == "publish":
         publish(name, run_id, url=order["database"])
     else:

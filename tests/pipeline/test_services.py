@@ -65,7 +65,7 @@ def test_the_auth_of_a_source_signs_for_the_account_of_its_connection(database, 
     assert (given.base_url, given.login, given.password, given.extra["refresh_token"]) == ("https://example.com", "me", "x", "r")
     assert isinstance(account.tokens, ConnectionToken)
     assert account.send == reader.client.transport.send
-    assert reader.client.bucket.refill_per_second == pytest.approx(9.0)
+    assert reader.client.bucket.bucket.refill_per_second == pytest.approx(9.0)
     assert reader.client.retry.max_retries == 5
 
 
