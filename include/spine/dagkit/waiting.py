@@ -18,7 +18,7 @@ from spine.core.errors import SyncInProgress
 
 log = logging.getLogger(__name__)
 _AGAIN = (20.0, 40.0)  # seconds; apart, so that the runs of a backfill do not all ask at once
-_GATHER_AGAIN = timedelta(seconds=10)
+_GATHER_AGAIN = timedelta(seconds=5)
 _GATHER_AT_MOST = timedelta(minutes=2)  # a source that takes longer has a run of its own; a critical one has fifteen minutes in all
 _CHANCE = random.SystemRandom()
 
