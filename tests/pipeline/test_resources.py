@@ -16,6 +16,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from deltalake import DeltaTable
 
 from spine.control import embedded, locks
 from spine.control.bootstrap import bootstrap
@@ -24,8 +25,10 @@ from spine.core.errors import ControlPlaneUnavailable, LakeError, PublishFailed,
 from spine.core.names import connection_id
 from spine.core.settings import PROJECT
 from spine.gold.publish import publish
-from spine.lake import gold
+from spine.lake import amounts, gold
+from spine.lake.paths import table_uri
 from spine.pipeline import closing, extract
+from spine.pipeline.normalize import normalize
 from spine.pipeline.resolve import resolve
 from spine.pipeline.work import StreamWork, Sync
 
@@ -314,3 +317,47 @@ def test_publishing_that_loses_the_lake_shows_the_former_publication(people: Any
         publish("person", "r3", url=server.url)
     told(caught.value, "LAKE_FAILED")
     is_completed(people, server, published)
+
+
+def contact(number: int, name: str, email: str = "ann@b.org") -> dict[str, Any]:
+    body = {"Id": str(number), "LastName": name, "Email": email}
+    return {"record_id": str(number), "cursor": f"2026-01-31T0{number % 9}:00:00.000000Z", "payload": body}
+
+
+def silver() -> list[tuple[Any, ...]]:
+    rows = DeltaTable(table_uri("salesforce_person")).to_pyarrow_table().to_pylist()
+    return sorted((row["record_ref"], row["family_name"], row["email"]) for row in rows)
+
+
+def held() -> int:
+    return int(DeltaTable(table_uri("quarantine_salesforce_person")).to_pyarrow_dataset().count_rows())
+
+
+@pytest.mark.spark
+def test_normalizing_that_loses_its_storage_ends_as_undisturbed(
+    spark: Any, bronze: Any, lake: str, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The MERGE of delta-rs first, then Spark's, and with each of them a full disk and storage that is away."""
+    wanted = []
+    for round_, (few, fault) in enumerate([(amounts.FEW_ROWS, full), (amounts.FEW_ROWS, away), (-1, full), (-1, away)]):
+        monkeypatch.setattr(amounts, "FEW_ROWS", few)
+        number = 10 * round_
+        bronze("salesforce", "contacts", [contact(number, "Lee"), contact(number + 1, "Ray"), contact(number + 2, "Bad", "nobody")])
+        wanted += [(f"salesforce:contacts:{n}", name, "ann@b.org") for n, name in ((number, "Lee"), (number + 1, "Ray"))]
+        if round_ == 0:
+            normalize(spark, "salesforce", "r0")  # the tables are there
+            bronze("salesforce", "contacts", [contact(5, "New"), contact(6, "Bad", "nobody")])
+            wanted.append(("salesforce:contacts:5", "New", "ann@b.org"))
+        before = silver()
+        with ExitStack() as stack, monkeypatch.context() as patch:
+            patch.setattr(
+                "spine.pipeline.normalize.failpoint",
+                lambda name, stack=stack, fault=fault: name == "normalize.before_merge" and stack.enter_context(fault(lake)),
+            )
+            with pytest.raises(LakeError) as caught:
+                normalize(spark, "salesforce", f"r{round_}x")
+        told(caught.value, "LAKE_FAILED")
+        assert silver() == before
+        normalize(spark, "salesforce", f"r{round_}x")
+        assert silver() == sorted(wanted)
+        assert held() == round_ + 2

@@ -106,7 +106,7 @@ def merge_here(uri: str, merge: Merge, rows: pa.Table) -> None:
 # What Spark says of storage that fails, wherever in a chain of causes; also where it takes a table for absent that was there just before.
 _STORAGE = (
     "No space left on device", "Not a directory", "java.io.IOException", "java.io.FileNotFoundException", "java.nio.file.",
-    "AmazonS3Exception", "DELTA_MISSING_DELTA_TABLE", "DELTA_TABLE_NOT_FOUND", "DELTA_PATH_DOES_NOT_EXIST",
+    "AmazonS3Exception", "DELTA_MISSING_DELTA_TABLE", "DELTA_TABLE_NOT_FOUND", "DELTA_PATH_DOES_NOT_EXIST", "PATH_NOT_FOUND",
 )  # fmt: skip
 
 
