@@ -10,9 +10,8 @@ import pytest
 from deltalake import CommitProperties, DeltaTable, write_deltalake
 
 from spine.core.entities import load_entity
-from spine.lake import silver
+from spine.lake import amounts, silver
 from spine.lake.paths import table_uri
-from spine.pipeline import due
 from spine.pipeline.due import is_large, rows_due
 
 Bronze = Callable[..., None]
@@ -63,5 +62,5 @@ def test_a_table_that_was_made_anew_or_whose_log_is_gone_is_due_as_a_whole(bronz
 def test_a_job_is_large_from_so_many_rows_on(bronze: Bronze, monkeypatch: pytest.MonkeyPatch) -> None:
     bronze("salesforce", "contacts", contacts(3))
     assert not is_large("salesforce")
-    monkeypatch.setattr(due, "LARGE_ROWS", 3)
+    monkeypatch.setattr(amounts, "LARGE_ROWS", 3)
     assert is_large("salesforce")

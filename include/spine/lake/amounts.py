@@ -13,3 +13,5 @@ FEW_ROWS, FEW_BYTES = 20_000, 16 << 20
 INTERPRETED_ROWS = 10_000
 # Changed rows of a Gold table that delta-rs merges in less time than Spark takes to plan.
 MERGED_ROWS = 100_000
+# Due Bronze rows from which on the seconds that a JVM of full strength takes to start and to warm up are won back.
+LARGE_ROWS = 100_000

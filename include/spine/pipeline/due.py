@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from spine.core.names import bronze_table, silver_table
-from spine.lake import silver
+from spine.lake import amounts, silver
 from spine.lake.delta_sql import table_at
 from spine.lake.paths import table_uri
 from spine.lake.tables import size_of
@@ -14,12 +14,10 @@ from spine.sources.spec import load_source
 if TYPE_CHECKING:
     from deltalake import DeltaTable
 
-LARGE_ROWS = 100_000  # from so many on, the seconds that a JVM of full strength takes to start and to warm up are won back
-
 
 def is_large(source: str, *, renormalize: bool = False) -> bool:
     """True if so many Bronze rows of a source wait for Silver that a large JVM is worth its start (see `spark_session`)."""
-    return rows_due(source, renormalize=renormalize) >= LARGE_ROWS
+    return rows_due(source, renormalize=renormalize) >= amounts.LARGE_ROWS
 
 
 def rows_due(source: str, *, renormalize: bool = False) -> int:
