@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 import pytest
 
 from spine.core.vocabulary import vocabulary
-from spine.normalize.payload import MARKS, SPACES, letters_of
+from spine.normalize.payload import EDGES, MARKS, SPACES, letters_of, trimmed, unless_blank
 from spine.normalize.regions import e164, region_of
 from spine.normalize.transforms import VOCABULARY, apply_transform
 
@@ -148,8 +147,22 @@ def test_countries_are_known_by_code_and_by_name_in_many_languages(name: str, co
     assert region_of(name) == code
 
 
+def test_of_all_letters_those_that_nobody_sees_are_trimmed(spark: Any) -> None:
+    from pyspark.sql import functions as F
+
+    letters = [chr(code) for code in range(1, 0x11000) if not 0xD800 <= code < 0xE000]
+    texts = [f"{letter}a {letter} b{letter}" for letter in letters] + ["a" + " " * 200_000 + "b", "\u200b" * 200_000, ""]
+    frame = spark.createDataFrame([(text,) for text in texts], "text string")
+    found = frame.select(trimmed(F.col("text")), trimmed(F.col("text"), also="'<"), unless_blank(F.col("text"))).collect()
+    assert [tuple(row) for row in found] == [
+        (text.strip(EDGES), text.strip(EDGES + "'<"), text if text.strip(EDGES) else None) for text in texts
+    ]
+
+
 @pytest.mark.parametrize("letters", [SPACES, MARKS])
-def test_a_class_of_letters_has_them_and_no_other_in_few_ranges(letters: str) -> None:
-    found = letters_of(letters)
-    assert "".join(letter for letter in map(chr, range(0x10000)) if re.fullmatch(found, letter)) == "".join(sorted(letters))
-    assert len(found) <= 32
+def test_a_class_of_letters_has_them_and_no_other(spark: Any, letters: str) -> None:
+    from pyspark.sql import functions as F
+
+    frame = spark.createDataFrame([(chr(code),) for code in range(1, 0xD800)], "letter string")
+    found = {row.letter for row in frame.where(F.col("letter").rlike(letters_of(letters))).collect()}
+    assert found == {letter for letter in letters if letter < "\ud800"}

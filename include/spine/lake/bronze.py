@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 import orjson
 import pyarrow as pa
-import pyarrow.dataset as pads
+import pyarrow.compute as pc
 from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
 from deltalake.exceptions import CommitFailedError, DeltaError
 
@@ -285,7 +285,7 @@ def newest_since(uri: str, envelope: Envelope, since: str) -> dict[str, tuple[st
 
     Deletes count whatever their cursor is, so that a version is never taken for the newest that a delete has come after.
     """
-    recent = (pads.field("cursor") >= since) | (pads.field("op") == "delete") | pads.field("cursor").is_null()
+    recent = (pc.field("cursor") >= since) | (pc.field("op") == "delete") | pc.field("cursor").is_null()
     rows = _rows(uri, envelope, ("record_id", "op", "cursor", "payload", "emitted_at", "connection_id"), recent)
     if rows is None:
         return {}
@@ -304,7 +304,7 @@ def newest_since(uri: str, envelope: Envelope, since: str) -> dict[str, tuple[st
 
 def rows_of_run(uri: str, envelope: Envelope) -> int:
     """How many rows of a run are in the table. Raises LakeError."""
-    mine = (pads.field("run_id") == envelope.run_id) & (pads.field("connection_id") == envelope.connection_id)
+    mine = (pc.field("run_id") == envelope.run_id) & (pc.field("connection_id") == envelope.connection_id)
     rows = _rows(uri, envelope, ("run_id",), mine)
     with _lake_errors(uri):
         return 0 if rows is None else sum(batch.num_rows for batch in rows)

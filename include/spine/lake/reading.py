@@ -8,12 +8,10 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
-import pyarrow.dataset as pads
 import pyarrow.fs as pafs
 from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError
 from deltalake.fs import DeltaStorageHandler
-from pyarrow.dataset import ParquetReadOptions
 
 from spine.core.errors import LakeError
 from spine.core.settings import settings
@@ -21,6 +19,7 @@ from spine.lake import delta_sql
 from spine.lake.paths import storage_options, table_uri
 
 if TYPE_CHECKING:
+    import pyarrow.dataset as pads
     from duckdb import DuckDBPyConnection
 
 ARCHIVE = "_archive"
@@ -110,9 +109,11 @@ def dataset(table: DeltaTable, where: Sequence[Filter] = ()) -> pads.Dataset:
     And they may have files that a MERGE of delta-rs from 1.6 on wrote: their texts are views, which Arrow does not compare with plain ones.
     Read by way of dictionaries, the texts of every file are plain.
     """
+    import pyarrow.dataset as pads  # imports pandas, which a task that reads no rows does without
+
     found = table.to_pyarrow_dataset(partitions=list(where) or None)
     texts = {field.name for field in found.schema if field.type == pa.string()}
-    options = ParquetReadOptions(coerce_int96_timestamp_unit="us", dictionary_columns=texts)
+    options = pads.ParquetReadOptions(coerce_int96_timestamp_unit="us", dictionary_columns=texts)
     parquet = pads.ParquetFileFormat(read_options=options, default_fragment_scan_options=found.format.default_fragment_scan_options)
     files = [parquet.make_fragment(f.path, found.filesystem, f.partition_expression) for f in found.get_fragments()]
     return pads.FileSystemDataset(files, found.schema, parquet, found.filesystem)

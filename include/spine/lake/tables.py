@@ -77,12 +77,11 @@ class SparkTables:
         return changes.option("endingVersion", last).load(uri).where("_change_type = 'insert'").select(*columns)
 
     def once(self, rows: DataFrame) -> DataFrame:
-        """The rows, computed once."""
-        return rows.persist()
+        """The rows, computed once: a checkpoint on the executors, since a MERGE computes anew what is only cached."""
+        return rows.localCheckpoint()
 
     def release(self, rows: DataFrame) -> None:
-        """Give back what `once` holds."""
-        rows.unpersist()
+        """Spark gives a checkpoint back when nothing refers to it any more."""
 
     def append(self, uri: str, rows: DataFrame) -> None:
         """Add rows. Raises LakeError on a conflicting writer."""

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 from spine.core.entities import Entity, EntityField
 from spine.core.mapping import FieldMapping, Mapping, RowFilter
-from spine.normalize.payload import text_at, trimmed, unmapped
+from spine.normalize.payload import text_at, trimmed, unless_blank, unmapped
 from spine.normalize.scripts import apply_script
 from spine.normalize.transforms import apply_transform
 
 if TYPE_CHECKING:
-    from pyspark.sql import Column
+    from pyspark.sql import Column, DataFrame
 
 SPARK_TYPES = {
     "string": "string", "integer": "bigint", "decimal": "decimal(28,6)", "boolean": "boolean", "date": "date", "timestamp": "timestamp",
@@ -39,17 +39,36 @@ class Reading:
     kept: Column
 
 
-def compile_mapping(mapping: Mapping, document: Column, part: Column | None = None) -> Reading:
-    """The columns of a mapping over `document` (the payload as variant); `part` is one element of the array that it splits.
+def with_texts(rows: DataFrame, mapping: Mapping) -> DataFrame:
+    """Rows with `document` (the payload as variant) and `part` (one element of the array that the mapping splits) and the text at each path.
 
-    Raises ConfigError for a script that nobody registered or a name that no path can hold.
+    Texts are columns of their own, since Spark would take one from its document anew wherever an expression uses it.
+    Raises ConfigError for a name that no path can hold.
     """
     from pyspark.sql import functions as F
 
+    def found(path: str) -> Column:
+        if mapping.split and path.startswith(f"{mapping.split}."):
+            return text_at(F.col("part"), path.removeprefix(f"{mapping.split}."))
+        return text_at(F.col("document"), path)
+
+    return rows.select("*", *[found(path).alias(name) for path, name in _columns(mapping).items()])
+
+
+def _columns(mapping: Mapping) -> dict[str, str]:
+    """Column by path, of all paths that a mapping reads."""
+    paths = {path for field in mapping.fields.values() for path in field.source} | {rule.field for rule in mapping.filters}
+    return {path: f"at_{place}" for place, path in enumerate(sorted(paths))}
+
+
+def compile_mapping(mapping: Mapping) -> Reading:
+    """The columns of a mapping over rows of `with_texts`. Raises ConfigError for a script that nobody registered."""
+    from pyspark.sql import functions as F
+
+    columns = _columns(mapping)
+
     def source(path: str) -> Column:
-        if mapping.split and part is not None and path.startswith(f"{mapping.split}."):
-            return text_at(part, path.removeprefix(f"{mapping.split}."))
-        return text_at(document, path)
+        return unless_blank(F.col(columns[path]))
 
     country = _text(mapping.fields["country"], source, F.lit(None)) if "country" in mapping.fields else F.lit(None).cast("string")
     texts = {name: _text(field, source, country) for name, field in mapping.fields.items()}
@@ -58,7 +77,7 @@ def compile_mapping(mapping: Mapping, document: Column, part: Column | None = No
     kept = F.lit(True)
     for rule in mapping.filters:
         kept = kept & _passes(rule, source(rule.field))
-    return Reading(texts, present, _custom_fields(mapping, document, part), kept)
+    return Reading(texts, present, _custom_fields(mapping), kept)
 
 
 def _text(field: FieldMapping, source: Any, country: Column) -> Column:
@@ -90,11 +109,12 @@ def _passes(rule: RowFilter, text: Column) -> Column:
     return passed & ~present.isin(*rule.none_of) if rule.none_of else passed
 
 
-def _custom_fields(mapping: Mapping, document: Column, part: Column | None) -> Column:
+def _custom_fields(mapping: Mapping) -> Column:
     from pyspark.sql import functions as F
 
+    document, part = F.col("document"), F.col("part")
     paths = [path for field in mapping.fields.values() for path in field.source]
-    if mapping.split is None or part is None:
+    if mapping.split is None:
         return unmapped(document, paths)
     below = f"{mapping.split}."
     whole = unmapped(document, [path for path in paths if not path.startswith(below)] + [mapping.split])

@@ -22,15 +22,23 @@ ENTRIES = "map<string,variant>"
 Tree = dict[str, Any]
 
 
-def letters_of(letters: str) -> str:
-    """A regular expression's class of these letters, as ranges: Java asks the members of a class one after the other."""
+def _ranges(letters: str) -> str:
+    """Letters as ranges within a class of a regular expression: Java asks the members of a class one after the other."""
     ranges: list[list[str]] = []
     for letter in sorted(letters):
         if ranges and ord(letter) == ord(ranges[-1][1]) + 1:
             ranges[-1][1] = letter
         else:
             ranges.append([letter, letter])
-    return f"[{''.join(first if first == last else f'{first}-{last}' for first, last in ranges)}]"
+    return "".join(first if first == last else f"{first}-{last}" for first, last in ranges)
+
+
+def letters_of(letters: str) -> str:
+    """A regular expression's class of these letters, none of which is visible ASCII: those, the usual ones, are told first."""
+    return rf"[\x00-\x20\x7F-\x{{10FFFF}}&&[{_ranges(letters)}]]"
+
+
+_VISIBLE = f"[!-~]|[^{_ranges(EDGES)}]"
 
 
 def variant_path(path: str) -> str:
@@ -46,21 +54,32 @@ def _step(name: str) -> str:
 
 
 def text_at(document: Column, path: str) -> Column:
-    """The value at `path` as text, nested values as JSON; null if it is absent, null or blank."""
+    """The value at `path` as text, nested values as JSON; null if it is absent or null."""
     from pyspark.sql import functions as F
 
     text = F.try_variant_get(document, variant_path(path), "string")
     if "." in path:
         text = F.coalesce(F.try_variant_get(document, "$" + _step(path), "string"), text)
-    text = without_nul(text)
-    return F.when(trimmed(text) != "", text)
+    return without_nul(text)
 
 
-def trimmed(text: Column) -> Column:
-    """The text without white space of any script and without invisible marks at its ends."""
+def unless_blank(text: Column) -> Column:
+    """The text, or null if nothing of it can be seen."""
     from pyspark.sql import functions as F
 
-    return F.btrim(text, F.lit(EDGES))
+    return F.when(text.rlike(_VISIBLE), text)
+
+
+def trimmed(text: Column, also: str = "") -> Column:
+    """The text without white space of any script and without invisible marks at its ends, and without the letters `also`.
+
+    By an expression, since `btrim` searches all those letters for each letter that it looks at. Of a run of them only the first one is
+    tried, so that long ones stay linear.
+    """
+    from pyspark.sql import functions as F
+
+    edge = f"[{also}{letters_of(EDGES)}]" if also else letters_of(EDGES)
+    return F.regexp_replace(text, rf"\A{edge}++|(?={edge})(?<!{edge}){edge}++\z", "")
 
 
 def without_nul(text: Column) -> Column:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from spine.core.entities import Entity
 from spine.core.mapping import Mapping
-from spine.normalize.compile import compile_mapping, typed_values
+from spine.normalize.compile import compile_mapping, typed_values, with_texts
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -23,8 +23,8 @@ def mapped_rows(spark: SparkSession, payloads: Sequence[str], mapping: Mapping, 
     if mapping.split is not None:
         elements = F.try_variant_get("document", f"$['{mapping.split}']", "array<variant>")
         rows = rows.select("place", "document", F.explode(elements).alias("part"))
-    reading = compile_mapping(mapping, F.col("document"), F.col("part") if mapping.split is not None else None)
+    reading = compile_mapping(mapping)
     fields = typed_values(entity, mapping, lambda name: reading.texts[name])
     values = F.struct(*[value.alias(name) for name, value in fields.items()])
-    found = rows.where(reading.kept).select("place", values.alias("fields")).orderBy("place").collect()
+    found = with_texts(rows, mapping).where(reading.kept).select("place", values.alias("fields")).orderBy("place").collect()
     return [{name: row["fields"][name] for name in entity.fields if name in mapping.fields} for row in found]

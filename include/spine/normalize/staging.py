@@ -16,7 +16,7 @@ from spine.core.entities import Entity
 from spine.core.mapping import Mapping
 from spine.lake.delta_sql import row_hash
 from spine.lake.silver import cursor_order
-from spine.normalize.compile import REASON_TYPE, cast_problems, compile_mapping, reason, typed_values
+from spine.normalize.compile import REASON_TYPE, cast_problems, compile_mapping, reason, typed_values, with_texts
 from spine.normalize.payload import without_nul
 
 if TYPE_CHECKING:
@@ -116,9 +116,9 @@ def canonical(rows: DataFrame, plan: Plan, rules: Callable[[Callable[[str], Colu
     from pyspark.sql import functions as F
 
     split = plan.mapping.split is not None
-    reading = compile_mapping(plan.mapping, F.col("document"), F.col("part") if split else None)
+    reading = compile_mapping(plan.mapping)
     kept = reading.kept & (F.col("part").isNotNull() if split else F.lit(True))
-    staged = rows.select(
+    staged = with_texts(rows, plan.mapping).select(
         *[F.col(name) for name in ENVELOPE if name != "cursor"],
         F.col("cursor").alias("source_cursor"),
         F.concat_ws(":", F.lit(plan.source), F.lit(plan.stream), F.col("record_id")).alias("record_ref"),

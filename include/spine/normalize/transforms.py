@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from spine.core.errors import ConfigError
 from spine.core.vocabulary import Vocabulary
-from spine.normalize.payload import EDGES, MARKS, SPACES, letters_of, trimmed
+from spine.normalize.payload import MARKS, SPACES, letters_of, trimmed, unless_blank
 
 if TYPE_CHECKING:
     from pyspark.sql import Column
@@ -31,12 +31,9 @@ def transform(name: str) -> Callable[[TransformFunction], TransformFunction]:
 
 def apply_transform(name: str, value: Column, country: Column) -> Column:
     """`value` through a registered transform; a blank result becomes null. Raises ConfigError for an unknown name."""
-    from pyspark.sql import functions as F
-
     if name not in VOCABULARY:
         raise ConfigError(f"no transform {name!r}", hint=f"Known transforms: {sorted(VOCABULARY)}")
-    result = VOCABULARY[name](value, country)
-    return F.when(trimmed(result) != "", result)
+    return unless_blank(VOCABULARY[name](value, country))
 
 
 @transform("none")
@@ -114,7 +111,7 @@ def email(value: Column, _: Column) -> Column:
     text = F.regexp_replace(F.lower(trimmed(value)), letters_of(MARKS), "")
     text = F.regexp_replace(text, r"^[^<>@]*<([^<>@\s]+@[^<>@\s]+)>[\s,;.]*$", "$1")
     text = F.regexp_replace(text, r"^mailto:([^?]*)(\?.*)?$", "$1")
-    return F.regexp_replace(F.btrim(text, F.lit(f"{EDGES},;<>'\"")), r"\.+$", "")
+    return F.regexp_replace(trimmed(text, also=",;<>'\""), r"\.+$", "")
 
 
 @transform("url_domain")
