@@ -1,9 +1,17 @@
 """Registers the spine's pages with Airflow: the app at `/spine` and an entry in the menu. The app lives in `spine.ui`."""
 
+import sys
 from functools import cached_property
+from importlib import import_module
 from typing import Any
 
 from airflow.plugins_manager import AirflowPlugin
+
+# What tasks and readings of DAG files import, by the command that forks a process for each of them.
+_SHARED = {
+    "scheduler": ("spine.dagkit.sync", "spine.dagkit.resolve", "spine.pipeline.extract", "spine.pipeline.closing"),
+    "dag-processor": ("spine.dagkit.sync", "spine.dagkit.resolve", "spine.dagkit.maintenance", "spine.dagkit.watch"),
+}
 
 
 class SpinePlugin(AirflowPlugin):
@@ -13,6 +21,12 @@ class SpinePlugin(AirflowPlugin):
     """
 
     name = "spine"
+
+    @classmethod
+    def on_load(cls, *_: Any, **__: Any) -> None:
+        """Import once, before the fork, what each forked process would spend half a second of a core on."""
+        for module in _SHARED.get(next(iter(sys.argv[1:]), ""), ()):
+            import_module(module)
 
     @cached_property
     def fastapi_apps(self) -> list[Any]:  # type: ignore[override]

@@ -50,10 +50,7 @@ def settle(tables: Tables, uri: str, judged: DataFrame, run_id: str, moment: dat
     """
     _ensure(uri)
     pending = tables.once(_pending(judged, tables.read(uri, ("tenant_id", "quarantine_id", "status", "reasons"))))
-    try:
-        _write(tables, uri, pending, run_id, moment, tenants)
-    finally:
-        tables.release(pending)
+    _write(tables, uri, pending, run_id, moment, tenants)
 
 
 def _write(tables: Tables, uri: str, pending: DataFrame, run_id: str, moment: datetime, tenants: Iterable[str]) -> None:

@@ -44,13 +44,20 @@ SESSION_CONF = {
 
 # Small jobs on few cores spend their time compiling: one compiler tier and one GC thread make them a third quicker.
 _SMALL_JVM = "-XX:+UseSerialGC -XX:TieredStopAtLevel=1"
-_INTERPRETED = {"spark.sql.codegen.wholeStage": "false", "spark.sql.codegen.factoryMode": "NO_CODEGEN", "spark.sql.shuffle.partitions": "1"}
+# Few rows are sooner read than planned: no code made for them, one partition, no new plan between two stages.
+_INTERPRETED = {
+    "spark.sql.codegen.wholeStage": "false",
+    "spark.sql.codegen.factoryMode": "NO_CODEGEN",
+    "spark.sql.shuffle.partitions": "1",
+    "spark.sql.adaptive.enabled": "false",
+}
 _COMPILED = {
     "spark.sql.codegen.wholeStage": "true",
     "spark.sql.codegen.factoryMode": "FALLBACK",
     # The JVM never compiles a method beyond 8,000 bytes, and the fused code of a mapping is a multiple of that. Not fused, it is cut
     # into small methods.
     "spark.sql.codegen.hugeMethodLimit": "8000",
+    "spark.sql.adaptive.enabled": "true",
 }
 _ROWS_PER_TASK = 50_000  # of a shuffle; payloads make rows large, and a sort that fits into memory spills nothing
 

@@ -32,10 +32,7 @@ class Tables(Protocol):
         """Columns of the rows that the commits `first` to `last` added to a table with a change feed."""
 
     def once(self, rows: DataFrame) -> DataFrame:
-        """The same rows, computed once however often they are used; `release` them afterwards."""
-
-    def release(self, rows: DataFrame) -> None:
-        """Give back what `once` holds."""
+        """The same rows, computed once however often they are used."""
 
     def append(self, uri: str, rows: DataFrame) -> None:
         """Add rows. Raises LakeError on a conflicting writer."""
@@ -77,11 +74,16 @@ class SparkTables:
         return changes.option("endingVersion", last).load(uri).where("_change_type = 'insert'").select(*columns)
 
     def once(self, rows: DataFrame) -> DataFrame:
-        """The rows, computed once: a checkpoint on the executors, since a MERGE computes anew what is only cached."""
-        return rows.localCheckpoint()
+        """A checkpoint on the executors, since a MERGE computes anew what is only cached; Spark drops it when nothing refers to it."""
+        from pyspark.sql.utils import is_remote
 
-    def release(self, rows: DataFrame) -> None:
-        """Spark gives a checkpoint back when nothing refers to it any more."""
+        if not is_remote():
+            return rows.localCheckpoint()
+        cached = rows.persist()
+        cached.count()  # a client learns what was observed from an action that answers, which a checkpoint does not
+        checkpoint = cached.localCheckpoint()
+        cached.unpersist()
+        return checkpoint
 
     def append(self, uri: str, rows: DataFrame) -> None:
         """Add rows. Raises LakeError on a conflicting writer."""
@@ -136,9 +138,6 @@ class PassedTables:
     def once(self, rows: DataFrame) -> DataFrame:
         """The rows, computed once."""
         return self._given(rows.toArrow())
-
-    def release(self, rows: DataFrame) -> None:
-        """Nothing is held."""
 
     def append(self, uri: str, rows: DataFrame) -> None:
         """Add rows. Raises LakeError on a conflicting writer."""

@@ -40,7 +40,7 @@ class Reading:
 
 
 def with_texts(rows: DataFrame, mapping: Mapping) -> DataFrame:
-    """Rows with `document` (the payload as variant) and `part` (one element of the array that the mapping splits) and the text at each path.
+    """Rows with `document` (payload as variant) and `part` (one element of the array that is split), and the text at each path.
 
     Texts are columns of their own, since Spark would take one from its document anew wherever an expression uses it.
     Raises ConfigError for a name that no path can hold.
