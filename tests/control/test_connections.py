@@ -39,6 +39,15 @@ def test_other_errors_are_kept_and_pause_nothing(control: TenantDatabase) -> Non
     assert found.last_success_at is not None
 
 
+def test_an_error_stands_until_the_connection_works_again(control: TenantDatabase) -> None:
+    connections.failed(control, "conn-back", SourceUnavailable("503", hint="Wait"))
+    connections.succeeded(control, "conn-back")
+    found = connections.state(control, "conn-back")
+    assert (found.last_error_code, found.standing_error) == ("SOURCE_UNAVAILABLE", "")
+    connections.failed(control, "conn-back", SourceUnavailable("503", hint="Wait"))
+    assert connections.state(control, "conn-back").standing_error == "SOURCE_UNAVAILABLE"
+
+
 def test_pausing_and_resuming_by_hand_is_audited_once_each(control: TenantDatabase) -> None:
     for _ in range(2):
         connections.pause(control, CONNECTION, reason="contract ended", by="ana")

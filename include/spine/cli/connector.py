@@ -19,7 +19,7 @@ Reason = Annotated[str, typer.Option("--reason", "-r", help="Why; shown to whoev
 def list_connections(
     source: Annotated[str | None, typer.Argument(help="Only this source.")] = None, tenant: Tenants = None, json: Json = False
 ) -> None:
-    """Every connection with its state: active or paused and why, its last error and success.
+    """Every connection with its state: active or paused and why, its error if it has not worked since, its last success.
 
     spine connector list
     spine connector list hubspot --tenant acme --json
@@ -36,12 +36,13 @@ def list_connections(
                 continue
             found = connections.state(services.database.of(owner), connection_id(name, owner))
             facts = {key: value for key, value in vars(found).items() if key != "refused_fingerprint"}
-            rows.append({"source": name, "tenant": owner, "state": "active" if found.active else "paused", **facts})
+            state = "active" if found.active else "paused"
+            rows.append({"source": name, "tenant": owner, "state": state, "standing_error": found.standing_error, **facts})
     if json:
         show.as_json(rows)
         return
     readable = [{**row, "why": _why(row)} for row in rows]
-    show.as_table("Connections", readable, ("source", "tenant", "connection_id", "state", "why", "last_error_code", "last_success_at"))
+    show.as_table("Connections", readable, ("source", "tenant", "connection_id", "state", "why", "standing_error", "last_success_at"))
 
 
 @app.command("pause")

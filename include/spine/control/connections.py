@@ -40,6 +40,12 @@ class ConnectionState:
         return self.paused_at is None
 
     @property
+    def standing_error(self) -> str:
+        """Code of the last error; empty if the connection has worked since."""
+        works = self.last_success_at is not None and (self.last_error_at is None or self.last_success_at > self.last_error_at)
+        return "" if works else self.last_error_code
+
+    @property
     def refused(self) -> bool:
         """True while paused because the source refused the credentials."""
         return not self.active and (self.paused_by, self.pause_reason) == (SYSTEM, AuthFailed.code)
