@@ -6,6 +6,7 @@ row, and leaves no lock behind. The faults are real ones: a server that is stopp
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import tempfile
@@ -63,6 +64,26 @@ class Server:
             finally:
                 connection.execute("ALTER ROLE spine_app CONNECTION LIMIT -1")
 
+    @contextmanager
+    def crowded(self, disk: Path) -> Iterator[None]:
+        """Inside, no byte is left on the disk on which the application's new tables would lie."""
+        folder = disk / "tables"
+        folder.mkdir()
+        owner = (self.home / "postgres").stat()
+        os.chown(folder, owner.st_uid, owner.st_gid)
+        with psycopg.connect(self.admin, autocommit=True) as connection:
+            connection.execute(f"CREATE TABLESPACE crowded LOCATION '{folder}'")
+            try:
+                connection.execute("GRANT CREATE ON TABLESPACE crowded TO PUBLIC")
+                for kind in ("default_tablespace", "temp_tablespaces"):
+                    connection.execute(f"ALTER ROLE spine_app SET {kind} = crowded")
+                with full(str(folder)):
+                    yield
+            finally:
+                for kind in ("default_tablespace", "temp_tablespaces"):
+                    connection.execute(f"ALTER ROLE spine_app RESET {kind}")
+                connection.execute("DROP TABLESPACE crowded")
+
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Server]:
@@ -82,16 +103,24 @@ def database(server: Server) -> Iterator[Database]:
 
 
 @pytest.fixture
-def lake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """The lake on a small disk of its own."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
+def disk() -> Iterator[Path]:
+    """A small disk, where everybody may go, also PostgreSQL's user."""
+    folder = Path(tempfile.mkdtemp(prefix="spine-disk-"))
     if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", str(folder)], capture_output=True, check=False).returncode:
+        folder.rmdir()
         pytest.skip("only root may make a small disk, by mounting a tmpfs")
-    (folder / "lake").mkdir()
-    monkeypatch.setenv("SPINE_LAKE", str(folder / "lake"))
-    yield str(folder / "lake")
+    folder.chmod(0o755)
+    yield folder
     subprocess.run(["umount", "--lazy", str(folder)], check=True)
+    folder.rmdir()
+
+
+@pytest.fixture
+def lake(disk: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The lake on a small disk of its own."""
+    (disk / "lake").mkdir()
+    monkeypatch.setenv("SPINE_LAKE", str(disk / "lake"))
+    return str(disk / "lake")
 
 
 @contextmanager
@@ -301,6 +330,14 @@ def test_publishing_that_loses_postgresql_shows_the_former_publication(
         with pytest.raises(PublishFailed) as caught:
             publish("person", "r3", url=server.url)
         told(caught.value, "PUBLISH_FAILED")
+    is_completed(people, server, published)
+
+
+def test_publishing_into_a_full_disk_shows_the_former_publication(people: Any, server: Server, published: list[Any], disk: Path) -> None:
+    with server.crowded(disk), pytest.raises(PublishFailed) as caught:
+        publish("person", "r3", url=server.url)
+    told(caught.value, "PUBLISH_FAILED")
+    assert "disk is full" in caught.value.hint
     is_completed(people, server, published)
 
 

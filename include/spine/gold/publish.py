@@ -115,6 +115,8 @@ def _failure(error: Any) -> PublishFailed:
         hint = "Somebody built a view on one of ours whose column goes away; drop that view and publish again"
     elif state in {"23505", "23502"}:
         hint = "Gold holds a key twice or not at all; resolve the entity again"
+    elif state == "53100":
+        hint = "PostgreSQL's disk is full: make room there, then publish again. Analysts keep the former publication"
     return PublishFailed(_reason(error), hint=hint, sqlstate=state or None)
 
 
