@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from datetime import timedelta
 from pathlib import Path
@@ -18,6 +19,7 @@ from spine.core.errors import (
     CircuitOpen,
     ConfigError,
     DeleteSweepRefused,
+    LakeError,
     RateLimited,
     SchemaMismatch,
     SourceUnavailable,
@@ -266,6 +268,28 @@ def test_a_run_that_lost_its_lock_stops(make_spine):
     locks.acquire(database.of(tenant), connection, "r2")
     with pytest.raises(SyncInProgress):
         extract.extract(work, spine.services)
+
+
+def test_a_lake_that_is_not_mounted_is_no_fresh_lake(make_spine):
+    spine = make_spine()
+    for source in SOURCES:
+        spine.sync(source, "r1")
+    rows, cursor = spine.bronze("salesforce", "contacts"), spine.cursor("salesforce", "contacts")
+    lake = Path(spine.lake)
+    lake.rename(f"{lake}.mounted")
+    lake.mkdir()
+    for source in SOURCES:
+        with pytest.raises(LakeError, match="earlier runs wrote rows to it"):
+            spine.sync(source, "r2")
+    assert not list(lake.iterdir())
+    lake.rmdir()
+    Path(f"{lake}.mounted").rename(lake)
+    spine.sync("salesforce", "r3")
+    assert spine.bronze("salesforce", "contacts") == rows
+    shutil.rmtree(lake)
+    spine.sync("salesforce", "r4", mode="full")
+    assert len(spine.bronze("salesforce", "contacts")) == len({row[0] for row in rows})
+    assert spine.cursor("salesforce", "contacts") == cursor
 
 
 def test_the_run_log_has_what_was_committed(make_spine):

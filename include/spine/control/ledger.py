@@ -78,6 +78,16 @@ def lines(database: TenantDatabase, run_id: str) -> Sequence[Line]:
         return [Line(**row) for row in rows.mappings()]
 
 
+def published(database: TenantDatabase, layer: str, table_name: str) -> bool:
+    """True if some run has published rows of the tenant to the table."""
+    with database.begin() as connection:
+        found = connection.execute(
+            text("SELECT 1 FROM spine.ledger WHERE layer = :layer AND table_name = :table_name AND published > 0 LIMIT 1"),
+            {"layer": layer, "table_name": table_name},
+        )
+        return found.first() is not None
+
+
 def check(database: TenantDatabase, run_id: str) -> Sequence[Line]:
     """The lines of a run if every one balances. Raises ConservationFailed for the first that does not."""
     found = lines(database, run_id)

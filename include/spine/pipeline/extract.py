@@ -19,12 +19,13 @@ from spine.control.cursors import Cursor as SavedCursor
 from spine.control.cursors import Cursors
 from spine.control.database import TenantDatabase
 from spine.core import clock
-from spine.core.errors import AuthFailed, DeleteSweepRefused, SpineError, SyncInProgress
+from spine.core.errors import AuthFailed, DeleteSweepRefused, LakeError, SpineError, SyncInProgress
 from spine.core.events import DriftDetected, SyncStarted
 from spine.core.failpoints import failpoint
 from spine.core.names import bronze_table, connection_id, schema_variable
 from spine.core.settings import settings
 from spine.lake.bronze import BronzeWriter, Envelope, Progress, living_unseen, newest_since, rows_of_run
+from spine.lake.delta_sql import table_at
 from spine.lake.paths import table_uri
 from spine.pipeline.services import Services, fingerprint, open_reader, resume_if_changed
 from spine.pipeline.work import StreamRead, StreamWork, Sync
@@ -112,6 +113,8 @@ class _Planning:
     def _work(self, database: TenantDatabase, run: runs.SyncRun, stream: Stream) -> StreamWork:
         cursors = Cursors(self.services.variables, database, run.connection_id)
         start, full = self._window_start(cursors, stream)
+        if not full:
+            _require_bronze(database, run.source, stream.name)
         return StreamWork(
             source=run.source,
             stream=stream.name,
@@ -139,6 +142,18 @@ class _Planning:
         if saved is None or _of_another_field(saved, stream.cursor):
             return None, True
         return clock.parse(saved.value) - stream.cursor.lookback, False
+
+
+def _require_bronze(database: TenantDatabase, source: str, stream: str) -> None:
+    """Raise LakeError if the table is gone to which rows were written: going on from the cursor would make a table without them."""
+    table = bronze_table(source, stream)
+    if table_at(table_uri(table)) is None and ledger.published(database, "bronze", table):
+        raise LakeError(
+            f"there is no {table}, though earlier runs wrote rows to it",
+            hint="Look whether the lake's storage is mounted. If it was emptied on purpose, run once with mode full",
+            lake=settings().lake,
+            stream=stream,
+        )
 
 
 def _of_another_field(saved: SavedCursor, cursor: Cursor) -> bool:
