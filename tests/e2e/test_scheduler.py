@@ -125,16 +125,8 @@ def daily_salesforce(home: Path) -> Path:
 def scheduled(running: Running) -> str:
     """The run that the scheduler starts by itself as soon as the DAG is unpaused. Three runs of a backfill want a connection of it too."""
     first, last = (TODAY - timedelta(days=days) for days in (6, 4))
-    order = [
-        "--dag-id",
-        DAG,
-        "--from-date",
-        f"{first:%Y-%m-%d}",
-        "--to-date",
-        f"{last:%Y-%m-%d}",
-        "--dag-run-conf",
-        orjson.dumps(ONE).decode(),
-    ]
+    days = f"--dag-id {DAG} --from-date {first:%Y-%m-%d} --to-date {last:%Y-%m-%d}".split()
+    order = [*days, "--dag-run-conf", orjson.dumps(ONE).decode()]
     command = [str(connect.bin_folder() / "airflow"), "backfill", "create", *order]  # ten at once, of which all but one wait
     done = subprocess.run(command, env=supervisor.running_environment(), capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
