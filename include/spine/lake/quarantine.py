@@ -50,7 +50,10 @@ def settle(tables: Tables, uri: str, judged: DataFrame, run_id: str, moment: dat
     """
     _ensure(uri)
     pending = tables.once(_pending(judged, tables.read(uri, ("tenant_id", "quarantine_id", "status", "reasons"))))
-    _write(tables, uri, pending, run_id, moment, tenants)
+    try:
+        _write(tables, uri, pending, run_id, moment, tenants)
+    finally:
+        tables.release(pending)
 
 
 def _write(tables: Tables, uri: str, pending: DataFrame, run_id: str, moment: datetime, tenants: Iterable[str]) -> None:

@@ -32,7 +32,10 @@ class Tables(Protocol):
         """Columns of the rows that the commits `first` to `last` added to a table with a change feed."""
 
     def once(self, rows: DataFrame) -> DataFrame:
-        """The same rows, computed once however often they are used."""
+        """The same rows, computed once however often they are used; `release` them afterwards."""
+
+    def release(self, rows: DataFrame) -> None:
+        """Give back what `once` holds."""
 
     def append(self, uri: str, rows: DataFrame) -> None:
         """Add rows. Raises LakeError on a conflicting writer."""
@@ -74,16 +77,17 @@ class SparkTables:
         return changes.option("endingVersion", last).load(uri).where("_change_type = 'insert'").select(*columns)
 
     def once(self, rows: DataFrame) -> DataFrame:
-        """A checkpoint on the executors, since a MERGE computes anew what is only cached; Spark drops it when nothing refers to it."""
+        """A checkpoint on the executors, since a MERGE computes anew what is only cached; a cache where this is a Connect client.
+
+        A client is told of nothing that was observed on the way to a checkpoint, and its collector waits for the server to drop it.
+        """
         from pyspark.sql.utils import is_remote
 
-        if not is_remote():
-            return rows.localCheckpoint()
-        cached = rows.persist()
-        cached.count()  # a client learns what was observed from an action that answers, which a checkpoint does not
-        checkpoint = cached.localCheckpoint()
-        cached.unpersist()
-        return checkpoint
+        return rows.persist() if is_remote() else rows.localCheckpoint()
+
+    def release(self, rows: DataFrame) -> None:
+        """Drop the cache; Spark drops a checkpoint when nothing refers to it any more."""
+        rows.unpersist()
 
     def append(self, uri: str, rows: DataFrame) -> None:
         """Add rows. Raises LakeError on a conflicting writer."""
@@ -138,6 +142,9 @@ class PassedTables:
     def once(self, rows: DataFrame) -> DataFrame:
         """The rows, computed once."""
         return self._given(rows.toArrow())
+
+    def release(self, rows: DataFrame) -> None:
+        """Nothing is held."""
 
     def append(self, uri: str, rows: DataFrame) -> None:
         """Add rows. Raises LakeError on a conflicting writer."""

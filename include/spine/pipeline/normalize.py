@@ -172,7 +172,11 @@ def normalize_entity(job: Job) -> tuple[SilverResult, dict[str, QualityFailed]]:
     for stream, head in due.items():
         rows = silver.read_bronze_for(tables, places[stream], ENVELOPE, stream, read, head)
         bronze[stream] = rows if job.tenants is None else rows.where(rows.tenant_id.isin(*job.tenants))
-    return _publish(job, stage(job, tables, bronze), silver.position_of(table), due)
+    staged = stage(job, tables, bronze)
+    try:
+        return _publish(job, staged, silver.position_of(table), due)
+    finally:
+        staged.release()
 
 
 @dataclass(frozen=True)
@@ -182,6 +186,10 @@ class Staged:
     rows: DataFrame
     tables: Tables
     counters: list[Observation]
+
+    def release(self) -> None:
+        """Give the rows back."""
+        self.tables.release(self.rows)
 
     def rows_in(self) -> int:
         """Rows that came in, counted where they were read; known after the first action."""

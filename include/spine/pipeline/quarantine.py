@@ -94,13 +94,16 @@ def replay(spark: SparkSession, source: str, entity: str, ids: Sequence[str] | N
         rows = rows.where(rows.quarantine_id.isin(*ids))
     only = rows.select("tenant_id", "quarantine_id")
     staged = stage(job, tables, {plan.stream: _as_bronze(rows, plan) for plan in job.plans()}, only)
-    found = profiles(staged.rows, job.entity, [])
-    check_conservation(job, found, staged.rows_in())
-    tenants = [profile.tenant_id for profile in found]
-    if tenants:
-        publish_rows(job, staged, found, silver.note_of(*_carried(job), run_id))
-        quarantine.settle(tables, job.quarantine, staged.rows, run_id, job.moment, tenants)
-    return Replayed(result(job, found))
+    try:
+        found = profiles(staged.rows, job.entity, [])
+        check_conservation(job, found, staged.rows_in())
+        tenants = [profile.tenant_id for profile in found]
+        if tenants:
+            publish_rows(job, staged, found, silver.note_of(*_carried(job), run_id))
+            quarantine.settle(tables, job.quarantine, staged.rows, run_id, job.moment, tenants)
+        return Replayed(result(job, found))
+    finally:
+        staged.release()
 
 
 def _carried(job: Job) -> tuple[silver.ReadUpTo, dict[str, int]]:
