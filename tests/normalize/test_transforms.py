@@ -160,9 +160,11 @@ def test_of_all_letters_those_that_nobody_sees_are_trimmed(spark: Any) -> None:
 
 
 @pytest.mark.parametrize("letters", [SPACES, MARKS])
-def test_a_class_of_letters_has_them_and_no_other(spark: Any, letters: str) -> None:
+def test_a_class_of_letters_has_them_and_no_other_in_few_ranges(spark: Any, letters: str) -> None:
     from pyspark.sql import functions as F
 
-    frame = spark.createDataFrame([(chr(code),) for code in range(1, 0xD800)], "letter string")
-    found = {row.letter for row in frame.where(F.col("letter").rlike(letters_of(letters))).collect()}
-    assert found == {letter for letter in letters if letter < "\ud800"}
+    every = [chr(code) for code in range(0x10000) if not 0xD800 <= code < 0xE000]
+    frame = spark.createDataFrame([(letter,) for letter in every], "letter string")
+    found = [row.letter for row in frame.where(F.col("letter").rlike(letters_of(letters))).collect()]
+    assert "".join(sorted(found)) == "".join(sorted(letters))
+    assert len(letters_of(letters)) - len(letters_of("")) <= 30
