@@ -1,11 +1,14 @@
 """Accuracy, speed and memory of identity resolution beside Splink, without a label and with default settings.
 
 `python benchmarks/identity.py [--data FOLDER] [--only NAME ...] [--sizes N ...] [--no-splink] [--incremental] [--check] [--json FILE]`
+`python benchmarks/identity.py --worlds [NAME ...] [--records N] [--split HALF] [--splink-worlds NAME ... | --no-splink] [--json FILE]`
 
 Each engine is a process of its own that reads the same CSV: `spine match` with the smallest rules file (`benchmarks/rules/`), and Splink
 as `identity_splink.py` sets it up. Neither sees the true entities. Printed are pairwise and B-cubed figures of the clusters, the share of
 true pairs that blocking loses, time and memory of the whole process, and how far probabilities hold what they promise. With `--check` the
 exit code says whether every demand holds; each that does not is named. Demands that `--only` leaves unmeasured count as neither.
+
+`--worlds` measures the grid of `worlds/` instead: a line per world, then worst, median and best; Splink in the better of two set-ups.
 """
 
 from __future__ import annotations
@@ -21,6 +24,7 @@ from typing import Any, TypeAlias
 import identity_data as data
 import identity_measures as measures
 import identity_report as report
+import identity_worlds as grid
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -55,8 +59,11 @@ def measure(case: data.Case, folder: Path, splink: bool) -> report.Result:
     if splink:
         engines["splink"] = _splink(case, records, folder)
     if case.table.num_rows <= _BLOCKING_RECORDS:
-        for name, lost in _lost_to_blocking(case, records, splink).items():
-            engines[name]["lost_to_blocking"] = lost
+        engines["spine"]["lost_to_blocking"] = _lost_to_blocking(case)
+        if splink:
+            from identity_splink import RECIPES
+
+            engines["splink"]["lost_to_blocking"] = _lost_by_splink(case, records, RECIPES[case.rules.stem]())
     records.unlink()
     return {"name": case.name, "records": case.table.num_rows, "true_pairs": data.true_pairs(case.truth), "engines": engines}
 
@@ -86,25 +93,48 @@ def _figures(case: data.Case, cost: measures.Cost, clusters: Path, matches: Path
     labels = np.asarray(pc.rank(found.column("cluster_id").take(place), tiebreaker="dense"))
     pairs = pq.read_table(matches, columns=["left_id", "right_id", "probability"])
     left, right = (case.truth[np.asarray(pc.index_in(pairs.column(side), ids))] for side in ("left_id", "right_id"))
-    bands = measures.calibration(np.asarray(pairs.column("probability")), left == right)
+    probability = np.asarray(pairs.column("probability"))
+    bands = measures.calibration(probability, left == right)
+    error = measures.calibration_error(probability, left == right)
     spent = {"seconds": cost.seconds, "cpu_seconds": cost.cpu_seconds, "peak_mb": cost.peak_mb}
-    return measures.quality(labels, case.truth) | spent | {"calibration": bands}
+    return measures.quality(labels, case.truth) | spent | {"calibration": bands, "calibration_error": error}
 
 
-def _lost_to_blocking(case: data.Case, records: Path, splink: bool) -> dict[str, float]:
+def _lost_to_blocking(case: data.Case) -> float:
     """The share of true pairs that no blocking rule reaches. Under `across_sources` only pairs of different sources are true."""
     rules = load_match_rules(case.rules)
     prepared = engine.prepare(case.table, engine.make_plan(rules.matching()), rules.source)
     found = engine.fit(prepared)[1]
-    true = max(1, data.true_pairs(case.truth))
-    lost = {"spine": 1 - float((case.truth[found.left] == case.truth[found.right]).sum()) / true}
-    if splink:
-        from identity_splink import RECIPES, reached
+    return 1 - float((case.truth[found.left] == case.truth[found.right]).sum()) / max(1, data.true_pairs(case.truth))
 
-        ids = case.table.column("unique_id").combine_chunks()
-        left, right = (ids.take(pa.array(rows)) for rows in measures.entity_pairs(case.truth))
-        lost["splink"] = 1 - reached(RECIPES[case.rules.stem](), records, pa.table({"left_id": left, "right_id": right})) / true
-    return lost
+
+def _lost_by_splink(case: data.Case, records: Path, recipe: Any) -> float:
+    from identity_splink import reached
+
+    ids = case.table.column("unique_id").combine_chunks()
+    left, right = (ids.take(pa.array(rows)) for rows in measures.entity_pairs(case.truth))
+    return 1 - reached(recipe, records, pa.table({"left_id": left, "right_id": right})) / max(1, data.true_pairs(case.truth))
+
+
+def measure_world(name: str, size: int, folder: Path, splink: bool) -> report.Result:
+    """Figures of one world of the grid; Splink's are those of the set-up with the better F1."""
+    case, about = grid.case(name, size, folder)
+    records = case.write(folder)
+    engines = {"spine": _spine(case, records, folder)}
+    engines["spine"]["lost_to_blocking"] = _lost_to_blocking(case) if size <= _BLOCKING_RECORDS else None
+    if splink:
+        engines["splink"] = max((_splink_world(case, records, folder, setup) for setup in grid.SETUPS), key=lambda found: found["f1"])
+    records.unlink()
+    return about | {"name": name, "records": size, "true_pairs": data.true_pairs(case.truth), "engines": engines}
+
+
+def _splink_world(case: data.Case, records: Path, folder: Path, setup: str) -> report.Result:
+    from identity_splink_worlds import recipe
+
+    clusters, matches = folder / "splink.parquet", folder / "splink-matches.parquet"
+    cost, _ = measures.run([sys.executable, str(grid.SPLINK), setup, str(case.rules), *map(str, (records, clusters, matches))])
+    lost = _lost_by_splink(case, records, recipe(case.rules, setup)) if case.table.num_rows <= _BLOCKING_RECORDS else None
+    return _figures(case, cost, clusters, matches) | {"setup": setup, "lost_to_blocking": lost}
 
 
 def increment(size: int, folder: Path) -> report.Result:
@@ -144,8 +174,14 @@ def main() -> int:
     parser.add_argument("--incremental", action="store_true", help="also match again after 1,000 records of the largest world changed")
     parser.add_argument("--check", action="store_true", help="exit with 1 unless every demand holds")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures there")
+    parser.add_argument("--worlds", nargs="*", metavar="NAME", help="measure the grid of worlds, or these of it, and nothing else")
+    parser.add_argument("--records", type=int, default=50_000, help="records of each world of the grid")
+    parser.add_argument("--split", choices=("develop", "judge"), help="worlds of this half of the grid only")
+    parser.add_argument("--splink-worlds", nargs="+", metavar="NAME", help="run Splink on these worlds only")
     arguments = parser.parse_args()
     logging.getLogger("spine.identity").setLevel(logging.ERROR)  # counting what blocking loses need not warn of large blocks
+    if arguments.worlds is not None:
+        return _worlds(arguments)
     results = []
     print(report.head(), flush=True)
     with tempfile.TemporaryDirectory() as folder:
@@ -161,6 +197,21 @@ def main() -> int:
     if arguments.json:
         arguments.json.write_text(json.dumps({"results": results, "incremental": again}, indent=1) + "\n")
     return _verdict(report.demands(results, again), partial=bool(arguments.only)) if arguments.check else 0
+
+
+def _worlds(arguments: argparse.Namespace) -> int:
+    """Measures the grid and prints it."""
+    results: list[report.Result] = []
+    print(grid.head(), flush=True)
+    for name in grid.chosen(arguments.worlds, arguments.split):
+        splink = not arguments.no_splink and (arguments.splink_worlds is None or name in arguments.splink_worlds)
+        with tempfile.TemporaryDirectory() as folder:
+            results.append(measure_world(name, arguments.records, Path(folder), splink))
+        print("\n".join(grid.lines(results[-1])), flush=True)
+        if arguments.json:
+            arguments.json.write_text(json.dumps(results, indent=1) + "\n")
+    print("\n".join(grid.summary(results)))
+    return 0
 
 
 def _verdict(demands: list[report.Demand], partial: bool) -> int:

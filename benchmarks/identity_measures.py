@@ -59,6 +59,20 @@ def calibration(probability: Array, right: Array) -> list[dict[str, float]]:
     return found
 
 
+def calibration_error(probability: Array, right: Array, low: float = 0.85, bins: int = 10) -> float | None:
+    """Expected calibration error over `bins` equal bins of probability from `low` to 1, None if no pair is there.
+
+    The distance of the precision promised (mean probability) from the one observed, averaged over the bins by their pairs.
+    """
+    chosen = probability >= low
+    if not chosen.any():
+        return None
+    probability, right = probability[chosen], right[chosen]
+    place = np.minimum(((probability - low) / (1 - low) * bins).astype(np.int64), bins - 1)
+    gaps = np.bincount(place, probability, bins) - np.bincount(place, right, bins)
+    return float(np.abs(gaps).sum() / len(place))
+
+
 def entity_pairs(truth: Array) -> tuple[Array, Array]:
     """Row numbers (left < right) of all pairs of records of one entity."""
     order = np.argsort(truth, kind="stable")

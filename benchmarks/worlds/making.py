@@ -63,16 +63,17 @@ def _entities(rng: np.random.Generator, world: World, records: int) -> Array:
 
 
 def _sources(rng: np.random.Generator, world: World, who: Array) -> Array:
-    """The source of each record: another one than that of the entity's record before, or by the share of duplicates the same."""
-    count, shares = len(world.sources), {number: some.share for number, some in enumerate(world.sources)}
-    source = draw(rng, shares, len(who))
-    if count == 1:
-        return source
-    again = rng.random(len(who)) < world.duplicates
-    first = np.searchsorted(who, who)
-    place, step = np.arange(len(who)) - first, 1 + np.arange(len(who)) % (count - 1)
-    turned = (source[first] + place * np.where(count > 2, 1, step)) % count
-    return np.where(place == 0, source, np.where(again, source[first], np.where(place < count, turned, source)))
+    """The source of each record: an entity's records go to different ones, by their shares, as long as there are any.
+
+    By the share of duplicates, and beyond the last source, a record comes from where the entity's first one or another came from.
+    """
+    weights = np.array([some.share for some in world.sources])
+    count, first = len(weights), np.searchsorted(who, who)
+    place = np.arange(len(who)) - first
+    # Sources in an order of their own for each entity, drawn without replacement by weight (Efraimidis and Spirakis 2006).
+    order = np.argsort(rng.exponential(size=(int(who[-1]) + 1, count)) / weights, axis=1)
+    found = order[who, np.where(place < count, place, rng.integers(0, count, len(who)))]
+    return np.where((rng.random(len(who)) < world.duplicates) & (place > 0), found[first], found)
 
 
 def write(made: Made, world: World, folder: Path, suffix: str = "csv") -> None:

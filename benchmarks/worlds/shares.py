@@ -78,7 +78,10 @@ class Channel(Strict):
 
 
 class Source(Strict):
-    """One source: its share of records, the channel they come by, columns that it does not have."""
+    """One source: the channel its records come by and the columns it does not have.
+
+    `share` is that of the entities' first records; since further ones go to other sources, small sources hold more than their share.
+    """
 
     share: float = Field(gt=0)
     channel: str

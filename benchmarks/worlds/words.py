@@ -175,21 +175,20 @@ def _of_women(word: str, country: str) -> str:
     return word
 
 
+@cache
+def _spelled(country: str, native: tuple[str, ...]) -> tuple[pl.Series, ...]:
+    """A country's words: as they are, for women, in Latin letters by two systems, as in mailboxes."""
+    romans = [romanised(word, country) if country in NOT_LATIN else word for word in native]
+    others = [_otherwise(word) for word in romans] if country in NOT_LATIN else romans
+    women = [_of_women(word, country) for word in native] if country in _WOMEN else native
+    plain = [re.sub(r"[^a-z0-9]", "", latin(word).lower()) or "x" for word in romans]
+    return tuple(pl.Series(some, dtype=pl.String) for some in (native, women, romans, others, plain))
+
+
 def listed(countries: Sequence[str], lists: Sequence[Sequence[str]], exponent: float, shift: float = _SHIFT + 1) -> Words:
     """Words of each country with their weights."""
-    pairs = [(word, country) for country, words in zip(countries, lists, strict=True) for word in words]
-    native = [word for word, _ in pairs]
-    romans = [romanised(word, country) if country in NOT_LATIN else word for word, country in pairs]
-    return Words(
-        native=pl.Series(native, dtype=pl.String),
-        women=pl.Series([_of_women(word, country) for word, country in pairs], dtype=pl.String),
-        latin=pl.Series(romans, dtype=pl.String),
-        latin_too=pl.Series(
-            [_otherwise(word) if country in NOT_LATIN else word for word, (_, country) in zip(romans, pairs, strict=True)], dtype=pl.String
-        ),
-        slug=pl.Series([re.sub(r"[^a-z0-9]", "", latin(word).lower()) or "x" for word in romans], dtype=pl.String),
-        ranks=Ranks([len(words) for words in lists], exponent, shift),
-    )
+    spelled = [_spelled(country, tuple(words)) for country, words in zip(countries, lists, strict=True)]
+    return Words(*(pl.concat(some) for some in zip(*spelled, strict=True)), Ranks([len(words) for words in lists], exponent, shift))
 
 
 def _drawn(produce: Callable[[], str], known: Sequence[str] = ()) -> list[str]:

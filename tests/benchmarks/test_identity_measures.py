@@ -60,6 +60,14 @@ def test_calibration_compares_the_promise_of_each_band_with_what_is_right(measur
     assert bands[0]["promised"] == pytest.approx(0.9)
 
 
+def test_the_calibration_error_weighs_the_gap_of_each_bin_by_its_pairs(measures):
+    # Bins of 0.015: 0.85-0.865 holds 0.86 and 0.85 (half of them right), 0.985-1 holds 0.99 and 1.0 (all right); 0.2 is out.
+    found = measures.calibration_error(np.array([0.86, 0.85, 0.99, 1.0, 0.2]), np.array([True, False, True, True, False]))
+    assert found == pytest.approx((2 * (0.855 - 0.5) + 2 * (1 - 0.995)) / 4)
+    assert measures.calibration_error(np.array([0.9, 0.9]), np.array([True, True])) == pytest.approx(0.1)
+    assert measures.calibration_error(np.array([0.5]), np.array([True])) is None
+
+
 def test_the_cost_of_a_process_counts_its_children_and_not_who_started_it(measures):
     ballast = np.ones(60_000_000)
     child = "import subprocess, sys; subprocess.run([sys.executable, '-c', 'import time; x = bytearray(80_000_000); time.sleep(0.6)'])"
