@@ -59,10 +59,8 @@ def _cell(value: float | None) -> str:
 
 def summary(results: list[dict[str, Any]]) -> Iterator[str]:
     """Worst, median and best of each figure with the world's name: of each half, of all; of Splink and of ours where Splink ran."""
-    for title, some in (
-        ("all worlds", results),
-        *((half, [one for one in results if one["split"] == half]) for half in ("develop", "judge")),
-    ):
+    halves = {half: [one for one in results if one["split"] == half] for half in ("develop", "judge")}
+    for title, some in {"all worlds": results, **(halves if all(halves.values()) else {})}.items():
         for engine in ("spine", "splink"):
             if there := [one for one in some if engine in one["engines"]]:
                 yield f"\n{title}, {engine} ({len(there)})"

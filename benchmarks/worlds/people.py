@@ -146,9 +146,13 @@ def _chosen(rng: np.random.Generator, rows: Array, count: float) -> Array:
 
 
 def _born(rng: np.random.Generator, years: tuple[int, int], household: Array, place: Array) -> Array:
-    """Days since 1970: partners within eight years of each other, children twenty to thirty-eight years younger."""
+    """Days since 1970: partners within eight years of each other, children twenty to thirty-eight years younger.
+
+    Who lives with others is born twenty years before the last of `years` at the latest, so that no child is of the future.
+    """
     start, end = ((year - 1970) * _YEAR for year in (years[0], years[1] + 1))
-    head = rng.uniform(start, end, int(household[-1]) + 1)[household]
+    latest = np.where(np.bincount(household) > 1, max(start, end - 20 * _YEAR), end)
+    head = rng.uniform(start, latest)[household]
     later = np.where(place == 0, 0.0, np.where(place == 1, rng.uniform(-8, 8, len(place)), rng.uniform(20, 38, len(place))))
     return (head + later * _YEAR).astype(np.int64)
 
