@@ -18,11 +18,11 @@ from .words import draw
 
 Array: TypeAlias = Any  # numpy arrays of many element types
 _PROVIDERS = dict(zip(sandbox.FREE_MAIL, sandbox.FREE_MAIL_WEIGHTS, strict=True))
-_OF_COUNTRY = {"RU": "mail.ru", "UA": "ukr.net", "CN": "qq.com", "JP": "yahoo.co.jp", "KR": "naver.com", "PL": "wp.pl",
-        "CZ": "seznam.cz", "DE": "gmx.de",
-               "IT": "libero.it", "BR": "uol.com.br", "NL": "ziggo.nl", "FR": "orange.fr", "GB": "btinternet.com",
-               "US": "aol.com"}  # fmt: skip
-_ROLES = ("info", "sales", "office", "contact", "admin")
+_OF_COUNTRY = {
+    "RU": "mail.ru", "UA": "ukr.net", "CN": "qq.com", "JP": "yahoo.co.jp", "KR": "naver.com", "PL": "wp.pl", "CZ": "seznam.cz",
+    "DE": "gmx.de", "IT": "libero.it", "BR": "uol.com.br", "NL": "ziggo.nl", "FR": "orange.fr", "GB": "btinternet.com", "US": "aol.com",
+}  # fmt: skip
+_ROLES = ("info", "sales")
 _STYLES = ("none", "random", "initials", "name")
 
 
@@ -79,7 +79,7 @@ class Contacts:
         private, work, later_private, later_work = (taken.slice(part * count, count) for part in range(4))
         own = later_private.gather(who).zip_with(pl.Series(changed["mailbox"]), private.gather(who))
         company = later_work.gather(who).zip_with(pl.Series(changed["job"]), work.gather(who))
-        role = pl.Series(_ROLES).gather(rng.integers(0, 2, len(who))) + "@" + domains.gather(firm)
+        role = pl.Series(_ROLES).gather(rng.integers(0, len(_ROLES), len(who))) + "@" + domains.gather(firm)
         company = role.zip_with(pl.Series(rng.random(len(who)) < says.role_mail), company)
         families = (
             "family."

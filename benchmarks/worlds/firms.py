@@ -17,19 +17,17 @@ Array: TypeAlias = Any  # numpy arrays of many element types
 _ACTIVITIES = {
     "en": tuple(sandbox.ACTIVITIES),
     "de": ("Bau", "Logistik", "Technik", "Handel", "Elektro", "Verlag", "Maschinenbau", "Beratung", "Versicherungen", "Spedition",
-            "Druckerei",
-           "Reisen", "Apotheke", "Immobilien", "Metallbau", "Gartenbau", "Stiftung", "Software", "Textil", "Brauerei"),
-    "fr": ("Transports", "Conseil", "Bâtiment", "Électricité", "Assurances", "Menuiserie", "Informatique", "Traiteur",
-            "Imprimerie", "Pharmacie",
-           "Immobilier", "Voyages", "Textile", "Mécanique", "Énergie", "Négoce"),
-    "es": ("Construcciones", "Transportes", "Consultores", "Seguros", "Electricidad", "Informática", "Farmacia", "Imprenta", "Inmobiliaria",
-           "Viajes", "Textil", "Talleres", "Energía", "Comercial", "Alimentos", "Servicios"),
-    "it": ("Costruzioni", "Trasporti", "Consulenza", "Assicurazioni", "Elettronica", "Informatica", "Farmacia", "Tipografia", "Immobiliare",
-           "Viaggi", "Tessile", "Officina", "Energia", "Alimentari"),
-    "pl": ("Budowa", "Transport", "Usługi", "Handel", "Elektro", "Drukarnia", "Apteka", "Meble", "Energia", "Technika",
-            "Doradztwo", "Textil"),
-    "ru": ("Строй", "Логистика", "Торг", "Техника", "Энерго", "Сервис", "Консалт", "Медиа", "Фарм", "Транс", "Металл", "Мебель",
-            "Софт", "Агро"),
+        "Druckerei", "Reisen", "Apotheke", "Immobilien", "Metallbau", "Gartenbau", "Stiftung", "Software", "Textil", "Brauerei"),
+    "fr": ("Transports", "Conseil", "Bâtiment", "Électricité", "Assurances", "Menuiserie", "Informatique", "Traiteur", "Imprimerie",
+        "Pharmacie", "Immobilier", "Voyages", "Textile", "Mécanique", "Énergie", "Négoce"),
+    "es": ("Construcciones", "Transportes", "Consultores", "Seguros", "Electricidad", "Informática", "Farmacia", "Imprenta",
+        "Inmobiliaria", "Viajes", "Textil", "Talleres", "Energía", "Comercial", "Alimentos", "Servicios"),
+    "it": ("Costruzioni", "Trasporti", "Consulenza", "Assicurazioni", "Elettronica", "Informatica", "Farmacia", "Tipografia",
+        "Immobiliare", "Viaggi", "Tessile", "Officina", "Energia", "Alimentari"),
+    "pl": ("Budowa", "Transport", "Usługi", "Handel", "Elektro", "Drukarnia", "Apteka", "Meble", "Energia", "Technika", "Doradztwo",
+        "Textil"),
+    "ru": ("Строй", "Логистика", "Торг", "Техника", "Энерго", "Сервис", "Консалт", "Медиа", "Фарм", "Транс", "Металл", "Мебель", "Софт",
+        "Агро"),
     "el": ("Κατασκευές", "Μεταφορές", "Εμπορική", "Ασφάλειες", "Τεχνική", "Ενέργεια", "Τουριστική", "Εκδόσεις", "Τρόφιμα"),
     "zh": ("科技", "贸易", "物流", "建筑", "电子", "食品", "医药", "咨询", "传媒", "机械", "能源", "纺织", "地产", "旅游"),
     "ja": ("製作所", "商事", "建設", "物流", "電機", "食品", "製薬", "不動産", "印刷", "運輸", "工業", "観光"),
@@ -37,9 +35,10 @@ _ACTIVITIES = {
     "ar": ("للمقاولات", "للتجارة", "للنقل", "للأدوية", "للتأمين", "للأغذية", "للسياحة", "للطباعة", "للطاقة"),
     "fa": ("سازه", "تجارت", "حمل و نقل", "دارو", "بیمه", "صنعت", "انرژی", "گستر"),
 }  # fmt: skip
-_LANGUAGES = {"DE": "de", "FR": "fr", "ES": "es", "PT": "es", "BR": "es", "MX": "es", "IT": "it", "PL": "pl", "CZ": "pl",
-        "RU": "ru", "UA": "ru",
-              "GR": "el", "CN": "zh", "JP": "ja", "KR": "ko", "EG": "ar", "IR": "fa"}  # fmt: skip
+_LANGUAGES = {
+    "DE": "de", "FR": "fr", "ES": "es", "PT": "es", "BR": "es", "MX": "es", "IT": "it", "PL": "pl", "CZ": "pl", "RU": "ru", "UA": "ru",
+    "GR": "el", "CN": "zh", "JP": "ja", "KR": "ko", "EG": "ar", "IR": "fa",
+}  # fmt: skip
 # Each legal form of a country with its spellings.
 _FORMS = {code: tuple(sandbox.LEGAL_VARIANTS[form] for form in forms) for code, forms in sandbox.LEGAL_FORMS.items()} | {
     "IT": (("S.r.l.", "SRL", "Srl"), ("S.p.A.", "SPA", "SpA")), "PT": (("Lda.", "Lda", "Limitada"), ("S.A.", "SA")),
@@ -55,16 +54,15 @@ _FORMS = {code: tuple(sandbox.LEGAL_VARIANTS[form] for form in forms) for code, 
 }  # fmt: skip
 _FORM_FIRST = ("RU", "UA", "IR")
 _SYLLABLES = [one + two for one in (*"bcdfgklmnprstvz", "st", "tr", "cl") for two in (*"aeiou", "an", "en", "or", "ix")]
-_GENERIC = tuple(
-    f"{head} {tail}"
-    for head in ("First", "St. Mary's", "St. Joseph", "Trinity", "Grace", "Central", "City", "Main Street", "Sunshine",
-    "Golden Dragon", "Riverside",
-                 "Lakeside", "Park", "Old Town", "Roma", "Bella", "Royal", "Family", "Village", "Hillside", "Oak", "Victory",
-                 "Hope", "Unity")
-    for tail in ("Church", "School", "Dental Care", "Pharmacy", "Restaurant", "Hotel", "Day Care", "Clinic", "Laundry", "Motors",
-    "Bakery", "Salon",
-                 "Cleaners", "Garage", "Cafe", "Veterinary Clinic", "Nursing Home", "Foundation")
+_HEADS = (
+    "First", "St. Mary's", "St. Joseph", "Trinity", "Grace", "Central", "City", "Main Street", "Sunshine", "Golden Dragon", "Riverside",
+    "Lakeside", "Park", "Old Town", "Roma", "Bella", "Royal", "Family", "Village", "Hillside", "Oak", "Victory", "Hope", "Unity",
 )  # fmt: skip
+_TAILS = (
+    "Church", "School", "Dental Care", "Pharmacy", "Restaurant", "Hotel", "Day Care", "Clinic", "Laundry", "Motors", "Bakery", "Salon",
+    "Cleaners", "Garage", "Cafe", "Veterinary Clinic", "Nursing Home", "Foundation",
+)  # fmt: skip
+_GENERIC = tuple(f"{head} {tail}" for head in _HEADS for tail in _TAILS)
 
 
 @dataclass(frozen=True)

@@ -20,9 +20,10 @@ from .slips import Slips
 from .words import draw
 
 Array: TypeAlias = Any  # numpy arrays of many element types
-_UNITS = ("Library", "Clinic", "Department of Law", "Nursery", "Head Start", "Sports Club", "Foundation", "Office of Admissions",
-        "Laboratory",
-          "Training Centre", "Museum", "Health Service", "Research Institute", "Day Care", "Food Service")  # fmt: skip
+_UNITS = (
+    "Library", "Clinic", "Department of Law", "Nursery", "Head Start", "Sports Club", "Foundation", "Office of Admissions", "Laboratory",
+    "Training Centre", "Museum", "Health Service", "Research Institute", "Day Care", "Food Service",
+)  # fmt: skip
 _NAMESAKE_MEMBER = 0.3  # members of a chain that bear the brand alone, without their town
 _OWN_TELEPHONE = 0.6  # branches
 

@@ -21,25 +21,25 @@ PET_FORMS = NICKNAMES | {
     "Friedrich": "Fritz", "Wilhelm": "Willi", "Katharina": "Käthe", "Margarete": "Grete", "Александр": "Саша", "Дмитрий": "Дима",
     "Иван": "Ваня", "Николай": "Коля", "Анастасия": "Настя", "Giuseppe": "Peppe", "Giovanni": "Gianni", "Stanisław": "Staszek",
 }  # fmt: skip
-_MISREAD = (("rn", "m"), ("m", "rn"), ("cl", "d"), ("li", "h"), ("e", "c"), ("h", "b"), ("l", "1"), ("i", "l"), ("O", "0"), ("o",
-        "0"), ("S", "5"),
-            ("B", "8"), ("u", "v"), ("n", "u"), ("g", "q"), ("t", "f"), ("0", "O"), ("1", "l"), ("5", "S"), ("8", "B"), ("6", "b"),
-            ("и", "н"), ("н", "п"), ("ш", "щ"), ("а", "о"), ("ό", "ο"), ("ي", "ى"), ("日", "目"), ("大", "太"), ("이", "어"))  # fmt: skip
+_MISREAD = (
+    ("rn", "m"), ("m", "rn"), ("cl", "d"), ("li", "h"), ("e", "c"), ("h", "b"), ("l", "1"), ("i", "l"), ("O", "0"), ("o", "0"),
+    ("S", "5"), ("B", "8"), ("u", "v"), ("n", "u"), ("g", "q"), ("t", "f"), ("0", "O"), ("1", "l"), ("5", "S"), ("8", "B"), ("6", "b"),
+    ("и", "н"), ("н", "п"), ("ш", "щ"), ("а", "о"), ("ό", "ο"), ("ي", "ى"), ("日", "目"), ("大", "太"), ("이", "어"),
+)  # fmt: skip
 _MISREAD_DIGITS = dict(zip("0123456789", "8127456190", strict=True))
 _FILLERS = {
     "forename": ("unknown", "N/A", "test", "-"), "surname": ("unknown", "N/A", "xxx", "-"), "full_name": ("unknown", "N/A"),
-    "name": ("unknown", "N/A", "test"), "email": ("none@none.com", "noemail@example.com", "na@na.com"), "website": ("http://",
-            "www.none.com", "n/a"),
-    "phone": ("0000000000", "1234567890", "999-999-9999"), "birth_date": ("1900-01-01", "1970-01-01", "1111-11-11"),
-    "street": ("unknown", "N/A", "same as above"), "city": ("unknown", "N/A"), "postcode": ("00000", "99999"), "country": ("unknown",),
-    "employer": ("none", "self", "retired", "N/A"),
+    "name": ("unknown", "N/A", "test"), "email": ("none@none.com", "noemail@example.com", "na@na.com"),
+    "website": ("http://", "www.none.com", "n/a"), "phone": ("0000000000", "1234567890", "999-999-9999"),
+    "birth_date": ("1900-01-01", "1970-01-01", "1111-11-11"), "street": ("unknown", "N/A", "same as above"),
+    "city": ("unknown", "N/A"), "postcode": ("00000", "99999"),
+    "country": ("unknown",), "employer": ("none", "self", "retired", "N/A"),
 }  # fmt: skip
 _SHORT = {
     " Street": " St", " Avenue": " Ave", " Road": " Rd", " Drive": " Dr", " Lane": " Ln", " Court": " Ct", " Place": " Pl",
-    "straße": "str.",
-    "Straße": "Str.", "Calle ": "C/ ", "Avenida ": "Av. ", "Rue ": "R. ", " and ": " & ", "International": "Intl", "Services": "Svcs",
-    "Construction": "Constr", "Insurance": "Ins", "Consulting": "Cons", "Department": "Dept", "Maschinenbau": "Masch.-Bau",
-    "University": "Univ",
+    "straße": "str.", "Straße": "Str.", "Calle ": "C/ ", "Avenida ": "Av. ", "Rue ": "R. ", " and ": " & ", "International": "Intl",
+    "Services": "Svcs", "Construction": "Constr", "Insurance": "Ins", "Consulting": "Cons", "Department": "Dept",
+    "Maschinenbau": "Masch.-Bau", "University": "Univ",
 }  # fmt: skip
 _DATE_COLUMNS, _NUMBERS = ("birth_date",), ("phone", "postcode")
 
