@@ -117,6 +117,8 @@ class _Making:
                     self.features[feature.name] = replace(feature, worded=True)
             if choice and not choice.term_frequency:
                 comparison = replace(comparison, terms={})
+            if kind.shared_beside_name and PERSON_NAME.name in self.features:
+                comparison = replace(comparison, related=None)
             self._add(comparison)
 
     def _feature(self, attribute: str) -> Feature:

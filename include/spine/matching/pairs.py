@@ -78,7 +78,7 @@ def pair_table(matched: Matched, ids: pa.Array, decisions: Decisions) -> pa.Tabl
     order = np.lexsort((found.right, found.left))
     ends = [ids.take(pa.array(rows[order])) for rows in (found.left, found.right)]
     some = scored.take(order)
-    said = list((some.parts + some.rarity).T)
+    said = list(some.said.T)
     return told_pairs(matched.records.plan, ends, some.weight, some.probability, decisions.code[order], found.rule[order], said)
 
 

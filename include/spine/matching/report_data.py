@@ -17,8 +17,8 @@ from spine.identity.blocking.keys import Heavy
 from spine.identity.blocking.rules import make_rules
 from spine.identity.comparing.plan import Plan
 from spine.identity.explaining.waterfalls import waterfall
-from spine.identity.learning.learn import log_ratios
 from spine.identity.learning.model import Model
+from spine.identity.learning.odds import log_ratios
 from spine.identity.matching import Matched, threshold_weight
 from spine.identity.standardize.text import SEP
 

@@ -196,7 +196,7 @@ def test_a_merge_leaves_a_redirect_and_ids_never_come_again(person, crowd):
     assert [(row["from_id"], row["to_id"]) for row in outcome.redirects] == [(gone, survivor)]
     assert "merged" in {change["kind"] for change in outcome.changes}
     outcome = person.run([{"ref": "b", **BASE, "birth_date": "1999-11-28"}])
-    assert sorted(change["kind"] for change in outcome.changes) == ["created", "split"]
+    assert sorted(change["kind"] for change in outcome.changes) == ["conflict", "created", "split"]
     assert len({person.ids["a"], person.ids["b"], *former.values()}) == len(set(former.values())) + 1
     assert survivor in (person.ids["a"], person.ids["b"])
     assert gone not in person.ids.values()

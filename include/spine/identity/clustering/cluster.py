@@ -20,7 +20,7 @@ CLIP = 12.0
 NEVER = -1e9
 FORBIDDEN = 2 * NEVER  # not by values that exclude each other, but by a steward
 MUST = 60.0
-AMBIGUOUS_MARGIN = 6.6
+AMBIGUOUS_MARGIN = 2.5
 LARGEST = 1_200
 BATCH = 2_000_000
 

@@ -49,10 +49,20 @@ def _batch(plan: Plan, model: Model, coded: Coded, scored: Scored, left: Array, 
             heads.take(pa.array(scored.levels[:, place].astype(np.int64))), _numbers(scored.parts[:, place]), ',"tf_adjustment":',
             _numbers(scored.rarity[:, place]), ',"left":', shown[0], ',"right":', shown[1], "}",
         ))  # fmt: skip
+    steps += _following(plan, model, scored)
     related: Array = np.full(len(left), "could be relatives or neighbours", dtype=object)
     steps.append(_some("relation", related, scored.related, np.abs(scored.related) > 0.005))
     steps.append(_some("certain rule", _certain(plan, scored.levels), scored.lifted, scored.lifted > 0))
     return _join("[", pc.binary_join_element_wise(*steps, ",", null_handling="skip"), "]")
+
+
+def _following(plan: Plan, model: Model, scored: Scored) -> Iterator[pa.Array]:
+    """A step per comparison whose agreement follows, at least in part, from another feature's."""
+    for place, comparison in enumerate(plan.comparisons):
+        if comparison.name in model.follows:
+            label = f"{comparison.name} follows from {' or '.join(sorted(model.follows[comparison.name]))}"
+            bits = scored.follows[:, place]
+            yield _some("dependence", np.full(len(bits), label, dtype=object), -bits, bits > 0.005)
 
 
 def _join(*parts: Any) -> pa.Array:

@@ -77,6 +77,11 @@ def domain(values: Sequence[str]) -> Texts:
     return derive(values, Mails).domain
 
 
+def mailbox(values: Sequence[str]) -> Texts:
+    """What precedes the `@` of an address."""
+    return derive(values, Mails).local
+
+
 def compare(values: Sequence[str], left: Codes, right: Codes, _: Mapping[str, float]) -> Codes:
     """Levels of EMAIL_LEVELS; a role address (`info@`) never counts as a personal one, a free-mail domain never as a company's."""
     mails = derive(values, Mails)
@@ -118,7 +123,7 @@ class Email(AttributeKind):
     example = "Ann.Lee+news@Acme.com"
     comparison = Comparison(
         "", "", EMAIL_LEVELS, compare, (0.5, 0.06, 0.05, 0.02, 0.08, 0.29), (0.00002, 0.0002, 0.0001, 0.0005, 0.006, 0.99318),
-        (0.04, 0.0, 0.02, 0.02, 0.0, 0.0), {1: texts.whole, 4: texts.whole, 5: domain}, owners=_OWNERS,
+        (0.04, 0.0, 0.02, 0.1, 0.2, 0.0), {1: texts.whole, 2: mailbox, 4: texts.whole, 5: domain}, owners=_OWNERS,
     )  # fmt: skip
     cuts: Mapping[str, Cut] = {"mailbox": lambda value: [value.partition("@")[0]], "domain": company_domain}
 

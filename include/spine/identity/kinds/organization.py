@@ -105,6 +105,7 @@ class Organization(AttributeKind):
     rank = 60
     example = "Acme Intl. Holding GmbH & Co. KG"
     worded = True
+    shared_beside_name = True
     rest = (ALL_WORDS, WORDS)
     comparison = Comparison(
         "", "", ORGANIZATION_LEVELS, compare, (0.5, 0.2, 0.12, 0.1, 0.05, 0.03), (0.0005, 0.001, 0.002, 0.008, 0.06, 0.9285),

@@ -24,7 +24,9 @@ from spine.identity.comparing.comparisons import pattern
 from spine.identity.comparing.plan import Comparison, Plan
 from spine.identity.comparing.texts import derive
 from spine.identity.comparing.words import words
+from spine.identity.learning.dependence import learn_follows
 from spine.identity.learning.model import Model, Terms
+from spine.identity.learning.odds import histogram, posterior
 
 Array: TypeAlias = Any  # numpy arrays of many element types
 Coded = Mapping[str, tuple[Array, list[str]]]
@@ -35,6 +37,11 @@ MOST_TERMS = 50_000
 ROUNDS = 60
 MANY = 500
 SELDOM = 0.03
+SELDOM_OF_LIKELY = 0.15  # some of the likely matches are a father and his namesake
+SURE = 0.999
+ENOUGH = 100
+FARTHEST = 3.0
+LEAST_MATCHES = 0.05  # per record
 
 
 @dataclass(frozen=True)
@@ -175,10 +182,14 @@ def learn(plan: Plan, rules: Sequence[Rule], rows: int, candidates: Counts, stra
     model = beliefs(plan, rows)
     digits, random_digits = plan.digits(candidates.pattern), plan.digits(strangers.pattern)
     for _ in range(3):
-        matched = _posterior(plan, model, random_digits)[0]
+        matched = posterior(plan, model, random_digits)[0]
         _learn_u(plan, model, random_digits, strangers.count * (1 - matched))
+        if not any(_trains(plan, rule) for rule in rules):
+            _trust_sameness(plan, model)
         _learn_m(plan, rules, model, digits, candidates)
+        _judge(plan, rules, model, digits, candidates)
         _monotone(plan, model)
+        learn_follows(plan, rules, model, digits, candidates)
         _learn_shares(plan, model, digits, candidates.count, rows)
     return model
 
@@ -191,7 +202,7 @@ def beliefs(plan: Plan, rows: int) -> Model:
         model.m[comparison.name], model.u[comparison.name] = (m / m.sum()).tolist(), (u / u.sum()).tolist()
     _relate(plan, model)
     model.prior = _odds(plan.matching.prior or 1 / max(100.0, rows))
-    model.related = _odds(1 / max(200.0, rows))
+    model.related = _odds(1 / max(100.0, rows))
     return model
 
 
@@ -212,48 +223,38 @@ def _relate(plan: Plan, model: Model) -> None:
             model.h[comparison.name] = (h / h.sum()).tolist()
 
 
-def log_ratios(model: Model, which: str, name: str) -> Array:
-    """log2(m/u) or log2(h/u) of a comparison by level, with 0 for `not comparable` in front."""
-    upper = np.asarray((model.m if which == "m" else model.h)[name])
-    return np.r_[0.0, np.log2(np.maximum(upper, 1e-9) / np.maximum(model.u[name], 1e-9))]
-
-
-def _posterior(
-    plan: Plan, model: Model, digits: Array, skip: frozenset[str] = frozenset(), shares: Array | None = None
-) -> tuple[Array, Array]:
-    """Probability of being a match and of being related, of each pattern; `shares` (match, related, stranger) replaces the prior."""
-    prior = np.log2(shares) if shares is not None else np.asarray([model.prior, model.related, 0.0])
-    match, related = np.full(len(digits), prior[0] - prior[2]), np.full(len(digits), prior[1] - prior[2])
-    for place, comparison in enumerate(plan.comparisons):
-        if comparison.feature not in skip:
-            match += log_ratios(model, "m", comparison.name)[digits[:, place]]
-            related += log_ratios(model, "h", comparison.name)[digits[:, place]]
-    match, related = np.exp2(np.clip(match, -200, 200)), np.exp2(np.clip(related, -200, 200))
-    total = match + related + 1.0
-    return match / total, related / total
-
-
-def _histogram(digits: Array, weights: Array, size: int) -> Array:
-    return np.bincount(digits, weights=weights, minlength=size)[1:size]
-
-
 def _learn_u(plan: Plan, model: Model, digits: Array, weights: Array) -> None:
     for place, comparison in enumerate(plan.comparisons):
         if comparison.fixed:
             continue
         belief = np.asarray(comparison.u) / sum(comparison.u)
-        seen = _histogram(digits[:, place], weights, comparison.size) + U_STRENGTH * belief
+        seen = histogram(digits[:, place], weights, comparison.size) + U_STRENGTH * belief
         model.u[comparison.name] = (seen / seen.sum()).tolist()
+
+
+def _trust_sameness(plan: Plan, model: Model) -> None:
+    """Where nothing else tells matches from strangers (one column), shared values are believed to be matches, unless many records carry
+    them: counted among strangers they would weigh so little that nothing matched."""
+    for comparison in plan.comparisons:
+        if comparison.weighs and not comparison.fixed and 1 in comparison.terms:
+            u = np.asarray(model.u[comparison.name])
+            u[0] = min(u[0], U_STRENGTH * comparison.u[0] / sum(comparison.u) / (U_STRENGTH + RANDOM_PAIRS))
+            model.u[comparison.name] = (u / u.sum()).tolist()
+
+
+def _trains(plan: Plan, rule: Rule) -> bool:
+    """Whether a rule leaves two comparisons to tell matches by."""
+    return sum(comparison.weighs and comparison.feature not in rule.features for comparison in plan.comparisons) >= 2
 
 
 def _learn_m(plan: Plan, rules: Sequence[Rule], model: Model, digits: Array, candidates: Counts) -> None:
     training = [
-        (np.flatnonzero((candidates.mask >> number) & 1), rule.features)
-        for number, rule in enumerate(rules)
-        if sum(comparison.weighs and comparison.feature not in rule.features for comparison in plan.comparisons) >= 2
+        (np.flatnonzero((candidates.mask >> number) & 1), rule.features) for number, rule in enumerate(rules) if _trains(plan, rule)
     ]
     training = [(rows, features) for rows, features in training if len(rows)]
-    shares = [np.asarray([0.3, 0.1, 0.6]) for _ in training]
+    shares = [np.asarray([0.25, 0.25, 0.5]) for _ in training]
+    # What may exclude is judged apart: only there is a difference so dear that it must be known how often it errs.
+    believed = {one.name: np.asarray(one.m) / sum(one.m) for one in plan.comparisons if not one.outweighable}
     for _ in range(ROUNDS):
         seen = {
             comparison.name: M_STRENGTH * np.asarray(comparison.m) / sum(comparison.m)
@@ -261,18 +262,19 @@ def _learn_m(plan: Plan, rules: Sequence[Rule], model: Model, digits: Array, can
             if not comparison.fixed
         }
         for number, (rows, features) in enumerate(training):
-            match, related = _posterior(plan, model, digits[rows], features, shares[number])
+            match, related = posterior(plan, model, digits[rows], features, shares[number])
             weights = candidates.count[rows]
             total = weights.sum()
             sums = np.asarray([(match * weights).sum() + 1, (related * weights).sum() + 1])
             shares[number] = np.r_[sums, max(total - sums.sum(), 0) + 1] / (max(total, sums.sum()) + 1)
             for place, comparison in enumerate(plan.comparisons):
                 if comparison.name in seen and comparison.feature not in features:
-                    seen[comparison.name] += _histogram(digits[rows, place], match * weights, comparison.size)
+                    seen[comparison.name] += histogram(digits[rows, place], match * weights, comparison.size)
         change = 0.0
-        model.unreliable = _unreliable(plan, seen)
         for name, counts in seen.items():
             new = counts / counts.sum()
+            if name in believed:
+                new = _within_belief(new, believed[name])
             change = max(change, float(np.abs(new - model.m[name]).max()))
             model.m[name] = new.tolist()
         _relate(plan, model)
@@ -280,14 +282,42 @@ def _learn_m(plan: Plan, rules: Sequence[Rule], model: Model, digits: Array, can
             break
 
 
-def _unreliable(plan: Plan, seen: Mapping[str, Array]) -> list[str]:
-    """Exclusive comparisons in which MANY matches were seen, and too large a share of them with values that differ."""
-    found = []
-    for comparison in plan.comparisons:
-        counts = seen.get(comparison.name)
-        if comparison.outweighable and counts is not None and counts.sum() > MANY and counts[-1] > SELDOM * counts.sum():
-            found.append(comparison.name)
-    return found
+def _within_belief(m: Array, belief: Array) -> Array:
+    """Chances that give the odds of agreeing at most so much, level for level, at most FARTHEST times what is believed.
+
+    Colleagues, siblings or branches may outnumber the matches: what would be learned from them is no slip of the pen any more.
+    """
+    odds = FARTHEST * _tails(belief) / np.maximum(1 - _tails(belief), 1e-12)
+    tails = np.minimum(_tails(m), np.r_[1.0, (odds / (1 + odds))[1:]])
+    return -np.diff(np.r_[tails, 0.0])
+
+
+def _tails(chances: Array) -> Array:
+    """The chance of each level or less agreement."""
+    return np.cumsum(chances[::-1])[::-1]
+
+
+def _judge(plan: Plan, rules: Sequence[Rule], model: Model, digits: Array, candidates: Counts) -> None:
+    """Learns what may exclude a pair from those alone that are sure matches without it, since a few relatives among thousands of
+    likely matches would speak as much as all slips of the pen. Where nothing else makes a pair sure, what all pairs taught remains.
+
+    Unreliable is what differs in too large a share of many pairs."""
+    model.unreliable = []
+    for place, comparison in enumerate(plan.comparisons):
+        if not comparison.outweighable or comparison.fixed:
+            continue
+        apart = sum(1 << number for number, rule in enumerate(rules) if comparison.feature not in rule.features)
+        rows = np.flatnonzero((candidates.mask & apart != 0) & (digits[:, place] > 0))
+        match = posterior(plan, model, digits[rows], frozenset([comparison.feature]))[0]
+        counts = histogram(digits[rows, place], candidates.count[rows] * (match >= SURE), comparison.size)
+        seldom = SELDOM
+        if counts.sum() >= ENOUGH:
+            learned = counts + M_STRENGTH * np.asarray(comparison.m) / sum(comparison.m)
+            model.m[comparison.name] = (learned / learned.sum()).tolist()
+        else:
+            counts, seldom = histogram(digits[rows, place], candidates.count[rows] * match, comparison.size), SELDOM_OF_LIKELY
+        if counts.sum() > MANY and counts[-1] > seldom * counts.sum():
+            model.unreliable.append(comparison.name)
 
 
 def _monotone(plan: Plan, model: Model) -> None:
@@ -309,11 +339,12 @@ def _learn_shares(plan: Plan, model: Model, digits: Array, count: Array, rows: i
     """Prior odds of a match and of a relation between two random records, so that they agree with the posteriors they lead to."""
     total = rows * (rows - 1) / 2
     for _ in range(ROUNDS):
-        match, related = _posterior(plan, model, digits)
+        match, related = posterior(plan, model, digits)
         before = model.prior, model.related
         # One match in a hundred pairs is believed of a handful of records; thousands of records speak for themselves.
         if plan.matching.prior is None:
-            model.prior = _odds(min(0.5, ((match * count).sum() + 1) / (total + 100)))
+            matches = max((match * count).sum(), LEAST_MATCHES * rows)
+            model.prior = _odds(min(0.5, (matches + 1) / (total + 100)))
         model.related = _odds(min(0.5, ((related * count).sum() + 0.5) / (total + 100)))
         if abs(model.prior - before[0]) < 1e-4 and (plan.matching.prior is None or abs(model.related - before[1]) < 1e-4):
             break

@@ -33,6 +33,7 @@ class Model:
     """Learned parameters. `prior` and `related` are log2 odds that two random records match, or belong to relatives or neighbours.
 
     Even matches often differ in the comparisons that are `unreliable`, so that a difference there excludes nothing.
+    `follows` gives, per comparison and per feature that its agreement may follow from, bits by how that feature agrees and by level.
     `m`, `u` and `h` give each comparison's level probabilities among matches, strangers and relatives or neighbours.
     """
 
@@ -46,8 +47,14 @@ class Model:
     rarity: dict[str, dict[str, float]] = field(default_factory=dict)
     heavy: list[Heavy] = field(default_factory=list)
     unreliable: list[str] = field(default_factory=list)
+    follows: dict[str, dict[str, list[list[float]]]] = field(default_factory=dict)
     version: int = 1
     engine: int = ENGINE
+
+    @property
+    def partners(self) -> float:
+        """How many other records of its entity a record is expected to have, at least one."""
+        return float(max(1.0, self.records / (1.0 + np.exp2(-self.prior))))
 
     def to_json(self) -> str:
         """The model as one JSON text."""

@@ -1,6 +1,7 @@
 """Patterns -> probabilities, with the weight of every comparison kept apart (the waterfall). Symmetric; knows no engine.
 
-The weight of a pair is log2 of its odds: prior + sum of log2(m/u) + rarity of the shared values - log2(1 + odds of being merely related).
+The weight of a pair is log2 of its odds: prior + sum of log2(m/u) + rarity of the shared values - what follows from other attributes
+- log2(1 + odds of being merely related).
 """
 
 from __future__ import annotations
@@ -16,8 +17,8 @@ import numpy as np
 import pyarrow as pa
 
 from spine.identity.comparing.plan import Comparison, Plan
-from spine.identity.learning.learn import log_ratios
 from spine.identity.learning.model import Model
+from spine.identity.learning.odds import following, kinship, log_ratios
 
 Array: TypeAlias = Any  # numpy arrays of many element types
 Coded = Mapping[str, tuple[Array, list[str]]]
@@ -53,6 +54,16 @@ class Scored:
         """What each level adds to the weight, in the shape of `levels`."""
         return _ratios(self.plan, self.model, "m", self.levels)
 
+    @cached_property
+    def follows(self) -> Array:
+        """What of each level follows from other attributes, in bits that do not count again, in the shape of `levels`."""
+        return _follows(self.plan, self.model, self.levels, self.rarity)
+
+    @property
+    def said(self) -> Array:
+        """What each comparison says in all, in the shape of `levels`."""
+        return self.parts + self.rarity - self.follows
+
     def take(self, chosen: Array) -> Scored:
         """Some of the pairs."""
         return Scored(self.plan, self.model, *(column[chosen] for column in self._columns()))
@@ -70,6 +81,16 @@ def _ratios(plan: Plan, model: Model, which: str, digits: Array) -> Array:
     return np.stack([log_ratios(model, which, one.name)[digits[:, place]] for place, one in enumerate(plan.comparisons)], axis=1)
 
 
+def _follows(plan: Plan, model: Model, digits: Array, rarity: Array) -> Array:
+    """Bits that follow from other attributes. What a common value has lost by its frequency is not taken from it twice."""
+    found: Array = np.zeros(rarity.shape)
+    for place, comparison in enumerate(plan.comparisons):
+        if comparison.name in model.follows:
+            bits = following(plan, model, comparison, digits)
+            found[:, place] = np.where(bits > 0, np.maximum(bits + rarity[:, place], 0.0), 0.0)
+    return found
+
+
 def probability(weight: Array) -> Array:
     """The probability whose log2 odds are `weight`."""
     return 1.0 / (1.0 + np.exp2(-np.clip(weight, -500, 500)))
@@ -82,13 +103,14 @@ def score(plan: Plan, model: Model, coded: Coded, left: Array, right: Array, pat
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         columns = pool.map(lambda one, level: _rarity(one, model, coded, left, right, level), plan.comparisons, digits.T)
         rarity = np.stack(list(columns), axis=1)
+    follows = _follows(plan, model, digits, rarity)
     related = np.full(len(digits), model.related)
     for place, comparison in enumerate(plan.comparisons):
-        related += kin[:, place]
+        related += kinship(comparison, kin[:, place], follows[:, place])
         if comparison.related is None:
             related += rarity[:, place]
     household = -np.logaddexp2(0.0, np.clip(related, -200, 200))
-    weight = model.prior + parts.sum(axis=1) + rarity.sum(axis=1) + household
+    weight = model.prior + parts.sum(axis=1) + rarity.sum(axis=1) - follows.sum(axis=1) + household
     lifted = _lift(plan, model, coded, left, digits, weight)
     return Scored(plan, model, patterns, weight + lifted, rarity, household, lifted)
 
@@ -132,7 +154,7 @@ def _rarity(comparison: Comparison, model: Model, coded: Coded, left: Array, rig
         counts[used] = terms.frequency(texts.distinct.filter(pa.array(used)).to_pylist()) * max(1, terms.total)
         count = np.maximum(counts[one], counts[other])
         usual = model.u[comparison.name][at - 1]
-        chance = (np.maximum(count - 2, 0) + SMOOTHING * usual) / (terms.total + SMOOTHING)
+        chance = (np.maximum(count - 2 * model.partners - 1, 0) + SMOOTHING * usual) / (terms.total + SMOOTHING)
         result[rows] = np.log2(usual / np.maximum(chance, min(usual, 0.5 / (terms.total + SMOOTHING))))
     return result
 

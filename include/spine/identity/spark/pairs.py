@@ -92,7 +92,7 @@ def scored(records: Spread, model: Model, pairs: DataFrame, likely: float) -> Da
         held, left, right, _ = _met(plan, asked, table)
         found = score(plan, model, held.features, left, right, np.asarray(asked.column("pattern")))
         full = asked.append_column("weight", pa.array(found.weight)).append_column("probability", pa.array(found.probability))
-        for name, column in zip(said, (found.parts + found.rarity).T, strict=True):
+        for name, column in zip(said, found.said.T, strict=True):
             full = full.append_column(name, pa.array(column))
         return full.filter(pa.array(found.probability >= likely))
 
