@@ -19,18 +19,21 @@ from spine.identity.standardize import vocabulary as words
 from spine.identity.standardize.columns import Function, encoded
 from spine.identity.standardize.text import MAX_LENGTH, fold
 
+_SPACE = re.escape(" ")
+_NOBODY = f"^[._-]*(?:{'|'.join(re.escape(name).replace(_SPACE, '[._-]*') for name in words.NO_MAILBOXES)})[0-9]*[._-]*@"
 # A mail address in lower case without `+tag`, and what can look like one and needs a closer look.
 _PLAIN_MAIL = r"^[a-z0-9._-]+@[a-z0-9-]+\.[a-z0-9.-]+$"
 _ODD_MAIL = "|".join(
     [
-        f"^(?:{'|'.join(map(re.escape, sorted(words.PLACEHOLDERS)))})@",
+        _NOBODY,
         f"@(?:{'|'.join(map(re.escape, sorted(words.PLACEHOLDER_HOSTS | {'googlemail.com'})))})$",
         f"^(?:{'|'.join(map(re.escape, sorted(words.PLACEHOLDER_MAILS)))})$",
         r"\..*@gmail\.com$",
     ]
 )
 _NO_HOSTS = words.PLACEHOLDER_HOSTS - {"example.com"}
-_AFTER_ITS_HEAD = r"(?s)[._-].*"
+_AFTER_ITS_HEAD = r"(?s)[0-9]*(?:[._-].*)?$"
+_SEPARATORS = "[._0-9-]"
 EMAIL_LEVELS = ("same address", "same mailbox elsewhere", "close spelling", "same role address", "same company domain", "different address")
 _OWNERS = 25  # of so many records at most an address is believed to be one person's
 
@@ -44,14 +47,15 @@ def email(text: str | None) -> str | None:
         return None
     if domain in {"gmail.com", "googlemail.com"}:
         local, domain = local.replace(".", ""), "gmail.com"
-    if local in words.PLACEHOLDERS:
+    if re.match(_NOBODY, f"{local}@"):
         return None
     return f"{local}@{domain}"
 
 
 def is_role_mail(address: str) -> bool:
-    """Whether a standardised address belongs to a function rather than a person (`info@`, `sales.uk@`)."""
-    return any(part in words.ROLE_MAILBOXES for part in re.split(r"[._-]", address.split("@")[0])[:1])
+    """Whether a standardised address belongs to a function rather than a person (`info@`, `sales.uk@`, `no-reply@`, `info2@`)."""
+    local = address.split("@")[0]
+    return not {re.sub(_AFTER_ITS_HEAD, "", local), re.sub(_SEPARATORS, "", local)}.isdisjoint(words.ROLE_MAILBOXES)
 
 
 def mails(values: pa.Array) -> pa.DictionaryArray:
@@ -66,8 +70,9 @@ class Mails:
 
     def __init__(self, values: Sequence[str]) -> None:
         self.whole, (self.local, self.domain) = Texts(values), pieces(values, "@", 2)
-        head = pc.replace_substring_regex(self.local.distinct, _AFTER_ITS_HEAD, "")
-        self.role = np.asarray(pc.is_in(head, pa.array(sorted(words.ROLE_MAILBOXES))), dtype=bool)[self.local.codes]
+        ways = [pc.replace_substring_regex(self.local.distinct, left_out, "") for left_out in (_AFTER_ITS_HEAD, _SEPARATORS)]
+        roles = pa.array(sorted(words.ROLE_MAILBOXES))
+        self.role = np.asarray(pc.or_(*(pc.is_in(way, roles) for way in ways)), dtype=bool)[self.local.codes]
         self.long = (np.asarray(pc.utf8_length(self.local.distinct)) >= 5)[self.local.codes]
         self.free = true_of(self.domain, lambda domain: domain in words.FREE_MAIL)
 

@@ -16,7 +16,8 @@ from spine.identity.comparing.words import Pieces, trigrams
 from spine.identity.comparing.words import words as words_of
 from spine.identity.composites import postal_address
 from spine.identity.standardize import vocabulary as words
-from spine.identity.standardize.text import is_placeholder, tokens
+from spine.identity.standardize.legal_forms import without_forms
+from spine.identity.standardize.text import is_placeholder
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
@@ -35,7 +36,7 @@ def organization(text: str | None) -> str | None:
     """Words of an organisation's name in order, abbreviations written out, legal forms and fillers dropped (unless nothing is left)."""
     if not text or is_placeholder(text):
         return None
-    found = tokens(text.replace("&", " and ").replace(".", ""))
+    found = without_forms(text)
     spelled = [words.ORGANIZATION_WORDS.get(word, word) for word in found]
     kept = [word for word in spelled if word not in words.COMPANY_FORMS]
     return " ".join(kept or spelled) or None
