@@ -189,11 +189,20 @@ def test_fixed_weights_and_prior_are_not_learned():
     assert model.m["forename"] != pytest.approx(list(records.plan.comparisons[0].m))
 
 
+def test_weights_stated_for_the_former_levels_of_dates_weigh_as_they_did():
+    m, u = [0.9, 0.04, 0.02, 0.02, 0.02], [0.001, 0.002, 0.02, 0.03, 0.947]
+    plan = make_plan(Matching(attributes={"key": "national_id", "born": "date"}, weights={"born": {"m": m, "u": u}}))
+    born = next(one for one in plan.comparisons if one.name == "born")
+    assert sum(born.m) == pytest.approx(1)
+    assert [one / other for one, other in zip(born.m, born.u, strict=True)][-1] == pytest.approx(m[-1] / u[-1])
+    assert born.m[0] / born.u[0] == pytest.approx(m[0] / u[0])
+
+
 @pytest.mark.parametrize(
     ("weights", "says"),
     [
         ({"town": {"m": [0.5, 0.5], "u": [0.5, 0.5]}}, "no such comparison"),
-        ({"born": {"m": [0.5, 0.5], "u": [0.5, 0.5]}}, "need 5 chances"),
+        ({"born": {"m": [0.5, 0.5], "u": [0.5, 0.5]}}, "need 9 chances"),
     ],
 )
 def test_weights_that_fit_no_comparison_are_named(weights, says):

@@ -12,13 +12,13 @@ import pyarrow.compute as pc
 
 from spine.identity.attribute import Test
 from spine.identity.blocking.cuttings import VALUE, Part, Rule
-from spine.identity.comparing.plan import Comparison, FeatureKind, Plan
+from spine.identity.comparing.plan import Comparison, FeatureKind, Plan, Shapes
 from spine.identity.comparing.stated import shared
-from spine.identity.comparing.texts import Both, Codes, derive
+from spine.identity.comparing.texts import Both, Codes, Texts, derive
 from spine.identity.composites import names as cut
 from spine.identity.composites import postal_address
 from spine.identity.composites.names import Names
-from spine.identity.kinds.date import YEAR
+from spine.identity.kinds.date import DAY, YEAR
 from spine.identity.standardize import vocabulary as words
 from spine.identity.standardize.columns import Function, each, encoded, parts
 from spine.identity.standardize.text import BRACKETS, CACHED, SEP, is_placeholder, tokens
@@ -147,12 +147,12 @@ def _rules(plan: Plan, words: Part) -> list[Rule]:
     dates = [feature.name for feature in plan.of_kind("date")][:1]
     initial = cut.INITIAL.part(name_of)
     same_words = cut.ALL_WORDS.part(name_of, "all name words")
-    rules = [Rule("name word and birth date", (words, VALUE.part(name, "date"))) for name in dates]
+    rules = [Rule("name word and birth date", (words, DAY.part(name, "date"))) for name in dates]
     rules += [Rule(f"name word and {name}", (words, address[name]), initial) for name in ("house", "postcode") if name in address]
     rules.append(Rule("all name words", (same_words,), address.get("district")))
     for name in dates:
-        rules += [Rule(f"birth date and {at}", (VALUE.part(name, "date"), address[at])) for at in ("district", "town") if at in address]
-        rules.append(Rule("birth date and initials", (VALUE.part(name, "date"), cut.INITIALS.part(name_of))))
+        rules += [Rule(f"birth date and {at}", (DAY.part(name, "date"), address[at])) for at in ("district", "town") if at in address]
+        rules.append(Rule("birth date and initials", (DAY.part(name, "date"), cut.INITIALS.part(name_of))))
         rules.append(Rule("name word and birth year", (words, YEAR.part(name)), initial))
     rules += [Rule(f"name word and {name}", (words, address[name]), initial) for name in ("district", "town") if name in address]
     rules.append(Rule("names sound alike", (cut.SOUNDS.part(name_of, "sounds"),), address.get("district")))
@@ -177,11 +177,28 @@ def _nicknames(value: str) -> list[str]:
     return [head, *(f"#{group}" for group in words.NICKNAMES.get(head, frozenset()))]
 
 
+def _shapes(values: Sequence[str]) -> Texts:
+    """Which parts each name has: forename (`f`, an initial `i`) and surname."""
+    names = derive(values, Names)
+    first, last, short = names.first.codes > 0, names.last.codes > 0, names.short[names.head.codes]
+    letters = np.where(first, np.where(short, "i", "f"), "").astype(object) + np.where(last, "l", "")
+    return Texts(letters.tolist())
+
+
+def _possible(shares: Mapping[str, float]) -> tuple[float, ...]:
+    """The share of pairs that can have each level of forenames: a surname to be swapped with, an initial to be one."""
+    forename = sum(share for shape, share in shares.items() if shape[:1] in ("f", "i")) or 1.0
+    initial = sum(share for shape, share in shares.items() if shape[:1] == "i") / forename
+    surname = sum(share for shape, share in shares.items() if shape.endswith("l"))
+    return 1.0, 1.0, 1 - (1 - surname) ** 2, 1 - (1 - initial) ** 2, 1.0, 1.0
+
+
 NICKNAME: Mapping[str, Callable[[float], Test]] = {"nickname": lambda _: shared(_nicknames)}
 FORENAME = Comparison(
     "forename", "person name", FORENAME_LEVELS, compare_forenames, (0.71, 0.14, 0.03, 0.045, 0.055, 0.02),
     (0.008, 0.012, 0.0005, 0.01, 0.06, 0.9095),
     (0.02, 0.005, 0.0, 0.02, 0.0, 0.0), {1: cut.forename}, opposes=True, shown=_forename_of,
+    shapes=Shapes(_shapes, _possible, {"fl": 0.97, "il": 0.03}),
 )  # fmt: skip
 SURNAME = Comparison(
     "surname", "person name", SURNAME_LEVELS, compare_surnames, (0.82, 0.08, 0.05, 0.05), (0.003, 0.003, 0.03, 0.964), None,

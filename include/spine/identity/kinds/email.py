@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from spine.identity.attribute import Array, AttributeKind
 from spine.identity.blocking.cuttings import Cut, Cutting, Rule, of_value
 from spine.identity.comparing import texts
-from spine.identity.comparing.plan import Comparison, Plan
+from spine.identity.comparing.plan import Comparison, Plan, Shapes
 from spine.identity.comparing.texts import Codes, Texts, derive, edits, pieces, true_of
 from spine.identity.composites.person_name import word_part
 from spine.identity.standardize import vocabulary as words
@@ -97,6 +97,20 @@ def compare(values: Sequence[str], left: Codes, right: Codes, _: Mapping[str, fl
     )
 
 
+def _shapes(values: Sequence[str]) -> Texts:
+    """What each address is: of a function (`role`) or a person's, at a company or a free host."""
+    mails = derive(values, Mails)
+    owner: Array = np.where(mails.role, "role", "own").astype(object)
+    return Texts((owner + np.where(mails.free, " free", " company")).tolist())
+
+
+def _possible(shares: Mapping[str, float]) -> tuple[float, ...]:
+    """The share of pairs that can have each level: two people's mailboxes, two of functions, two at companies."""
+    own, role = (sum(share for shape, share in shares.items() if shape.startswith(who)) for who in ("own", "role"))
+    company = sum(share for shape, share in shares.items() if shape.endswith("company"))
+    return own**2, own**2, own**2, role**2, company**2, 1.0
+
+
 def of_personal_mail(values: Sequence[str]) -> Array:
     """The address, unless it belongs to a function rather than a person."""
     return np.where(derive(values, Mails).role[:, None], 0, of_value(values))
@@ -124,6 +138,7 @@ class Email(AttributeKind):
     comparison = Comparison(
         "", "", EMAIL_LEVELS, compare, (0.5, 0.06, 0.05, 0.02, 0.08, 0.29), (0.00002, 0.0002, 0.0001, 0.0005, 0.006, 0.99318),
         (0.04, 0.0, 0.02, 0.02, 0.0, 0.0), {1: texts.whole, 4: texts.whole, 5: domain}, owners=_OWNERS,
+        shapes=Shapes(_shapes, _possible, {"own free": 0.4, "own company": 0.5, "role company": 0.1}),
     )  # fmt: skip
     cuts: Mapping[str, Cut] = {"mailbox": lambda value: [value.partition("@")[0]], "domain": company_domain}
 
