@@ -196,6 +196,7 @@ def _name(by_kind: Mapping[Any, str], value: str) -> dict[str, str]:
     if whole:
         return {whole: value}
     first, _, last = (person_name(None, None, value) or SEP).partition(SEP)
+    last = last.replace(SEP, " ").strip()  # with its generation (`Lee jr`)
     if not last and "surname" in by_kind:
         first, last = "", first
     return {by_kind[kind]: part for kind, part in (("forename", first), ("surname", last)) if part and kind in by_kind}

@@ -83,6 +83,7 @@ class _Making:
                 self._add(
                     replace(comparison, name=f"{comparison.name}{suffix}", feature=feature.name, opposes=not suffix and comparison.opposes)
                 )
+        self._add(replace(person_name.GENERATION, name=f"generation{suffix}", feature=feature.name))
 
     def _address(self, group: dict[Kind, str], suffix: str) -> None:
         """A postal address; without the parts that are compared as stated, which stay in a feature for blocking."""

@@ -80,7 +80,8 @@ TITLES = frozenset([
 ])  # fmt: skip
 PARTICLES = frozenset([
     "de", "da", "di", "do", "du", "del", "della", "der", "den", "des", "la", "le", "van", "von", "zu", "zum", "zur", "of", "the", "y",
-    "e", "bin", "ibn", "al", "el",
+    "e", "bin", "ibn", "al", "el", "abu", "bint", "dos", "das", "dal", "dalla", "degli", "dei", "delle", "las", "vom", "ter", "ten", "af",
+    "av",
 ])  # fmt: skip
 
 FREE_MAIL = frozenset([
