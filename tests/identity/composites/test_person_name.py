@@ -151,3 +151,19 @@ def test_words_of_a_name_do_not_hold_its_generation():
         assert cutting.texts(value) == cutting.texts(value.rpartition(SEP)[0])
         assert cutting.numbers is not None
         assert cutting.numbers([value]).tolist() == cutting.numbers([value.rpartition(SEP)[0]]).tolist()
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("Bill", "William"),
+        ("Paco", "Francisco"),
+        ("Sasha", "Aleksandr"),
+        ("Beppe", "Giuseppe"),
+        ("Sepp", "Josef"),
+        ("Laci", "László"),
+        ("Саша", "Александр"),
+    ],
+)
+def test_nicknames_of_many_languages_are_forms_of_one_name(one, other):
+    assert _levels(f"{one}|Roth", f"{other}|Roth")[0] in FORENAME_LEVELS[:2]

@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 from spine.identity.blocking.cuttings import ODD, Array, Cut, Cutting, hash_table, mixed, of_part, sound, sounds
 from spine.identity.comparing.texts import Both, Codes, Texts, alike, cut_of, derive, pieces, true_of
 from spine.identity.standardize import vocabulary
+from spine.identity.standardize.nicknames import NICKNAMES
 from spine.identity.standardize.spelling import all_consonants, consonants, spelling, spellings
 from spine.identity.standardize.text import SEP
 
@@ -36,7 +37,7 @@ class Names:
         self.surname = Surnames(self.last)
         self.middle = cut_of(self.first, lambda text: text.rpartition(" ")[2] if " " in text else "")
         self.spelled, self.skeleton = cut_of(self.head, spelling), cut_of(self.head, consonants)
-        self.groups = [vocabulary.NICKNAMES.get(word, frozenset()) for word in self.head.values]
+        self.groups = [NICKNAMES.get(word, frozenset()) for word in self.head.values]
         self.grouped = np.asarray([bool(group) for group in self.groups], dtype=bool)
         self.initial = Texts([word[:1] for word in self.head.values]).codes
         self.short = np.asarray([len(word) == 1 for word in self.head.values], dtype=bool)
@@ -159,7 +160,7 @@ def _longest_words(text: str) -> list[str]:
 
 
 def _nicknames(forename: str) -> list[str]:
-    return [f"#{group}" for group in sorted(vocabulary.NICKNAMES.get(forename, ()))[:2]]
+    return [f"#{group}" for group in sorted(NICKNAMES.get(forename, ()))[:2]]
 
 
 def _name_words(value: str) -> list[str]:

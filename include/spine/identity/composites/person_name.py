@@ -22,6 +22,7 @@ from spine.identity.kinds.date import DAY, YEAR
 from spine.identity.standardize import vocabulary as words
 from spine.identity.standardize.columns import Function, each, encoded, parts
 from spine.identity.standardize.generations import GENERATIONS, generation, spelled
+from spine.identity.standardize.nicknames import NICKNAMES
 from spine.identity.standardize.text import BRACKETS, CACHED, SEP, is_placeholder, tokens
 
 MEMBERS = ("forename", "surname", "full_name")
@@ -212,7 +213,7 @@ def _generation_of(text: str) -> str:
 
 def _nicknames(value: str) -> list[str]:
     head = value.split(" ")[0]
-    return [head, *(f"#{group}" for group in words.NICKNAMES.get(head, frozenset()))]
+    return [head, *(f"#{group}" for group in NICKNAMES.get(head, frozenset()))]
 
 
 def _shapes(values: Sequence[str]) -> Texts:

@@ -1,4 +1,4 @@
-"""Word lists that standardisation needs: placeholders, titles, nicknames, company forms, free-mail, role mailboxes, streets."""
+"""Word lists that standardisation needs: placeholders, titles, company forms, free-mail, role mailboxes, streets."""
 
 from __future__ import annotations
 
@@ -176,45 +176,3 @@ STREET_FILLERS = frozenset([
     "st", "av", "rd", "dr", "ln", "bl", "ct", "pl", "sq", "py", "hy", "tr", "n", "s", "e", "w", "ne", "nw", "se", "sw", "ste", "apt",
     "cl", "gdns", "cr", "floor", "fl", "unit", "rue", "via", "calle",
 ])  # fmt: skip
-
-NICKNAME_GROUPS = (
-    "alexander alex alec sandy lex xander", "alexandra alex sandra sandy lexi", "albert al bert bertie", "alfred al alf fred alfie",
-    "andrew andy drew andreas", "anthony tony ant", "archibald archie", "arthur art artie", "benjamin ben benny benji", "bernard bernie",
-    "barbara barb babs barbie", "catherine katherine kate katie kathy cathy kathryn katharine kitty cath",
-    "charles charlie chuck chas carl",
-    "charlotte lottie charlie", "christina christine chris tina chrissie christie", "christopher chris kit topher", "daniel dan danny",
-    "david dave davy", "deborah debra deb debbie", "donald don donnie", "dorothy dot dottie dolly", "edmund ed eddie ned",
-    "edward ed eddie ted ned teddy", "edwin ed eddie", "eleanor ellie nell nora",
-    "elizabeth liz lizzie beth betty eliza elsie bess libby lisa",
-    "emily em emmy", "ernest ernie", "eugene gene", "florence flo flossie", "frances fran fanny frankie", "francis frank fran frankie",
-    "franklin frank", "frederick fred freddie freddy fritz", "gabriel gabe", "geoffrey geoff jeff", "george georgie", "gerald gerry jerry",
-    "gilbert gil bert", "gregory greg", "gwendolyn gwen", "harold harry hal", "helen nell nellie", "henry harry hank hal",
-    "herbert bert herb",
-    "hugh hughie huw", "isabella isabel bella izzy isabelle", "jacob jake", "jacqueline jackie", "james jim jimmy jamie jem", "janet jan",
-    "jane jenny janie", "jeffrey jeff", "jennifer jen jenny jenna", "jessica jess jessie", "john jack johnny jon johann ian sean",
-    "jonathan jon jonny", "joseph joe joey jo", "josephine jo josie", "joshua josh", "judith judy", "julia julie", "kenneth ken kenny",
-    "lawrence larry laurie", "leonard len lenny leo", "leslie les", "lewis lew louis", "louis lou louie", "louise lou", "lucille lucy",
-    "margaret maggie meg peggy marge greta rita margie", "martin marty", "mary molly polly mae maria marie", "matilda tilly mattie",
-    "matthew matt", "maximilian max", "michael mike mick mickey micky", "michelle shelly", "mildred millie", "nancy nan ann",
-    "nathaniel nathan nat nate", "nicholas nick nicky nicolas", "nicole nicky", "oliver ollie", "pamela pam",
-    "patricia pat patty tricia trish",
-    "patrick pat paddy", "penelope penny", "peter pete pietro", "philip phil phillip", "raymond ray", "rebecca becky becca",
-    "reginald reg reggie", "richard rick dick rich ricky dickie", "robert bob rob bobby robbie bert", "roderick rod roddy", "roger rodge",
-    "ronald ron ronnie", "rosemary rose rosie", "rudolph rudy", "russell russ", "samuel sam sammy", "samantha sam", "sarah sally sadie",
-    "sebastian seb", "stanley stan", "stephen steve steven stevie stephan", "stephanie steph", "stuart stu",
-    "susan sue suzie susanna suzanne",
-    "sydney syd sid", "teresa theresa terry tess", "terence terry", "theodore ted theo teddy", "thomas tom tommy thom", "timothy tim timmy",
-    "tobias toby", "valerie val", "victor vic", "victoria vicky tori vickie", "vincent vince", "virginia ginny", "walter walt wally",
-    "wilfred wilf fred", "william will bill billy willie willy liam wm", "zachary zach zack", "johannes hans john", "friedrich fritz fred",
-)  # fmt: skip
-
-
-def _nicknames() -> dict[str, frozenset[int]]:
-    groups: dict[str, set[int]] = {}
-    for number, words in enumerate(NICKNAME_GROUPS):
-        for word in words.split():
-            groups.setdefault(word, set()).add(number)
-    return {word: frozenset(numbers) for word, numbers in groups.items()}
-
-
-NICKNAMES = _nicknames()
