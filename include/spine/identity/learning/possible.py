@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from spine.identity.comparing.plan import Comparison, Plan
-from spine.identity.learning.model import Model
+from spine.identity.learning.model import ENGINE, Model
 
 Array: TypeAlias = Any  # numpy arrays of many element types
 SHAPES = -1  # stands for the level in tallies of shapes
@@ -32,6 +32,11 @@ def adapt(plan: Plan, model: Model, shapes: Mapping[str, Mapping[str, int]]) -> 
         for level, terms in model.terms.get(comparison.name, {}).items():
             # u of a level counts all pairs that are compared, a value's frequency only those that can share one.
             terms.total = round(terms.total / float(possible[int(level) - 1]))
+
+
+def fits(plan: Plan, model: Model) -> bool:
+    """Whether a model weighs what the plan compares: it may be of an earlier version, or of other rules."""
+    return model.engine == ENGINE and all(len(model.m.get(one.name, ())) == len(one.labels) for one in plan.comparisons)
 
 
 def _possible(comparison: Comparison, shares: Mapping[str, float]) -> Array:
