@@ -127,7 +127,7 @@ class TestResult:
         pairs = pq.read_table(tmp_path / "pairs.parquet")
         fixed = ["left_id", "right_id", "probability", "weight", "decision", "blocking_rule"]
         assert pairs.column_names[:6] == fixed
-        assert {"weight_forename", "weight_surname", "weight_mail", "weight_born", "weight_rest"} == set(pairs.column_names[6:])
+        assert {"weight_forename", "weight_surname", "weight_generation", "weight_mail", "weight_born", "weight_rest"} == set(pairs.column_names[6:])
         rows = pairs.to_pylist()
         assert [(row["left_id"], row["right_id"]) for row in rows] == sorted((row["left_id"], row["right_id"]) for row in rows)
         assert all(row["left_id"] < row["right_id"] for row in rows)
