@@ -83,7 +83,8 @@ def test_two_attributes_of_one_kind_are_both_compared():
         "work_street": "street", "work_city": "city", "birth_place": "city", "born": "date", "died": "date",
     }))  # fmt: skip
     assert [comparison.name for comparison in plan.comparisons] == [
-        "forename", "surname", "forename 2", "surname 2", "address", "address 2", "birth_place", "born", "died",
+        "forename", "surname", "generation", "forename 2", "surname 2", "generation 2", "address", "address 2",
+        "birth_place", "born", "died",
     ]  # fmt: skip
     assert plan.attributes("person name 2") == ("middle", "maiden")
     assert plan.attributes("postal address 2") == ("work_street", "work_city")
@@ -94,6 +95,7 @@ def test_names_of_columns_may_be_those_of_comparisons():
     assert [comparison.name for comparison in plan.comparisons] == [
         "forename",
         "surname",
+        "generation",
         "address",
         "address (text)",
         "forename (category)",
@@ -106,7 +108,7 @@ PERSON = {"given": "forename", "last": "surname", "born": "date", "city": "city"
 def test_a_stated_comparison_leaves_its_composite_and_the_name_stays_for_blocking():
     plan = make_plan(Matching(attributes=PERSON, comparisons={"last": ["exact", "edits <= 2"], "city": {"term_frequency": False}}))
     by_name = {comparison.name: comparison for comparison in plan.comparisons}
-    assert list(by_name) == ["forename", "last", "born", "city"]
+    assert list(by_name) == ["forename", "generation", "last", "born", "city"]
     assert by_name["last"].labels == ("exact", "edits <= 2", "different")
     assert by_name["last"].terms
     assert not by_name["city"].terms
@@ -189,11 +191,20 @@ def test_fixed_weights_and_prior_are_not_learned():
     assert model.m["forename"] != pytest.approx(list(records.plan.comparisons[0].m))
 
 
+def test_weights_stated_for_the_former_levels_of_dates_weigh_as_they_did():
+    m, u = [0.9, 0.04, 0.02, 0.02, 0.02], [0.001, 0.002, 0.02, 0.03, 0.947]
+    plan = make_plan(Matching(attributes={"key": "national_id", "born": "date"}, weights={"born": {"m": m, "u": u}}))
+    born = next(one for one in plan.comparisons if one.name == "born")
+    assert sum(born.m) == pytest.approx(1)
+    assert [one / other for one, other in zip(born.m, born.u, strict=True)][-1] == pytest.approx(m[-1] / u[-1])
+    assert born.m[0] / born.u[0] == pytest.approx(m[0] / u[0])
+
+
 @pytest.mark.parametrize(
     ("weights", "says"),
     [
         ({"town": {"m": [0.5, 0.5], "u": [0.5, 0.5]}}, "no such comparison"),
-        ({"born": {"m": [0.5, 0.5], "u": [0.5, 0.5]}}, "need 5 chances"),
+        ({"born": {"m": [0.5, 0.5], "u": [0.5, 0.5]}}, "need 9 chances"),
     ],
 )
 def test_weights_that_fit_no_comparison_are_named(weights, says):

@@ -127,7 +127,8 @@ class TestResult:
         pairs = pq.read_table(tmp_path / "pairs.parquet")
         fixed = ["left_id", "right_id", "probability", "weight", "decision", "blocking_rule"]
         assert pairs.column_names[:6] == fixed
-        assert {"weight_forename", "weight_surname", "weight_mail", "weight_born", "weight_rest"} == set(pairs.column_names[6:])
+        names = ["forename", "surname", "generation", "mail", "born", "rest"]
+        assert {f"weight_{name}" for name in names} == set(pairs.column_names[6:])
         rows = pairs.to_pylist()
         assert [(row["left_id"], row["right_id"]) for row in rows] == sorted((row["left_id"], row["right_id"]) for row in rows)
         assert all(row["left_id"] < row["right_id"] for row in rows)

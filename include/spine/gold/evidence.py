@@ -21,6 +21,7 @@ from spine.identity import engine, matching
 from spine.identity.blocking import postings
 from spine.identity.explaining import narrate
 from spine.identity.learning.model import Model
+from spine.identity.learning.possible import fits
 from spine.identity.learning.score import probability
 from spine.lake import gold
 from spine.lake.reading import dataset, open_table, reading
@@ -190,6 +191,10 @@ class _Look:
             raise ConfigError(f"No {entity} of tenant {tenant} was resolved yet", hint=f"Run `spine resolve {entity}` first")
         newest = max(models, key=lambda row: row["model_version"])
         self.model, self.version = Model.from_json(newest["parameters"]), newest["model_version"]
+        if not fits(self.plan, self.model):
+            raise ConfigError(
+                f"The weights of {entity} are not of these rules and this version", hint=f"Run `spine resolve {entity}` first"
+            )
 
     def _rows(self, name: str, where: pads.Expression | None = None, columns: Sequence[str] | None = None) -> list[dict[str, Any]]:
         table = open_table(name)

@@ -26,6 +26,7 @@ from spine.identity.blocking import postings
 from spine.identity.composites.person_name import person_name
 from spine.identity.explaining import narrate
 from spine.identity.learning import model
+from spine.identity.learning.possible import fits
 from spine.identity.standardize.text import SEP
 
 Array: TypeAlias = Any  # numpy arrays of many element types
@@ -133,6 +134,8 @@ class Lookup:
             raise ConfigError(f"The rules of {self.entity.entity} changed since it was published", hint=hint)
         if self._loaded is None or self._loaded[0] != state.stamp:
             learned = model.Model.from_json(connection.execute(_PARAMETERS, mine).scalar_one())
+            if not fits(self.plan, learned):  # published by this version, learned by an earlier one
+                raise ConfigError(f"The weights of {self.entity.entity} are of an earlier version", hint=hint)
             self._loaded = (state.stamp, learned)
         return self._loaded[1], state
 
@@ -196,6 +199,7 @@ def _name(by_kind: Mapping[Any, str], value: str) -> dict[str, str]:
     if whole:
         return {whole: value}
     first, _, last = (person_name(None, None, value) or SEP).partition(SEP)
+    last = last.replace(SEP, " ").strip()  # with its generation (`Lee jr`)
     if not last and "surname" in by_kind:
         first, last = "", first
     return {by_kind[kind]: part for kind, part in (("forename", first), ("surname", last)) if part and kind in by_kind}

@@ -83,6 +83,7 @@ class _Making:
                 self._add(
                     replace(comparison, name=f"{comparison.name}{suffix}", feature=feature.name, opposes=not suffix and comparison.opposes)
                 )
+        self._add(replace(person_name.GENERATION, name=f"generation{suffix}", feature=feature.name))
 
     def _address(self, group: dict[Kind, str], suffix: str) -> None:
         """A postal address; without the parts that are compared as stated, which stay in a feature for blocking."""
@@ -183,14 +184,23 @@ class _Making:
             comparison = self.comparisons.get(name)
             if comparison is None:
                 raise ConfigError(f"weights.{name}: there is no such comparison", hint=f"Known are {', '.join(self.comparisons)}")
-            if len(weights.m) != len(comparison.labels):
+            m, u = (_of_now(comparison, chances) for chances in (weights.m, weights.u))
+            if len(m) != len(comparison.labels):
                 levels_there = ", ".join(comparison.labels)
                 raise ConfigError(f"weights.{name}: m and u need {len(comparison.labels)} chances", hint=f"The levels are {levels_there}")
-            self.comparisons[name] = replace(comparison, m=weights.m, u=weights.u, fixed=True)
+            self.comparisons[name] = replace(comparison, m=m, u=u, fixed=True)
         if np.prod([float(comparison.size) for comparison in self.comparisons.values()]) > _LARGEST_PATTERN:
             raise ConfigError(
                 f"{len(self.comparisons)} comparisons are too many", hint="Set the kind of the less telling attributes to ignore"
             )
+
+
+def _of_now(comparison: Comparison, chances: tuple[float, ...]) -> tuple[float, ...]:
+    """Stated chances; those of an earlier version's levels are shared out among the levels that each has become."""
+    former = comparison.former
+    if not former or len(chances) != max(former) + 1:
+        return chances
+    return tuple(chances[place] / former.count(place) for place in former)
 
 
 def _groups(kinds: Mapping[str, Kind], wanted: Sequence[Kind]) -> list[dict[Kind, str]]:

@@ -92,8 +92,8 @@ def test_numbers_are_read_in_any_notation(text, expected):
     [
         pytest.param("Black &amp; Decker 24.7 cu. ft.", "black decker 24.7 cu ft", id="entities and decimals"),
         pytest.param("1,000 Pieces", "1000 pieces", id="thousands"),
-        pytest.param("東京タワー", "東京 京タ タワ ワー", id="scripts without spaces"),
-        pytest.param("Война и мир", "воина и мир", id="Cyrillic"),
+        pytest.param("東京タワー", "東京 京た たわ わー", id="scripts without spaces"),
+        pytest.param("Война и мир", "voina i mir", id="Cyrillic"),
         pytest.param("J. R. R. Tolkien", "j r r tolkien", id="initials"),
         pytest.param("ã â ã ã šâ ã ã â¼â ã", None, id="what a wrong encoding leaves"),
         pytest.param("n/a", None, id="placeholder"),

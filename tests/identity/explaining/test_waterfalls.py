@@ -22,6 +22,7 @@ def test_many_waterfalls_are_those_of_each_pair_alone(crowd: list[dict[str, Any]
     entity = load_entity("person")
     assert entity.matching is not None
     odd = [{"email": 'o"dd\\@x.org', "given_name": "Zoë 🙂", "family_name": "O'Neil"}, {"phone": "+49301234567"}, {}]
+    odd += [{"given_name": "Zoë", "family_name": f"Li {suffix}"} for suffix in ("Jr.", "Sr.")]
     rows = [*crowd[:30], *[{**row, "birth_date": "1971-03-04"} for row in crowd[:20]], *odd, *odd]
     names = list(entity.matching.attributes)
     table = pa.table({name: pa.array([row.get(name) for row in rows], pa.string()) for name in [*names, "source"]})
@@ -41,6 +42,8 @@ def _alone(plan: Any, model: Any, coded: Any, scored: Any, row: int, left: int, 
     steps = [_step("prior", "two records at random", model.prior)]
     for place, comparison in enumerate(plan.comparisons):
         level = int(scored.levels[row, place])
+        if comparison.silent and not level:
+            continue
         codes, values = coded[comparison.feature]
         shown = [values[codes[side]].replace(SEP, " ").strip() if codes[side] >= 0 else None for side in (left, right)]
         label = comparison.labels[level - 1] if level else "not comparable"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import random
 from typing import Any
 
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 
 from spine.core.entities import load_entity
 from spine.core.errors import ConfigError
+from spine.identity.learning.model import ENGINE
 
 BASE = {
     "given_name": "Marten",
@@ -280,3 +282,15 @@ def _people(seed: int) -> list[dict[str, Any]]:
                 **(home if dice.random() < 0.7 else {}),
             })  # fmt: skip
     return rows
+
+
+@pytest.mark.parametrize("former", [{"engine": 2}, {"m": {}}], ids=["an earlier version", "other rules"])
+def test_weights_of_an_earlier_version_or_of_other_rules_are_learned_anew_and_ids_live_on(person, crowd, former):
+    twin = {**crowd[0], "ref": "twin", "source": "hubspot"}
+    person.run([*crowd, twin])
+    before = dict(person.ids)
+    person.model = dataclasses.replace(person.model, **former)
+    person.run([{**crowd[1], "city": "Turin"}])
+    assert person.model.engine == ENGINE
+    assert person.model.m
+    assert person.ids == before

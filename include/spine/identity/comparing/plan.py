@@ -67,6 +67,19 @@ class Feature:
 
 
 @dataclass(frozen=True)
+class Shapes:
+    """How the parts that values have decide which levels can occur: an address without a house number has no house to share.
+
+    `of` names the shape of each value. `possible` gives the share of pairs that can have each level, from the share of values of each
+    shape. `usual` are the shares for which a comparison's m and u are believed.
+    """
+
+    of: TextsOf
+    possible: Callable[[Mapping[str, float]], Sequence[float]]
+    usual: Mapping[str, float]
+
+
+@dataclass(frozen=True)
 class Comparison:
     """Levels of one feature, from agreement to disagreement.
 
@@ -75,7 +88,9 @@ class Comparison:
     On the last level an `exclusive` comparison excludes a pair (an `outweighable` one gives way to overwhelming evidence where matches turn
     out to differ in it often) and one that `opposes` keeps certain rules from lifting it; the first level of a `certain` one is such a
     rule. The chances of a `fixed` one are stated and not learned. A value that no more than `owners` records share is believed to be of
-    one person. `shown` is how a value reads in an explanation.
+    one person. `shown` is how a value reads in an explanation. Without `shapes` every level can occur in any data. One that is `silent` is
+    left out of explanations where it is not comparable. `former` gives per level its place among those that stated weights of an earlier
+    version were about.
     """
 
     name: str
@@ -92,6 +107,9 @@ class Comparison:
     certain: bool = False
     fixed: bool = False
     owners: int = 0
+    shapes: Shapes | None = field(default=None, compare=False)
+    silent: bool = False
+    former: tuple[int, ...] = ()
     shown: Callable[[str], str] = field(default=plainly, compare=False)
 
     @property

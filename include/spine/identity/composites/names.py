@@ -7,13 +7,20 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
+from functools import cached_property
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from spine.identity.blocking.cuttings import ODD, Array, Cut, Cutting, hash_table, mixed, of_part, sound, sounds
-from spine.identity.comparing.texts import Codes, Texts, alike, cut_of, derive, pieces, true_of
+from spine.identity.comparing.texts import Both, Codes, Texts, alike, cut_of, derive, pieces, true_of
 from spine.identity.standardize import vocabulary
+from spine.identity.standardize.nicknames import NICKNAMES
+from spine.identity.standardize.spelling import all_consonants, consonants, spelling, spellings
 from spine.identity.standardize.text import SEP
+
+SPELLED, CLOSE, HEAD, SIMILAR = 0.95, 0.9, 0.85, 0.78  # similarities of what is the same but for its spelling or further words
 
 
 class Names:
@@ -22,24 +29,50 @@ class Names:
     def __init__(self, values: Sequence[str]) -> None:
         self.last_asked = threading.local()
         self.first, self.last = pieces(values, SEP, 2)
+        self.generation = _generations(values)
         self.many_first, self.many_last = (true_of(part, lambda text: " " in text) for part in (self.first, self.last))
         self.begins = _first_letters(self.first, self.last)
         self.head = cut_of(self.first, lambda text: text.split(" ")[0])
         self.tail = cut_of(self.last, lambda text: text.split(" ")[-1])
-        self.groups = [vocabulary.NICKNAMES.get(word, frozenset()) for word in self.head.values]
+        self.surname = Surnames(self.last)
+        self.middle = cut_of(self.first, lambda text: text.rpartition(" ")[2] if " " in text else "")
+        self.spelled, self.skeleton = cut_of(self.head, spelling), cut_of(self.head, consonants)
+        self.groups = [NICKNAMES.get(word, frozenset()) for word in self.head.values]
         self.grouped = np.asarray([bool(group) for group in self.groups], dtype=bool)
         self.initial = Texts([word[:1] for word in self.head.values]).codes
         self.short = np.asarray([len(word) == 1 for word in self.head.values], dtype=bool)
 
+    @cached_property
+    def words(self) -> Codes:
+        """A number for the set of each name's words, 0 if it has but one."""
+        return _all_words_of(self, str.split)[:, 0]
+
     def forenames(self, left: Codes, right: Codes) -> Codes:
         """Similarity of the forenames: of the whole or of their first words."""
         heads = alike(self.head, left, self.head, right, self.many_first[left] | self.many_first[right])
-        return np.maximum(alike(self.first, left, self.first, right), heads)
+        found = np.maximum(alike(self.first, left, self.first, right), heads)
+        spelled, skeleton = Both(self.spelled, left, right).equal, Both(self.skeleton, left, right).equal
+        akin = np.select([spelled, skeleton & (found >= SIMILAR), skeleton], [SPELLED, CLOSE, SIMILAR], default=0.0)
+        return np.maximum(found, akin.astype(np.float32))
 
     def surnames(self, left: Codes, right: Codes) -> Codes:
-        """Similarity of the surnames: of the whole or of their last words."""
-        tails = alike(self.tail, left, self.tail, right, self.many_last[left] | self.many_last[right])
-        return np.maximum(alike(self.last, left, self.last, right), 0.97 * tails)
+        """Similarity of the surnames: of the whole, of their last words, or of what several words or spellings leave of them."""
+        many = self.many_last[left] | self.many_last[right]
+        tails = alike(self.tail, left, self.tail, right, many)
+        found = np.maximum(alike(self.last, left, self.last, right), 0.97 * tails)
+        middle = self._first_of_two(left, right) | self._first_of_two(right, left)
+        akin = np.maximum(self.surname.akin(left, right, many), np.where(middle, SIMILAR, 0.0))
+        return np.maximum(found, akin.astype(np.float32))
+
+    def _first_of_two(self, one: Codes, other: Codes) -> Codes:
+        """Whether the last of one's forenames is the other's surname: `Gabriel García | Márquez` and `Gabriel | García`."""
+        middle, head = self.middle.codes[one], self.surname.middle_codes(self.middle)[other]
+        return (middle > 0) & (middle == head)
+
+    def reordered(self, left: Codes, right: Codes) -> Codes:
+        """Whether both names consist of the same words, of which there are several."""
+        words = self.words[left]
+        return (words != 0) & (words == self.words[right])
 
     def crossed(self, left: Codes, right: Codes) -> tuple[Codes, Codes]:
         """Similarity of the left forename with the right surname, and of the left surname with the right forename, with one initial."""
@@ -62,11 +95,54 @@ class Names:
         return (self.initial[a] == self.initial[b]) & (self.short[a] | self.short[b]) & (a > 0) & (b > 0)
 
 
+class Surnames:
+    """What is derived from one surname alone."""
+
+    def __init__(self, last: Texts) -> None:
+        self.head = cut_of(last, lambda text: _telling(text)[0])
+        self.sorted = cut_of(last, lambda text: " ".join(sorted(_telling(text))))
+        self.joined = cut_of(last, lambda text: text.replace(" ", ""))
+        self.spelled, self.skeleton = cut_of(last, spellings), cut_of(last, all_consonants)
+
+    def akin(self, left: Codes, right: Codes, many: Codes) -> Codes:
+        """How alike surnames are by what is the same of them: all words in another order or written together, spelling, first word."""
+        reordered = many & (Both(self.sorted, left, right).equal | Both(self.joined, left, right).equal)
+        spelled, skeleton = Both(self.spelled, left, right).equal, Both(self.skeleton, left, right).equal
+        head = many & Both(self.head, left, right).equal
+        return np.select([reordered, spelled, head, skeleton], [0.97, SPELLED, HEAD, SIMILAR], default=0.0)
+
+    def middle_codes(self, words: Texts) -> Codes:
+        """The code that the first word of each surname has among other words, 0 if it has none."""
+        found = pc.fill_null(pc.index_in(self.head.distinct, words.distinct), 0)
+        return np.asarray(found, dtype=np.int64)[self.head.codes]
+
+
+def _telling(text: str) -> list[str]:
+    """The words of a surname that are no particles, all if there are no others."""
+    found = text.split(" ")
+    return [word for word in found if word not in vocabulary.PARTICLES] or found
+
+
 def _first_letters(*parts: Texts) -> Codes:
     """The first letters of each value's parts, a column per part; equal letters have equal numbers in all columns."""
     letters = Texts([text[:1] for part in parts for text in part.values.tolist()]).codes
     columns = np.split(letters, np.cumsum([len(part.values) for part in parts])[:-1])
     return np.stack([column[part.codes] for column, part in zip(columns, parts, strict=True)], axis=1)
+
+
+def _generations(values: Sequence[str]) -> Texts:
+    """The generation of each name, `` where it has none."""
+    texts = pa.array(values, pa.string())
+    told = pc.equal(pc.count_substring(texts, SEP), 2)
+    if not pc.any(told).as_py():
+        return Texts(pa.repeat(pa.scalar(""), len(texts)))
+    return Texts([value.split(SEP)[2] if has else "" for value, has in zip(values, told.to_pylist(), strict=True)])
+
+
+def both(value: str) -> tuple[str, str]:
+    """Forename and surname of one name."""
+    forename, _, rest = value.partition(SEP)
+    return forename, rest.partition(SEP)[0]
 
 
 def forename(values: Sequence[str]) -> Texts:
@@ -84,26 +160,26 @@ def _longest_words(text: str) -> list[str]:
 
 
 def _nicknames(forename: str) -> list[str]:
-    return [f"#{group}" for group in sorted(vocabulary.NICKNAMES.get(forename, ()))[:2]]
+    return [f"#{group}" for group in sorted(NICKNAMES.get(forename, ()))[:2]]
 
 
 def _name_words(value: str) -> list[str]:
-    forename, surname = value.split(SEP)
+    forename, surname = both(value)
     return list(dict.fromkeys([*_longest_words(surname), *_longest_words(forename), *_nicknames(forename.split(" ")[0])]))
 
 
 def _all_words(value: str) -> list[str]:
-    found = sorted(set(value.replace(SEP, " ").split(" ")) - {""})
+    found = sorted(set(" ".join(both(value)).split(" ")) - {""})
     return [" ".join(found)] if len(found) > 1 and any(len(word) > 1 for word in found) else []
 
 
 def _sounds(value: str) -> list[str]:
-    found = sounds(value.replace(SEP, " "))
+    found = sounds(" ".join(both(value)))
     return [" ".join(found)] if len(found) > 1 else []
 
 
 def _initial_and_sound(value: str) -> list[str]:
-    forename, surname = value.split(SEP)
+    forename, surname = both(value)
     return [f"{forename[0]} {sound(surname.split(' ')[-1])}"] if forename and surname else []
 
 
@@ -112,7 +188,7 @@ def _initial(value: str) -> list[str]:
 
 
 def _initials(value: str) -> list[str]:
-    forename, surname = value.split(SEP)
+    forename, surname = both(value)
     return ["".join(sorted(forename[:1] + surname[:1]))] if forename and surname else []
 
 
@@ -130,17 +206,21 @@ def of_all(words: Cut) -> Callable[[Sequence[str]], Array]:
     """All `words` of a name together, in whatever order; 0 for a name of one such word."""
 
     def numbers(values: Sequence[str]) -> Array:
-        names = derive(values, Names)
-        total: Array = np.zeros(len(values), dtype=np.int64)
-        count: Array = np.zeros(len(values), dtype=np.int64)
-        for part in (names.first, names.last):
-            table = hash_table([sorted(set(words(text))) for text in part.values.tolist()], 12)
-            with np.errstate(over="ignore"):
-                total += (table * (table ^ ODD)).sum(axis=1)[part.codes]
-            count += (table != 0).sum(axis=1)[part.codes]
-        return np.where(count > 1, np.where(total == 0, 1, total), 0)[:, None]
+        return _all_words_of(derive(values, Names), words)
 
     return numbers
+
+
+def _all_words_of(names: Names, words: Cut) -> Array:
+    size = len(names.first.codes)
+    total: Array = np.zeros(size, dtype=np.int64)
+    count: Array = np.zeros(size, dtype=np.int64)
+    for part in (names.first, names.last):
+        table = hash_table([sorted(set(words(text))) for text in part.values.tolist()], 12)
+        with np.errstate(over="ignore"):
+            total += (table * (table ^ ODD)).sum(axis=1)[part.codes]
+        count += (table != 0).sum(axis=1)[part.codes]
+    return np.where(count > 1, np.where(total == 0, 1, total), 0)[:, None]
 
 
 def of_initials(values: Sequence[str]) -> Array:

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 
 from spine.identity.blocking.cuttings import Array, Cutting, Part, mixed, of_part
 from spine.identity.blocking.cuttings import whole as whole_text
-from spine.identity.comparing.plan import Comparison, FeatureKind, Plan
+from spine.identity.comparing.plan import Comparison, FeatureKind, Plan, Shapes
 from spine.identity.comparing.texts import Both, Codes, Ends, Texts, alike, cut_of, derive, pieces
 from spine.identity.standardize import vocabulary as words
 from spine.identity.standardize.columns import Function, first_filled, parts
@@ -22,6 +22,7 @@ MEMBERS = ("street", "house_number", "postcode", "city", "region")
 _ZIP_IN_STREET = re.compile(r"\b\d{5}(?:-\d{4})?$")
 _ZIP_WITH_PLUS = re.compile(r"\d{5}-\d{4}")
 _NUMBER = re.compile(r"^\d+[a-z]?$")
+_PARTS = "nrct"  # number, road, code and town in the name of an address's shape
 _DIGIT = re.compile(r"\d")
 ADDRESS_LEVELS = (
     "same house",
@@ -187,6 +188,20 @@ def compare(values: Sequence[str], left: Codes, right: Codes, _: Mapping[str, fl
     )
 
 
+def _shapes(values: Sequence[str]) -> Texts:
+    """Which parts each address has: a letter each for number, road, code and town."""
+    parts = derive(values, Addresses)
+    there = np.stack([part.codes > 0 for part in (parts.number, parts.road, parts.code, parts.town)], axis=1)
+    return Texts(["".join(letter for letter, has in zip(_PARTS, row, strict=True) if has) for row in there.tolist()])
+
+
+def _possible(shares: Mapping[str, float]) -> tuple[float, ...]:
+    """The share of pairs that can have each level: both addresses have the part that it is about."""
+    number, road, code, town = (sum(share for shape, share in shares.items() if part in shape) ** 2 for part in _PARTS)
+    house = sum(share for shape, share in shares.items() if "n" in shape and "r" in shape) ** 2
+    return house, number, road, code, code, max(town, code), 1.0
+
+
 def _field(place: int) -> Callable[[str], list[str]]:
     return lambda value: [found] if (found := value.split(SEP)[place]) else []
 
@@ -250,6 +265,7 @@ def parts_of(plan: Plan) -> dict[str, Part]:
 ADDRESS = Comparison(
     "address", "postal address", ADDRESS_LEVELS, compare, (0.5, 0.05, 0.05, 0.1, 0.05, 0.13, 0.12),
     (0.0005, 0.001, 0.001, 0.002, 0.002, 0.04, 0.9535), None, {1: house_of, 3: road_of, 4: postcode_of, 6: town_of},
+    shapes=Shapes(_shapes, _possible, {_PARTS: 1.0}),
 )  # fmt: skip
 
 

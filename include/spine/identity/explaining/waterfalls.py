@@ -45,10 +45,11 @@ def _batch(plan: Plan, model: Model, coded: Coded, scored: Scored, left: Array, 
         heads = pa.array([_json(_open(comparison.name, level, label))[:-1] + ',"weight":' for level, label in enumerate(labels)])
         codes, values = coded[comparison.feature]
         shown = [_shown(codes[side], values) for side in (left, right)]
-        steps.append(_join(
+        step = _join(
             heads.take(pa.array(scored.levels[:, place].astype(np.int64))), _numbers(scored.parts[:, place]), ',"tf_adjustment":',
             _numbers(scored.rarity[:, place]), ',"left":', shown[0], ',"right":', shown[1], "}",
-        ))  # fmt: skip
+        )  # fmt: skip
+        steps.append(pc.if_else(pa.array(scored.levels[:, place] > 0), step, None) if comparison.silent else step)
     steps += _following(plan, model, scored)
     related: Array = np.full(len(left), "could be relatives or neighbours", dtype=object)
     steps.append(_some("relation", related, scored.related, np.abs(scored.related) > 0.005))

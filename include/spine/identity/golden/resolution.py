@@ -25,6 +25,7 @@ from spine.identity.golden.resolved import Resolved
 from spine.identity.golden.scope import Scope
 from spine.identity.golden.stewards import hear
 from spine.identity.golden.weighing import weigh
+from spine.identity.learning.possible import fits
 
 
 def resolve_tenant(
@@ -45,6 +46,7 @@ def resolve_tenant(
     if scope.entity.matching is None:
         raise ConfigError(f"entity {scope.name} has no matching rules", hint="Add a matching block with attribute kinds")
     plan, aligned = make_plan(scope.entity.matching), align(records, former)
+    relearn = relearn or former.model is None or not fits(plan, former.model)
     news, word = find_news(aligned, changed, relearn), hear(scope, aligned, order)
     if not news.changed.any() and not len(aligned.gone) and not word.written:
         return Outcome()

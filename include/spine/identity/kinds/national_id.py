@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
@@ -11,14 +12,32 @@ from spine.identity.blocking.cuttings import VALUE, Rule
 from spine.identity.comparing import texts
 from spine.identity.comparing.plan import Comparison, Plan
 from spine.identity.comparing.texts import Codes, Texts, derive, edits
-from spine.identity.standardize.text import is_placeholder, tokens
+from spine.identity.standardize.text import fold, is_placeholder, tokens
 
 IDENTIFIER_LEVELS = ("same identifier", "one character off", "different identifier")
 
 
+# Numbers of the form of a US social security number that nobody has (no area 000 or 666, no group 00, no serial 0000), and two that were
+# printed in advertisements (Social Security Administration, "Social Security Numbers": history of the number 078-05-1120; 219-09-9999).
+_NO_SOCIAL_SECURITY = re.compile(r"(?:000|666)-\d\d-\d{4}|\d{3}-00-\d{4}|\d{3}-\d\d-0000|078-05-1120|219-09-9999")
+_MASKED = re.compile(r"[*#\u2022\u25cf]{2}|(?:^|[^a-z0-9])x{2,}(?:[^a-z0-9]|\d+$)")
+_LEAST_RUN = 6
+_RUNS = ("0123456789" * 2, "9876543210" * 2)
+
+
 def identifier(text: str | None) -> str | None:
-    """A national or other id: letters and digits only."""
-    return None if not text or is_placeholder(text) else "".join(tokens(text)) or None
+    """A national or other id: letters and digits only. What is masked or typed because a number must be there is none.
+
+    Such are a placeholder, one character repeated, a run of digits (`123-45-6789`, `987654321`) and what looks like a US social security
+    number that is never given.
+    """
+    if not text or is_placeholder(text):
+        return None
+    folded = fold(text).strip()
+    if _MASKED.search(folded) or _NO_SOCIAL_SECURITY.fullmatch(folded):
+        return None
+    found = "".join(tokens(folded))
+    return None if not found or (len(found) >= _LEAST_RUN and any(found in run for run in _RUNS)) else found
 
 
 def compare(values: Sequence[str], left: Codes, right: Codes, _: Mapping[str, float]) -> Codes:

@@ -10,13 +10,14 @@ import numpy as np
 from spine.identity.attribute import AttributeKind
 from spine.identity.blocking.cuttings import ALL_WORDS, WORDS, Part, Rule
 from spine.identity.comparing import texts
-from spine.identity.comparing.plan import Comparison, Plan
-from spine.identity.comparing.texts import Codes, derive
+from spine.identity.comparing.plan import Comparison, Plan, Shapes
+from spine.identity.comparing.texts import Codes, Texts, derive
 from spine.identity.comparing.words import Pieces, trigrams
 from spine.identity.comparing.words import words as words_of
 from spine.identity.composites import postal_address
 from spine.identity.standardize import vocabulary as words
-from spine.identity.standardize.text import is_placeholder, tokens
+from spine.identity.standardize.legal_forms import without_forms
+from spine.identity.standardize.text import is_placeholder
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
@@ -35,7 +36,7 @@ def organization(text: str | None) -> str | None:
     """Words of an organisation's name in order, abbreviations written out, legal forms and fillers dropped (unless nothing is left)."""
     if not text or is_placeholder(text):
         return None
-    found = tokens(text.replace("&", " and ").replace(".", ""))
+    found = without_forms(text)
     spelled = [words.ORGANIZATION_WORDS.get(word, word) for word in found]
     kept = [word for word in spelled if word not in words.COMPANY_FORMS]
     return " ".join(kept or spelled) or None
@@ -80,6 +81,17 @@ def compare(values: Sequence[str], left: Codes, right: Codes, rarity: Mapping[st
     return level[inverse]
 
 
+def _shapes(values: Sequence[str]) -> Texts:
+    """Which names have one word, which several."""
+    return Texts(["several" if " " in value else "one" for value in values])
+
+
+def _possible(shares: Mapping[str, float]) -> tuple[float, ...]:
+    """The share of pairs that can have each level: of two single words none can be within the other, nor some in common."""
+    several = 1 - shares.get("one", 0.0) ** 2
+    return 1.0, 1.0, several, 1.0, several, 1.0
+
+
 def word_part(plan: Plan) -> Part | None:
     """The words of an organisation's name or of a title as a part of a key."""
     found = plan.first("organization", "title")
@@ -109,7 +121,7 @@ class Organization(AttributeKind):
     rest = (ALL_WORDS, WORDS)
     comparison = Comparison(
         "", "", ORGANIZATION_LEVELS, compare, (0.5, 0.2, 0.12, 0.1, 0.05, 0.03), (0.0005, 0.001, 0.002, 0.008, 0.06, 0.9285),
-        (0.02, 0.02, 0.02, 0.03, 0.05, 0.0), {1: texts.whole},
+        (0.02, 0.02, 0.02, 0.03, 0.05, 0.0), {1: texts.whole}, shapes=Shapes(_shapes, _possible, {"several": 0.95, "one": 0.05}),
     )  # fmt: skip
 
     def standardize(self, text: str | None) -> str | None:

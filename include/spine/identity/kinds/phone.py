@@ -18,30 +18,65 @@ from spine.identity.comparing.texts import Codes, Ends, Texts, derive
 from spine.identity.composites import person_name
 from spine.identity.kinds import organization
 from spine.identity.standardize.columns import Function, bytes_of, encoded
+from spine.identity.standardize.text import fold
 
 _NO_DIGITS = re.compile(r"\D+")
-_EXTENSION_MARK = re.compile("[xX#]")
-_EXTENSION = re.compile(r"(?i)\s*(?:ext|x|#)\.?\s*\d+\s*$")
+# What follows a number to reach one desk behind it, in the words of several languages and as RFC 3966 and dial strings write it; and
+# another number that follows the first one.
+_EXTENSION_MARK = re.compile("[^0-9 ()+./-]")
+_EXTENSION = re.compile(
+    r"(?:;?\s*ext?(?:ension|n)?|x|#|\*|,|;|/\s*/|(?<![a-z])(?:int|interno|intern|anexo|anx|dw|durchwahl|durchw|klappe|kl|nst|nebenstelle|poste|pst|p|"
+    r"ramal|rml|wew|wewn|wewnetrzny|linka|kl|mellek|m|toestel|tst|tl|ankn|anknytning|lokal|vn|dahili|dah|dob|dobavochnyi|vn|vnutr|naisen|"
+    r"or|oder|ou|o|und|and)\b|naisen|\u5185\u7ebf|\u5185\u7dda|\u5206\u673a|\u8f6c|\u8f49|\ub0b4\uc120|\u062f\u0627\u062e\u0644\u064a)"
+    r"[\s.:=]*-?\s*\d.*$"
+)
+_SECOND = re.compile(r"\s*[/|]\s*(?=(?:\D*\d){6})")
+_FEWEST = 6  # digits of a number
+_SCIENTIFIC = re.compile(r"^\s*\d(?:[.,]\d+)?e\+?\d+\s*$")
+_POINT_ZERO = re.compile(r"^(\s*\+?\d{6,})[.,]0+\s*$")
 PHONE_LEVELS = ("same number", "same last seven digits", "one digit off", "different number")
+
+
+_PLAIN_BYTES: Array = np.isin(np.arange(256), list(b"0123456789 ()+.-\t"))
 
 
 def phone(text: str | None) -> str | None:
     """The last ten digits at most, so that international and national spellings agree; fewer than six, or one digit repeated, is none."""
-    digits = _NO_DIGITS.sub("", text if text.isascii() and not _EXTENSION_MARK.search(text) else _EXTENSION.split(text)[0]) if text else ""
+    digits = _NO_DIGITS.sub("", _main_number(text)) if text else ""
     digits = digits.removeprefix("00")
-    if len(digits) < 6 or len(set(digits[-7:])) <= 2 or digits.endswith(("1234567", "12345678", "123456789", "0000000")):
+    if len(digits) < _FEWEST or len(set(digits[-7:])) <= 2 or digits.endswith(("1234567", "12345678", "123456789", "0000000")):
         return None
     return digits[-10:]
 
 
+def _main_number(text: str) -> str:
+    """A number as it was written, without what follows it; nothing if a spreadsheet has rounded it (`4.91511E+12`)."""
+    if _EXTENSION_MARK.search(text):
+        text = fold(text)
+        text = "" if _SCIENTIFIC.match(text) else _kept(_EXTENSION, text)
+    text = _kept(_SECOND, text) if "/" in text or "|" in text else text
+    return _POINT_ZERO.sub(r"\1", text) if "." in text or "," in text else text
+
+
+def _kept(cut: re.Pattern[str], text: str) -> str:
+    """What comes before a cut if that is a number by itself, otherwise all."""
+    before = cut.split(text, maxsplit=1)[0]
+    return before if len(_NO_DIGITS.sub("", before)) >= _FEWEST else text
+
+
 def phones(values: pa.Array) -> pa.DictionaryArray:
-    """`phone`, which is called only for numbers that are not plain: ASCII without extension, ten digits or more, unlike a placeholder."""
+    """`phone`, which is called only for numbers that are not plain: ten digits or more with nothing but
+    spaces, brackets and dashes between them, unlike a placeholder."""
     bytes_, bounds = bytes_of(values)
     is_digit = (bytes_ >= ord("0")) & (bytes_ <= ord("9"))
     digits, ends = bytes_[is_digit], np.concatenate([[0], np.cumsum(is_digit)])[bounds]
     count = np.diff(ends)
     plain = count >= 10
-    plain[np.searchsorted(bounds, np.flatnonzero(np.isin(bytes_, list(b"xX#")) | (bytes_ >= 128)), "right") - 1] = False
+    odd = np.flatnonzero(~_PLAIN_BYTES[bytes_])
+    plain[np.searchsorted(bounds, odd, "right") - 1] = False
+    points: Array = np.flatnonzero(bytes_ == ord("."))
+    of_points: Array = np.searchsorted(bounds, points, "right") - 1
+    plain[of_points[bounds[of_points + 1] - points <= 3]] = False  # what may be the `.0` of a spreadsheet
     rows = np.flatnonzero(plain)
     padded = np.concatenate([digits, np.zeros(10, dtype=np.uint8)])  # so that there is a window even without digits
     last = np.lib.stride_tricks.sliding_window_view(padded, 10)[ends[1:][rows] - 10]

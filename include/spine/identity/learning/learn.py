@@ -27,6 +27,7 @@ from spine.identity.comparing.words import words
 from spine.identity.learning.dependence import learn_follows
 from spine.identity.learning.model import Model, Terms
 from spine.identity.learning.odds import histogram, posterior
+from spine.identity.learning.possible import SHAPES, adapt, believing
 
 Array: TypeAlias = Any  # numpy arrays of many element types
 Coded = Mapping[str, tuple[Array, list[str]]]
@@ -81,7 +82,7 @@ Tallies: TypeAlias = dict[tuple[str, int], Tally]
 
 
 def tallies(plan: Plan, coded: Coded) -> Tallies:
-    """Tallies of the words of the word-wise features (level 0), and of the texts whose rarity counts (level of their comparison).
+    """Tallies of the words of the word-wise features (level 0), of the texts whose rarity counts (level of their comparison) and of shapes.
 
     The tallies of parts of the records add up to those of the whole.
     """
@@ -103,7 +104,8 @@ def tallies(plan: Plan, coded: Coded) -> Tallies:
 def _terms(coded: Coded, comparison: Comparison) -> Tallies:
     values, repeats = _repeats(coded[comparison.feature])
     found: Tallies = {}
-    for level, texts_of in comparison.terms.items():
+    shapes = {SHAPES: comparison.shapes.of} if comparison.shapes else {}
+    for level, texts_of in (dict(comparison.terms) | shapes).items():
         texts = texts_of(values)
         count = np.bincount(texts.codes, repeats, len(texts.distinct))[1:]  # the first is no text
         found[comparison.name, level] = _tally(int(count.sum()), texts.distinct[1:], count)
@@ -134,7 +136,7 @@ def term_tables(tallied: Tallies) -> dict[str, dict[str, Terms]]:
     """Frequencies of the texts whose rarity a comparison's levels take into account, the MOST_TERMS most frequent of each."""
     tables: dict[str, dict[str, Terms]] = {}
     for (name, level), tally in tallied.items():
-        if level:
+        if level > 0:
             shared = tally.shared().sort_by([("count", "descending"), ("text", "ascending")]).slice(0, MOST_TERMS)
             counts = dict(zip(shared.column("text").to_pylist(), shared.column("count").to_pylist(), strict=True))
             tables.setdefault(name, {})[str(level)] = Terms(tally.total, counts)
@@ -162,7 +164,17 @@ def start(plan: Plan, coded: Coded, rows: int) -> Model:
     model = beliefs(plan, rows)
     tallied = tallies(plan, coded)
     model.rarity, model.terms = rarities(tallied), term_tables(tallied)
+    adapt(plan, model, shapes(tallied))
     return model
+
+
+def shapes(tallied: Tallies) -> dict[str, dict[str, int]]:
+    """How many values have each shape, by comparison."""
+    return {
+        name: dict(zip(tally.texts.to_pylist(), tally.count.to_pylist(), strict=True))
+        for (name, level), tally in tallied.items()
+        if level == SHAPES
+    }
 
 
 def finish(plan: Plan, coded: Coded, rows: int, begun: Model, candidates: Counts, version: int) -> Model:
@@ -172,7 +184,7 @@ def finish(plan: Plan, coded: Coded, rows: int, begun: Model, candidates: Counts
 
 def conclude(plan: Plan, rows: int, begun: Model, candidates: Counts, strangers: Counts, version: int) -> Model:
     """`finish` for pattern counts that were made elsewhere."""
-    model = learn(plan, blocking.make_rules(plan), rows, candidates, strangers)
+    model = learn(believing(plan, begun), blocking.make_rules(plan), rows, candidates, strangers)
     model.rarity, model.terms, model.heavy, model.version = begun.rarity, begun.terms, begun.heavy, version
     return model
 

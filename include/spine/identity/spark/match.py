@@ -19,6 +19,7 @@ from spine.identity.comparing.plan import Plan
 from spine.identity.engine import Candidates, Records
 from spine.identity.learning import learn
 from spine.identity.learning.model import Model
+from spine.identity.learning.possible import adapt
 from spine.identity.matching import REVIEW
 from spine.identity.spark.clusters import divided
 from spine.identity.spark.pairs import candidate_pairs, candidates_of, compared, promising, scored
@@ -111,6 +112,7 @@ def _start(records: Spread) -> Model:
     model = learn.beliefs(records.plan, records.rows)
     tallied = tallies(records)
     model.rarity, model.terms = learn.rarities(tallied), learn.term_tables(tallied)
+    adapt(records.plan, model, learn.shapes(tallied))
     model.heavy = find_heavy(records, model.rarity)
     log_heavy(model.heavy)
     return model

@@ -9,22 +9,17 @@ import re
 import unicodedata
 
 from spine.identity.standardize import vocabulary as words
+from spine.identity.standardize.letters import MAX_LENGTH, fold
+
+__all__ = ["APOSTROPHE", "BRACKETS", "CACHED", "MAX_LENGTH", "SEP", "content", "fold", "is_placeholder", "plain", "tokens"]
 
 SEP = "\x1f"
-MAX_LENGTH = 400
 CACHED = 100_000  # names, towns and codes come again and again
-_WORD = re.compile(r"[^\W_]+", re.UNICODE)
+# Signs of Indian and south-east Asian scripts are parts of words.
+_SIGNS = "".join(chr(code) for code in range(0x900, 0x1AB0) if unicodedata.category(chr(code)) in ("Mn", "Mc")) + "\u3099\u309a"
+_WORD = re.compile(rf"(?:[^\W_]|[{_SIGNS}])+", re.UNICODE)
 BRACKETS = re.compile(r"\([^)]*\)")
 APOSTROPHE = re.compile("['\u2019`\u00b4]")
-
-
-def fold(text: str) -> str:
-    """`text` in lower case without accents, at most MAX_LENGTH characters."""
-    text = text[:MAX_LENGTH]
-    if text.isascii():
-        return text.lower()
-    decomposed = unicodedata.normalize("NFKD", text.replace("ß", "ss"))
-    return "".join(char for char in decomposed if not unicodedata.combining(char)).lower()
 
 
 def tokens(text: str | None) -> list[str]:
@@ -33,9 +28,12 @@ def tokens(text: str | None) -> list[str]:
 
 
 def content(text: str | None) -> str:
-    """`text` folded, `` if it is a placeholder or has no words."""
+    """`text` folded, `` if it has no words or its words say nothing, whatever stands between them (`N. / A.`, `000-00-0000`)."""
     folded = fold(text).strip() if text else ""
-    if folded in words.PLACEHOLDERS or not _WORD.search(folded) or (len(folded) > 2 and folded == folded[0] * len(folded)):
+    if folded in words.PLACEHOLDERS:
+        return ""
+    bare = folded if folded.isalnum() else "".join(_WORD.findall(folded))
+    if not bare or bare in words.BARE_PLACEHOLDERS or (len(bare) > 2 and bare == bare[0] * len(bare)):
         return ""
     return folded
 
