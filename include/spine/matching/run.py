@@ -27,7 +27,7 @@ from spine.core.errors import ConfigError
 from spine.core.failpoints import failpoint
 from spine.identity import engine
 from spine.identity.blocking.cuttings import Part
-from spine.identity.clustering.incremental import blocking_parts, rematch
+from spine.identity.clustering.incremental import parts_of, rematch
 from spine.identity.matching import Matched, match
 from spine.matching import checks as match_checks
 from spine.matching import files as match_files
@@ -246,8 +246,7 @@ def _matched(request: MatchRequest, rules: MatchRules, ids: pa.Array, table: pa.
             matched = match(records, limit, pairing=pairing)
             say(f"{matched.compared:,} pairs compared")
         assert pairing.keys is not None  # it has learned
-        parts = {part: pairing.keys.part(part) for part in blocking_parts(plan)}
-        return _Step(ids, table, matched, None, parts)
+        return _Step(ids, table, matched, None, parts_of(plan, pairing.keys, matched.copies))
     with stages("Compare what changed") as say:
         matched, touched, parts = rematch(plan, state.changed, state.former(), state.records_of, limit)
         if request.report:

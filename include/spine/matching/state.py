@@ -57,7 +57,7 @@ def save(
     pairs |= {f"rarity_{place}": matched.scored.rarity[:, place] for place in range(matched.scored.rarity.shape[1])}
     tables = {
         "records": table.append_column("#id", ids), "pairs": pa.table(pairs), "weakest": pa.table(weakest),
-        "rows": pa.table({"label": matched.label, "confidence": matched.confidence}),
+        "rows": pa.table({"label": matched.label, "confidence": matched.confidence, "first": matched.copies.first}),
     }  # fmt: skip
     with ThreadPoolExecutor() as pool:
         written = [pool.submit(_write, partial / f"{name}.arrow", one) for name, one in tables.items()]
@@ -139,13 +139,27 @@ class State:
         known = np.flatnonzero(self.old >= 0)
         mapped = self.present[label[self.old[known]]]
         new_label[known] = np.where(mapped >= 0, mapped, known)
+        first, widowed = self._copies(np.asarray(rows.column("first")), away)
         new_confidence: Array = np.ones(len(self.old))
         now_bereft: Array = np.zeros(len(self.old), dtype=bool)
         new_confidence[known], now_bereft[known] = confidence[self.old[known]], bereft[self.old[known]]
         weakest = _read(self.place / "weakest.arrow")
         row = self.present[np.asarray(weakest.column("row"))]
         links = dict(zip(row[row >= 0].tolist(), np.asarray(weakest.column("weakest"))[row >= 0].tolist(), strict=True))
-        return Former(model, self._parts(), found, scored, new_label, new_confidence, links, now_bereft)
+        return Former(model, self._parts(), first, widowed, found, scored, new_label, new_confidence, links, now_bereft)
+
+    def _copies(self, first: Array, away: Array) -> tuple[Array, Array]:
+        """Per present row the first of its unchanged copies, and whether one of them is `away` (a flag per former row)."""
+        torn: Array = np.zeros(len(first), dtype=bool)
+        torn[first[away]] = True
+        rows: Array = np.arange(len(self.old))
+        stayed = np.flatnonzero((self.old >= 0) & ~self.changed)
+        least: Array = np.full(len(first), len(rows))
+        np.minimum.at(least, first[self.old[stayed]], stayed)
+        now = rows.copy()
+        widowed: Array = np.zeros(len(rows), dtype=bool)
+        now[stayed], widowed[stayed] = least[first[self.old[stayed]]], torn[first[self.old[stayed]]]
+        return now, widowed
 
     def _pairs(self, model: Model) -> tuple[Candidates, Scored]:
         pairs = _read(self.place / "pairs.arrow")

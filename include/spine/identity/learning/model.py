@@ -11,7 +11,7 @@ import orjson
 
 from spine.identity.blocking.keys import Heavy
 
-ENGINE = 2
+ENGINE = 3
 Array: TypeAlias = Any  # numpy arrays of many element types
 
 

@@ -16,7 +16,7 @@ from spine.identity.blocking import rules as blocking
 from spine.identity.blocking.blocks import learn_blocks
 from spine.identity.blocking.keys import Keys, log_heavy
 from spine.identity.comparing.plan import Plan
-from spine.identity.engine import Candidates, Records
+from spine.identity.engine import NO_ROWS, Candidates, Records, Settle, as_learned, repeated_counts
 from spine.identity.learning import learn
 from spine.identity.learning.model import Model
 from spine.identity.matching import REVIEW
@@ -37,15 +37,19 @@ class SparkPairing:
     def __init__(self, spark: SparkSession) -> None:
         self.spark = spark
 
-    def fit(self, records: Records, version: int, likely: float) -> tuple[Model, Candidates]:
+    def fit(
+        self, records: Records, version: int, likely: float, repeated: Array = NO_ROWS, settle: Settle = as_learned
+    ) -> tuple[Model, Candidates]:
         """Learns a model; also gives the pairs whose probability is at least `likely`."""
         start = learn.start(records.plan, records.features, records.rows)
-        rules = blocking.make_rules(records.plan)
-        start.heavy = [heavy for heavy, _ in learn_blocks(rules, Keys(records.features, start.rarity))]
+        rules, keys = blocking.make_rules(records.plan), Keys(records.features, start.rarity)
+        start.heavy = [heavy for heavy, _ in learn_blocks(rules, keys)]
         log_heavy(start.heavy)
         held = spread(records, self.spark.createDataFrame)
         pairs = compared(held, start, candidate_pairs(held, start)).persist()
-        model = learn.finish(records.plan, records.features, records.rows, start, _counts(pairs), version)
+        seen = _counts(pairs).with_these(repeated_counts(records, start, keys, repeated))
+        model = learn.finish(records.plan, records.features, records.rows, start, seen, version)
+        settle(model)
         found = _collected(_likely(held, model, pairs, likely))
         pairs.unpersist()
         return model, found
