@@ -28,6 +28,7 @@ from spine.identity.matching import Matched
 from spine.matching import files as match_files
 
 Array: TypeAlias = Any  # numpy arrays of many element types
+_KEY = "key.json"
 _PAIR = ("left", "right", "pattern", "rule", "mask")
 
 
@@ -66,7 +67,8 @@ def save(
         for done in written:
             done.result()
     (partial / "model.json").write_text(matched.model.to_json())
-    (partial / "key.json").write_bytes(orjson.dumps(key))
+    sizes = {file.name: file.stat().st_size for file in partial.iterdir()}
+    (partial / _KEY).write_bytes(orjson.dumps({"key": key, "sizes": sizes}))
     shutil.rmtree(target, ignore_errors=True)
     partial.rename(target)
 
@@ -88,8 +90,10 @@ def _read(path: Path) -> pa.Table:
 def load(clusters: Path, key: Mapping[str, Any], plan: Plan, ids: pa.Array, table: pa.Table, source: str | None) -> State | None:
     """The state of `clusters` beside the present records, None if there is none that belongs to `key` and has these columns."""
     place = folder(clusters)
+    if doubt(clusters, key):
+        return None
     try:
-        if orjson.loads((place / "key.json").read_bytes()) != key:
+        if orjson.loads((place / _KEY).read_bytes())["key"] != key:
             return None
         former = _read(place / "records.arrow")
         if former.drop_columns(["#id"]).schema.names != table.schema.names:
@@ -97,6 +101,21 @@ def load(clusters: Path, key: Mapping[str, Any], plan: Plan, ids: pa.Array, tabl
         return State(place, plan, ids, table, former, source)
     except (OSError, ValueError, pa.ArrowInvalid):
         return None
+
+
+def doubt(clusters: Path, key: Mapping[str, Any]) -> str | None:
+    """Why the state that lies beside `clusters` can be gone on from by nobody: what it lacks, or who left it. None without a state."""
+    place = folder(clusters)
+    if not place.is_dir():
+        return None
+    try:
+        told = orjson.loads((place / _KEY).read_bytes())
+        if told.get("key", told).get("engine") != key.get("engine"):
+            return f"{place.name} was left by another version: everything is matched anew"
+        torn = [name for name, size in told["sizes"].items() if not (place / name).is_file() or (place / name).stat().st_size != size]
+    except (OSError, ValueError, KeyError, AttributeError, TypeError):
+        torn = [_KEY]
+    return f"{place.name} is not whole ({', '.join(sorted(torn))}): everything is matched anew" if torn else None
 
 
 class State:
