@@ -28,6 +28,7 @@ import pyarrow.parquet as pq
 
 from spine.core.entities import load_match_rules
 from spine.identity import engine
+from spine.identity.copies import Copies
 from spine.identity.matching import Matched, match
 
 Array: TypeAlias = Any  # numpy arrays of many element types
@@ -95,9 +96,8 @@ def _lost_to_blocking(case: data.Case, records: Path, splink: bool) -> dict[str,
     """The share of true pairs that no blocking rule reaches. Under `across_sources` only pairs of different sources are true."""
     rules = load_match_rules(case.rules)
     prepared = engine.prepare(case.table, engine.make_plan(rules.matching()), rules.source)
-    found = engine.fit(prepared)[1]
     true = max(1, data.true_pairs(case.truth))
-    lost = {"spine": 1 - float((case.truth[found.left] == case.truth[found.right]).sum()) / true}
+    lost = {"spine": max(0.0, 1 - _reached(prepared, case.truth) / true)}
     if splink:
         from identity_splink import RECIPES, reached
 
@@ -105,6 +105,15 @@ def _lost_to_blocking(case: data.Case, records: Path, splink: bool) -> dict[str,
         left, right = (ids.take(pa.array(rows)) for rows in measures.entity_pairs(case.truth))
         lost["splink"] = 1 - reached(RECIPES[case.rules.stem](), records, pa.table({"left_id": left, "right_id": right})) / true
     return lost
+
+
+def _reached(records: engine.Records, truth: Array) -> float:
+    """The true pairs that blocking reaches, copies among them; copies of a record count as of its entity in pairs with other records."""
+    copies = Copies.of(records)
+    found = engine.fit(records.take(copies.distinct))[1].of_rows(copies.distinct)
+    size = np.bincount(copies.first)
+    between = (size[found.left] * size[found.right])[truth[found.left] == truth[found.right]].sum()
+    return float(between) + measures.pairs_of(np.unique(np.stack([copies.first, truth]), axis=1, return_counts=True)[1])
 
 
 def increment(size: int, folder: Path) -> report.Result:
