@@ -110,6 +110,6 @@ def folded(records: Spread) -> Folded:
     part = F.shiftright("at", 33).alias("part")
     sizes = numbered.groupBy(part).agg(F.count("*").alias("rows")).orderBy("part").toArrow()
     frame = numbered.withColumn("row", F.expr(row_numbers(sizes))).withColumn("times", F.expr("IF(size(copies) > 0, 2L, 1L)"))
-    groups = frame.selectExpr("row AS place", "first AS row", "copies")
+    groups, narrow = frame.selectExpr("row AS place", "first AS row", "copies"), frame.select("row", "source", "times", *features)
     count = sum(sizes.column("rows").to_pylist())
-    return Folded(every, Spread(records.plan, frame, count, pieces_for(frame, count), (numbered,)), repeated, groups)
+    return Folded(every, Spread(records.plan, narrow, count, pieces_for(frame, count), (numbered,)), repeated, groups)
