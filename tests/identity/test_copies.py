@@ -63,7 +63,7 @@ def alone(found: Matched, given: Constraints | None = None) -> Matched:
     )
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(times=st.lists(st.integers(1, 5), min_size=len(FILE), max_size=len(FILE)), seed=st.integers(0, 9))
 def test_how_often_rows_stand_in_a_file_changes_nothing_about_who_is_together(times: list[int], seed: int) -> None:
     once = groups(match(records(FILE), 0.85).label, list(range(len(FILE))))
@@ -77,7 +77,7 @@ def test_how_often_rows_stand_in_a_file_changes_nothing_about_who_is_together(ti
     assert (found.label <= np.arange(len(names))).all()
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(seed=st.integers(0, 10_000))
 def test_the_order_of_rows_does_not_matter(seed: int) -> None:
     rows = [*FILE * 2, *(bare(number % 4) for number in range(20))]
@@ -121,7 +121,7 @@ def test_namesakes_count_one_by_one_where_rarity_is_told() -> None:
     assert names["abel"] - copies["abel"] == 30
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(numbers=st.lists(st.integers(0, 49), min_size=1, max_size=60), namesakes=st.integers(0, 12), slips=st.booleans())
 def test_whoever_is_together_is_so_when_every_record_is_compared(numbers: list[int], namesakes: int, slips: bool) -> None:
     rows = [*FILE, *(full(number) for number in numbers), *(bare(number) for number in range(namesakes))]

@@ -108,7 +108,7 @@ def _someone(number: int, how: str) -> dict[str, str | None]:
     return {name: value if how != "bare" or name in ("given", "family") else None for name, value in person.items()}
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(batches=st.lists(st.lists(_copy, min_size=1, max_size=8), min_size=1, max_size=3))
 @pytest.mark.slow
 def test_copies_that_come_change_and_go_are_those_of_a_full_run(tmp_path: Path, batches: list[list[tuple[str, int, int, str]]]) -> None:
