@@ -32,6 +32,7 @@ import pyarrow.parquet as pq
 
 from spine.core.entities import load_match_rules
 from spine.identity import engine
+from spine.identity.copies import Copies
 from spine.identity.matching import Matched, match
 
 Array: TypeAlias = Any  # numpy arrays of many element types
@@ -104,8 +105,7 @@ def _lost_to_blocking(case: data.Case) -> float:
     """The share of true pairs that no blocking rule reaches. Under `across_sources` only pairs of different sources are true."""
     rules = load_match_rules(case.rules)
     prepared = engine.prepare(case.table, engine.make_plan(rules.matching()), rules.source)
-    found = engine.fit(prepared)[1]
-    return 1 - float((case.truth[found.left] == case.truth[found.right]).sum()) / max(1, data.true_pairs(case.truth))
+    return max(0.0, 1 - _reached(prepared, case.truth) / max(1, data.true_pairs(case.truth)))
 
 
 def _lost_by_splink(case: data.Case, records: Path, recipe: Any) -> float:
@@ -135,6 +135,15 @@ def _splink_world(case: data.Case, records: Path, folder: Path, setup: str) -> r
     cost, _ = measures.run([sys.executable, str(grid.SPLINK), setup, str(case.rules), *map(str, (records, clusters, matches))])
     lost = _lost_by_splink(case, records, recipe(case.rules, setup)) if case.table.num_rows <= _BLOCKING_RECORDS else None
     return _figures(case, cost, clusters, matches) | {"setup": setup, "lost_to_blocking": lost}
+
+
+def _reached(records: engine.Records, truth: Array) -> float:
+    """The true pairs that blocking reaches, copies among them; copies of a record count as of its entity in pairs with other records."""
+    copies = Copies.of(records)
+    found = engine.fit(records.take(copies.distinct))[1].of_rows(copies.distinct)
+    size = np.bincount(copies.first)
+    between = (size[found.left] * size[found.right])[truth[found.left] == truth[found.right]].sum()
+    return float(between) + measures.pairs_of(np.unique(np.stack([copies.first, truth]), axis=1, return_counts=True)[1])
 
 
 def increment(size: int, folder: Path) -> report.Result:

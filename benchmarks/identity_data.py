@@ -29,7 +29,7 @@ Array: TypeAlias = Any  # numpy arrays of many element types
 RULES = Path(__file__).resolve().parent / "rules"
 DATA = Path(os.environ.get("SPINE_DATA") or PROJECT / "data")
 CACHE = PROJECT / ".spine" / "bench"
-SHARED = {"historical_50k": "historical", "chicago_early_childhood": "chicago", "fodors_zagats": "restaurants"}
+SHARED = {"inventors": "inventors", "historical_50k": "historical", "chicago_early_childhood": "chicago", "fodors_zagats": "restaurants"}
 SEED = 7
 NOW = datetime(2026, 1, 31, tzinfo=UTC)
 # One real person has 2.25 records in the three vendors of a world, one organisation (a sixth of the persons) 1.91.

@@ -100,6 +100,23 @@ def _historical() -> Recipe:
     )  # fmt: skip
 
 
+def _inventors() -> Recipe:
+    names = {"first": "first_name", "last": "last_name", "city": "city", "state": "state", "firm": "assignee"}
+    return Recipe(
+        columns={name: _clean(column) for name, column in names.items()},
+        blocking=[
+            block_on("first", "last"), block_on("last", "city"), block_on("last", "firm"),
+            block_on("substr(first,1,3)", "substr(last,1,4)"),
+        ],
+        comparisons=[
+            cl.NameComparison("first"), cl.NameComparison("last"), _exact("city"), _exact("state"),
+            cl.JaroWinklerAtThresholds("firm", [0.9]).configure(term_frequency_adjustments=True),
+        ],
+        deterministic=[block_on("first", "last", "city"), block_on("first", "last", "firm")],
+        recall=0.8, training=[block_on("first", "last"), block_on("city", "firm")],
+    )  # fmt: skip
+
+
 def _person() -> Recipe:
     """Separate names, one comparison for all of the address, and e-mail addresses that are equal or not.
 
@@ -226,7 +243,7 @@ def _organization() -> Recipe:
 
 RECIPES: dict[str, Callable[[], Recipe]] = {
     "febrl3": lambda: _febrl(False), "febrl4": lambda: _febrl(True), "historical": _historical, "chicago": _chicago,
-    "restaurants": _restaurants, "person": _person, "organization": _organization,
+    "inventors": _inventors, "restaurants": _restaurants, "person": _person, "organization": _organization,
 }  # fmt: skip
 
 

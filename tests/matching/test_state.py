@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from spine.core.entities import Matching
 from spine.identity import engine
-from spine.identity.clustering.incremental import blocking_parts, rematch
+from spine.identity.clustering.incremental import blocking_parts, parts_of, rematch
 from spine.identity.engine import LocalPairing, make_plan
 from spine.identity.matching import Matched, match
 from spine.matching import state as match_state
@@ -99,6 +99,48 @@ def test_batches_of_changes_give_what_a_full_run_gives(tmp_path: Path, batches: 
         _save(clusters, ids, table, again, parts)
 
 
+_whom = st.integers(0, 5)
+_copy = st.tuples(st.sampled_from(["come", "alter", "go"]), st.integers(0, 60), _whom, st.sampled_from(["full", "slip", "bare"]))
+
+
+def _someone(number: int, how: str) -> dict[str, str | None]:
+    person = _person(number, how == "slip")
+    return {name: value if how != "bare" or name in ("given", "family") else None for name, value in person.items()}
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(batches=st.lists(st.lists(_copy, min_size=1, max_size=8), min_size=1, max_size=3))
+@pytest.mark.slow
+def test_copies_that_come_change_and_go_are_those_of_a_full_run(tmp_path: Path, batches: list[list[tuple[str, int, int, str]]]) -> None:
+    """Six people, most of whose records are copies; ids before and after those at hand, so that first ones come and go as well."""
+    clusters, plan = tmp_path / "clusters.csv", make_plan(MATCHING)
+    rows = {f"p{number:03}": _person(number) for number in range(6, 64)}
+    rows |= {f"k{number:03}": _someone(number % 6, ("full", "slip", "bare")[number // 6 % 3]) for number in range(20, 50)}
+    ids, table = _records(rows)
+    pairing = LocalPairing()
+    matched = match(engine.prepare(table, plan), 0.85, pairing=pairing)
+    assert pairing.keys is not None
+    _save(clusters, ids, table, matched, parts_of(plan, pairing.keys, matched.copies))
+    for batch in batches:
+        for kind, place, number, how in batch:
+            if kind == "go":
+                rows.pop(f"k{place:03}", None)
+            elif kind == "come" or f"k{place:03}" in rows:
+                rows[f"k{place:03}"] = _someone(number, how)
+        ids, table = _records(rows)
+        state = match_state.load(clusters, {"of": "test"}, plan, ids, table, None)
+        assert state is not None
+        again, _, parts = rematch(plan, state.changed, state.former(), state.records_of, 0.85)
+        whole = match(engine.prepare(table, plan), 0.85, model=matched.model)
+        assert again.label.tolist() == whole.label.tolist()
+        assert again.copies.first.tolist() == whole.copies.first.tolist()
+        assert np.allclose(again.confidence, whole.confidence)
+        assert again.weakest.keys() == whole.weakest.keys()
+        assert np.allclose([again.weakest[row] for row in whole.weakest], list(whole.weakest.values()))
+        assert _pairs(ids, again) == _pairs(ids, whole)
+        _save(clusters, ids, table, again, parts)
+
+
 def test_a_state_of_other_clusters_rules_or_columns_counts_as_absent(tmp_path: Path) -> None:
     clusters, plan = tmp_path / "clusters.csv", make_plan(MATCHING)
     ids, table = _records({f"r{number}": _person(number) for number in range(9)})
@@ -110,10 +152,36 @@ def test_a_state_of_other_clusters_rules_or_columns_counts_as_absent(tmp_path: P
     _save(clusters, ids, table, matched, parts)
     assert match_state.load(clusters, {"of": "others"}, plan, ids, table, None) is None
     assert match_state.load(clusters, {"of": "test"}, plan, ids, table.drop_columns(["mail"]), None) is None
-    (match_state.folder(clusters) / "records.arrow").write_bytes(b"torn")
+    (match_state.folder(clusters) / "key.json").write_text('{"of": "test"}')  # what an older version left
     assert match_state.load(clusters, {"of": "test"}, plan, ids, table, None) is None
     match_state.forget(clusters)
     assert not match_state.folder(clusters).exists()
+
+
+@pytest.mark.parametrize("how", ["cut short", "emptied", "lost"])
+def test_a_state_of_which_a_file_is_cut_short_counts_as_absent_and_is_told(tmp_path: Path, how: str) -> None:
+    records, rules, clusters = tmp_path / "people.csv", tmp_path / "person.yaml", tmp_path / "clusters.csv"
+    rules.write_text("entity: person\nrecord_id: id\nattributes: {given: forename, family: surname, born: date, mail: email}\n")
+    ids, table = _records({f"r{number:02}": _person(number) for number in range(40)})
+    pacsv.write_csv(table.append_column("id", ids), records)
+    request = MatchRequest(records, rules, clusters, previous=clusters)
+    match_records(MatchRequest(records, rules, clusters))
+    names = sorted(path.name for path in match_state.folder(clusters).iterdir())
+    assert len(names) > 8
+    for name in names:
+        file = match_state.folder(clusters) / name
+        whole = file.read_bytes()
+        if how == "lost":
+            file.unlink()
+        else:
+            file.write_bytes(whole[: len(whole) // 2] if how == "cut short" else b"")
+        records.write_bytes(records.read_bytes() + b"\n")  # a change that changes no record
+
+        told = match_records(request)
+
+        assert any(f"clusters.csv.state is not whole ({name})" in warning for warning in told["warnings"])
+        assert told["clusters"] == 40
+        assert not any("not whole" in warning for warning in match_records(request)["warnings"])
 
 
 @pytest.mark.parametrize("value", [None, "Anna"])

@@ -6,7 +6,7 @@ Reads an Arrow table of raw attributes, gives scored pairs of row numbers. No I/
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
@@ -28,7 +28,10 @@ from spine.identity.planning import make_plan
 __all__ = ["Candidates", "LocalPairing", "Pairing", "Records", "candidates", "fit", "make_plan", "prepare", "rule_names", "scored"]
 
 Array: TypeAlias = Any  # numpy arrays of many element types
+Settle = Callable[[Model], None]
+NO_ROWS: Array = np.zeros(0, dtype=np.int64)
 CHUNK = 250_000
+IDENTICAL = "all values alike"
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,13 @@ class Records:
     features: Mapping[str, tuple[Array, list[str]]]
     source: Array
     rows: int
+
+    def take(self, chosen: Array) -> Records:
+        """Some of the records (row numbers that rise); these themselves if it is all of them."""
+        if len(chosen) == self.rows:
+            return self
+        features = {name: (codes[chosen], values) for name, (codes, values) in self.features.items()}
+        return Records(self.plan, features, self.source[chosen], len(chosen))
 
 
 @dataclass(frozen=True)
@@ -58,6 +68,14 @@ class Candidates:
     def with_these(self, other: Candidates) -> Candidates:
         """These pairs and then the others."""
         return Candidates(*(np.concatenate(both) for both in zip(vars(self).values(), vars(other).values(), strict=True)))
+
+    def of_rows(self, rows: Array) -> Candidates:
+        """The same pairs, of records that are known by these (rising) row numbers elsewhere."""
+        return Candidates(rows[self.left], rows[self.right], self.pattern, self.rule, self.mask)
+
+
+def as_learned(model: Model) -> None:
+    """Leaves a model as it is."""
 
 
 def prepare(table: pa.Table, plan: Plan, source: str | None = None) -> Records:
@@ -103,27 +121,61 @@ def patterns(records: Records, left: Array, right: Array, rarity: Mapping[str, M
         return np.concatenate(list(pool.map(part, starts)))
 
 
-def fit(records: Records, version: int = 1) -> tuple[Model, Candidates]:
-    """Learns a model from the records; also gives the candidate pairs that it was learned from."""
-    return _fit(records, version)[:2]
+def fit(records: Records, version: int = 1, repeated: Array = NO_ROWS) -> tuple[Model, Candidates]:
+    """Learns a model from distinct records, of which others `repeated` some (row numbers); also gives the candidate pairs."""
+    return _fit(records, version, repeated)[:2]
 
 
-def _fit(records: Records, version: int) -> tuple[Model, Candidates, Keys]:
+def _fit(records: Records, version: int, repeated: Array) -> tuple[Model, Candidates, Keys]:
     begun = learn.start(records.plan, records.features, records.rows)
     keys = Keys(records.features, begun.rarity)
     learned = list(learn_blocks(blocking.make_rules(records.plan), keys))
     begun.heavy = [heavy for heavy, _ in learned]
     log_heavy(begun.heavy)
     found = _paired(records, begun, [blocks for _, blocks in learned])
-    counts = learn.count_patterns(found.mask, found.pattern)
-    return learn.finish(records.plan, records.features, records.rows, begun, counts, version), found, keys
+    counts = learn.count_patterns(found.mask, found.pattern, _times(records.rows, repeated, found))
+    counts = counts.with_these(repeated_counts(records, begun, keys, repeated))
+    return learn.finish(records.plan, records.features, records.rows, begun, counts, version, len(repeated)), found, keys
+
+
+def _times(rows: int, repeated: Array, found: Candidates) -> Array | None:
+    """How many times each pair counts if a repeated record stands for two."""
+    if not len(repeated):
+        return None
+    times: Array = np.ones(rows)
+    times[repeated] = 2.0
+    return times[found.left] * times[found.right]
+
+
+def repeated_counts(records: Records, begun: Model, keys: Keys, repeated: Array) -> learn.Counts:
+    """Counts, once for each `repeated` record, of its agreement with a copy, which all rules yield that give it a key.
+
+    A record that stands in a file many times is learned from as if it stood there twice: without any of its pairs the engine would not see
+    that many matches agree in all they have, with all of them it would see nothing else.
+    """
+    rules = blocking.make_rules(records.plan)
+    seen: Array = np.full(len(repeated), identical(len(rules)))
+    for number, (rule, heavy) in enumerate(zip(rules, begun.heavy, strict=True)):
+        if len(repeated):
+            seen |= keys.light(rule, heavy, repeated).any(axis=1).astype(np.int64) << number
+    return learn.count_patterns(seen, patterns(records, repeated, repeated, begun.rarity))
+
+
+def identical(rules: int) -> np.int64:
+    """The bit that stands beside those of so many blocking rules: the two records have the same values."""
+    return np.int64(1) << np.int64(rules)
 
 
 class Pairing(Protocol):
     """Finds and compares pairs; `likely` is the least probability of pairs that must be given (others may be, too)."""
 
-    def fit(self, records: Records, version: int, likely: float) -> tuple[Model, Candidates]:
-        """Learns a model; also gives the likely pairs."""
+    def fit(
+        self, records: Records, version: int, likely: float, repeated: Array = NO_ROWS, settle: Settle = as_learned
+    ) -> tuple[Model, Candidates]:
+        """Learns a model of distinct records, which `settle` mends before pairs are scored; also gives the likely pairs.
+
+        `repeated` are the rows of which there are copies.
+        """
         ...
 
     def candidates(self, records: Records, model: Model, changed: Array | None, likely: float) -> Candidates:
@@ -136,9 +188,12 @@ class LocalPairing:
 
     keys: Keys | None = None
 
-    def fit(self, records: Records, version: int, likely: float) -> tuple[Model, Candidates]:
+    def fit(
+        self, records: Records, version: int, likely: float, repeated: Array = NO_ROWS, settle: Settle = as_learned
+    ) -> tuple[Model, Candidates]:
         """Learns a model; also gives all candidate pairs."""
-        model, found, self.keys = _fit(records, version)
+        model, found, self.keys = _fit(records, version, repeated)
+        settle(model)
         return model, found
 
     def candidates(self, records: Records, model: Model, changed: Array | None, likely: float) -> Candidates:
@@ -154,3 +209,8 @@ def scored(records: Records, model: Model, found: Candidates) -> Scored:
 def rule_names(plan: Plan) -> list[str]:
     """Names of the blocking rules, by their number."""
     return [rule.name for rule in blocking.make_rules(plan)]
+
+
+def origins(plan: Plan) -> list[str]:
+    """What brings pairs together, by the number of their rule: the blocking rules, and last that all values are alike."""
+    return [*rule_names(plan), IDENTICAL]

@@ -10,8 +10,10 @@ import numpy as np
 
 from spine.identity import engine
 from spine.identity.clustering import cluster
+from spine.identity.clustering.copies import cluster_copies
 from spine.identity.comparing.comparisons import pattern
 from spine.identity.comparing.plan import Plan
+from spine.identity.copies import Copies, settled
 from spine.identity.engine import Candidates, LocalPairing, Pairing, Records
 from spine.identity.learning.model import Model
 from spine.identity.learning.score import Scored, hopeful, score
@@ -46,7 +48,7 @@ class Matched:
     """What `match` found. `found` and `scored` are the pairs worth keeping (probability of REVIEW or more).
 
     Per row: `label` (the smallest row of its entity) and `confidence` (probability of its best link, 1.0 if it is alone);
-    per entity of several records: the `weakest` link that it cannot do without.
+    per entity of several records: the `weakest` link that it cannot do without. `copies` tells of records with the same values.
     """
 
     records: Records
@@ -58,6 +60,7 @@ class Matched:
     weakest: Mapping[int, float]
     conflicts: list[Conflict]
     compared: int
+    copies: Copies
 
 
 def threshold_weight(probability: float) -> float:
@@ -126,26 +129,40 @@ def match(
     version: int = 1,
 ) -> Matched:
     """Entities of all records; learns a model (numbered `version`) unless one is given. `threshold` is a probability, inclusive."""
-    pairing, given = pairing or LocalPairing(), constraints or Constraints()
+    pairing, given, copies = pairing or LocalPairing(), constraints or Constraints(), Copies.of(records)
+    limit = threshold_weight(threshold)
     if model is None:
-        model, found = pairing.fit(records, version, REVIEW)
+        model, found = learned(records, copies, pairing, version, limit)
     else:
-        found = pairing.candidates(records, model, None, REVIEW)
-    return divide(records, model, *kept(records, model, found), threshold, given, len(found.left))
+        found = pairing.candidates(records.take(copies.distinct), model, None, REVIEW).of_rows(copies.distinct)
+    found = found.with_these(copies.twins(records, model))
+    pairs, scored = copies.spread(*kept(records, model, found), limit)
+    return divide(records, model, pairs, scored, threshold, given, len(found.left), copies)
+
+
+def learned(records: Records, copies: Copies, pairing: Pairing, version: int, limit: float) -> tuple[Model, Candidates]:
+    """A model of distinct records, and the likely pairs of them; `limit` is the threshold's weight, from which on copies are one."""
+    distinct, repeated = copies.distinct, np.flatnonzero(copies.several[copies.distinct])
+
+    def settle(model: Model) -> None:
+        settled(records, copies, model, limit)
+
+    model, found = pairing.fit(records.take(distinct), version, REVIEW, repeated, settle)
+    return model, found.of_rows(copies.distinct)
 
 
 def divide(
-    records: Records, model: Model, found: Candidates, scored: Scored, threshold: float, given: Constraints, compared: int
+    records: Records, model: Model, found: Candidates, scored: Scored, threshold: float, given: Constraints, compared: int, copies: Copies
 ) -> Matched:
-    """Entities of the records from their scored pairs."""
+    """Entities of the records from their scored pairs, which are spread over copies."""
     limit = threshold_weight(threshold)
     evidence = PairEvidence(records, model, found, scored, given.never)
     strong = scored.weight >= limit - 1e-9
-    clusters = cluster.cluster(
-        records.rows, found.left[strong], found.right[strong], scored.weight[strong], evidence, limit, (given.must[:, 0], given.must[:, 1])
+    clusters = cluster_copies(
+        copies.first, found.left[strong], found.right[strong], scored.weight[strong], evidence, limit, given.must, given.never
     )
     conflicts = find_conflicts(clusters, found, strong, evidence, records.plan.matching.link == "across_sources")
-    return Matched(records, model, found, scored, clusters.label, clusters.confidence, clusters.weakest, conflicts, compared)
+    return Matched(records, model, found, scored, clusters.label, clusters.confidence, clusters.weakest, conflicts, compared, copies)
 
 
 def kept(records: Records, model: Model, found: Candidates) -> tuple[Candidates, Scored]:
@@ -162,7 +179,7 @@ def find_conflicts(clusters: cluster.Clusters, found: Candidates, strong: Array,
     cut = np.flatnonzero(strong & (label[found.left] != label[found.right]))
     left, right = found.left[cut], found.right[cut]
     _, direct = evidence(left, right)
-    entities = _excluding(label, left, right, evidence)
+    entities = _excluding(clusters, left, right, evidence)
     result = []
     for number, (one, other) in enumerate(zip(left.tolist(), right.tolist(), strict=True)):
         torn = next((row for row in (one, other) if row in clusters.ambiguous), None)
@@ -178,9 +195,11 @@ def find_conflicts(clusters: cluster.Clusters, found: Candidates, strong: Array,
     return result
 
 
-def _excluding(label: Array, left: Array, right: Array, evidence: PairEvidence) -> Array:
+def _excluding(clusters: cluster.Clusters, left: Array, right: Array, evidence: PairEvidence) -> Array:
     """Of each pair, whether its two entities hold records that exclude each other. Two entities are compared once, some at a time."""
-    order: Array = np.argsort(label, kind="stable")
+    label = clusters.label
+    units: Array = np.arange(len(label)) if clusters.unit is None else np.unique(clusters.unit)
+    order = units[np.argsort(label[units], kind="stable")]
     ranked = label[order]
     entities, back = np.unique(np.stack([label[left], label[right]], axis=1), axis=0, return_inverse=True)
     first: Array = np.searchsorted(ranked, entities)

@@ -96,7 +96,7 @@ def told_pairs(
         "probability": np.round(probability, 9),
         "weight": np.round(weight, 4),
         "decision": pa.array(DECISIONS).take(pa.array(decision)),
-        "blocking_rule": pa.array(engine.rule_names(plan), pa.string()).take(pa.array(rule)),
+        "blocking_rule": pa.array(engine.origins(plan), pa.string()).take(pa.array(rule)),
     }
     for comparison, told in zip(plan.comparisons, said, strict=True):
         columns[f"weight_{comparison.name}"] = np.round(told, 4)

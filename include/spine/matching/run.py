@@ -27,7 +27,7 @@ from spine.core.errors import ConfigError
 from spine.core.failpoints import failpoint
 from spine.identity import engine
 from spine.identity.blocking.cuttings import Part
-from spine.identity.clustering.incremental import blocking_parts, rematch
+from spine.identity.clustering.incremental import parts_of, rematch
 from spine.identity.matching import Matched, match
 from spine.matching import checks as match_checks
 from spine.matching import files as match_files
@@ -206,6 +206,7 @@ class _Step:
     matched: Matched
     touched: Array | None
     parts: Mapping[Part, Array]
+    doubts: tuple[str, ...] = ()
 
 
 def _wants_spark(request: MatchRequest) -> bool:
@@ -229,16 +230,16 @@ def _matched_on_spark(request: MatchRequest, rules: MatchRules, stages: _Stages)
 def _matched_here(request: MatchRequest, rules: MatchRules, note: match_note.Note, stages: _Stages) -> tuple[Found, _Step, list[str]]:
     ids, table = _read(request.records, rules, stages)
     step = _matched(request, rules, ids, table, note, stages)
-    return Found.of(step.matched, ids, request.limit(rules)), step, _doubts(table, rules)
+    return Found.of(step.matched, ids, request.limit(rules)), step, [*step.doubts, *_doubts(table, rules)]
 
 
 def _matched(request: MatchRequest, rules: MatchRules, ids: pa.Array, table: pa.Table, note: match_note.Note, stages: _Stages) -> _Step:
     """The entities of all records; where an earlier run left its state, only what changed since then is matched."""
     plan, limit = engine.make_plan(rules.matching()), request.limit(rules)
-    state = None
+    state, doubt = None, None
     if request.previous is not None and note.known is not None and not request.relearn:
         key = _state_key(note.inputs, note.known["clusters"])
-        state = match_state.load(request.previous, key, plan, ids, table, rules.source)
+        state, doubt = match_state.load(request.previous, key, plan, ids, table, rules.source), match_state.doubt(request.previous, key)
     if state is None:
         records = _prepared(rules, table, stages)
         with stages("Learn, compare and cluster") as say:
@@ -246,8 +247,7 @@ def _matched(request: MatchRequest, rules: MatchRules, ids: pa.Array, table: pa.
             matched = match(records, limit, pairing=pairing)
             say(f"{matched.compared:,} pairs compared")
         assert pairing.keys is not None  # it has learned
-        parts = {part: pairing.keys.part(part) for part in blocking_parts(plan)}
-        return _Step(ids, table, matched, None, parts)
+        return _Step(ids, table, matched, None, parts_of(plan, pairing.keys, matched.copies), (doubt,) if doubt else ())
     with stages("Compare what changed") as say:
         matched, touched, parts = rematch(plan, state.changed, state.former(), state.records_of, limit)
         if request.report:

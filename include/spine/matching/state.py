@@ -28,6 +28,7 @@ from spine.identity.matching import Matched
 from spine.matching import files as match_files
 
 Array: TypeAlias = Any  # numpy arrays of many element types
+_KEY = "key.json"
 _PAIR = ("left", "right", "pattern", "rule", "mask")
 
 
@@ -57,7 +58,7 @@ def save(
     pairs |= {f"rarity_{place}": matched.scored.rarity[:, place] for place in range(matched.scored.rarity.shape[1])}
     tables = {
         "records": table.append_column("#id", ids), "pairs": pa.table(pairs), "weakest": pa.table(weakest),
-        "rows": pa.table({"label": matched.label, "confidence": matched.confidence}),
+        "rows": pa.table({"label": matched.label, "confidence": matched.confidence, "first": matched.copies.first}),
     }  # fmt: skip
     with ThreadPoolExecutor() as pool:
         written = [pool.submit(_write, partial / f"{name}.arrow", one) for name, one in tables.items()]
@@ -66,7 +67,8 @@ def save(
         for done in written:
             done.result()
     (partial / "model.json").write_text(matched.model.to_json())
-    (partial / "key.json").write_bytes(orjson.dumps(key))
+    sizes = {file.name: file.stat().st_size for file in partial.iterdir()}
+    (partial / _KEY).write_bytes(orjson.dumps({"key": key, "sizes": sizes}))
     shutil.rmtree(target, ignore_errors=True)
     partial.rename(target)
 
@@ -88,8 +90,10 @@ def _read(path: Path) -> pa.Table:
 def load(clusters: Path, key: Mapping[str, Any], plan: Plan, ids: pa.Array, table: pa.Table, source: str | None) -> State | None:
     """The state of `clusters` beside the present records, None if there is none that belongs to `key` and has these columns."""
     place = folder(clusters)
+    if doubt(clusters, key):
+        return None
     try:
-        if orjson.loads((place / "key.json").read_bytes()) != key:
+        if orjson.loads((place / _KEY).read_bytes())["key"] != key:
             return None
         former = _read(place / "records.arrow")
         if former.drop_columns(["#id"]).schema.names != table.schema.names:
@@ -97,6 +101,21 @@ def load(clusters: Path, key: Mapping[str, Any], plan: Plan, ids: pa.Array, tabl
         return State(place, plan, ids, table, former, source)
     except (OSError, ValueError, pa.ArrowInvalid):
         return None
+
+
+def doubt(clusters: Path, key: Mapping[str, Any]) -> str | None:
+    """Why the state that lies beside `clusters` can be gone on from by nobody: what it lacks, or who left it. None without a state."""
+    place = folder(clusters)
+    if not place.is_dir():
+        return None
+    try:
+        told = orjson.loads((place / _KEY).read_bytes())
+        if told.get("key", told).get("engine") != key.get("engine"):
+            return f"{place.name} was left by another version: everything is matched anew"
+        torn = [name for name, size in told["sizes"].items() if not (place / name).is_file() or (place / name).stat().st_size != size]
+    except (OSError, ValueError, KeyError, AttributeError, TypeError):
+        torn = [_KEY]
+    return f"{place.name} is not whole ({', '.join(sorted(torn))}): everything is matched anew" if torn else None
 
 
 class State:
@@ -139,13 +158,27 @@ class State:
         known = np.flatnonzero(self.old >= 0)
         mapped = self.present[label[self.old[known]]]
         new_label[known] = np.where(mapped >= 0, mapped, known)
+        first, widowed = self._copies(np.asarray(rows.column("first")), away)
         new_confidence: Array = np.ones(len(self.old))
         now_bereft: Array = np.zeros(len(self.old), dtype=bool)
         new_confidence[known], now_bereft[known] = confidence[self.old[known]], bereft[self.old[known]]
         weakest = _read(self.place / "weakest.arrow")
         row = self.present[np.asarray(weakest.column("row"))]
         links = dict(zip(row[row >= 0].tolist(), np.asarray(weakest.column("weakest"))[row >= 0].tolist(), strict=True))
-        return Former(model, self._parts(), found, scored, new_label, new_confidence, links, now_bereft)
+        return Former(model, self._parts(), first, widowed, found, scored, new_label, new_confidence, links, now_bereft)
+
+    def _copies(self, first: Array, away: Array) -> tuple[Array, Array]:
+        """Per present row the first of its unchanged copies, and whether one of them is `away` (a flag per former row)."""
+        torn: Array = np.zeros(len(first), dtype=bool)
+        torn[first[away]] = True
+        rows: Array = np.arange(len(self.old))
+        stayed = np.flatnonzero((self.old >= 0) & ~self.changed)
+        least: Array = np.full(len(first), len(rows))
+        np.minimum.at(least, first[self.old[stayed]], stayed)
+        now = rows.copy()
+        widowed: Array = np.zeros(len(rows), dtype=bool)
+        now[stayed], widowed[stayed] = least[first[self.old[stayed]]], torn[first[self.old[stayed]]]
+        return now, widowed
 
     def _pairs(self, model: Model) -> tuple[Candidates, Scored]:
         pairs = _read(self.place / "pairs.arrow")

@@ -94,6 +94,17 @@ def _worn(dice: random.Random, row: dict[str, Any], may_lack: tuple[str, ...]) -
     return worn
 
 
+def copied(table: pa.Table) -> pa.Table:
+    """A third of the records up to five times, one of them sixty times, and twenty of whom only a common name is known."""
+    dice = random.Random(11)
+    rows = table.to_pylist()
+    names = dict.fromkeys(table.column_names, None)
+    bare = [names | {"source": "crm", "given_name": _FIRST[number % 3], "family_name": _LAST[number % 2]} for number in range(20)]
+    copies = [row for row in rows if dice.random() < 0.35 for _ in range(dice.randint(1, 4))]
+    full = [{name: row[name] for name in names if name != "record_id"} for row in [*rows, *copies, *[rows[5]] * 60, *bare]]
+    return _table(dice, full)
+
+
 def _table(dice: random.Random, rows: list[dict[str, Any]]) -> pa.Table:
     numbers = dice.sample(range(10 * len(rows)), len(rows))
     full = [
@@ -111,7 +122,11 @@ def small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize(
     ("table", "matching"),
-    [pytest.param(people(1), PEOPLE, id="people"), pytest.param(organizations(2), ORGANIZATIONS, id="organizations-across-sources")],
+    [
+        pytest.param(people(1), PEOPLE, id="people"),
+        pytest.param(copied(people(7, 70)), PEOPLE, id="people-with-copies-and-namesakes"),
+        pytest.param(organizations(2), ORGANIZATIONS, id="organizations-across-sources"),
+    ],
 )
 def test_clusters_are_those_of_one_process(spark: Any, table: pa.Table, matching: Any) -> None:
     plan = engine.make_plan(matching)

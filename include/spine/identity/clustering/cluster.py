@@ -27,12 +27,16 @@ BATCH = 2_000_000
 
 @dataclass
 class Clusters:
-    """`label` per row (the first row of its entity), `confidence` per row (its best link), the weakest link per label, ambiguous rows."""
+    """`label` per row (the first row of its entity), `confidence` per row (its best link), the weakest link per label, ambiguous rows.
+
+    `unit` is per row the row whose place in its entity it shares: itself, unless it is a copy of it (None: no row is).
+    """
 
     label: Array
     confidence: Array
     weakest: dict[int, float] = field(default_factory=dict)
     ambiguous: set[int] = field(default_factory=set)
+    unit: Array | None = None
 
 
 def components(rows: int, left: Array, right: Array) -> Array:

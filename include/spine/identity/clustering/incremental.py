@@ -6,7 +6,7 @@ Reads the values of few records: those that share a block with a changed one, an
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -14,12 +14,13 @@ import numpy as np
 from spine.identity import engine, matching
 from spine.identity.blocking import rules as blocking
 from spine.identity.blocking.blocks import known_blocks
-from spine.identity.blocking.cuttings import Part
+from spine.identity.blocking.cuttings import ODD, Part
 from spine.identity.blocking.keys import Keys
 from spine.identity.blocking.pairs import find_pairs
 from spine.identity.clustering import cluster
 from spine.identity.clustering.touched import touched
 from spine.identity.comparing.plan import Plan
+from spine.identity.copies import Copies
 from spine.identity.engine import Candidates, Records
 from spine.identity.learning.model import Model
 from spine.identity.learning.score import Scored
@@ -33,13 +34,16 @@ RecordsOf = Callable[[Array], Records]
 class Former:
     """What the run before knew, by present row numbers.
 
-    `parts` are what each record contributes to blocking keys (rows x most; those of changed rows are made anew). `found` and `scored` are
-    the kept pairs of which neither record changed or is gone. New records have themselves as `label`; rows that lost a record of their
-    entity, or a pair, are `bereft`.
+    `parts` are what each record contributes to blocking keys (rows x most, nothing for copies; those of changed rows are made anew).
+    `first` is that of `Copies` as far as both records are there and did not change, and `widowed` rows have lost it or a copy. `found` and
+    `scored` are the kept pairs of which neither record changed or is gone. New records have themselves as `label`; rows that lost a record
+    of their entity, or a pair, are `bereft`.
     """
 
     model: Model
     parts: Mapping[Part, Array]
+    first: Array
+    widowed: Array
     found: Candidates
     scored: Scored
     label: Array
@@ -54,6 +58,17 @@ def blocking_parts(plan: Plan) -> list[Part]:
     return list(dict.fromkeys(part for rule in rules for part in (*rule.parts, *([rule.split] if rule.split else []))))
 
 
+def parts_of(plan: Plan, keys: Keys, copies: Copies) -> dict[Part, Array]:
+    """What each record contributes to blocking keys, given the `keys` of distinct records; copies contribute nothing."""
+    found = {}
+    for part in blocking_parts(plan):
+        own = found[part] = keys.part(part)
+        if len(copies.distinct) < len(copies.first):
+            found[part] = np.zeros((len(copies.first), own.shape[1]), dtype=own.dtype)
+            found[part][copies.distinct] = own
+    return found
+
+
 def rematch(
     plan: Plan, changed: Array, former: Former, records_of: RecordsOf, threshold: float
 ) -> tuple[Matched, Array, dict[Part, Array]]:
@@ -63,22 +78,57 @@ def rematch(
     features.
     """
     rows = len(changed)
-    parts = _parts(plan, changed, former, records_of)
-    keys = Keys({}, former.model.rarity, parts)
-    blocks = list(known_blocks(blocking.make_rules(plan), keys, former.model.heavy, changed))
-    fresh = [np.stack([pairs.left, pairs.right, pairs.rule, pairs.mask]) for pairs in find_pairs(blocks, rows, changed)]
-    left, right, rule, mask = np.concatenate(fresh, axis=1)
-    reached = changed | former.bereft
+    own: Array = np.arange(rows)
+    news = changed | (former.widowed & (former.first == own))
+    parts = _parts(plan, news, former, records_of)
+    copies = _copies(plan, changed, former, parts, records_of)
+    regrouped: Array = np.zeros(rows, dtype=bool)  # records that gained or lost a copy, and those that are new
+    regrouped[copies.first[news | former.widowed]] = True
+    regrouped = regrouped[copies.first]
+    fresh = regrouped & (copies.first == own)
+    for held in parts.values():
+        held[regrouped & ~fresh] = 0
+    former = _without(former, regrouped)
+    blocks = list(known_blocks(blocking.make_rules(plan), Keys({}, former.model.rarity, parts), former.model.heavy, fresh))
+    pairs = [np.stack([pairs.left, pairs.right, pairs.rule, pairs.mask]) for pairs in find_pairs(blocks, rows, fresh)]
+    left, right, rule, mask = np.concatenate(pairs, axis=1)
+    reached = regrouped | former.bereft
     reached[left] = reached[right] = True
-    limit = matching.threshold_weight(threshold) - 1e-9
-    strong = former.scored.weight >= limit
-    anew = touched(reached, cluster.components(rows, former.found.left[strong], former.found.right[strong]))
-    part = _rematched(plan, np.flatnonzero(anew), (left, right, rule, mask), former, records_of, threshold)
-    return _whole(plan, anew, former, part), anew, parts
+    strong = former.scored.weight >= matching.threshold_weight(threshold) - 1e-9
+    component = cluster.components(rows, former.found.left[strong], former.found.right[strong])
+    anew = touched(reached, component, copies.first)
+    part = _rematched(plan, np.flatnonzero(anew), (left, right, rule, mask), former, copies, records_of, threshold)
+    return _whole(plan, anew, former, part, copies), anew, parts
 
 
-def _parts(plan: Plan, changed: Array, former: Former, records_of: RecordsOf) -> dict[Part, Array]:
-    new = np.flatnonzero(changed)
+def _without(former: Former, rows: Array) -> Former:
+    """The former run without the pairs of these rows (a flag each), which are found again."""
+    left, right = former.found.left, former.found.right
+    gone = rows[left] | rows[right]
+    bereft = former.bereft.copy()
+    bereft[left[gone]] = bereft[right[gone]] = True
+    stays = np.flatnonzero(~gone)
+    return replace(former, found=former.found.take(stays), scored=former.scored.take(stays), bereft=bereft)
+
+
+def _copies(plan: Plan, changed: Array, former: Former, parts: Mapping[Part, Array], records_of: RecordsOf) -> Copies:
+    """The copies after a change: changed records are looked at beside those that contribute the same to all blocking keys."""
+    own: Array = np.arange(len(changed))
+    if plan.matching.link == "across_sources":
+        return Copies(own)
+    all_keys: Array = np.zeros(len(changed), dtype=np.int64)
+    with np.errstate(over="ignore"):
+        for column in (column for held in parts.values() for column in held.T):
+            all_keys = (all_keys * ODD) ^ column
+    some = np.flatnonzero(changed | ((former.first == own) & np.isin(all_keys, all_keys[changed])))
+    now = own.copy()
+    now[some] = some[Copies.of(records_of(some)).first]
+    return Copies(now[former.first])
+
+
+def _parts(plan: Plan, news: Array, former: Former, records_of: RecordsOf) -> dict[Part, Array]:
+    """The parts of all rows, those with `news` made anew."""
+    new = np.flatnonzero(news)
     keys = Keys(records_of(new).features, former.model.rarity)
     parts = {}
     for part in blocking_parts(plan):
@@ -89,7 +139,13 @@ def _parts(plan: Plan, changed: Array, former: Former, records_of: RecordsOf) ->
 
 
 def _rematched(
-    plan: Plan, chosen: Array, pairs: tuple[Array, Array, Array, Array], former: Former, records_of: RecordsOf, threshold: float
+    plan: Plan,
+    chosen: Array,
+    pairs: tuple[Array, Array, Array, Array],
+    former: Former,
+    copies: Copies,
+    records_of: RecordsOf,
+    threshold: float,
 ) -> Matched:
     """The entities of the `chosen` rows alone, numbered among themselves."""
     records = records_of(chosen)
@@ -99,20 +155,22 @@ def _rematched(
     if plan.matching.link == "across_sources":
         keep = records.source[left] != records.source[right]
         left, right, rule, mask = left[keep], right[keep], rule[keep], mask[keep]
+    own = Copies(np.searchsorted(chosen, copies.first[chosen]))
     found = Candidates(left, right, engine.patterns(records, left, right, former.model.rarity), rule, mask)
-    compared = len(left)
-    found, scored = matching.kept(records, former.model, found)
+    found = found.with_these(own.twins(records, former.model))
+    compared = len(found.left)
+    found, scored = own.spread(*matching.kept(records, former.model, found), matching.threshold_weight(threshold))
     inside: Array = np.zeros(len(former.label), dtype=bool)
     inside[chosen] = True
-    old = np.flatnonzero(inside[former.found.left] & inside[former.found.right])
+    twins = copies.first[former.found.left] == copies.first[former.found.right]
+    old = np.flatnonzero(inside[former.found.left] & inside[former.found.right] & ~twins)
     known = former.found.take(old)
     known = Candidates(np.searchsorted(chosen, known.left), np.searchsorted(chosen, known.right), known.pattern, known.rule, known.mask)
-    return matching.divide(
-        records, former.model, known.with_these(found), former.scored.take(old).with_these(scored), threshold, Constraints(), compared
-    )
+    pairs_now, scored_now = known.with_these(found), former.scored.take(old).with_these(scored)
+    return matching.divide(records, former.model, pairs_now, scored_now, threshold, Constraints(), compared, own)
 
 
-def _whole(plan: Plan, anew: Array, former: Former, part: Matched) -> Matched:
+def _whole(plan: Plan, anew: Array, former: Former, part: Matched, copies: Copies) -> Matched:
     """The former entities with those of the rows that were looked at `anew` put in."""
     chosen = np.flatnonzero(anew)
     label, confidence = former.label.copy(), former.confidence.copy()
@@ -120,12 +178,11 @@ def _whole(plan: Plan, anew: Array, former: Former, part: Matched) -> Matched:
     weakest = {row: value for row, value in former.weakest.items() if not anew[row]}
     weakest |= {int(chosen[row]): value for row, value in part.weakest.items()}
     untouched = np.flatnonzero(~(anew[former.found.left] & anew[former.found.right]))
-    own = part.found
-    moved = Candidates(chosen[own.left], chosen[own.right], own.pattern, own.rule, own.mask)
+    moved = part.found.of_rows(chosen)
     found, scored = former.found.take(untouched).with_these(moved), former.scored.take(untouched).with_these(part.scored)
     conflicts = [
         matching.Conflict(int(chosen[conflict.row]), tuple(int(chosen[row]) for row in conflict.rivals), conflict.reason)
         for conflict in part.conflicts
     ]
     records = Records(plan, {}, np.zeros(len(label), dtype=np.int64), len(label))
-    return Matched(records, former.model, found, scored, label, confidence, weakest, conflicts, part.compared)
+    return Matched(records, former.model, found, scored, label, confidence, weakest, conflicts, part.compared, copies)

@@ -18,6 +18,7 @@ from spine.identity.blocking.blocks import Blocks
 from spine.identity.blocking.cuttings import Part, Rule
 from spine.identity.blocking.keys import Coded, Keys
 from spine.identity.comparing.plan import Comparison
+from spine.identity.copies import Copies
 from spine.identity.engine import Records
 from spine.identity.learning import learn
 from spine.identity.standardize.text import SEP
@@ -53,9 +54,13 @@ class RulePlan:
 
 @dataclass(frozen=True)
 class PlanReport:
-    """Everything that was chosen or stated. Rules overlap: the sum of their pairs is an upper bound of the pairs compared."""
+    """Everything that was chosen or stated. Rules overlap: the sum of their pairs is an upper bound of the pairs compared.
+
+    `records` are the distinct ones, which are compared; `copies` have the values of one of them.
+    """
 
     records: int
+    copies: int
     link: str
     threshold: float
     features: tuple[FeaturePlan, ...]
@@ -64,7 +69,7 @@ class PlanReport:
 
     @property
     def possible(self) -> int:
-        """Pairs of any two records."""
+        """Pairs of any two distinct records."""
         return self.records * (self.records - 1) // 2
 
     @property
@@ -75,6 +80,8 @@ class PlanReport:
 
 def explain(records: Records) -> PlanReport:
     """The plan of `records` with the number of pairs of every rule; no pair is made."""
+    every, copies = records.rows, Copies.of(records)
+    records = records.take(copies.distinct)
     plan, coded = records.plan, records.features
     rules = blocking.make_rules(plan)
     rarity = learn.rarities(learn.tallies(plan, coded))
@@ -87,7 +94,9 @@ def explain(records: Records) -> PlanReport:
         worst = _names(rule, plain.where(np.isin(plain.key, [*heavy.split, *heavy.dropped])), coded)
         told.append(RulePlan(rule.name, pairs_of(plain, source), pairs_of(kept, source), len(heavy.split), len(dropped), worst))
     features = tuple(_feature(records, number) for number in range(len(plan.features)))
-    return PlanReport(records.rows, plan.matching.link, plan.matching.threshold, features, plan.comparisons, tuple(told))
+    return PlanReport(
+        records.rows, every - records.rows, plan.matching.link, plan.matching.threshold, features, plan.comparisons, tuple(told)
+    )
 
 
 def _names(rule: Rule, found: Blocks, coded: Coded) -> tuple[str, ...]:
@@ -135,7 +144,9 @@ def plan_text(records: Records) -> str:
     """The plan of `records` in plain text, at most WIDTH columns wide."""
     report = explain(records)
     head = [
-        f"{report.records:,} records, {report.possible:,} possible pairs; link {report.link}, threshold {report.threshold:g}",
+        f"{report.records:,} {'distinct ' * bool(report.copies)}records, {report.possible:,} possible pairs; link {report.link},"
+        f" threshold {report.threshold:g}",
+        *([f"{report.copies:,} more have the same values as one of them"] if report.copies else []),
         f"At most {report.kept:,} pairs will be compared ({_share(report.kept, report.possible)} of the possible ones)",
     ]
     parts = [head, list(_features(report)), list(_comparisons(report)), list(_rules(report)), list(_worst(report))]

@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from spine.identity.clustering import cluster
 from spine.identity.clustering.cluster import Clusters
+from spine.identity.clustering.copies import cluster_copies
 from spine.identity.clustering.touched import touched
 from spine.identity.engine import Candidates
 from spine.identity.golden.columns import codes
@@ -46,8 +47,8 @@ def divide(scope: Scope, aligned: Aligned, news: News, word: Word, weighed: Weig
     anew = touched(_reached(aligned, news, word, weighed), component, entity)
     evidence = weighed.evidence(word.constraints.never)
     edges, must = edges.inside(anew), must[anew[must[:, 0]]]
-    clusters = cluster.cluster(
-        len(aligned.refs), edges.left, edges.right, edges.weight, evidence, scope.threshold, (must[:, 0], must[:, 1])
+    clusters = cluster_copies(
+        weighed.copies.first, edges.left, edges.right, edges.weight, evidence, scope.threshold, must, word.constraints.never
     )
     return Divided(anew, clusters, _conflicts(scope, clusters, edges, evidence))
 
@@ -62,7 +63,7 @@ def _conflicts(scope: Scope, clusters: Clusters, edges: Edges, evidence: PairEvi
 
 def _reached(aligned: Aligned, news: News, word: Word, weighed: Weighed) -> Array:
     """Rows that changed, lost a partner of a pair or of their entity, or that stewards speak of."""
-    found: Array = news.changed.copy()
+    found: Array = weighed.regrouped.copy()
     for one, other in ((aligned.left, aligned.right), (aligned.right, aligned.left)):
         lost = (one >= 0) & ~weighed.holds
         lost[lost] &= (other[lost] < 0) | news.changed[other[lost]]

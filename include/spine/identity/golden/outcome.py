@@ -104,7 +104,7 @@ def _new_matches(r: Resolved, stored: Array) -> pa.Table:
     """New pairs that are not `stored` (their places in the former matches) as they are now, with their waterfall."""
     found, scored, records = r.weighed.found, r.weighed.scored, r.weighed.records
     new = _decided(r, found.left, found.right, scored.probability, scored.weight)
-    new["blocking_rule"] = pa.array(np.asarray(engine.rule_names(records.plan), dtype=object)[found.rule], pa.string())
+    new["blocking_rule"] = pa.array(np.asarray(engine.origins(records.plan), dtype=object)[found.rule], pa.string())
     new["model_version"] = constant(r.weighed.model.version, len(stored), pa.int32())
     former = r.aligned.former.matches.take(pa.array(stored, mask=stored < 0))
     same = ("probability", "weight", "decision", "entity_id", "reason", "blocking_rule", "model_version")

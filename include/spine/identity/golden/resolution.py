@@ -50,7 +50,7 @@ def resolve_tenant(
     news, word = find_news(aligned, changed, relearn), hear(scope, aligned, order)
     if not news.changed.any() and not len(aligned.gone) and not word.written:
         return Outcome()
-    weighed = weigh(plan, aligned, news, pairing or LocalPairing())
+    weighed = weigh(plan, aligned, news, pairing or LocalPairing(), scope.threshold)
     divided = divide(scope, aligned, news, word, weighed)
     resolved = Resolved(scope, aligned, news, word, weighed, divided, identify(scope, aligned, word, divided))
     judge(resolved)

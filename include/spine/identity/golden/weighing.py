@@ -7,15 +7,17 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
+import pyarrow.compute as pc
 
 from spine.identity import engine
 from spine.identity.comparing.plan import Plan
+from spine.identity.copies import Copies
 from spine.identity.engine import Candidates, Pairing, Records
 from spine.identity.golden.former import Aligned, News
 from spine.identity.golden.scope import Scope
 from spine.identity.learning.model import Model
 from spine.identity.learning.score import Scored
-from spine.identity.matching import REVIEW, PairEvidence, kept
+from spine.identity.matching import REVIEW, PairEvidence, kept, learned
 
 Array: TypeAlias = Any  # numpy arrays of many element types
 
@@ -24,10 +26,13 @@ Array: TypeAlias = Any  # numpy arrays of many element types
 class Weighed:
     """Records with their pairs: `found` and `scored` are the new pairs worth keeping of those that were `compared`.
 
-    `holds` flags the former matches that need not be scored again; `learned` says whether the model is new.
+    `holds` flags the former matches that need not be scored again; `learned` says whether the model is new. `regrouped` flags the records
+    that are new, changed, or have gained or lost a record with the same values: all their pairs are new.
     """
 
     records: Records
+    copies: Copies
+    regrouped: Array
     model: Model
     found: Candidates
     scored: Scored
@@ -54,23 +59,40 @@ class Edges:
         return Edges(self.left[chosen], self.right[chosen], self.weight[chosen])
 
 
-def weigh(plan: Plan, aligned: Aligned, news: News, pairing: Pairing) -> Weighed:
-    """Finds and scores the pairs that are new, by the former model or one that is learned now."""
+def weigh(plan: Plan, aligned: Aligned, news: News, pairing: Pairing, limit: float) -> Weighed:
+    """Finds and scores the pairs that are new, by the former model or one that is learned now; `limit` is the threshold's weight."""
     records = engine.prepare(aligned.table, plan, "source")
-    former = aligned.former.model
+    copies = Copies.of(records)
+    regrouped, former = _regrouped(aligned, news, copies), aligned.former.model
     if news.relearn or former is None:
-        model, found = pairing.fit(records, 1 if former is None else former.version + 1, REVIEW)
+        model, found = learned(records, copies, pairing, 1 if former is None else former.version + 1, limit)
     else:
-        model, found = former, pairing.candidates(records, former, None if news.everything else news.changed, REVIEW)
-    worth, scored = kept(records, model, found)
-    return Weighed(records, model, worth, scored, _holds(aligned, news), len(found.left), model is not former)
+        distinct, flags = copies.distinct, None if news.everything else regrouped[copies.distinct]
+        model, found = former, pairing.candidates(records.take(distinct), former, flags, REVIEW).of_rows(distinct)
+    found = found.with_these(copies.twins(records, model))
+    worth, scored = copies.spread(*kept(records, model, found), limit)
+    holds, new = _holds(aligned, regrouped), np.flatnonzero(regrouped[worth.left] | regrouped[worth.right])
+    return Weighed(records, copies, regrouped, model, worth.take(new), scored.take(new), holds, len(found.left), model is not former)
 
 
-def _holds(aligned: Aligned, news: News) -> Array:
-    """Flags of the former matches of which both records are there and neither changed."""
+def _regrouped(aligned: Aligned, news: News, copies: Copies) -> Array:
+    flags = news.changed.copy()
+    alike = np.asarray(pc.fill_null(pc.equal(aligned.former.matches.column("blocking_rule"), engine.IDENTICAL), False))
+    for one, other in ((aligned.left, aligned.right), (aligned.right, aligned.left)):
+        lost = one >= 0
+        lost[lost] &= (other[lost] < 0) | news.changed[other[lost]]
+        lost[lost] &= alike[lost] | copies.several[one[lost]]
+        flags[one[lost]] = True
+    groups: Array = np.zeros(len(flags), dtype=bool)
+    groups[copies.first[flags]] = True
+    return groups[copies.first]
+
+
+def _holds(aligned: Aligned, regrouped: Array) -> Array:
+    """Flags of the former matches of which both records are there and neither is looked at anew."""
     left, right = aligned.left, aligned.right
     holds = (left >= 0) & (right >= 0)
-    holds[holds] &= ~(news.changed[left[holds]] | news.changed[right[holds]])
+    holds[holds] &= ~(regrouped[left[holds]] | regrouped[right[holds]])
     return holds
 
 

@@ -53,14 +53,24 @@ class Counts:
     pattern: Array
     count: Array
 
+    def with_these(self, other: Counts) -> Counts:
+        """What both count, in the order of sets and patterns."""
+        keys = np.stack([np.concatenate([self.mask, other.mask]), np.concatenate([self.pattern, other.pattern])], axis=1)
+        table, place = np.unique(keys, axis=0, return_inverse=True)
+        return Counts(table[:, 0], table[:, 1], np.bincount(place.reshape(-1), np.concatenate([self.count, other.count]), len(table)))
 
-def count_patterns(mask: Array, patterns: Array) -> Counts:
-    """Counts of the distinct combinations."""
+
+def count_patterns(mask: Array, patterns: Array, times: Array | None = None) -> Counts:
+    """Counts of the distinct combinations, each pair counted once, or so many `times`."""
     size = int(patterns.max(initial=0)) + 1
     if int(mask.max(initial=0)) >= 2**62 // size:
-        table, count = np.unique(np.stack([mask, patterns], axis=1), axis=0, return_counts=True)
-        return Counts(table[:, 0], table[:, 1], count.astype(float))
-    codes, count = np.unique(mask * size + patterns, return_counts=True)
+        table, place = np.unique(np.stack([mask, patterns], axis=1), axis=0, return_inverse=True)
+        return Counts(table[:, 0], table[:, 1], np.bincount(place.reshape(-1), times, len(table)).astype(float))
+    if times is None:
+        codes, count = np.unique(mask * size + patterns, return_counts=True)
+    else:
+        codes, place = np.unique(mask * size + patterns, return_inverse=True)
+        count = np.bincount(place, times, len(codes))
     return Counts(codes // size, codes % size, count.astype(float))
 
 
@@ -177,9 +187,12 @@ def shapes(tallied: Tallies) -> dict[str, dict[str, int]]:
     }
 
 
-def finish(plan: Plan, coded: Coded, rows: int, begun: Model, candidates: Counts, version: int) -> Model:
-    """The model that `start` began, with the weights learned from the pattern counts of candidate pairs and of random pairs."""
-    return conclude(plan, rows, begun, candidates, random_patterns(plan, coded, rows, begun.rarity), version)
+def finish(plan: Plan, coded: Coded, rows: int, begun: Model, candidates: Counts, version: int, repeated: int = 0) -> Model:
+    """The model that `start` began, with the weights learned from the pattern counts of candidate pairs and of random pairs.
+
+    Of the distinct records so many are `repeated`, and counted twice in `candidates`.
+    """
+    return conclude(plan, rows + repeated, begun, candidates, random_patterns(plan, coded, rows, begun.rarity), version)
 
 
 def conclude(plan: Plan, rows: int, begun: Model, candidates: Counts, strangers: Counts, version: int) -> Model:

@@ -6,17 +6,16 @@ Mirrokni, Rastogi and Vassilvitskii, Connected Components in MapReduce and Beyon
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import pyarrow as pa
 
 from spine.core.errors import LakeError
-from spine.identity import engine
 from spine.identity.clustering import cluster
+from spine.identity.copies import Copies
 from spine.identity.learning.model import Model
-from spine.identity.matching import Matched, match, threshold_weight
+from spine.identity.matching import Constraints, Matched, divide, kept, threshold_weight
 from spine.identity.spark.pairs import candidates_of
 from spine.identity.spark.records import Spread, records_of
 
@@ -31,21 +30,10 @@ CLUSTERS = "row long, label long, confidence double, weakest double, conflicts a
 _CONFLICTS = pa.list_(pa.struct([("rival", pa.int64()), ("reason", pa.string())]))
 
 
-@dataclass(frozen=True)
-class Known(engine.LocalPairing):
-    """Pairs of a group of records that were found before."""
-
-    found: engine.Candidates
-
-    def candidates(self, records: engine.Records, model: Model, changed: Array | None, likely: float) -> engine.Candidates:
-        """The pairs that were found."""
-        return self.found
-
-
 def divided(records: Spread, model: Model, pairs: DataFrame, threshold: float) -> DataFrame:
     """CLUSTERS of the records that have a pair of at least `threshold` (a probability); each of the others is alone.
 
-    `pairs` are those worth keeping (`l, r, mask, pattern, weight, probability`) and should be persisted.
+    `pairs` are those worth keeping (`l, r, mask, pattern, weight, probability`), spread over copies, and should be persisted.
     """
     from pyspark.sql import functions as F
 
@@ -64,7 +52,8 @@ def divided(records: Spread, model: Model, pairs: DataFrame, threshold: float) -
         row = np.asarray(table.column("row"))
         places = [np.searchsorted(row, np.asarray(asked.column(name))) for name in ("l", "r")]
         found = candidates_of(*places, *(np.asarray(asked.column(name)) for name in ("mask", "pattern")))
-        return _table(row, match(records_of(table, plan), threshold, model=model, pairing=Known(found)))
+        held = records_of(table, plan)
+        return _table(row, divide(held, model, *kept(held, model, found), threshold, Constraints(), len(row), Copies.of(held)))
 
     groups = held.repartition(pieces, "home").groupBy("home").cogroup(inner.repartition(pieces, "place").groupBy("place"))
     return groups.applyInArrow(bucket, CLUSTERS)

@@ -16,12 +16,13 @@ from spine.identity.blocking import rules as blocking
 from spine.identity.blocking.blocks import learn_blocks
 from spine.identity.blocking.keys import Keys, log_heavy
 from spine.identity.comparing.plan import Plan
-from spine.identity.engine import Candidates, Records
+from spine.identity.engine import NO_ROWS, Candidates, Records, Settle, as_learned, repeated_counts
 from spine.identity.learning import learn
 from spine.identity.learning.model import Model
 from spine.identity.learning.possible import adapt
-from spine.identity.matching import REVIEW
+from spine.identity.matching import REVIEW, threshold_weight
 from spine.identity.spark.clusters import divided
+from spine.identity.spark.copies import folded
 from spine.identity.spark.pairs import candidate_pairs, candidates_of, compared, promising, scored
 from spine.identity.spark.records import Spread, find_heavy, spread, standardise, tallies
 
@@ -38,15 +39,19 @@ class SparkPairing:
     def __init__(self, spark: SparkSession) -> None:
         self.spark = spark
 
-    def fit(self, records: Records, version: int, likely: float) -> tuple[Model, Candidates]:
+    def fit(
+        self, records: Records, version: int, likely: float, repeated: Array = NO_ROWS, settle: Settle = as_learned
+    ) -> tuple[Model, Candidates]:
         """Learns a model; also gives the pairs whose probability is at least `likely`."""
         start = learn.start(records.plan, records.features, records.rows)
-        rules = blocking.make_rules(records.plan)
-        start.heavy = [heavy for heavy, _ in learn_blocks(rules, Keys(records.features, start.rarity))]
+        rules, keys = blocking.make_rules(records.plan), Keys(records.features, start.rarity)
+        start.heavy = [heavy for heavy, _ in learn_blocks(rules, keys)]
         log_heavy(start.heavy)
-        held = spread(records, self.spark.createDataFrame)
+        held = spread(records, self.spark.createDataFrame, repeated)
         pairs = compared(held, start, candidate_pairs(held, start)).persist()
-        model = learn.finish(records.plan, records.features, records.rows, start, _counts(pairs), version)
+        seen = _counts(pairs).with_these(repeated_counts(records, start, keys, repeated))
+        model = learn.finish(records.plan, records.features, records.rows, start, seen, version)
+        settle(model)
         found = _collected(_likely(held, model, pairs, likely))
         pairs.unpersist()
         return model, found
@@ -88,23 +93,26 @@ def match_on_spark(
 
     Raises ConfigError if a record has no id or two have the same.
     """
-    records = standardise(raw, plan, record_id, source)
+    every = folded(standardise(raw, plan, record_id, source))
+    records, limit = every.distinct, threshold_weight(threshold)
     start = _start(records) if model is None else model
-    pairs = candidate_pairs(records, start)
+    pairs = every.with_twins(candidate_pairs(records, start), start)
     if model is None:
         pairs = pairs.union(_drawn(records))
     pairs = compared(records, start, pairs).persist()
-    counts = _counts(pairs)
-    drawn, count = counts.mask == 0, counts.count
     if model is None:
-        strangers, others = (learn.Counts(counts.mask[part], counts.pattern[part], count[part]) for part in (drawn, ~drawn))
-        model = learn.conclude(plan, records.rows, start, others, strangers, version)
-    worth = _likely(records, model, pairs.where("mask <> 0"), REVIEW).persist()
-    clusters = divided(records, model, worth, threshold).persist()
-    kept = (*records.kept, pairs, worth, clusters)
-    return SparkMatched(
-        plan, model, records.rows, int(count[~drawn].sum()), _named(records, clusters), _pairs_named(records, clusters, worth), kept
-    )  # fmt: skip
+        counts = _counts(pairs)
+        drawn = counts.mask == 0
+        strangers, others = (learn.Counts(counts.mask[part], counts.pattern[part], counts.count[part]) for part in (drawn, ~drawn))
+        model = learn.conclude(plan, records.rows + every.repeated, start, others, strangers, version)
+        every.settle(model, pairs, limit)
+    real = pairs.where("mask <> 0")
+    distinct = _likely(records, model, real, REVIEW).persist()
+    worth = every.spread(distinct, limit).persist()
+    clusters = divided(every.records, model, worth, threshold).persist()
+    kept = (*every.kept, pairs, distinct, worth, clusters)
+    named, told = _named(every.records, clusters), _pairs_named(every.records, clusters, worth)
+    return SparkMatched(plan, model, every.records.rows, real.count(), named, told, kept)
 
 
 def _start(records: Spread) -> Model:
@@ -127,8 +135,8 @@ def _drawn(records: Spread) -> DataFrame:
 
 
 def _counts(pairs: DataFrame) -> learn.Counts:
-    counted = pairs.groupBy("mask", "pattern").count().orderBy("mask", "pattern").toArrow()
-    mask, patterns, count = (np.asarray(counted.column(name)) for name in ("mask", "pattern", "count"))
+    counted = pairs.groupBy("mask", "pattern").sum("times").orderBy("mask", "pattern").toArrow()
+    mask, patterns, count = (np.asarray(column) for column in counted.columns)
     return learn.Counts(mask, patterns, count.astype(float))
 
 
