@@ -43,6 +43,7 @@ SURE = 0.999
 ENOUGH = 100
 FARTHEST = 3.0
 LEAST_MATCHES = 0.05  # per record
+BY_CHANCE = 0.05  # of the pairs that share the only value there is
 
 
 @dataclass(frozen=True)
@@ -210,7 +211,7 @@ def learn(plan: Plan, rules: Sequence[Rule], rows: int, candidates: Counts, stra
         matched = posterior(plan, model, random_digits)[0]
         _learn_u(plan, model, random_digits, strangers.count * (1 - matched))
         if not any(_trains(plan, rule) for rule in rules):
-            _trust_sameness(plan, model)
+            _trust_sameness(plan, model, digits, candidates, rows)
         _learn_m(plan, rules, model, digits, candidates)
         _judge(plan, rules, model, digits, candidates)
         _monotone(plan, model)
@@ -257,14 +258,22 @@ def _learn_u(plan: Plan, model: Model, digits: Array, weights: Array) -> None:
         model.u[comparison.name] = (seen / seen.sum()).tolist()
 
 
-def _trust_sameness(plan: Plan, model: Model) -> None:
+def _trust_sameness(plan: Plan, model: Model, digits: Array, candidates: Counts, rows: int) -> None:
     """Where nothing else tells matches from strangers (one column), shared values are believed to be matches, unless many records carry
     them: counted among strangers they would weigh so little that nothing matched."""
-    for comparison in plan.comparisons:
-        if comparison.weighs and not comparison.fixed and 1 in comparison.terms:
-            u = np.asarray(model.u[comparison.name])
-            u[0] = min(u[0], U_STRENGTH * comparison.u[0] / sum(comparison.u) / (U_STRENGTH + RANDOM_PAIRS))
-            model.u[comparison.name] = (u / u.sum()).tolist()
+    shared = {
+        comparison.name: float(candidates.count[digits[:, place] == 1].sum())
+        for place, comparison in enumerate(plan.comparisons)
+        if comparison.weighs and not comparison.fixed and 1 in comparison.terms
+    }
+    shared = {name: count for name, count in shared.items() if count}
+    for comparison in (one for one in plan.comparisons if one.name in shared):
+        u = np.asarray(model.u[comparison.name])
+        least = U_STRENGTH * comparison.u[0] / sum(comparison.u) / (U_STRENGTH + RANDOM_PAIRS)
+        if len(shared) == 1:
+            least = min(least, BY_CHANCE * shared[comparison.name] / (rows * (rows - 1) / 2))
+        u[0] = min(u[0], least)
+        model.u[comparison.name] = (u / u.sum()).tolist()
 
 
 def _trains(plan: Plan, rule: Rule) -> bool:
