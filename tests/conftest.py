@@ -64,6 +64,10 @@ hypothesis.settings.load_profile("suite")
 NEEDS = {"postgres_server": "postgres", "spark_server": "spark"}  # fixture: marker
 
 
+# The vendors of the tests listen on this machine. Child processes are told as well.
+os.environ["SPINE_PRIVATE_NETWORKS"] = "127.0.0.0/8 ::1"
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Where root runs the tests, PostgreSQL's user is made before there are workers, as both would make it at once."""
     if os.geteuid() == 0 and not hasattr(config, "workerinput"):

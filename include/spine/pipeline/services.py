@@ -15,7 +15,7 @@ from spine.control.variables import Variables
 from spine.core.errors import ConfigError
 from spine.http.auth import Account, Credentials
 from spine.http.client import Client, NoBucket
-from spine.http.transport import Transport
+from spine.http.transport import Transport, require_encrypted
 from spine.sources.files import Folder
 from spine.sources.loader import reader_for
 from spine.sources.reading import Reader
@@ -79,15 +79,14 @@ def resume_if_changed(database: TenantDatabase, connection_id: str, services: Se
         connections.resume(database, connection_id, by=connections.SYSTEM, reason="the Connection has changed")
 
 
-def base_url(info: ConnectionInfo, *, allow_private: bool) -> str:
+def base_url(info: ConnectionInfo) -> str:
     """The address of a Connection's host, https unless it says otherwise. Raises ConfigError if secrets would travel unencrypted."""
     if not info.host:
         raise ConfigError("the Connection has no host", hint="Put the address of the account there", connection=info.conn_id)
     url = info.host if "://" in info.host else f"{info.schema or 'https'}://{info.host}"
     if info.port and f":{info.port}" not in url.partition("://")[2]:
         url = f"{url.rstrip('/')}:{info.port}"
-    if not url.startswith("https://") and not allow_private:
-        raise ConfigError("the Connection's address is not encrypted", hint="Use https", connection=info.conn_id)
+    require_encrypted(url, connection=info.conn_id)
     return url.rstrip("/")
 
 
@@ -108,9 +107,8 @@ def _bucket(database: TenantDatabase, name: str, budget: Budget, share: float) -
 def _client(
     source: Source, tenant: str, info: ConnectionInfo, run_id: str, services: Services, sleep: Callable[[float], None]
 ) -> Client:  # fmt: skip
-    allow_private = str(info.extra.get("allow_private", "")).lower() == "true"
-    url = base_url(info, allow_private=allow_private)
-    transport = Transport(connect=source.timeouts.connect, read=source.timeouts.read, allow_private=allow_private)
+    url, times = base_url(info), source.timeouts
+    transport = Transport(connect=times.connect, read=times.read, total=times.total)
     credentials = Credentials(url, info.login, info.password, info.extra, info.conn_id)
     limit, database = source.rate_limit, services.database.of(tenant)
     token = ConnectionToken(TokenVault(database, run_id), info.conn_id)

@@ -49,10 +49,11 @@ class RateLimit(Budget):
 
 
 class Timeouts(Strict):
-    """Seconds to connect and to wait for the next bytes."""
+    """Seconds to connect, to wait for the next bytes, and for a request in all, its redirects and its last byte included."""
 
     connect: float = Field(default=30.0, gt=0, allow_inf_nan=False)
     read: float = Field(default=60.0, gt=0, allow_inf_nan=False)
+    total: float = Field(default=300.0, gt=0, allow_inf_nan=False)
 
 
 class Cursor(Strict):

@@ -65,7 +65,7 @@ class Issuer:
     def client(self, store: Store, grant: str = "refresh_token", **extra) -> Client:
         extra = {"refresh_token": "refresh-0", **extra}
         credentials = Credentials(self.vendor.url, "client-1", "client-secret", extra, "ipai_connector_x")
-        transport = Transport(allow_private=True)
+        transport = Transport()
         auth = OAuth2Auth(grant=grant).signer(Account(credentials, store, transport.send))
         return Client(self.vendor.url, transport, auth, sleep=lambda seconds: None, retry=Retry(max_retries=2))
 

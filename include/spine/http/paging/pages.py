@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from typing import Any
-from urllib.parse import urljoin
 
 import jmespath
 from pydantic import Field
@@ -12,7 +11,7 @@ from pydantic import Field
 from spine.core.declarations import Strict
 from spine.core.errors import SourceRejected
 from spine.core.settings import settings
-from spine.http.transport import Request, Response
+from spine.http.transport import Request, Response, joined
 
 
 @dataclass(frozen=True)
@@ -76,7 +75,7 @@ def at_link(request: Request, link: str) -> Request:
 
 def resolved(page: Fetched, link: str | None) -> str | None:
     """A link as a whole address: it is relative to the address of the page that holds it (RFC 3986, 5)."""
-    return None if link is None else urljoin(page.response.url or page.request.url, link)
+    return None if link is None else joined(page.response.url or page.request.url, link)
 
 
 def named(page: Fetched, path: str) -> str | None:
