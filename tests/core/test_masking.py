@@ -18,7 +18,8 @@ SECRETS = st.text(st.characters(exclude_categories=["Cs"]), min_size=4, max_size
 @given(SECRETS)
 def test_whatever_writes_it_nothing_of_it_is_left(secret):
     written = [
-        secret, quote(secret), quote(secret, safe=""), quote_plus(secret), re.sub("%..", lambda found: found[0].lower(), quote(secret, safe="")), json.dumps(secret),
+        secret, quote(secret), quote(secret, safe=""), quote_plus(secret),
+        re.sub("%..", lambda found: found[0].lower(), quote(secret, safe="")), json.dumps(secret),
         json.dumps(secret, ensure_ascii=False), base64.b64encode(secret.encode()).decode(), urlencode({"key": secret}),
         quote(quote(secret, safe=""), safe=""),
     ]  # fmt: skip

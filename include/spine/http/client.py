@@ -12,6 +12,7 @@ from typing import Any, Protocol
 from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt
 
 from spine.core.errors import AuthFailed, ConnectorError, RateLimited, SourceRejected, SourceUnavailable
+from spine.http.allowance import Allowance
 from spine.http.auth import Signer
 from spine.http.limits import spent, wait_of
 from spine.http.retry import Retry
@@ -101,6 +102,7 @@ class Client:
     breaker: Breaker = field(default_factory=NoBreaker)
     retry: Retry = field(default_factory=Retry)
     headers: Mapping[str, str] = field(default_factory=dict)
+    allowance: Allowance = field(default_factory=Allowance)
     inspect: Callable[[Response], None] = lambda response: None
     sleep: Callable[[float], None] = time.sleep
     where: Mapping[str, Any] = field(default_factory=dict)
@@ -153,7 +155,9 @@ class Client:
             self._wait_for(bucket)
         try:
             signed, response = self._signed(request)
+            self.allowance.took(len(response.body))
             self._judge(signed, response)
+            self.allowance.turned()
         except SourceUnavailable:
             self.breaker.failure()
             raise

@@ -13,6 +13,7 @@ from spine.control.database import Database, TenantDatabase
 from spine.control.tokens import ConnectionToken, TokenVault
 from spine.control.variables import Variables
 from spine.core.errors import ConfigError
+from spine.http.allowance import Allowance
 from spine.http.auth import Account, Credentials
 from spine.http.client import Client, NoBucket
 from spine.http.transport import Transport, require_encrypted
@@ -50,12 +51,18 @@ def services_from_environment() -> Services:
 
 
 def open_reader(
-    source: Source, tenant: str, info: ConnectionInfo, run_id: str, services: Services, sleep: Callable[[float], None]
-) -> Reader:
-    """The reader of one connection. Raises ConfigError or AuthFailed if the Connection is incomplete."""
+    source: Source, tenant: str, info: ConnectionInfo, run_id: str, services: Services, sleep: Callable[[float], None],
+    *, pages: int = 0, size: int = 0,
+) -> Reader:  # fmt: skip
+    """The reader of one connection, for a stream that has brought `pages` of `size` bytes in this run already.
+
+    Raises ConfigError or AuthFailed if the Connection is incomplete.
+    """
     if source.kind == "files":
         return reader_for(source, folder=_folder(info))
-    return reader_for(source, client=_client(source, tenant, info, run_id, services, sleep))
+    client = _client(source, tenant, info, run_id, services, sleep)
+    client.allowance = Allowance(source.limits, pages, size)
+    return reader_for(source, client=client)
 
 
 def fingerprint(database: TenantDatabase, info: ConnectionInfo) -> str:

@@ -14,6 +14,7 @@ from spine.core.errors import ConfigError
 from spine.core.mapping import Mapping
 from spine.core.settings import settings
 from spine.core.texts import Cron, Duration, FieldPath, JmesPath, Word
+from spine.http.allowance import Limits
 from spine.http.auth import AUTH_KINDS, Auth
 from spine.http.auth.none import NoAuth
 from spine.http.paging import PAGING_KINDS, Paging
@@ -127,6 +128,7 @@ class Source(Strict):
     rate_limit: RateLimit = RateLimit()
     retry: Retry = Retry()
     timeouts: Timeouts = Timeouts()
+    limits: Limits = Limits()
     headers: dict[str, str] = Field(default_factory=dict)
     streams: tuple[Stream, ...] = Field(min_length=1)
 

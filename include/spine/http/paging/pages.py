@@ -9,7 +9,7 @@ import jmespath
 from pydantic import Field
 
 from spine.core.declarations import Strict
-from spine.core.errors import SourceRejected
+from spine.core.errors import SchemaMismatch, SourceRejected
 from spine.core.settings import settings
 from spine.http.transport import Request, Response, joined
 
@@ -80,7 +80,7 @@ def resolved(page: Fetched, link: str | None) -> str | None:
 
 def named(page: Fetched, path: str) -> str | None:
     """The text at a JMESPath of the answer, None where it says that there is nothing more."""
-    value = jmespath.search(path, page.body)
+    value = search(jmespath.compile(path), page.body)
     return None if value in (None, "", False) else str(value)
 
 
@@ -89,4 +89,13 @@ def at_end(page: Fetched, path: str | None) -> bool:
 
     A short page may also be the vendor's own lower limit, so only an empty one or the answer's word ends the reading.
     """
-    return not page.records or bool(path and not jmespath.search(path, page.body))
+    return not page.records or bool(path and not search(jmespath.compile(path), page.body))
+
+
+def search(path: Any, body: Any) -> Any:
+    """What a compiled JMESPath finds. Raises SchemaMismatch where one of its functions gets something that it cannot take."""
+    try:
+        return path.search(body)
+    except (ValueError, TypeError, LookupError, ArithmeticError, RecursionError) as error:
+        what = type(error).__name__  # its text would quote the record
+    raise SchemaMismatch(f"the answer has another shape than {path.expression!r} can read ({what})", hint="Check it in the source's file")

@@ -90,11 +90,11 @@ class Reader:
         while place is not None:
             asked = place
             records, place = self._page(stream, window, place)
-            if records:
-                turning.see([record.record_id for record in records], asked.dump())
+            following = place.dump() if place else None
+            turning.see([record.record_id for record in records], asked.dump(), following)
             for record in records:
                 high_water = later(high_water, record.cursor)
-            yield Page(records, place.dump() if place else None, high_water)
+            yield Page(records, following, high_water)
 
     def _page(self, stream: Stream, window: Window, place: Place) -> tuple[list[Record], Place | None]:
         if place.phase in ("live", "archived"):
