@@ -190,7 +190,10 @@ class Reader:
         rows = [_without_attributes(row) for row in found]
         flag = [stream.deletes.field or "IsDeleted"] if stream.deletes.detect == "flag" else []
         require_fields(stream, rows, *flag)
-        return rows, self._following(stream, place, rows, lookup(answer, "nextRecordsUrl"))
+        locator = lookup(answer, "nextRecordsUrl")
+        if locator is not None and not isinstance(locator, str):
+            raise SchemaMismatch("`nextRecordsUrl` of the answer is no address", stream=stream.name)
+        return rows, self._following(stream, place, rows, locator or None)
 
     @staticmethod
     def _record(stream: Stream, row: Any) -> Record:
