@@ -24,11 +24,11 @@ TLS_RECORD = b"\x16\x03\x03\x40\x00"  # a handshake message of 16 KiB begins
 class Raw:
     """A server of bytes: each connection gets `said` at once and then `dripped`, a byte at a time; it keeps what it is sent first."""
 
-    def __init__(self, said: bytes, dripped: Callable[[], bytes], every: float = 0.05) -> None:
+    def __init__(self, said: bytes, dripped: Callable[[], bytes], every: float = 0.05, host: str = "127.0.0.1") -> None:
         self.said, self.dripped, self.every = said, dripped, every
         self.heard: list[bytes] = []
         self.stop = threading.Event()
-        self.socket = socket.create_server(("127.0.0.1", 0))
+        self.socket = socket.create_server((host, 0))
         self.port = self.socket.getsockname()[1]
         threading.Thread(target=self._accept, daemon=True).start()
 
@@ -160,7 +160,7 @@ def test_a_forbidden_peer_hears_not_a_word_of_tls(raw, host):
 
 def test_a_redirect_leads_to_no_forbidden_address(make_vendor, answer):
     """By its exact address the first host is allowed, so that its target alone is judged."""
-    inner = Raw(b"", lambda: b"")
+    inner = Raw(b"", lambda: b"", host="127.0.0.2")
     vendor = make_vendor(lambda seen, number: answer(302, None, {"Location": f"https://127.0.0.2:{inner.port}/latest/meta-data"}))
     with pytest.raises(ConfigError, match="no address that may be called"):
         Transport(private=Networks.parse("127.0.0.1")).send(Request("GET", vendor.url))
