@@ -52,7 +52,9 @@ class Folder:
             if self.uri.startswith("s3://"):
                 return open_bucket(self.options), self.uri.removeprefix("s3://").rstrip("/")
             if "://" in self.uri and not self.uri.startswith("file://"):
-                raise ConfigError("the folder cannot be opened: it is neither a path nor s3://bucket/prefix", hint="Check the host of the Connection")
+                raise ConfigError(
+                    "the folder cannot be opened: it is neither a path nor s3://bucket/prefix", hint="Check the host of the Connection"
+                )
             filesystem, path = arrow_fs.FileSystem.from_uri(self.uri) if "://" in self.uri else (arrow_fs.LocalFileSystem(), self.uri)
         except (ValueError, TypeError, OSError) as error:
             raise ConfigError(f"the folder cannot be opened: {error}", hint="Check host and extra of the Connection") from error
