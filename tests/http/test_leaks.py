@@ -195,6 +195,7 @@ def test_values_that_no_header_may_hold(caplog, make_vendor, value):
         Request("GET", vendor.url, secret_headers={"Authorization": value}),
         Request("GET", vendor.url, headers={"X-Key": value}),
         Request("GET", vendor.url, headers={value: "x"}),
+        Request("GET", vendor.url, headers={f"{MARKER}:": "x"}),
     ):
         with pytest.raises(SpineError) as caught:
             Transport().send(request)

@@ -146,7 +146,7 @@ def test_the_deployment_s_own_keys_open_no_bucket_of_a_connection(storage, monke
     [
         {"role_arn": "arn:aws:iam::1:role/x"}, {"proxy_options": "http://127.0.0.1:1"}, {"tls_ca_file_path": "/etc/passwd"},
         {"region": "x.evil.example/"}, {"endpoint_override": "http://10.1.2.3:9000"}, {"endpoint_override": "10.1.2.3", "scheme": "http"},
-        {"endpoint_override": "ftp://x"}, {"endpoint_override": "https://["}, {"allow_bucket_creation": True},
+        {"endpoint_override": "ftp://x"}, {"endpoint_override": "https://["}, {"allow_bucket_creation": True}, {"scheme": "http"},
     ],
 )  # fmt: skip
 def test_what_a_connection_may_not_choose(options):

@@ -28,6 +28,8 @@ def open_bucket(options: dict[str, Any]) -> arrow_fs.S3FileSystem:
     chosen = {name: value for name, value in options.items() if name != "anonymous"}
     if unknown := sorted(chosen.keys() - _OPTIONS):
         raise ConfigError(f"`s3` of the Connection has {', '.join(unknown)}", hint=f"It may have {', '.join(sorted(_OPTIONS))}")
+    if not chosen.get("endpoint_override") and (chosen.get("scheme") or "https") != "https":
+        raise ConfigError("`scheme` in `s3` of the Connection is not https", hint="Only an endpoint on this machine may do without")
     if not _REGION.fullmatch(str(chosen.get("region") or "us-east-1")):
         raise ConfigError("`region` in `s3` of the Connection is none", hint="Write it as eu-west-1")
     if not chosen.get("access_key"):

@@ -50,11 +50,14 @@ class RateLimit(Budget):
 
 
 class Timeouts(Strict):
-    """Seconds to connect, to wait for the next bytes, and for a request in all, its redirects and its last byte included."""
+    """Seconds to connect, to wait for the next bytes, and for a request in all, its redirects and its last byte included.
+
+    `total` is below the time for which a run holds its connection without a word, so that no other run begins meanwhile.
+    """
 
     connect: float = Field(default=30.0, gt=0, allow_inf_nan=False)
     read: float = Field(default=60.0, gt=0, allow_inf_nan=False)
-    total: float = Field(default=300.0, gt=0, allow_inf_nan=False)
+    total: float = Field(default=300.0, gt=0, le=600)
 
 
 class Cursor(Strict):
