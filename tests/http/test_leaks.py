@@ -231,9 +231,15 @@ def test_a_form_with_secrets_is_never_sent_on(make_vendor, answer, status):
     assert (len(vendor.seen), len(other.seen)) == (1, 0)
 
 
-@pytest.mark.parametrize("link", ["http://127.0.0.1:{good}\\@127.0.0.1:{evil}/x", "http://127.0.0.1:{good}@127.0.0.1:{evil}/x",
-                                  "http://127.0.0.1:{evil}\\.127.0.0.1:{good}/x",
-                                  "http://127.0.0.1:{evil}#@127.0.0.1:{good}/x"])  # fmt: skip
+@pytest.mark.parametrize(
+    "link",
+    [
+        "http://127.0.0.1:{good}\\@127.0.0.1:{evil}/x",  # pragma: allowlist secret
+        "http://127.0.0.1:{good}@127.0.0.1:{evil}/x",  # pragma: allowlist secret
+        "http://127.0.0.1:{evil}\\.127.0.0.1:{good}/x",
+        "http://127.0.0.1:{evil}#@127.0.0.1:{good}/x",
+    ],
+)
 def test_a_link_that_two_parsers_read_differently_leaks_nothing(make_vendor, link):
     good, evil = make_vendor(), make_vendor()
     client = Client(good.url, Transport(), Places(form=False), retry=Retry(max_retries=0))
