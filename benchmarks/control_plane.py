@@ -36,7 +36,7 @@ def measure(scale: int, url: str, database_url: str) -> None:
     from spine.pipeline.work import Sync
     from spine.sandbox.accounts import credentials
 
-    info = ConnectionInfo("bench", host=url, password=credentials(TENANT).hubspot_token, extra={"allow_private": True})
+    info = ConnectionInfo("bench", host=url, password=credentials(TENANT).hubspot_token)
     services = Services(Database(database_url), MemoryVariables(), lambda name: info)
     (work,) = extract.plan(Sync("hubspot", "bench", [TENANT], ["contacts"], "full"), services)
     before, begin, worked = commits(services.database), time.monotonic(), time.process_time()
@@ -55,7 +55,7 @@ def main(scale: int) -> int:
     from spine.sandbox.server import SandboxServer
 
     folder = Path(tempfile.mkdtemp(prefix="spine-control-")).resolve()
-    os.environ |= {"SPINE_LAKE": str(folder / "lake"), "SPINE_HOME": str(folder / "home")}
+    os.environ |= {"SPINE_LAKE": str(folder / "lake"), "SPINE_HOME": str(folder / "home"), "SPINE_PRIVATE_NETWORKS": "127.0.0.0/8"}
     try:
         database = bootstrap(embedded.start(folder / "home", durable=False).uri_admin)
         with SandboxServer({TENANT: scale}) as server:

@@ -56,7 +56,7 @@ def main(sizes: list[int]) -> int:
                 secret = credentials(tenant)
                 connection = {
                     "conn_id": "memory", "host": server.url, "login": secret.client_id, "password": secret.client_secret,
-                    "extra": {"allow_private": True, "refresh_token": secret.refresh_token},
+                    "extra": {"refresh_token": secret.refresh_token},
                 }  # fmt: skip
                 found.append(in_process({"connection": connection, "database": database, "tenant": tenant}, folder / tenant))
     finally:
@@ -74,7 +74,7 @@ def in_process(order: dict, folder: Path) -> dict:
     import os
 
     folder.mkdir()
-    environment = {**os.environ, "SPINE_LAKE": str(folder / "lake"), "SPINE_HOME": str(folder)}
+    environment = {**os.environ, "SPINE_LAKE": str(folder / "lake"), "SPINE_HOME": str(folder), "SPINE_PRIVATE_NETWORKS": "127.0.0.0/8"}
     order_file = folder / "order.json"
     order_file.write_bytes(orjson.dumps(order))
     done = subprocess.run([sys.executable, __file__, "--measure", str(order_file)], env=environment, stdout=subprocess.PIPE, check=True)

@@ -87,11 +87,11 @@ def make_services(url: str, database: str, drop: Path) -> Any:
     from spine.pipeline.services import Services
     from spine.sandbox.accounts import credentials
 
-    known, here = credentials(TENANT), {"allow_private": True}
-    grant = here | {"refresh_token": known.refresh_token}
+    known = credentials(TENANT)
+    grant = {"refresh_token": known.refresh_token}
     infos: dict[str, dict[str, Any]] = {
         "salesforce": {"host": url, "login": known.client_id, "password": known.client_secret, "extra": grant},
-        "hubspot": {"host": url, "password": known.hubspot_token, "extra": here},
+        "hubspot": {"host": url, "password": known.hubspot_token},
         "people_files": {"host": str(drop / TENANT)},
     }
     names = {connection_id(source, TENANT): ConnectionInfo(connection_id(source, TENANT), **facts) for source, facts in infos.items()}
@@ -141,7 +141,7 @@ def measure(scale: int, changed: int, folder: Path) -> dict[str, Any]:
     spark = spark_session("benchmark")
     spark.range(1).count()
     print(f"Spark started in {time.monotonic() - begin:.1f} s", flush=True)
-    os.environ |= {"SPINE_LAKE": str(folder / "lake"), "SPINE_HOME": str(folder / "home")}
+    os.environ |= {"SPINE_LAKE": str(folder / "lake"), "SPINE_HOME": str(folder / "home"), "SPINE_PRIVATE_NETWORKS": "127.0.0.0/8"}
     assert settings().home == folder / "home"
     database = bootstrap(embedded.start(folder / "home", durable=False).uri_admin)
     with vendors(scale, folder / "drop") as (url, pid):

@@ -41,7 +41,7 @@ from spine.stack import connect, processes
 # Modules that take longest, dearest first (docs/testing.md). They start first, so that the workers end together: what comes last is short.
 DEAREST = (
     "e2e/test_scheduler", "pipeline/test_normalize", "e2e/test_kills", "e2e/test_faults", "cli/test_whole_path", "e2e/test_benchmark",
-    "pipeline/test_extract", "pipeline/test_resources", "e2e/test_whole_path", "identity/spark/test_cluster",
+    "pipeline/test_extract", "pipeline/test_resources", "pipeline/test_limits", "e2e/test_whole_path", "identity/spark/test_cluster",
     "pipeline/test_normalize_order", "gold/test_publish_rights", "lake/test_silver", "matching/test_spark",
     "pipeline/test_normalize_kill", "pipeline/test_quarantine", "identity/spark/test_match", "pipeline/test_resolve", "gold/test_lookup",
     "e2e/test_tenants", "cli/test_imports", "gold/test_stewardship", "identity/golden/test_overrides", "control/test_airflow_state",
@@ -63,6 +63,10 @@ _PRELOADED = [
 hypothesis.settings.register_profile("suite", deadline=None)
 hypothesis.settings.load_profile("suite")
 NEEDS = {"postgres_server": "postgres", "spark_server": "spark"}  # fixture: marker
+
+
+# The vendors of the tests listen on this machine. Child processes are told as well.
+os.environ["SPINE_PRIVATE_NETWORKS"] = "127.0.0.0/8 ::1"
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -51,11 +51,11 @@ def connections_to(url: str, drop: Path, tenants: list[str]) -> dict[str, Connec
     """What an operator would enter in Airflow for the sandbox's vendors."""
     found = []
     for tenant in tenants:
-        known, here = credentials(tenant), {"allow_private": True}
-        grant = here | {"refresh_token": known.refresh_token}
+        known = credentials(tenant)
+        grant = {"refresh_token": known.refresh_token}
         name = connection_id("salesforce", tenant)
         found.append(ConnectionInfo(name, "http", url, login=known.client_id, password=known.client_secret, extra=grant))
-        found.append(ConnectionInfo(connection_id("hubspot", tenant), "http", url, password=known.hubspot_token, extra=here))
+        found.append(ConnectionInfo(connection_id("hubspot", tenant), "http", url, password=known.hubspot_token))
         found.append(ConnectionInfo(connection_id("people_files", tenant), "generic", str(drop / tenant)))
     return {info.conn_id: info for info in found}
 

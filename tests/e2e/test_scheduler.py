@@ -189,10 +189,10 @@ def test_the_form_of_a_connection_names_its_fields_and_tests_them(running: Runni
     kinds = requests.get(f"{running.stack.airflow_url}/ui/connections/hook_meta", headers=login(running), timeout=60).json()
     form = next(kind for kind in kinds if kind["connection_type"] == "spine")
     assert form["standard_fields"]["password"]["title"] == "Token, key or secret"
-    assert {"source", "refresh_token", "allow_private"} <= set(form["extra_fields"])
+    assert {"source", "refresh_token", "token_url"} <= set(form["extra_fields"])
     given = running.api.call("GET", "/connections/ipai_connector_hubspot")
     body = {name: given[name] for name in ("connection_id", "conn_type", "host")}
-    body |= {"password": credentials("default").hubspot_token, "extra": '{"source": "hubspot", "allow_private": true}'}
+    body |= {"password": credentials("default").hubspot_token, "extra": '{"source": "hubspot"}'}
     found = running.api.call("POST", "/connections/test", body)
     assert found["status"] is True, found["message"]
     assert re.search(r"contacts: \d+ records", found["message"])

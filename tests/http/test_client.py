@@ -45,7 +45,7 @@ class Journal:
 def client() -> Callable[..., Client]:
     def make(url: str, **options) -> Client:
         options.setdefault("sleep", lambda seconds: None)
-        return Client(base_url=url, transport=Transport(allow_private=True, read=0.5), **options)
+        return Client(base_url=url, transport=Transport(read=0.5), **options)
 
     return make
 

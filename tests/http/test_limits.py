@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from datetime import UTC, datetime
 from email.utils import format_datetime
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from spine.http.limits import LONGEST, parse_retry_after, spent, wait_of
 
@@ -47,3 +50,19 @@ def test_retry_after_is_seconds_or_a_date_in_utc(value, seconds):
 def test_a_spent_quota_says_when_it_comes_back(headers, seconds):
     assert wait_of(headers, NOW) == seconds
     assert spent(headers) == (headers.get("X-RateLimit-Remaining") != "10")
+
+
+HEADERS = st.sampled_from(
+    ["Retry-After", "X-RateLimit-Remaining", "X-RateLimit-Reset", "RateLimit", "RateLimit-Reset", "X-Rate-Limit-Reset"]
+)
+VALUES = st.sampled_from(
+    ["inf", "-inf", "nan", "1e400", "9" * 5000, "-1", "0", "1_0", "٣", "Mon, 01 Jan 0001 00:00:00 +2300", "Fri, 31 Dec 9999 23:59:59 -2300",
+     "Tue, 01 Sep 2026 10:00:00 +9999", "Tue, 99 Sep 99999 99:99:99", "r=0;t=" + "9" * 5000, "remaining=0, reset=inf", "\ud800", ",", ";;"]
+) | st.text(max_size=40)  # fmt: skip
+
+
+@given(st.dictionaries(HEADERS, VALUES, max_size=4))
+def test_whatever_a_header_says_it_is_a_time_within_a_day_or_none(headers):
+    wait = wait_of(headers, NOW)
+    assert wait is None or (math.isfinite(wait) and 0 <= wait <= LONGEST)
+    assert spent(headers) in (True, False)

@@ -25,7 +25,7 @@ def sandbox_connections(url: str, drop: Path, tenants: list[str]) -> dict[str, C
     """The Connections of all three sources for these tenants; a tenant's name is also the sandbox's."""
     found = {}
     for tenant in tenants:
-        secret, private = credentials(tenant), {"allow_private": True}
+        secret = credentials(tenant)
         name = connection_id("salesforce", tenant)
         found[name] = ConnectionInfo(
             name,
@@ -33,10 +33,10 @@ def sandbox_connections(url: str, drop: Path, tenants: list[str]) -> dict[str, C
             url,
             login=secret.client_id,
             password=secret.client_secret,
-            extra={**private, "refresh_token": secret.refresh_token},
+            extra={"refresh_token": secret.refresh_token},
         )
         name = connection_id("hubspot", tenant)
-        found[name] = ConnectionInfo(name, "http", url, password=secret.hubspot_token, extra=private)
+        found[name] = ConnectionInfo(name, "http", url, password=secret.hubspot_token)
         name = connection_id("people_files", tenant)
         found[name] = ConnectionInfo(name, "fs", str(drop / tenant))
     return found

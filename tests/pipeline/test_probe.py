@@ -91,7 +91,7 @@ def test_a_good_test_leaves_a_persons_pause(spine):
 def test_the_next_run_sees_that_the_connection_has_changed(refused):
     with pytest.raises(AuthFailed, match="Paused by spine"):
         refused.sync("hubspot", "r2", streams=["contacts"])
-    change(refused, extra={"allow_private": True, "note": "renewed"})
+    change(refused, extra={"note": "renewed"})
     assert refused.sync("hubspot", "r3", streams=["contacts"])
     assert state(refused).active
 
@@ -102,7 +102,7 @@ def test_a_change_before_the_run_had_ended_is_seen_too(spine):
     (work,) = extract.plan(Sync("hubspot", "r1", spine.tenants, ["contacts"]), spine.services)
     with pytest.raises(AuthFailed):
         extract.extract(work, spine.services)
-    change(spine, extra={"allow_private": True, "note": "renewed"})
+    change(spine, extra={"note": "renewed"})
     closing.finish("hubspot", "r1", spine.tenants, spine.services)
     assert state(spine).refused
     spine.server.sandbox.faults.clear()

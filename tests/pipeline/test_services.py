@@ -29,17 +29,19 @@ from spine.sources.spec import load_source
     ],
 )
 def test_addresses_are_https_unless_said_otherwise(info, url):
-    assert base_url(ConnectionInfo("c", **info), allow_private=False) == url
+    assert base_url(ConnectionInfo("c", **info)) == url
 
 
 @pytest.mark.parametrize("info", [{}, {"host": "http://example.com"}, {"host": "example.com", "schema": "http"}])
 def test_addresses_without_encryption_are_refused(info):
     with pytest.raises(ConfigError):
-        base_url(ConnectionInfo("c", **info), allow_private=False)
+        base_url(ConnectionInfo("c", **info))
 
 
-def test_an_inner_network_may_do_without():
-    assert base_url(ConnectionInfo("c", host="127.0.0.1", schema="http", port=80), allow_private=True) == "http://127.0.0.1:80"
+def test_this_machine_alone_may_do_without():
+    assert base_url(ConnectionInfo("c", host="127.0.0.1", schema="http", port=80)) == "http://127.0.0.1:80"
+    with pytest.raises(ConfigError, match="not encrypted"):
+        base_url(ConnectionInfo("c", host="http://10.1.2.3", extra={"allow_private": True}))
 
 
 class Told(Auth):

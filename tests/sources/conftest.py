@@ -41,7 +41,7 @@ def make_client() -> Iterator[Callable[..., Client]]:
         server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
         servers.append(server)
-        return Client(f"http://127.0.0.1:{server.server_port}", Transport(allow_private=True), sleep=lambda seconds: None)
+        return Client(f"http://127.0.0.1:{server.server_port}", Transport(), sleep=lambda seconds: None)
 
     yield make
     for server in servers:
@@ -55,7 +55,7 @@ def hubspot_client() -> Callable[[SandboxServer], Client]:
 
     def make(server: SandboxServer) -> Client:
         auth = Bearer(Credentials(server.url, password=credentials("default").hubspot_token))
-        return Client(server.url, Transport(allow_private=True), auth, sleep=lambda seconds: None)
+        return Client(server.url, Transport(), auth, sleep=lambda seconds: None)
 
     return make
 

@@ -71,6 +71,6 @@ def connector(sandbox):
         if name == "salesforce":
             grant = {"grant_type": "client_credentials", "client_id": secret.client_id, "client_secret": secret.client_secret}
             token = sandbox.sandbox.tokens.grant(grant)[1]
-        return Client(sandbox.url, Transport(allow_private=True), Bearer(Credentials(sandbox.url, password=token)))
+        return Client(sandbox.url, Transport(), Bearer(Credentials(sandbox.url, password=token)))
 
     return make

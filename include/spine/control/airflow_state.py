@@ -7,7 +7,8 @@ everything again; so whatever seems absent is asked for once more at the store i
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
+from base64 import b64encode
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -21,12 +22,17 @@ from spine.control.database import Database
 from spine.control.variables import Variables
 from spine.core import clock
 from spine.core.errors import ConfigError, ControlPlaneUnavailable
+from spine.core.masking import forms
 from spine.core.names import DEFAULT_TENANT, require_tenant
 from spine.core.settings import settings
 
 POSTGRES_CONNECTION = "spine_postgres"
 LAKE_CONNECTION = "spine_lake"
 TENANTS_VARIABLE = "spine.tenants"
+_PUBLIC = frozenset({  # words of an extra that hold no secret and would only make logs unreadable
+    "source", "tenant", "token_url", "scope", "path", "settle_seconds", "expires", "allow_private", "region", "endpoint_override", "scheme",
+    "AWS_REGION", "AWS_ALLOW_HTTP", "AWS_CONDITIONAL_PUT", "AWS_ENDPOINT_URL",
+})  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -42,9 +48,22 @@ class ConnectionInfo:
     password: str = field(default="", repr=False)
     extra: dict[str, Any] = field(default_factory=dict, repr=False)
 
+    def secrets(self) -> list[str]:
+        """What of it nobody may read: the password, alone and as Basic credentials, and what its extra has under no public name."""
+        pair = b64encode(f"{self.login}:{self.password}".encode()).decode() if self.password else ""
+        return [text for text in (self.password, pair, *_texts(self.extra)) if text]
+
     def content(self) -> bytes:
         """All that it says, the same whatever the order of its extra. Holds the secrets: for a keyed fingerprint only."""
         return orjson.dumps(vars(self), default=str, option=orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS)
+
+
+def _texts(extra: Mapping[str, Any]) -> Iterator[str]:
+    for name, value in extra.items():
+        if isinstance(value, Mapping):
+            yield from _texts(value)
+        elif isinstance(value, str) and name not in _PUBLIC:
+            yield value
 
 
 @dataclass(frozen=True)
@@ -104,6 +123,18 @@ class AirflowVariables:
                 return sorted(names)
 
 
+def mask(secrets: Iterable[str]) -> None:
+    """Have Airflow hide these secrets in all logs that it writes, in every form that they may take; does nothing where it is not loaded.
+
+    Airflow by itself knows a Connection's password and what its extra has under a telling name, each as it is written there.
+    """
+    found = sorted({form for secret in secrets for form in forms(secret)})
+    if found and "airflow" in sys.modules:
+        from airflow.sdk.log import mask_secret
+
+        mask_secret(found)
+
+
 def in_task() -> bool:
     """True in a process that Airflow runs a task in, where only the execution API may be asked."""
     return getattr(sys.modules.get("airflow.sdk.execution_time.task_runner"), "SUPERVISOR_COMMS", None) is not None
@@ -118,10 +149,10 @@ def get_connection(conn_id: str) -> ConnectionInfo:
             if in_task():
                 from airflow.sdk import Connection as TaskConnection
 
-                return _info(TaskConnection.get(conn_id))
+                return _known(_info(TaskConnection.get(conn_id)))
             from airflow.models import Connection
 
-            return _info(Connection.get_connection_from_secrets(conn_id))
+            return _known(_info(Connection.get_connection_from_secrets(conn_id)))
         except AirflowNotFoundException:
             _require_absent(connection=conn_id)
     raise ConfigError(
@@ -222,6 +253,11 @@ def _info(found: Any) -> ConnectionInfo:
         password=found.password or "",
         extra=dict(found.extra_dejson),
     )
+
+
+def _known(info: ConnectionInfo) -> ConnectionInfo:
+    mask(info.secrets())
+    return info
 
 
 def _url(found: ConnectionInfo) -> str:

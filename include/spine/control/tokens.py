@@ -20,7 +20,7 @@ import orjson
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from sqlalchemy import Connection, text
 
-from spine.control import audit
+from spine.control import airflow_state, audit
 from spine.control.database import TenantDatabase
 from spine.core import clock
 from spine.core.errors import ConfigError
@@ -108,10 +108,13 @@ class TokenVault:
         if (data.pop("tenant"), data.pop("connection")) != (self.tenant, connection_id):
             raise ConfigError("The stored token belongs to another connection", hint="Authorise again", connection=connection_id)
         expires_at = data.pop("expires_at")
-        return Token(**data, expires_at=clock.parse(expires_at) if expires_at else None)
+        token = Token(**data, expires_at=clock.parse(expires_at) if expires_at else None)
+        _mask(token)
+        return token
 
     def save(self, connection_id: str, token: Token) -> None:
         """Store a token in place of the former one; audited with its version and expiry only."""
+        _mask(token)
         expires_at = clock.to_text(token.expires_at) if token.expires_at else None
         content = {**asdict(token), "expires_at": expires_at, "tenant": self.tenant, "connection": connection_id}
         with self.database.begin() as connection:
@@ -164,6 +167,10 @@ class TokenVault:
         if data["tenant"] != self.tenant:
             raise ConfigError("The stored key belongs to another tenant", hint="Restore table spine.tenant_keys from a backup")
         return str(data["key"])
+
+
+def _mask(token: Token) -> None:
+    airflow_state.mask([token.access_token, token.refresh_token or "", *token.extra.values()])
 
 
 def deployment_key() -> MultiFernet:

@@ -8,6 +8,7 @@ SpineError
 │   ├── SourceUnavailable    SOURCE_UNAVAILABLE       503  network, time-out, 5xx: retry with jitter
 │   ├── SourceRejected       SOURCE_REJECTED          400  the source refused the request: do not retry
 │   ├── CircuitOpen          CIRCUIT_OPEN             503  breaker is open: retry after it half-opens
+│   ├── SourceTooLarge       SOURCE_TOO_LARGE         422  a stream brings more pages or bytes in a run than its source's file allows
 │   └── SchemaMismatch       SCHEMA_MISMATCH          422  the source's shape is not what the spec reads
 ├── SyncInProgress           SYNC_IN_PROGRESS         409  another run holds this connection
 ├── LakeError                LAKE_FAILED                   a Delta table could not be read or written
@@ -155,6 +156,17 @@ class CircuitOpen(ConnectorError):
     code = "CIRCUIT_OPEN"
     retryable = True
     http_status = 503
+
+
+class SourceTooLarge(ConnectorError):
+    """A stream brought more pages or bytes in one run than `limits` in its source's file allow; what was committed stays."""
+
+    code = "SOURCE_TOO_LARGE"
+    http_status = 422
+    usual_hint = (
+        "Look whether the source has an end. If it is really so large, raise that limit in the source's file and clear the task: "
+        "it goes on from the last committed page"
+    )
 
 
 class SchemaMismatch(ConnectorError):

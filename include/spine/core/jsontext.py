@@ -11,7 +11,7 @@ import codecs
 import json
 import re
 from collections.abc import Callable
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Any
 
 import orjson
@@ -63,7 +63,10 @@ def _whole(text: str) -> int | LongNumber:
 
 def _broken(text: str) -> float | LongNumber:
     number = float(text)
-    return number if Decimal(repr(number)) == Decimal(text) else LongNumber(text)
+    try:
+        return number if Decimal(repr(number)) == Decimal(text) else LongNumber(text)
+    except InvalidOperation:  # an exponent beyond any
+        return LongNumber(text)
 
 
 def _decoded(body: bytes) -> str:
@@ -94,12 +97,18 @@ def dump(value: Any, default: Callable[[Any], Any] = str) -> str:
 
 def mistake_in(value: Any) -> str | None:
     """What in a value no JSON can hold, None if all is well."""
-    if isinstance(value, NotJson):
-        return f"{value} is no number of JSON"
-    if isinstance(value, str):
-        return "a text has half a surrogate pair or bytes that are not UTF-8" if _SURROGATE.search(value) else None
-    inner = [*value.keys(), *value.values()] if isinstance(value, dict) else value if isinstance(value, list) else []
-    return next((found for item in inner if (found := mistake_in(item))), None)
+    waiting = [value]  # no recursion: a vendor may nest as deeply as the parser lets it
+    while waiting:
+        item = waiting.pop()
+        if isinstance(item, NotJson):
+            return f"{item} is no number of JSON"
+        if isinstance(item, str) and _SURROGATE.search(item):
+            return "a text has half a surrogate pair or bytes that are not UTF-8"
+        if isinstance(item, dict):
+            waiting += reversed([*item.keys(), *item.values()])
+        elif isinstance(item, list):
+            waiting += reversed(item)
+    return None
 
 
 def as_sent(value: Any) -> str:

@@ -11,10 +11,12 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TypeVar
 
+from spine.core.addresses import Networks
 from spine.core.errors import ConfigError
 
 _Number = TypeVar("_Number", int, float)
 PROJECT = Path(__file__).resolve().parents[3]
+PRIVATE_NETWORKS = "private-networks"  # in the home folder
 _SAFE_DAYS = 7  # who reads or writes for longer than this loses the files under way
 
 
@@ -25,6 +27,15 @@ def _path(name: str, default: Path) -> Path:
 def _lake_uri() -> str:
     raw = os.environ.get("SPINE_LAKE", str(PROJECT / "lake"))
     return raw.rstrip("/") if "://" in raw else str(Path(raw).expanduser().resolve())
+
+
+def _private_networks() -> Networks:
+    """The variable, else the file that `make up` leaves in the home folder: its own vendors listen on this machine."""
+    kept = _path("SPINE_HOME", PROJECT / ".spine") / PRIVATE_NETWORKS
+    raw = os.environ.get("SPINE_PRIVATE_NETWORKS")
+    if raw is None and kept.is_file():
+        return Networks.parse(kept.read_text(encoding="utf-8"), str(kept))
+    return Networks.parse(raw or "")
 
 
 def _number(name: str, default: _Number, least: _Number, most: _Number | None = None) -> _Number:
@@ -80,6 +91,7 @@ class Settings:
     """All settings of one process. Sizes are bytes, times seconds. Raises ConfigError for a value that makes no sense.
 
     `home` holds what the embedded services keep (PostgreSQL, Airflow, jars, logs, validation pages); `lake` is a folder or `s3://…`.
+    `private_networks` may be called besides public addresses; `ca_bundle` is a file of authorities to trust in place of certifi's.
     """
 
     home: Path = field(default_factory=lambda: _path("SPINE_HOME", PROJECT / ".spine"))
@@ -104,6 +116,8 @@ class Settings:
     s3_endpoint: str = field(default_factory=lambda: os.environ.get("AWS_ENDPOINT_URL", ""))
     flush_seconds: float = field(default_factory=lambda: _number("SPINE_FLUSH_SECONDS", 30.0, 0.0))
     retention: Retention = field(default_factory=lambda: Retention.parse(os.environ.get("SPINE_RETENTION", "")))
+    private_networks: Networks = field(default_factory=_private_networks)
+    ca_bundle: str = field(default_factory=lambda: os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or "")
     failpoint: str = field(default_factory=lambda: os.environ.get("SPINE_FAILPOINT", ""))
 
     @property

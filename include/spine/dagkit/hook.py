@@ -7,7 +7,7 @@ from typing import Any
 
 from airflow.sdk import BaseHook
 
-from spine.control.airflow_state import ConnectionInfo
+from spine.control.airflow_state import ConnectionInfo, mask
 from spine.core.clock import now, to_text
 from spine.core.errors import SpineError
 from spine.core.names import DEFAULT_TENANT, connection_id
@@ -44,6 +44,7 @@ class ConnectorHook(BaseHook):
                 connection_id(source, tenant), given.conn_type, given.host or "", given.port, given.schema or "", given.login or "",
                 given.password or "", extra,
             )  # fmt: skip
+            mask(info.secrets())
             services = replace(services_from_environment(), connections=lambda _name: info)
             found = probe(source, tenant, services, f"test {to_text(now())}")
         except SpineError as error:

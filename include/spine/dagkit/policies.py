@@ -44,8 +44,9 @@ class ErrorTablePolicy(ExceptionRetryPolicy):
     """
 
     def __init__(self) -> None:
-        fail = [errors.AuthFailed, errors.SourceRejected, errors.SchemaMismatch, errors.ConfigError, errors.SyncInProgress]
-        fail += [errors.QualityFailed, errors.ConservationFailed, errors.DeleteSweepRefused, errors.IdentityConflict, errors.RunFailed]
+        fail = [errors.AuthFailed, errors.SourceRejected, errors.SourceTooLarge, errors.SchemaMismatch, errors.ConfigError]
+        fail += [errors.SyncInProgress, errors.QualityFailed, errors.ConservationFailed, errors.DeleteSweepRefused]
+        fail += [errors.IdentityConflict, errors.RunFailed]
         retry = [errors.RateLimited, errors.CircuitOpen, errors.SourceUnavailable, errors.LakeError, errors.PublishFailed]
         retry += [errors.JobFailed, errors.ControlPlaneUnavailable]
         super().__init__(

@@ -57,11 +57,6 @@ def _extra() -> dict[str, Any]:
         },
         "token_url": {"label": "Token URL", "description": "OAuth: only if it is not below the address", "schema": text},
         "scope": {"label": "Scope", "description": "OAuth: what is asked for", "schema": text},
-        "allow_private": {
-            "label": "Private address",
-            "description": "The address is on this machine or a private network, which is refused otherwise",
-            "schema": {"type": ["boolean", "null"]},
-        },
         "settle_seconds": {
             "label": "Seconds to settle",
             "description": "File drops: a file that was written to more recently is left for the next run",

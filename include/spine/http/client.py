@@ -8,15 +8,15 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
-from urllib.parse import urljoin, urlsplit
 
 from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt
 
 from spine.core.errors import AuthFailed, ConnectorError, RateLimited, SourceRejected, SourceUnavailable
+from spine.http.allowance import Allowance
 from spine.http.auth import Signer
 from spine.http.limits import spent, wait_of
 from spine.http.retry import Retry
-from spine.http.transport import Request, Response, Transport
+from spine.http.transport import Request, Response, Transport, joined, origin_of
 from spine.http.words import said
 
 RETRYABLE = frozenset({408, 425, 429, 500, 502, 503, 504})
@@ -24,7 +24,6 @@ _LIMITED = frozenset({420, 429})
 _SHORT = 1.0  # seconds of a wait during which nobody need learn that the account was closed: a call on its way takes as long
 _RENEWALS = 2  # a token that another worker left may be dead too; the second renewal asks for one of our own
 _ABSOLUTE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
-_PORTS = {"http": 80, "https": 443}
 
 
 class Bucket(Protocol):
@@ -103,6 +102,7 @@ class Client:
     breaker: Breaker = field(default_factory=NoBreaker)
     retry: Retry = field(default_factory=Retry)
     headers: Mapping[str, str] = field(default_factory=dict)
+    allowance: Allowance = field(default_factory=Allowance)
     inspect: Callable[[Response], None] = lambda response: None
     sleep: Callable[[float], None] = time.sleep
     where: Mapping[str, Any] = field(default_factory=dict)
@@ -141,12 +141,12 @@ class Client:
     def _url(self, path: str) -> str:
         """The address of a path below the Connection's, or of a whole address, which must have its origin."""
         base = self.base_url.rstrip("/") + "/"
-        url = path if _ABSOLUTE.match(path) else urljoin(base, f"./{path.lstrip('/')}")
+        url = path if _ABSOLUTE.match(path) else joined(base, f"./{path.lstrip('/')}")
         if base.startswith("https://") and url.lower().startswith("http://"):
             # Behind a proxy that ends TLS a source does not know its own scheme; the unencrypted address is never called.
             url = f"https{url[4:]}"
         # A next link to somewhere else must not take our credentials along.
-        if _origin(url) != _origin(base):
+        if origin_of(url) != origin_of(base):
             raise SourceRejected("the source's next page lies on another host", hint="Check the Connection's host", **self.where)
         return url
 
@@ -155,7 +155,9 @@ class Client:
             self._wait_for(bucket)
         try:
             signed, response = self._signed(request)
+            self.allowance.took(len(response.body))
             self._judge(signed, response)
+            self.allowance.turned()
         except SourceUnavailable:
             self.breaker.failure()
             raise
@@ -228,12 +230,3 @@ class Client:
         ceiling = min(self.retry.cap, self.retry.base * 2 ** (state.attempt_number - 1))
         jitter = random.uniform(0, ceiling)
         return jitter if asked is None else asked + min(jitter, 1.0)
-
-
-def _origin(url: str) -> tuple[str, str | None, int | None]:
-    parts = urlsplit(url)
-    try:
-        port = parts.port
-    except ValueError:
-        port = None
-    return parts.scheme.lower(), parts.hostname, port or _PORTS.get(parts.scheme.lower())

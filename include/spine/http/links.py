@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 
-_LINK = re.compile(r'<([^>]*)>((?:\s*;\s*[^\s=;,<>"]+\s*(?:=\s*(?:"(?:[^"\\]|\\.)*"|[^;,"\s]*))?)*)')
-_PARAMETER = re.compile(r';\s*([^\s=;,]+)\s*(?:=\s*(?:"((?:[^"\\]|\\.)*)"|([^;,"\s]*)))?')
+# Possessive, since a header is a vendor's: nothing is looked at twice, however it is written.
+_LINK = re.compile(r'<([^<>]*+)>((?:\s*+;\s*+[^\s=;,<>"]++\s*+(?:=\s*+(?:"(?:[^"\\]|\\.)*+"|[^;,"\s]*+))?+)*+)')
+_PARAMETER = re.compile(r';\s*+([^\s=;,]++)\s*+(?:=\s*+(?:"((?:[^"\\]|\\.)*+)"|([^;,"\s]*+)))?+')
 
 
 def target(header: str, relation: str) -> str | None:

@@ -1,18 +1,20 @@
 """Sends one HTTP request over pooled, verified connections: the only module that imports `requests`.
 
-Cut bodies, time-outs and connection errors become SourceUnavailable here, once. Redirects to another origin carry no secret.
-User-supplied addresses reach public addresses only, checked on the connected socket, so that DNS cannot change its mind.
+Every way of failing becomes one of our errors here, once, and none of them has a library's exception behind it: those hold the request
+and quote its query. Redirects to another origin carry nothing but the address. What is below a request is in `line`.
 """
 
 from __future__ import annotations
 
-import ipaddress
+import re
+import ssl
 import threading
 from base64 import b64decode
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from http.cookiejar import DefaultCookiePolicy
 from typing import Any
 from urllib.parse import urljoin, urlsplit
 
@@ -20,43 +22,62 @@ import orjson
 import requests
 from requests.adapters import HTTPAdapter
 from requests.structures import CaseInsensitiveDict
-from urllib3 import PoolManager
-from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.exceptions import LocationValueError
+from urllib3.util import parse_url
 
 from spine.core import jsontext
-from spine.core.errors import ConfigError, SourceRejected, SourceUnavailable
+from spine.core.addresses import Networks, loopback
+from spine.core.errors import ConfigError, SourceRejected, SourceUnavailable, SpineError
+from spine.core.settings import settings
 from spine.http import links
+from spine.http.line import Line, Overdue, Refused, TooMuch, Unreachable, pools
 
 MAX_BODY = 256 * 1024 * 1024  # bytes of one answer; a page beyond that is a mistake of the spec's page size
 MAX_REDIRECTS = 5
+_AROUND = 1024 * 1024  # bytes of an answer besides its body: http.client takes 100 headers of 64 KiB, nobody sends that
 _CHUNK = 256 * 1024
+_KINDS = frozenset({"no content type", "application/json", "application/xml", "text/html", "text/plain", "text/xml", "text/csv"})
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, 5.6.2 and 5.5
+_HEADER_VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
 _WITHOUT_BODY = {204, 205}
 _REDIRECTS = {301, 302, 303, 307, 308}
+_HARMLESS = frozenset({"accept", "content-type"})  # headers that say nothing of us
+_PORTS = {"http": 80, "https": 443}
+_NO_ADDRESS = (
+    requests.exceptions.InvalidURL, requests.exceptions.MissingSchema, requests.exceptions.InvalidSchema,
+    LocationValueError, UnicodeError,
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Request:
-    """One request. `secret_headers` and `secret_params` sign it and go to its own origin only.
+    """One request. `secret_headers` and `secret_params` sign it; they and its other headers go to its own origin only.
 
-    `idempotent` says that it may be sent twice; None decides by the method.
+    `idempotent` says that it may be sent twice; None decides by the method. `most` bytes may come back.
+    `asked` is the place that was asked first, where redirects have led here: what a vendor writes in them is told to nobody.
     """
 
     method: str
     url: str
-    params: Mapping[str, str] = field(default_factory=dict)
-    headers: Mapping[str, str] = field(default_factory=dict)
-    json: Any = None
+    params: Mapping[str, str] = field(default_factory=dict, repr=False)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    json: Any = field(default=None, repr=False)
     form: Mapping[str, str] | None = field(default=None, repr=False)
     idempotent: bool | None = None
     secret_headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     secret_params: Mapping[str, str] = field(default_factory=dict, repr=False)
+    most: int | None = None
+    asked: str = ""
 
     @property
     def secrets(self) -> list[str]:
-        """The secrets in it, each alone: without the name of its scheme, and as parts where it has several."""
+        """The secrets in it, each alone: without the name of its scheme, and as parts where it has several.
+
+        A source's file may hold a key among its headers, so what they say counts too.
+        """
         found = []
-        for value in (*self.secret_headers.values(), *self.secret_params.values()):
+        plain = [value for name, value in self.headers.items() if name.lower() not in _HARMLESS]
+        for value in (*self.secret_headers.values(), *self.secret_params.values(), *plain):
             found += [value, *(word for word in value.split() if word not in ("Bearer", "Basic", "Token"))]
             with suppress(ValueError):
                 found += b64decode(value.split()[-1], validate=True).decode().split(":") if value.startswith("Basic ") else []
@@ -70,7 +91,12 @@ class Request:
     @property
     def place(self) -> str:
         """Method, host and path, without the query, which may hold secrets."""
-        parts = urlsplit(self.url)
+        if self.asked:
+            return f"{self.asked} (redirected)"
+        try:
+            parts = urlsplit(self.url)
+        except ValueError:
+            return f"{self.method} of an address that is none"
         return f"{self.method} {parts.hostname}{parts.path}"
 
 
@@ -95,139 +121,182 @@ class Response:
     def _parsed(self) -> Any:
         if self.status in _WITHOUT_BODY:
             return None
-        try:
+        with suppress(ValueError):
             return jsontext.parse(self.body)
-        except ValueError as error:
-            kind = self.headers.get("content-type", "no content type").partition(";")[0]
-            what = f"not JSON but {kind}, {len(self.body)} bytes" if self.body else "empty"
-            raise SourceUnavailable(f"the answer of {self.place} is {what}", status=self.status) from error
+        # Outside of the handler: the parser's error holds the body.
+        said = self.headers.get("content-type", "no content type").partition(";")[0].strip().lower()
+        kind = said if said in _KINDS else "another type"  # a vendor may write there what it likes
+        what = f"not JSON but {kind}, {len(self.body)} bytes" if self.body else "empty"
+        raise SourceUnavailable(f"the answer of {self.place} is {what}", status=self.status)
 
     def link(self, relation: str) -> str | None:
         """The target of a Link header with that relation (RFC 8288)."""
         return links.target(self.headers.get("link", ""), relation)
 
 
-class _PrivateAddress(Exception):
-    """A connected socket's peer is not public."""
+class _Adapter(HTTPAdapter):
+    """Connects by a line."""
 
-
-def _refuse_private(connection: HTTPConnection) -> None:
-    address = str(connection.sock.getpeername()[0]) if connection.sock else ""
-    if not ipaddress.ip_address(address.partition("%")[0]).is_global:
-        connection.close()
-        raise _PrivateAddress
-
-
-class _PublicHTTPConnection(HTTPConnection):
-    def connect(self) -> None:
-        super().connect()
-        _refuse_private(self)
-
-
-class _PublicHTTPSConnection(HTTPSConnection):
-    def connect(self) -> None:
-        super().connect()
-        _refuse_private(self)
-
-
-class _PublicHTTPPool(HTTPConnectionPool):
-    ConnectionCls = _PublicHTTPConnection
-
-
-class _PublicHTTPSPool(HTTPSConnectionPool):
-    ConnectionCls = _PublicHTTPSConnection
-
-
-class _PublicAdapter(HTTPAdapter):
-    """Connects to public addresses only; a configured proxy is the operator's own and is not checked."""
+    def __init__(self, line: Line) -> None:
+        self._line = line
+        super().__init__()
 
     def init_poolmanager(self, connections: int, maxsize: int, block: bool = False, **options: Any) -> None:
-        self.poolmanager = PoolManager(num_pools=connections, maxsize=maxsize, block=block, **options)
-        self.poolmanager.pool_classes_by_scheme = {"http": _PublicHTTPPool, "https": _PublicHTTPSPool}
+        self.poolmanager = pools(self._line, num_pools=connections, maxsize=maxsize, block=block, **options)
 
 
 class Transport:
-    """Pooled sessions, one per thread. `connect` and `read` are seconds; `allow_private` lets it call addresses of inner networks."""
+    """Pooled sessions, one per thread, to public addresses and those of `private` networks, which are the settings' unless given.
 
-    def __init__(self, *, connect: float = 30.0, read: float = 60.0, allow_private: bool = False) -> None:
-        self._timeout = (connect, read)
-        self._allow_private = allow_private
+    `connect` and `read` are seconds for a step, `total` for a request with all its redirects. The environment's proxies and `.netrc` are
+    not looked at: a proxy would connect to where we may not, and a machine's own logins are not its users'.
+    """
+
+    def __init__(self, *, connect: float = 30.0, read: float = 60.0, total: float = 300.0, private: Networks | None = None) -> None:
+        self._connect, self._read, self._total = connect, read, total
+        self._private = settings().private_networks if private is None else private
         self._local = threading.local()
 
     def send(self, request: Request) -> Response:
         """The answer, whatever its status. Raises SourceUnavailable, SourceRejected (TLS, redirects, size) or ConfigError (address)."""
-        origin = _origin(request.url)
+        line, session = self._thread()
+        line.begin(self._total, _AROUND + _most(request))
+        origin = origin_of(request.url)
         for _ in range(MAX_REDIRECTS + 1):
-            response = self._send_once(request)
+            require_encrypted(request.url)
+            _require_headers(request)
+            response = self._send_once(request, line, session)
             target = response.headers.get("location")
             if response.status not in _REDIRECTS or request.method != "GET" or not target:
                 return response
-            request = self._redirected(request, urljoin(request.url, target), origin)
+            request = _redirected(request, target, origin)
         raise SourceRejected(f"{request.place} redirects in circles", hint="Check the Connection's host")
 
-    @staticmethod
-    def _redirected(request: Request, url: str, origin: tuple[str, str | None, int | None]) -> Request:
-        if urlsplit(request.url).scheme == "https" and urlsplit(url).scheme != "https":
-            raise SourceRejected(f"{request.place} redirects to an unencrypted address", hint="Check the Connection's host")
-        if _origin(url) == origin:
-            return replace(request, url=url, params={})
-        return replace(request, url=url, params={}, secret_headers={}, secret_params={})
-
-    def _send_once(self, request: Request) -> Response:
+    def _send_once(self, request: Request, line: Line, session: requests.Session) -> Response:
         try:
-            with self._session().request(
-                request.method,
-                request.url,
-                params={**request.params, **request.secret_params} or None,
-                headers={**request.headers, **request.secret_headers},
-                data=orjson.dumps(request.json) if request.json is not None else request.form,
-                timeout=self._timeout,
-                allow_redirects=False,
-                stream=True,
-            ) as answer:
-                headers = CaseInsensitiveDict(answer.headers)
-                return Response(answer.status_code, headers, _body(answer, request), request.place, request.url)
-        except _PrivateAddress:
-            raise ConfigError(
-                f"{urlsplit(request.url).hostname} is an address of an inner network",
-                hint="Give the Connection the extra `allow_private: true` if that is meant",
-            ) from None
-        except requests.exceptions.SSLError as error:
-            raise SourceRejected(f"{request.place} has no certificate that we trust", hint="Check host and certificate") from error
-        except requests.exceptions.Timeout as error:
-            raise SourceUnavailable(f"{request.place} did not answer in time") from error
-        except (requests.exceptions.InvalidURL, requests.exceptions.MissingSchema, requests.exceptions.InvalidSchema) as error:
-            raise ConfigError(f"{request.place} is not an address", hint="Check the Connection's host") from error
-        except requests.exceptions.RequestException as error:
-            raise SourceUnavailable(
-                f"{request.place}: the connection failed or was cut ({type(error).__name__})"
-            ) from None  # the library's own text may quote the query string
+            return self._exchange(request, session)
+        except Exception as error:  # whatever a library raises here holds the request
+            failure = self._failure(request, line, error)
+        raise failure  # outside of the handler, so that nothing hangs on it
 
-    def _session(self) -> requests.Session:
-        session: requests.Session | None = getattr(self._local, "session", None)
-        if session is None:
-            session = requests.Session()
-            session.auth = _unsigned  # otherwise a .netrc of the machine would sign our requests
-            adapter = HTTPAdapter() if self._allow_private else _PublicAdapter()
+    def _exchange(self, request: Request, session: requests.Session) -> Response:
+        with session.request(
+            request.method,
+            request.url,
+            params={**request.params, **request.secret_params} or None,
+            headers={**request.headers, **request.secret_headers},
+            data=orjson.dumps(request.json) if request.json is not None else request.form,
+            timeout=(self._connect, self._read),
+            allow_redirects=False,
+            stream=True,
+        ) as answer:
+            headers = CaseInsensitiveDict(answer.headers)
+            return Response(answer.status_code, headers, _body(answer, request), request.place, request.url)
+
+    def _failure(self, request: Request, line: Line, error: Exception) -> SpineError:
+        place = request.place
+        if isinstance(error, Refused):
+            return ConfigError(
+                f"{place}: the host has no address that may be called",
+                hint="Private networks are the operator's to allow, by SPINE_PRIVATE_NETWORKS; a Connection's `allow_private` does nothing",
+            )
+        if isinstance(error, TooMuch):
+            return SourceRejected(f"{place} answers with more than {_most(request)} bytes", hint="Lower the page size")
+        if isinstance(error, Overdue) or line.overdue:
+            return SourceUnavailable(
+                f"{place} did not answer in time: {self._total:g} s are over",
+                hint="If its answers really take so long, raise `timeouts.total` in the source's file",
+            )
+        # One message for all ways in which there is no connection: which it was would tell closed ports from filtered ones.
+        if isinstance(error, Unreachable | requests.exceptions.ConnectTimeout):
+            return SourceUnavailable(f"{place}: no connection to the host could be made")
+        if isinstance(error, requests.exceptions.SSLError | ssl.SSLError):
+            return SourceRejected(f"{place}: the host has no certificate that we trust", hint="Check host and certificate")
+        if isinstance(error, requests.exceptions.Timeout):
+            return SourceUnavailable(f"{place} did not answer in time")
+        if isinstance(error, _NO_ADDRESS):
+            return ConfigError(f"{place} is not an address", hint="Check the Connection's host")
+        return SourceUnavailable(f"{place}: the connection failed or was cut ({type(error).__name__})")
+
+    def _thread(self) -> tuple[Line, requests.Session]:
+        if not hasattr(self._local, "session"):
+            line, session = Line(self._private, self._connect, self._read), requests.Session()
+            session.trust_env = False
+            session.auth = _unsigned  # an address may hold a login of its own
+            session.verify = settings().ca_bundle or True
+            session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+            adapter = _Adapter(line)
             session.mount("https://", adapter)
             session.mount("http://", adapter)
-            self._local.session = session
-        return session
+            self._local.line, self._local.session = line, session
+        return self._local.line, self._local.session
+
+
+def origin_of(url: str) -> tuple[str | None, str | None, int | None]:
+    """Scheme, host and port of an address as the sender understands them. Raises ConfigError for what is none.
+
+    By urllib3's own parser: where two parsers differ, as about `\\` and `@`, a secret could go to a host that was not looked at.
+    """
+    with suppress(ValueError, LocationValueError):
+        parts = parse_url(url)
+        scheme = (parts.scheme or "").lower()
+        return scheme, (parts.host or "").lower().rstrip("."), parts.port or _PORTS.get(scheme)
+    raise ConfigError("the address is none", hint="Check the Connection's host")
+
+
+def joined(base: str, link: str) -> str:
+    """A link as a whole address: it is relative to the address that gave it (RFC 3986, 5). Raises SourceRejected for what is none."""
+    with suppress(ValueError):
+        return urljoin(base, link)
+    raise SourceRejected("a link is no address", hint="Check the Connection's host, and the paging of the source's file")
+
+
+def require_encrypted(url: str, **where: Any) -> None:
+    """Raise ConfigError for an address without TLS, unless it is this machine's: secrets would travel readable. `where` goes along."""
+    scheme, host, _ = origin_of(url)
+    if scheme == "http" and host and host != "localhost" and not loopback(host.strip("[]")):
+        raise ConfigError("the address is not encrypted", hint="Use https; http is for addresses of this machine alone", **where)
+
+
+def _redirected(request: Request, target: str, origin: tuple[str | None, str | None, int | None]) -> Request:
+    url, new = joined(request.url, target), None
+    with suppress(ConfigError):
+        new = origin_of(url)
+    if new is None or new[0] not in _PORTS or not new[1]:
+        raise SourceRejected(f"{request.place} redirects to what is no address", hint="Check the Connection's host")
+    if origin_of(request.url)[0] == "https" and new[0] != "https":
+        raise SourceRejected(f"{request.place} redirects to an unencrypted address", hint="Check the Connection's host")
+    request = replace(request, url=url, params={}, asked=request.asked or request.place)
+    if new == origin:
+        return request
+    # Headers of a source's file may hold its key, and what is left of them says who asks.
+    harmless = {name: value for name, value in request.headers.items() if name.lower() in _HARMLESS}
+    return replace(request, headers=harmless, json=None, form=None, secret_headers={}, secret_params={})
+
+
+def _require_headers(request: Request) -> None:
+    """Raise ConfigError for a header with letters that none may hold: a library would quote it, or send it as more than one."""
+    told = {**request.headers, **request.secret_headers}
+    if not all(_HEADER_NAME.fullmatch(name) and _HEADER_VALUE.fullmatch(value) for name, value in told.items()):
+        raise ConfigError(
+            f"{request.place} cannot be asked: a header would hold a line break or a letter that no header may hold",
+            hint="Check the secrets of the Connection, and `headers` in the source's file",
+        )
 
 
 def _unsigned(request: requests.PreparedRequest) -> requests.PreparedRequest:
     return request
 
 
-def _origin(url: str) -> tuple[str, str | None, int | None]:
-    parts = urlsplit(url)
-    return parts.scheme, parts.hostname, parts.port
+def _most(request: Request) -> int:
+    return MAX_BODY if request.most is None else request.most
 
 
 def _body(answer: requests.Response, request: Request) -> bytes:
+    """The body, unpacked; a chunk at a time, so that little that grows much is noticed early. Raises TooMuch."""
     body = bytearray()
     for chunk in answer.iter_content(_CHUNK):
         body += chunk
-        if len(body) > MAX_BODY:
-            raise SourceRejected(f"{request.place} answers with more than {MAX_BODY} bytes", hint="Lower the page size")
+        if len(body) > _most(request):
+            raise TooMuch
     return bytes(body)

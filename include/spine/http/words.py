@@ -5,15 +5,16 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from typing import Any
-from urllib.parse import quote, unquote
 
 from spine.core import jsontext
+from spine.core.masking import HIDDEN as _HIDDEN
+from spine.core.masking import hidden
 
 LONGEST = 300
+_LOOKED_AT = 2000
 _NAMES = (
     "errorCode", "code", "category", "policyName", "title", "error", "message", "error_description", "detail", "details", "description",
 )  # fmt: skip
-_HIDDEN = "…"
 _MAIL = re.compile(r"[^\s@'\"<>]+(?:@|%40)[^\s@'\"<>]+")
 _LABEL = r"(?i)\b(bearer|basic|token|secret|password|passwd|api[-_ ]?key|session(?:[-_ ]?id)?)\b"
 _LABELLED = re.compile(_LABEL + r"(\s*[:=]?\s*)['\"]?(?=[^\s'\",;]*[0-9])[^\s'\",;]{6,}")
@@ -25,9 +26,9 @@ def said(body: bytes, secrets: Iterable[str] = ()) -> str:
     """The words of an answer in one line; empty if there are none. Nothing of `secrets` and nothing that looks like one is in it."""
     text = " ".join(dict.fromkeys(_words(body[:65_536])))
     text = " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
-    forms = {form for given in secrets for form in (given, quote(given, safe=""), unquote(given)) if form}
-    for secret in sorted(forms, key=len, reverse=True):
-        text = text.replace(secret, _HIDDEN)
+    text = hidden(text, secrets)
+    if len(text) > _LOOKED_AT:
+        text = text[:_LOOKED_AT].rpartition(" ")[0]  # the patterns below cost the square of it; no half of a long word stays
     text = _LABELLED.sub(rf"\1\2{_HIDDEN}", text)
     text = _OPAQUE.sub(_HIDDEN, _MAIL.sub(_HIDDEN, text))
     return text if len(text) <= LONGEST else text[:LONGEST] + _HIDDEN

@@ -251,7 +251,10 @@ class _Extraction:
 
     def _pages(self, window: Window, done: Progress | None) -> Iterator[Page]:
         self.info = self.services.connections(self.work.connection_id)
-        reader = open_reader(self.source, self.work.tenant, self.info, self.work.run_id, self.services, self._sleep)
+        reader = open_reader(
+            self.source, self.work.tenant, self.info, self.work.run_id, self.services, self._sleep,
+            pages=done.pages if done else 0, size=done.bytes if done else 0,
+        )  # fmt: skip
         state = State(self.cursor_from, done.token if done else None, done.high_water if done else None)
         for page in reader.read(self.stream, state, window):
             self.notes += tuple(page.notes)

@@ -13,9 +13,10 @@ from spine.control.database import Database, TenantDatabase
 from spine.control.tokens import ConnectionToken, TokenVault
 from spine.control.variables import Variables
 from spine.core.errors import ConfigError
+from spine.http.allowance import Allowance
 from spine.http.auth import Account, Credentials
 from spine.http.client import Client, NoBucket
-from spine.http.transport import Transport
+from spine.http.transport import Transport, require_encrypted
 from spine.sources.files import Folder
 from spine.sources.loader import reader_for
 from spine.sources.reading import Reader
@@ -50,12 +51,18 @@ def services_from_environment() -> Services:
 
 
 def open_reader(
-    source: Source, tenant: str, info: ConnectionInfo, run_id: str, services: Services, sleep: Callable[[float], None]
-) -> Reader:
-    """The reader of one connection. Raises ConfigError or AuthFailed if the Connection is incomplete."""
+    source: Source, tenant: str, info: ConnectionInfo, run_id: str, services: Services, sleep: Callable[[float], None],
+    *, pages: int = 0, size: int = 0,
+) -> Reader:  # fmt: skip
+    """The reader of one connection, for a stream that has brought `pages` of `size` bytes in this run already.
+
+    Raises ConfigError or AuthFailed if the Connection is incomplete.
+    """
     if source.kind == "files":
         return reader_for(source, folder=_folder(info))
-    return reader_for(source, client=_client(source, tenant, info, run_id, services, sleep))
+    client = _client(source, tenant, info, run_id, services, sleep)
+    client.allowance = Allowance(source.limits, pages, size)
+    return reader_for(source, client=client)
 
 
 def fingerprint(database: TenantDatabase, info: ConnectionInfo) -> str:
@@ -79,15 +86,14 @@ def resume_if_changed(database: TenantDatabase, connection_id: str, services: Se
         connections.resume(database, connection_id, by=connections.SYSTEM, reason="the Connection has changed")
 
 
-def base_url(info: ConnectionInfo, *, allow_private: bool) -> str:
+def base_url(info: ConnectionInfo) -> str:
     """The address of a Connection's host, https unless it says otherwise. Raises ConfigError if secrets would travel unencrypted."""
     if not info.host:
         raise ConfigError("the Connection has no host", hint="Put the address of the account there", connection=info.conn_id)
     url = info.host if "://" in info.host else f"{info.schema or 'https'}://{info.host}"
     if info.port and f":{info.port}" not in url.partition("://")[2]:
         url = f"{url.rstrip('/')}:{info.port}"
-    if not url.startswith("https://") and not allow_private:
-        raise ConfigError("the Connection's address is not encrypted", hint="Use https", connection=info.conn_id)
+    require_encrypted(url, connection=info.conn_id)
     return url.rstrip("/")
 
 
@@ -108,9 +114,8 @@ def _bucket(database: TenantDatabase, name: str, budget: Budget, share: float) -
 def _client(
     source: Source, tenant: str, info: ConnectionInfo, run_id: str, services: Services, sleep: Callable[[float], None]
 ) -> Client:  # fmt: skip
-    allow_private = str(info.extra.get("allow_private", "")).lower() == "true"
-    url = base_url(info, allow_private=allow_private)
-    transport = Transport(connect=source.timeouts.connect, read=source.timeouts.read, allow_private=allow_private)
+    url, times = base_url(info), source.timeouts
+    transport = Transport(connect=times.connect, read=times.read, total=times.total)
     credentials = Credentials(url, info.login, info.password, info.extra, info.conn_id)
     limit, database = source.rate_limit, services.database.of(tenant)
     token = ConnectionToken(TokenVault(database, run_id), info.conn_id)

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import orjson
 
+from spine.core.errors import ConfigError
 from spine.sandbox.tables import Table, from_millis, record_id, slot_of, stream_of, to_millis
 from spine.sandbox.world import DAYS, World
 
@@ -142,6 +143,12 @@ def drop_all(world: World, folder: Path, held_back: int = 0) -> list[Path]:
     """Write the files of all days but the last `held_back`; those that are there stay."""
     paths = [drop_files(world, folder, day) for day in range(DAYS + 1 - held_back)]
     return [path for path in paths if path]
+
+
+def require_name(name: str | None) -> None:
+    """Raise ConfigError for a name that would lead out of a tenant's folder."""
+    if name is not None and (Path(name).name != name or name.startswith(".")):
+        raise ConfigError(f"{name!r} is no name of a file in the drop", hint="Write a plain name, as people_x.csv")
 
 
 def drop_rows(world: World, folder: Path, ids: Sequence[str], moment: datetime, name: str | None = None) -> Path:

@@ -20,6 +20,7 @@ from urllib.parse import parse_qsl
 import orjson
 import uvicorn
 from starlette.applications import Starlette
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -33,6 +34,7 @@ from spine.sandbox.hubspot import HubSpot
 from spine.sandbox.salesforce import Salesforce
 from spine.sandbox.state import Sandbox
 from spine.sandbox.tables import stream_of
+from spine.sandbox.visitors import Visitors
 
 HOST = "127.0.0.1"
 _STOPPING = ("rate_limit", "request_limit", "concurrent_limit", "query_timeout", "page", "server_error", "unauthorized")
@@ -157,7 +159,7 @@ class _Vendors:
 
 def make_app(sandbox: Sandbox) -> Starlette:
     """The ASGI application over a state."""
-    return Starlette(routes=[*_Vendors(sandbox).routes(), *control.routes(sandbox)])
+    return Starlette(routes=[*_Vendors(sandbox).routes(), *control.routes(sandbox)], middleware=[Middleware(Visitors)])
 
 
 def serve(sandbox: Sandbox, port: int) -> uvicorn.Server:

@@ -156,6 +156,7 @@ class Sandbox:
             return answer
 
     def _load(self, request: dict[str, Any]) -> dict[str, Any]:
+        files.require_name(request.get("file"))
         world = self.world(request.get("tenant", "default"))
         stream = stream_of(request["source"], request["stream"])
         at = clock.parse(request["at"]) if request.get("at") else None

@@ -24,6 +24,7 @@ from spine.core import clock, jsontext
 from spine.core.declarations import Place
 from spine.core.errors import ConfigError, SchemaMismatch, SourceUnavailable
 from spine.core.settings import settings
+from spine.sources.buckets import open_bucket
 from spine.sources.formats import BadRow, EmptyRow, Row, rows_of
 from spine.sources.reading import Page, Record, State, Window, cursor_text, has, lookup, make_record, malformed, record_id
 from spine.sources.spec import Source, Stream
@@ -39,7 +40,7 @@ DETECTS = frozenset({"sweep"})
 
 @dataclass(frozen=True)
 class Folder:
-    """Where the files are: a path or `s3://bucket/prefix`, and the options of pyarrow's S3FileSystem."""
+    """Where the files are: a path or `s3://bucket/prefix`, and what `open_bucket` may be told of it."""
 
     uri: str
     options: dict[str, Any] = field(repr=False)
@@ -49,7 +50,11 @@ class Folder:
         """The file system and the folder's path in it. Raises ConfigError."""
         try:
             if self.uri.startswith("s3://"):
-                return arrow_fs.S3FileSystem(**self.options), self.uri.removeprefix("s3://").rstrip("/")
+                return open_bucket(self.options), self.uri.removeprefix("s3://").rstrip("/")
+            if "://" in self.uri and not self.uri.startswith("file://"):
+                raise ConfigError(
+                    "the folder cannot be opened: it is neither a path nor s3://bucket/prefix", hint="Check the host of the Connection"
+                )
             filesystem, path = arrow_fs.FileSystem.from_uri(self.uri) if "://" in self.uri else (arrow_fs.LocalFileSystem(), self.uri)
         except (ValueError, TypeError, OSError) as error:
             raise ConfigError(f"the folder cannot be opened: {error}", hint="Check host and extra of the Connection") from error

@@ -238,11 +238,22 @@ class Turning:
     def __init__(self, stream: Stream, turned_by: str) -> None:
         self._stream, self._turned_by = stream, turned_by
         self._pages: dict[int, int] = {}
+        self._tokens: set[int] = set()
         self._empty = 0
         self._number = 0
 
-    def see(self, records: Sequence[Any], token: str | None) -> None:
-        """One page and what asked for it. Raises SourceRejected if it has the records of an earlier page, or is one empty page too many."""
+    def see(self, records: Sequence[Any], token: str | None, following: str | None) -> None:
+        """One page, what asked for it, and what it says of the one after it.
+
+        Raises SourceRejected if it has the records of an earlier page, names one that was named before, or is one empty page too many.
+        """
+        if following is not None and (following == token or hash(following) in self._tokens):
+            raise SourceRejected(
+                "the source's pages go in circles: it names a page that it has named before",
+                hint="Check the paging of the source's file",
+                stream=self._stream.name,
+            )
+        self._tokens.add(hash(following))
         self._number += 1
         self._empty = 0 if records else self._empty + 1
         # Told by their ends' keys: a record may change between two answers, and looking at all of them would cost time.

@@ -11,9 +11,10 @@ import jmespath
 
 from spine.core import clock
 from spine.core.declarations import Place
-from spine.core.errors import SchemaMismatch, SourceRejected
+from spine.core.errors import SchemaMismatch
 from spine.http.client import Client
 from spine.http.paging import Fetched
+from spine.http.paging.pages import search
 from spine.http.transport import Request
 from spine.sources.reading import (
     Page,
@@ -52,18 +53,14 @@ class Reader:
         token, high_water = state.token, state.high_water
         first = Request("GET", stream.path, params={**stream.params, **_bounds(stream, window)})
         selector = jmespath.compile(stream.records)
-        seen: set[int] = set()
         turning = Turning(stream, stream.paging.turned_by)
         while True:
             request = stream.paging.request(first, token)
             response = self.client.request(request)
             body = response.json()
-            found = records_of(stream, selector.search(body), empty=said_empty(body, stream.records))
+            found = records_of(stream, search(selector, body), empty=said_empty(body, stream.records))
             following = stream.paging.following(Fetched(request, response, body, found, token))
-            if following is not None and hash(following) in seen:
-                raise SourceRejected("the source's pages go in circles", hint="Check the paging of the source's file", stream=stream.name)
-            seen.add(hash(following))
-            turning.see(found, token)
+            turning.see(found, token, following)
             require_fields(stream, found)
             records = [record for item in found if (record := self._record(stream, item, window)) is not None]
             for record in records:

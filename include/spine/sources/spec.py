@@ -14,6 +14,7 @@ from spine.core.errors import ConfigError
 from spine.core.mapping import Mapping
 from spine.core.settings import settings
 from spine.core.texts import Cron, Duration, FieldPath, JmesPath, Word
+from spine.http.allowance import Limits
 from spine.http.auth import AUTH_KINDS, Auth
 from spine.http.auth.none import NoAuth
 from spine.http.paging import PAGING_KINDS, Paging
@@ -49,10 +50,14 @@ class RateLimit(Budget):
 
 
 class Timeouts(Strict):
-    """Seconds to connect and to wait for the next bytes."""
+    """Seconds to connect, to wait for the next bytes, and for a request in all, its redirects and its last byte included.
+
+    `total` is below the time for which a run holds its connection without a word, so that no other run begins meanwhile.
+    """
 
     connect: float = Field(default=30.0, gt=0, allow_inf_nan=False)
     read: float = Field(default=60.0, gt=0, allow_inf_nan=False)
+    total: float = Field(default=300.0, gt=0, le=600)
 
 
 class Cursor(Strict):
@@ -126,6 +131,7 @@ class Source(Strict):
     rate_limit: RateLimit = RateLimit()
     retry: Retry = Retry()
     timeouts: Timeouts = Timeouts()
+    limits: Limits = Limits()
     headers: dict[str, str] = Field(default_factory=dict)
     streams: tuple[Stream, ...] = Field(min_length=1)
 

@@ -23,6 +23,7 @@ from spine.core.settings import settings
 from spine.sources.check import matched_entities, readable_sources
 from spine.stack import airflow, connect, keeper, processes
 from spine.stack.analysts import AnalystLogin, let_in
+from spine.stack.vendors import allow_loopback
 
 Progress = Callable[[str], None]
 SANDBOX = "sandbox"
@@ -54,6 +55,7 @@ def up(progress: Progress = print, *, sandbox: bool = True, scale: int = 1000, t
     with _only_one(), ThreadPoolExecutor(max_workers=3) as pool:
         connect.start()  # the JVM needs longest to warm up and depends on nothing
         if sandbox:
+            allow_loopback()
             _start_sandbox(scale, tenants)
         last = processes.recorded(airflow.name_of("api-server"))
         if not embedded.alive(settings().home):

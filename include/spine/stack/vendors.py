@@ -8,6 +8,7 @@ from pathlib import Path
 import orjson
 
 from spine.core.names import connection_id
+from spine.core.settings import PRIVATE_NETWORKS, settings
 from spine.dagkit.provider import CONN_TYPE
 from spine.sandbox.accounts import credentials
 from spine.stack.rest import AirflowApi
@@ -16,7 +17,7 @@ SOURCES = ("salesforce", "hubspot", "people_files")
 
 
 def introduce(api: AirflowApi, sandbox: str, drop: Path, tenants: Sequence[str]) -> None:
-    """Create or renew the Connections. `allow_private` is set because the sandbox listens on this machine."""
+    """Create or renew the Connections. That the sandbox may be called, which listens on this machine, `allow_loopback` has said."""
     for tenant in tenants:
         known = credentials(tenant)
         api.put_connection(
@@ -46,5 +47,15 @@ def introduce(api: AirflowApi, sandbox: str, drop: Path, tenants: Sequence[str])
     api.put_variable("spine.tenants", orjson.dumps({source: list(tenants) for source in SOURCES}).decode(), "Tenants of each source")
 
 
+def allow_loopback() -> None:
+    """Let this home's processes call addresses of this machine, where no list of networks is kept yet: the sandbox is there."""
+    kept = settings().home / PRIVATE_NETWORKS
+    if not kept.exists():
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        partial = kept.with_suffix(".part")
+        partial.write_text("127.0.0.0/8 ::1\n", encoding="utf-8")
+        partial.replace(kept)
+
+
 def _extra(source: str, tenant: str, **more: str) -> str:
-    return orjson.dumps({"source": source, "tenant": tenant, "allow_private": True, **more}).decode()
+    return orjson.dumps({"source": source, "tenant": tenant, **more}).decode()

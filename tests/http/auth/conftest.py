@@ -18,7 +18,7 @@ def signed(make_vendor: Callable[..., Any]) -> Callable[..., Any]:
 
     def send(login: str = "me", password: str = "key", params: dict[str, str] | None = None, **words: Any) -> Any:
         vendor = make_vendor()
-        transport = Transport(allow_private=True)
+        transport = Transport()
         account = Account(Credentials(vendor.url, login, password), None, transport.send)
         Client(vendor.url, transport, AUTH_KINDS.parse(**words).signer(account)).get("/x", params)
         return vendor.seen[0]

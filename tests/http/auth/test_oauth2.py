@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import traceback
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import timedelta
@@ -11,13 +12,14 @@ from urllib.parse import parse_qsl
 import pytest
 
 from spine.core import clock
-from spine.core.errors import AuthFailed, ConnectorError, RateLimited, SourceUnavailable
+from spine.core.addresses import Networks
+from spine.core.errors import AuthFailed, ConfigError, ConnectorError, RateLimited, SourceRejected, SourceUnavailable
 from spine.core.tokens import Token
 from spine.http.auth import Account, Credentials
 from spine.http.auth.oauth2 import OAuth2Auth
 from spine.http.client import Client
 from spine.http.retry import Retry
-from spine.http.transport import Transport
+from spine.http.transport import Request, Transport
 
 
 class Store:
@@ -65,7 +67,7 @@ class Issuer:
     def client(self, store: Store, grant: str = "refresh_token", **extra) -> Client:
         extra = {"refresh_token": "refresh-0", **extra}
         credentials = Credentials(self.vendor.url, "client-1", "client-secret", extra, "ipai_connector_x")
-        transport = Transport(allow_private=True)
+        transport = Transport()
         auth = OAuth2Auth(grant=grant).signer(Account(credentials, store, transport.send))
         return Client(self.vendor.url, transport, auth, sleep=lambda seconds: None, retry=Retry(max_retries=2))
 
@@ -202,3 +204,87 @@ def test_nothing_shows_a_secret(issuer, caplog):
         client.get("/x")
     shown = caplog.text + str(caught.value) + repr(store.token) + repr(client.auth._credentials)
     assert not any(secret in shown for secret in ("client-secret", "refresh-1", "refresh-0", "access-1"))
+
+
+@pytest.mark.parametrize(
+    ("said", "seconds"),
+    [
+        (3600, 3600), ("3600", 3600), (3600.5, 3600.5), (" 60 ", 60), (None, None), ("", None), ("soon", None), (0, None), (-5, None),
+        ("-5", None), (True, None), (False, None), ([], None), ({"a": 1}, None), ("nan", None), ("-inf", None),
+        ("inf", 365 * 86_400), (1e300, 365 * 86_400), (10**18, 365 * 86_400), ("9" * 5000, 365 * 86_400),
+    ],
+)  # fmt: skip
+def test_a_lifetime_may_be_anything(issuer, said, seconds):
+    issuer.lifetime, store, began = said, Store(), clock.now()
+    assert issuer.client(store).get("/x").json() == {"ok": True}
+    ends = store.token.expires_at
+    assert (ends is None) == (seconds is None)
+    if seconds is not None:
+        assert 0 <= (ends - began).total_seconds() - seconds < 5
+
+
+@pytest.mark.parametrize("number", [b"1e999999999999999999999", b"9" * 5000, b"NaN", b"-Infinity"])
+def test_numbers_that_no_machine_holds(issuer, answer, number):
+    serve, body = issuer.vendor.answer, b'{"access_token":"access-1","expires_in":' + number + b"}"
+    issuer.number = 1
+    issuer.vendor.answer = lambda seen, number: answer(body=body) if seen.path == "/oauth2/token" else serve(seen, number)
+    assert issuer.client(Store()).get("/x").json() == {"ok": True}
+
+
+@pytest.mark.parametrize("token", [7, "", " ", "a b", "a\r\nX-Evil: 1", "tök€n", ["x"], {"a": 1}, True, None])
+def test_what_is_no_token_is_not_sent(issuer, token):
+    issuer.fault = (200, {"access_token": token})
+    with pytest.raises(SourceUnavailable, match="no access token"):
+        issuer.client(Store()).get("/x")
+    assert {seen.path for seen in issuer.vendor.seen} == {"/oauth2/token"}
+
+
+@pytest.mark.parametrize("rotated", [7, ["x"], {"a": 1}, "", None])
+def test_what_is_no_refresh_token_replaces_none(issuer, answer, rotated):
+    serve = issuer.vendor.answer
+    issuer.number = 1
+    issuer.vendor.answer = lambda seen, number: (
+        answer(json={"access_token": "access-1", "refresh_token": rotated}) if seen.path == "/oauth2/token" else serve(seen, number)
+    )
+    store = Store()
+    issuer.client(store).get("/x")
+    assert store.token.refresh_token == "refresh-0"
+
+
+@pytest.mark.parametrize("url", ["http://vendor.example/token", "http://10.1.2.3/token", "http://169.254.169.254/latest/api/token"])
+def test_a_token_address_is_encrypted_or_this_machine_s(issuer, url):
+    with pytest.raises(ConfigError, match="not encrypted"):
+        issuer.client(Store(), token_url=url)
+
+
+@pytest.mark.parametrize("url", ["https://127.0.0.1/token", "https://10.1.2.3/token", "https://[::ffff:169.254.169.254]/token"])
+def test_a_token_address_is_one_that_may_be_called(issuer, url):
+    credentials = Credentials(issuer.vendor.url, "client-1", "client-secret", {"refresh_token": "r", "token_url": url}, "c")
+    transport = Transport(private=Networks())
+    signer = OAuth2Auth().signer(Account(credentials, Store(), transport.send))
+    with pytest.raises(ConfigError, match="no address that may be called") as caught:
+        signer.sign(Request("GET", issuer.vendor.url))
+    assert "client-secret" not in "".join(traceback.format_exception(caught.value))
+
+
+@pytest.mark.parametrize("url", ["nonsense", "ftp://127.0.0.1/x", "https://[", "/relative", 7])
+def test_what_is_no_token_address_is_a_mistake_of_the_connection(issuer, url):
+    with pytest.raises(ConfigError):
+        issuer.client(Store(), token_url=url).get("/x")
+
+
+def test_a_token_answer_is_small(issuer):
+    issuer.fault = (200, {"access_token": "x" * 2_000_000})
+    with pytest.raises(SourceRejected, match="more than 1048576 bytes"):
+        issuer.client(Store()).get("/x")
+
+
+def test_a_token_endpoint_that_redirects_gets_no_second_form(issuer, make_vendor, answer):
+    thief = make_vendor()
+    serve = issuer.vendor.answer
+    issuer.vendor.answer = lambda seen, number: (
+        answer(307, None, {"Location": thief.url}) if seen.path == "/oauth2/token" else serve(seen, number)
+    )
+    with pytest.raises(AuthFailed):
+        issuer.client(Store()).get("/x")
+    assert thief.seen == []

@@ -35,7 +35,7 @@ def walk() -> Callable[..., tuple[list[Any], int]]:
     """All items from `path` on, and the number of requests, by the paging of these words."""
 
     def read(path: str, vendor: Any, **words: Any) -> tuple[list[Any], int]:
-        paging, client, token = PAGING_KINDS.parse(**words), Client(vendor.url, Transport(allow_private=True)), None
+        paging, client, token = PAGING_KINDS.parse(**words), Client(vendor.url, Transport()), None
         found, requests = [], 0
         while True:
             request = paging.request(Request("GET", path), token)

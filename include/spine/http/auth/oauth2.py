@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from datetime import timedelta
-from typing import Literal
+from typing import Any, Literal
 
 import orjson
 from pydantic import Field
@@ -14,8 +15,10 @@ from spine.core.errors import AuthFailed, RateLimited, SourceUnavailable
 from spine.core.tokens import Token, TokenStore
 from spine.http.auth.signing import Account, Auth, Credentials, Signer, with_header
 from spine.http.limits import wait_of
-from spine.http.transport import Request, Response
+from spine.http.transport import Request, Response, require_encrypted
 
+_MOST = 1024 * 1024  # bytes of a token endpoint's answer
+_LONGEST = 365 * 86_400.0  # seconds; a token that lives longer is renewed by then, or when it is refused
 Grant = Literal["refresh_token", "client_credentials"]
 
 
@@ -48,6 +51,7 @@ class OAuth2(Signer):
     ) -> None:
         self._credentials, self._grant, self._store, self._send = credentials, grant, store, send
         self._token_url = str(credentials.extra.get("token_url") or token_url)
+        require_encrypted(self._token_url, connection=credentials.connection)
         self._token: Token | None = None
         self._unproved = ""  # the token that we have asked for ourselves and that no answer has accepted yet
 
@@ -96,7 +100,7 @@ class OAuth2(Signer):
         refusal = ""
         for grant in grants:
             form = {**grant, "client_id": self._credentials.login, "client_secret": self._credentials.password}
-            response = self._send(Request("POST", self._token_url, form=form, headers={"Accept": "application/json"}))
+            response = self._send(Request("POST", self._token_url, form=form, headers={"Accept": "application/json"}, most=_MOST))
             if response.status == 200:
                 return _token(response, grant.get("refresh_token"))
             refusal = self._refusal(response)
@@ -123,11 +127,22 @@ class OAuth2(Signer):
 
 def _token(response: Response, refresh_token: str | None) -> Token:
     answer = response.json()
-    if not isinstance(answer, dict) or not answer.get("access_token"):
+    given = answer.get("access_token") if isinstance(answer, dict) else None
+    # Of printable ASCII without spaces (RFC 6749, A.12), since it goes into a header.
+    if not isinstance(given, str) or not given.isascii() or not given.isprintable() or not given or " " in given:
         raise SourceUnavailable("the token endpoint gave no access token")
-    seconds = answer.get("expires_in")
+    rotated, seconds = answer.get("refresh_token"), _lifetime(answer.get("expires_in"))
     return Token(
-        access_token=str(answer["access_token"]),
-        refresh_token=answer.get("refresh_token") or refresh_token,
-        expires_at=clock.now() + timedelta(seconds=float(seconds)) if seconds else None,
+        access_token=given,
+        refresh_token=rotated if isinstance(rotated, str) and rotated else refresh_token,
+        expires_at=clock.now() + timedelta(seconds=seconds) if seconds else None,
     )
+
+
+def _lifetime(said: Any) -> float | None:
+    """Seconds that a token lives, at most a year; None for what is no such number: then it is used until it is refused."""
+    try:
+        seconds = float(said) if isinstance(said, int | float | str) and not isinstance(said, bool) else math.nan
+    except (ValueError, OverflowError):
+        return None
+    return min(seconds, _LONGEST) if seconds > 0 else None

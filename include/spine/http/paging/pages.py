@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from typing import Any
-from urllib.parse import urljoin
 
 import jmespath
 from pydantic import Field
 
 from spine.core.declarations import Strict
-from spine.core.errors import SourceRejected
+from spine.core.errors import SchemaMismatch, SourceRejected
 from spine.core.settings import settings
-from spine.http.transport import Request, Response
+from spine.http.transport import Request, Response, joined
 
 
 @dataclass(frozen=True)
@@ -76,12 +75,12 @@ def at_link(request: Request, link: str) -> Request:
 
 def resolved(page: Fetched, link: str | None) -> str | None:
     """A link as a whole address: it is relative to the address of the page that holds it (RFC 3986, 5)."""
-    return None if link is None else urljoin(page.response.url or page.request.url, link)
+    return None if link is None else joined(page.response.url or page.request.url, link)
 
 
 def named(page: Fetched, path: str) -> str | None:
     """The text at a JMESPath of the answer, None where it says that there is nothing more."""
-    value = jmespath.search(path, page.body)
+    value = search(jmespath.compile(path), page.body)
     return None if value in (None, "", False) else str(value)
 
 
@@ -90,4 +89,13 @@ def at_end(page: Fetched, path: str | None) -> bool:
 
     A short page may also be the vendor's own lower limit, so only an empty one or the answer's word ends the reading.
     """
-    return not page.records or bool(path and not jmespath.search(path, page.body))
+    return not page.records or bool(path and not search(jmespath.compile(path), page.body))
+
+
+def search(path: Any, body: Any) -> Any:
+    """What a compiled JMESPath finds. Raises SchemaMismatch where one of its functions gets something that it cannot take."""
+    try:
+        return path.search(body)
+    except (ValueError, TypeError, LookupError, ArithmeticError, RecursionError) as error:
+        what = type(error).__name__  # its text would quote the record
+    raise SchemaMismatch(f"the answer has another shape than {path.expression!r} can read ({what})", hint="Check it in the source's file")

@@ -90,11 +90,11 @@ class Reader:
         while place is not None:
             asked = place
             records, place = self._page(stream, window, place)
-            if records:
-                turning.see([record.record_id for record in records], asked.dump())
+            following = place.dump() if place else None
+            turning.see([record.record_id for record in records], asked.dump(), following)
             for record in records:
                 high_water = later(high_water, record.cursor)
-            yield Page(records, place.dump() if place else None, high_water)
+            yield Page(records, following, high_water)
 
     def _page(self, stream: Stream, window: Window, place: Place) -> tuple[list[Record], Place | None]:
         if place.phase in ("live", "archived"):
@@ -145,8 +145,13 @@ class Reader:
         if place.after:
             filters.append(_filter("hs_object_id", "GT", place.after))
         rows, more = self._search(stream, filters, sort="hs_object_id")
-        following = Place("ties", str(rows[-1]["id"]), place.time) if more else Place("changes", time=place.time)
-        return [_record(stream, row) for row in rows], following
+        records = [_record(stream, row) for row in rows]
+        if not more:
+            return records, Place("changes", time=place.time)
+        last = next((str(row["id"]) for row in reversed(rows) if isinstance(row, dict) and row.get("id")), None)
+        if last is None:
+            raise SchemaMismatch("no record of a page has its id", stream=stream.name)
+        return records, Place("ties", last, place.time)
 
     def _search(self, stream: Stream, filters: list[dict[str, str]], sort: str) -> tuple[list[Any], bool]:
         """One page of results, and whether there are more."""

@@ -157,9 +157,9 @@ class Reader:
         then_deleted = stream.deletes.detect == "flag" and stream.cursor is not None and window.start is not None
         known: set[str] = set()  # deletes that the query has told already
         while not place.deleted:
+            asked = place.locator
             rows, place = self._rows(stream, window, place)
-            if rows:
-                turning.see(rows, place.locator)
+            turning.see(rows, asked, place.locator)
             records = [self._record(stream, row) for row in rows]
             known |= {record.record_id for record in records if record.op == "delete"}
             for record in records:
@@ -183,14 +183,17 @@ class Reader:
         try:
             answer = self._ask(stream, window, place)
         except SourceRejected as error:
-            if error.where.get("reason") != "locator expired":
+            if error.where.get("reason") != "locator expired" or place.locator is None:
                 raise
             return self._rows(stream, window, replace(place, locator=None, ties=place.after is not None and stream.cursor is not None))
         found = records_of(stream, lookup(answer, "records"), empty=said_empty(answer, "records"))
         rows = [_without_attributes(row) for row in found]
         flag = [stream.deletes.field or "IsDeleted"] if stream.deletes.detect == "flag" else []
         require_fields(stream, rows, *flag)
-        return rows, self._following(stream, place, rows, lookup(answer, "nextRecordsUrl"))
+        locator = lookup(answer, "nextRecordsUrl")
+        if locator is not None and not isinstance(locator, str):
+            raise SchemaMismatch("`nextRecordsUrl` of the answer is no address", stream=stream.name)
+        return rows, self._following(stream, place, rows, locator or None)
 
     @staticmethod
     def _record(stream: Stream, row: Any) -> Record:
@@ -307,7 +310,7 @@ class Reader:
             )
 
     def _inspect(self, response: Response) -> None:
-        usage = re.search(r"api-usage=(\d+)/(\d+)", response.headers.get("sforce-limit-info", ""))
+        usage = re.search(r"api-usage=(\d{1,12})/(\d{1,12})(?!\d)", response.headers.get("sforce-limit-info", ""))
         if usage and int(usage[2]):
             self.used = int(usage[1]) / int(usage[2])
         if response.status >= 400 and response.status != 401:

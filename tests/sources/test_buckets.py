@@ -1,0 +1,162 @@
+"""Buckets of Connections: real S3 requests to servers of this machine."""
+
+from __future__ import annotations
+
+import datetime
+import ssl
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from spine.core.errors import ConfigError
+from spine.sources.buckets import open_bucket
+from spine.sources.files import Folder
+
+CONTENT = b"id,name\n1,a\n"
+
+
+@dataclass
+class Storage:
+    """A server that has every object, or answers `redirect`."""
+
+    address: str
+    redirect: str = ""
+    seen: list[tuple[str, dict[str, str]]] = field(default_factory=list)
+
+
+def certificate(folder: Path) -> Path:
+    """Key and certificate of `localhost`."""
+    key, name = ec.generate_private_key(ec.SECP256R1()), x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
+    today = datetime.datetime.now(datetime.UTC)
+    builder = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key()).serial_number(1)
+    builder = builder.add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
+    signed = builder.not_valid_before(today).not_valid_after(today + datetime.timedelta(days=1)).sign(key, hashes.SHA256())
+    pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    (folder / "both.pem").write_bytes(pem + signed.public_bytes(serialization.Encoding.PEM))
+    return folder / "both.pem"
+
+
+def handler(storage: Storage) -> type[BaseHTTPRequestHandler]:
+    """Answers for a storage."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_HEAD(self) -> None:
+            self._answer(b"")
+
+        def do_GET(self) -> None:
+            self._answer(CONTENT)
+
+        def _answer(self, body: bytes) -> None:
+            storage.seen.append((self.path, {name.lower(): value for name, value in self.headers.items()}))
+            redirected = bool(storage.redirect and body)
+            self.send_response(307 if redirected else 200)
+            self.send_header("Location" if redirected else "X-Own", storage.redirect)
+            self.send_header("Content-Length", "0" if redirected else str(len(CONTENT)))
+            self.send_header("Last-Modified", "Tue, 01 Sep 2026 10:00:00 GMT")
+            self.end_headers()
+            self.wfile.write(b"" if redirected else body)
+
+        def log_message(self, *args: Any) -> None:
+            pass
+
+    return Handler
+
+
+@pytest.fixture
+def storage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Storage]]:
+    """Starts such servers, with TLS or without."""
+    servers: list[ThreadingHTTPServer] = []
+    pem = certificate(tmp_path)
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(pem))
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+
+    def make(*, tls: bool, host: str = "127.0.0.1") -> Storage:
+        made = Storage("")
+        server = ThreadingHTTPServer((host, 0), handler(made))
+        server.daemon_threads = True
+        if tls:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(pem)
+            server.socket = context.wrap_socket(server.socket, server_side=True)
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+        servers.append(server)
+        name = "localhost" if host == "127.0.0.1" else host
+        made.address = f"http{'s' if tls else ''}://{name}:{server.server_port}"
+        return made
+
+    yield make
+    for server in servers:
+        server.shutdown()
+        server.server_close()
+
+
+def read(storage: Storage, **options: Any) -> bytes:
+    """The content of an object."""
+    given = {"endpoint_override": storage.address, "access_key": "k", "secret_key": "s", "connect_timeout": 2, "request_timeout": 2}
+    return bytes(open_bucket({**given, **options}).open_input_stream("bucket/people.csv").read())
+
+
+@pytest.mark.parametrize("tls", [True, False])
+def test_an_endpoint_that_may_be_called_is_read(storage, tls):
+    server = storage(tls=tls)
+    assert read(server) == CONTENT
+    assert server.seen[0][1]["authorization"].startswith("AWS4-HMAC-SHA256 Credential=k/")
+
+
+def test_an_endpoint_that_may_not_be_called_hears_nothing(storage, monkeypatch):
+    server, inner = storage(tls=True), storage(tls=False)
+    monkeypatch.setenv("SPINE_PRIVATE_NETWORKS", "")
+    with pytest.raises(OSError, match=r"\S"):
+        read(server)
+    with pytest.raises(ConfigError, match="may not be called"):
+        read(inner)
+    assert server.seen == inner.seen == []
+
+
+@pytest.mark.parametrize("tls", [True, False])
+def test_a_redirect_of_an_endpoint_leads_to_no_other_address(storage, monkeypatch, tls):
+    """Arrow follows redirects; the target stands for the metadata service, which answers there without TLS."""
+    server, inner = storage(tls=True), storage(tls=tls, host="127.0.0.2")
+    monkeypatch.setenv("SPINE_PRIVATE_NETWORKS", "127.0.0.1")
+    server.redirect = f"{inner.address}/latest/meta-data"
+    with pytest.raises(OSError, match=r"\S"):
+        read(server)
+    assert inner.seen == []
+
+
+def test_the_deployment_s_own_keys_open_no_bucket_of_a_connection(storage, monkeypatch):
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "ambient")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "ambient-secret")
+    server = storage(tls=True)
+    assert read(server, access_key=None, secret_key=None) == CONTENT
+    assert all("authorization" not in headers for _, headers in server.seen)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"role_arn": "arn:aws:iam::1:role/x"}, {"proxy_options": "http://127.0.0.1:1"}, {"tls_ca_file_path": "/etc/passwd"},
+        {"region": "x.evil.example/"}, {"endpoint_override": "http://10.1.2.3:9000"}, {"endpoint_override": "10.1.2.3", "scheme": "http"},
+        {"endpoint_override": "ftp://x"}, {"endpoint_override": "https://["}, {"allow_bucket_creation": True}, {"scheme": "http"},
+    ],
+)  # fmt: skip
+def test_what_a_connection_may_not_choose(options):
+    with pytest.raises(ConfigError):
+        open_bucket(options)
+
+
+@pytest.mark.parametrize(
+    "uri", ["gs://bucket/x", "hdfs://10.1.2.3:8020/x", "abfs://x@y/z", "S3://bucket?endpoint_override=169.254.169.254", "s3a://b"]
+)
+def test_other_file_systems_are_none_of_a_connection_s(uri):
+    with pytest.raises(ConfigError, match=r"neither a path nor s3://"):
+        Folder(uri, {}).open()
