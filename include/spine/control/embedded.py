@@ -50,7 +50,7 @@ _LIMITS = (
     "max_connections=200", "reserved_connections=120", "authentication_timeout=10s", "max_notify_queue_pages=1024",
     "max_prepared_transactions=0",
 )  # fmt: skip
-_SESSION_BYTES = 4 << 30  # what one session may take of this machine's memory, since `work_mem` is anybody's to set; on Linux
+_SESSION_BYTES = 2 << 30  # what one session may take of this machine's memory, since `work_mem` is anybody's to set; on Linux
 _SAFE_PATH = re.compile(r"^[A-Za-z0-9_./-]+$")  # unix_socket_directories and a URL's query take no other character as it is
 
 
@@ -276,7 +276,7 @@ def _running(home: Path) -> EmbeddedPostgres | None:
 def _create_databases(server: EmbeddedPostgres) -> None:
     """Databases that nobody enters without a right to, and Airflow's own role. An earlier version ran Airflow as the superuser."""
     with psycopg.connect(server.uri("postgres"), autocommit=True) as connection:
-        if not connection.execute("SELECT FROM pg_roles WHERE rolname = %s", (AIRFLOW_ROLE,)).fetchone():
+        if not connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", (AIRFLOW_ROLE,)).fetchone():
             connection.execute(f"CREATE ROLE {AIRFLOW_ROLE} LOGIN IN ROLE pg_use_reserved_connections")
         present = {row[0] for row in connection.execute("SELECT datname FROM pg_database")}
         for name in DATABASES:

@@ -24,11 +24,13 @@ WHERE a.datname = current_database() AND NOT r.rolsuper AND r.rolname NOT IN ('s
   AND pg_has_role(r.oid, 'analyst', 'MEMBER') AND (CAST(:blocked AS integer) IS NULL OR a.pid = ANY(pg_blocking_pids(:blocked)))
 ORDER BY 1
 """)
+# Found first and ended then: in one condition PostgreSQL might try strangers' sessions before it asks whose they are.
 _END = """
-SELECT pid, why FROM (
+WITH mine AS MATERIALIZED (
     SELECT pid, {why} AS why FROM pg_stat_activity
     WHERE datname = current_database() AND usesysid = (SELECT oid FROM pg_roles WHERE rolname = current_user)
-) AS mine WHERE why IS NOT NULL AND pg_terminate_backend(pid)
+), beyond AS MATERIALIZED (SELECT pid, why FROM mine WHERE why IS NOT NULL)
+SELECT pid, why, pg_terminate_backend(pid) FROM beyond
 """
 _BEYOND = text(
     _END.format(

@@ -39,6 +39,15 @@ LOCK_WAIT = "10min"
 TURN, TURNS, PAUSE = "1s", 10, 2.0  # how long a turn waits, how many there are, seconds between them
 LAST_TURN, LOOK = "30s", 0.3  # how long the last one waits, and how often it looks for who is in its way
 _LOCK_NOT_AVAILABLE = "55P03"
+# On this side an error would end the transaction.
+_TRY = """
+DO $$ BEGIN
+    {};
+    PERFORM set_config('spine.taken', 'yes', true);
+EXCEPTION WHEN lock_not_available THEN
+    PERFORM set_config('spine.taken', 'no', true);
+END $$
+"""
 
 
 @storage("Gold")
@@ -79,25 +88,19 @@ def publish(entity: str, run_id: str, *, url: str, versions: dict[str, int] | No
 
 def _take_tables(execute: _Session, shape: Shape, url: str) -> None:
     """Lock what the change of columns will touch before it is begun, if need be by ending the analysts' sessions that hold it."""
-    import adbc_driver_manager
-
     names = [name for (name,) in (row for wanted in gold_ddl.relations(shape) for row in execute(wanted)) if name]
     if not names:
         return
+    lock = f"LOCK TABLE {', '.join(names)} IN ACCESS EXCLUSIVE MODE"
+    execute(f"SET LOCAL lock_timeout = '{TURN}'")
     for _ in range(TURNS):
-        execute("SAVEPOINT turn")
-        try:
-            execute(f"SET LOCAL lock_timeout = '{TURN}'")
-            execute(f"LOCK TABLE {', '.join(names)} IN ACCESS EXCLUSIVE MODE")
+        execute(_TRY.format(lock))
+        if execute("SELECT current_setting('spine.taken') = 'yes'")[0][0]:
             return
-        except adbc_driver_manager.Error as error:
-            if error.sqlstate != _LOCK_NOT_AVAILABLE:
-                raise
-            execute("ROLLBACK TO SAVEPOINT turn")  # also of the time-out
-            time.sleep(PAUSE)
+        time.sleep(PAUSE)
     with _ending_blockers(url, int(execute("SELECT pg_backend_pid()")[0][0])):
         execute(f"SET LOCAL lock_timeout = '{LAST_TURN}'")
-        execute(f"LOCK TABLE {', '.join(names)} IN ACCESS EXCLUSIVE MODE")
+        execute(lock)
 
 
 @contextmanager
