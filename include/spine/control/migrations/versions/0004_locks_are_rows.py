@@ -34,6 +34,10 @@ BEGIN
 END
 $$;
 """
+_FUNCTIONS = """
+REVOKE ALL ON FUNCTION spine.audit_digest(spine.audit_log), spine.audit_seal(), spine.audit_refuse() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION spine.audit_digest(spine.audit_log) TO spine_app;
+"""
 _RIGHTS = {"audit_heads": "SELECT", "token_locks": "SELECT, INSERT, UPDATE"}
 
 
@@ -46,4 +50,5 @@ def upgrade() -> None:
         op.execute(f"CREATE POLICY by_tenant ON spine.{table} USING (tenant_id = current_setting('spine.tenant', true))")
         op.execute(f"GRANT {rights} ON spine.{table} TO spine_app")
     op.execute(_SEAL)
+    op.execute(_FUNCTIONS)
     op.execute("GRANT SELECT, INSERT, UPDATE ON spine.ledger TO spine_jobs")  # all that Spark jobs write
