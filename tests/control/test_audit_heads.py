@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from uuid import uuid4
 
 import psycopg
 import pytest
@@ -10,7 +11,10 @@ from cryptography.fernet import Fernet
 
 from spine.control import audit, audit_heads
 from spine.control.audit_heads import PREFIX
+from spine.control.bootstrap import bootstrap
 from spine.control.database import Database, TenantDatabase
+from spine.control.embedded import EmbeddedPostgres
+from spine.control.migrations.run import migrate
 from spine.control.tokens import TokenVault
 from spine.control.variables import MemoryVariables
 from spine.core.errors import ConfigError
@@ -160,3 +164,28 @@ def test_a_secret_that_could_not_be_opened_was_asked_for_all_the_same(
         TokenVault(control, "run-2").load("c")
     found = [(row["action"], row["user_id"]) for row in audit.entries(control)]
     assert found == [("secret_read_failed", "run-2"), ("secret_read", "run-2"), ("token_rotated", "run-1")]
+
+
+def test_a_chain_of_an_earlier_version_goes_on(postgres_server: EmbeddedPostgres, control_url: str) -> None:
+    """`control_url` has made the roles, which belong to the whole server."""
+    name = f"t_{uuid4().hex[:12]}"
+    with psycopg.connect(postgres_server.uri("postgres"), autocommit=True) as admin:
+        admin.execute(f"CREATE DATABASE {name}")
+        try:
+            url = postgres_server.uri(name)
+            with psycopg.connect(url) as owner:
+                owner.execute("CREATE SCHEMA spine AUTHORIZATION spine_owner; GRANT USAGE ON SCHEMA spine TO spine_app")
+                owner.execute("CREATE SCHEMA gold AUTHORIZATION spine_publisher")
+            migrate(url, "0003")
+            database = Database(postgres_server.uri(name, user="spine_app"))
+            for tenant, count in (("acme", 3), ("bolt", 1)):
+                write(database.of(tenant), count)
+            database.close()
+            database = Database(bootstrap(url))
+            for tenant, count in (("acme", 4), ("bolt", 2), ("new", 1)):
+                assert audit.verify_chain(database.of(tenant)).intact
+                write(database.of(tenant), 1)
+                assert audit.verify_chain(database.of(tenant)) == audit.Chain(count, audit.entries(database.of(tenant))[0]["hash"], None)
+            database.close()
+        finally:
+            admin.execute(f"DROP DATABASE {name} WITH (FORCE)")

@@ -115,7 +115,7 @@ def bootstrap(admin_uri: str, *, app_password: str | None = None, jobs_password:
     url = psycopg_url(admin_uri)
     _prepare(url, {"spine_app": app_password, "spine_jobs": jobs_password})
     migrate(admin_uri)
-    _remember(url)
+    _finish(url)
     return url.set(username="spine_app", password=app_password).render_as_string(hide_password=False)
 
 
@@ -133,8 +133,11 @@ def ensure(admin_uri: str) -> str:
     return url.render_as_string(hide_password=False) if found == {_stamp()} else bootstrap(admin_uri)
 
 
-def _remember(url: URL) -> None:
+@_again
+def _finish(url: URL) -> None:
+    """Walls come after the migrations: what an earlier version asks of PostgreSQL works until its last moment."""
     with _administering(url) as connection:
+        raise_walls(connection)
         for schema in _STAMPED:
             connection.exec_driver_sql(f"COMMENT ON SCHEMA {schema} IS '{_stamp()}'")
 
@@ -180,7 +183,6 @@ def _prepare(url: URL, passwords: dict[str, str | None]) -> None:
         connection.exec_driver_sql("SET LOCAL ROLE spine_publisher")
         connection.exec_driver_sql(_STATE)
         connection.exec_driver_sql("RESET ROLE")
-        raise_walls(connection)
         for role, password in passwords.items():
             if password is not None:
                 _set_password(connection, role, password)

@@ -58,7 +58,8 @@ def environment(server: EmbeddedPostgres, spine_postgres: str, api_port: int) ->
     home = settings().home / "airflow"
     base = f"http://{LOOPBACK}:{api_port}"
     password()  # the file must be there before the api-server starts, or Airflow makes its own
-    kept = {key: value for key, value in os.environ.items() if not key.startswith(("AIRFLOW__", "VIRTUAL_ENV", "SPARK_REMOTE"))}
+    dropped = ("AIRFLOW__", "VIRTUAL_ENV", "SPARK_REMOTE", "SPINE_ADMIN_URL", "SPINE_ANALYST_PASSWORD")  # the last two are for set-up alone
+    kept = {key: value for key, value in os.environ.items() if not key.startswith(dropped)}
     return {
         **kept,
         "PATH": connect.search_path(),

@@ -23,7 +23,9 @@ AS $$
 DECLARE
     head spine.audit_heads;
 BEGIN
-    INSERT INTO spine.audit_heads AS h VALUES (NEW.tenant_id, 1, '')
+    INSERT INTO spine.audit_heads AS h
+    SELECT NEW.tenant_id, coalesce(max(last.id), 0) + 1, coalesce(max(last.hash), '')
+    FROM (SELECT id, hash FROM spine.audit_log WHERE tenant_id = NEW.tenant_id ORDER BY id DESC LIMIT 1) AS last
     ON CONFLICT (tenant_id) DO UPDATE SET id = h.id + 1 RETURNING * INTO head;
     NEW.id := head.id;
     NEW.previous_hash := head.hash;
