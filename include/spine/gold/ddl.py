@@ -49,7 +49,10 @@ _FUNCTIONS = (
 _POLICY = "CREATE POLICY tenant ON {} FOR SELECT TO analyst USING (tenant_id = ANY ((SELECT gold.my_tenants())::text[]))"
 # Estimates of EXPLAIN come from samples of all tenants' rows: asked often enough they tell others' values, and how many rows who has.
 _NO_SAMPLE = "ALTER COLUMN {} SET STATISTICS 0"
-_FORGET = "SELECT pg_clear_attribute_stats('gold', {}, {}, false)"  # from PostgreSQL 18 on; before that set-up does it
+_FORGET = (  # from PostgreSQL 18 on; before that set-up does it
+    "SELECT count(pg_clear_attribute_stats('gold', tablename::text, attname::text, false)) FROM pg_stats "
+    "WHERE schemaname = 'gold' AND tablename = {}"
+)
 _UNNEST = (
     "CROSS JOIN LATERAL jsonb_array_elements(CASE jsonb_typeof(t.{0}) WHEN 'array' THEN t.{0} ELSE '[]' END) "
     "WITH ORDINALITY AS e (step, place)"
@@ -100,8 +103,7 @@ def _keep_no_samples(table: Table, execute: Execute) -> None:
     columns = sql.SQL(", ").join(sql.SQL(_NO_SAMPLE).format(sql.Identifier(c.name)) for c in table.columns)
     _run(execute, sql.SQL("ALTER TABLE {} {}").format(sql.Identifier("gold", table.name), columns))
     if execute("SELECT current_setting('server_version_num')::int >= 180000")[0][0]:
-        for column in table.columns:
-            _run(execute, sql.SQL(_FORGET).format(sql.Literal(table.name), sql.Literal(column.name)))
+        _run(execute, sql.SQL(_FORGET).format(sql.Literal(table.name)))
 
 
 def _evolve(table: Table, shape: Shape, present: dict[str, str], execute: Execute) -> None:
