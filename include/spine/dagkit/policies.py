@@ -45,7 +45,8 @@ class ErrorTablePolicy(ExceptionRetryPolicy):
 
     def __init__(self) -> None:
         fail = [errors.AuthFailed, errors.SourceRejected, errors.SchemaMismatch, errors.ConfigError, errors.SyncInProgress]
-        fail += [errors.QualityFailed, errors.ConservationFailed, errors.DeleteSweepRefused, errors.IdentityConflict, errors.RunFailed]
+        fail += [errors.QualityFailed, errors.ConservationFailed, errors.DeleteSweepRefused, errors.IdentityConflict]
+        fail += [errors.RunFailed, errors.AuditBroken]
         retry = [errors.RateLimited, errors.CircuitOpen, errors.SourceUnavailable, errors.LakeError, errors.PublishFailed]
         retry += [errors.JobFailed, errors.ControlPlaneUnavailable]
         super().__init__(
