@@ -18,7 +18,8 @@ FOLDERS = ("airflow", "validations", "results")
 
 def let_in() -> None:
     """The application, and the analysts of the first tenant; those of others come with `spine tenant add` in this service."""
-    bootstrap(os.environ["SPINE_ADMIN_URL"], app_password=os.environ["SPINE_APP_PASSWORD"])
+    jobs = os.environ.get("SPINE_JOBS_PASSWORD") or None
+    bootstrap(os.environ["SPINE_ADMIN_URL"], app_password=os.environ["SPINE_APP_PASSWORD"], jobs_password=jobs)
     login_of(DEFAULT_TENANT)
 
 

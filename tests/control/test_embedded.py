@@ -98,3 +98,21 @@ def test_a_server_that_cannot_start_is_said_with_the_end_of_its_log(folder: Path
         conf.write("\nno_such_setting = 1\n")
     with pytest.raises(ControlPlaneUnavailable, match="no_such_setting"):
         embedded.start(folder)
+
+
+def test_airflow_is_no_superuser_and_owns_what_an_earlier_version_made_as_one(folder: Path) -> None:
+    server = embedded.start(folder, durable=False)
+    with psycopg.connect(server.uri("airflow"), autocommit=True) as before:
+        before.execute("ALTER DATABASE airflow OWNER TO postgres")
+        before.execute("CREATE TYPE mood AS ENUM ('good')")
+        before.execute("CREATE TABLE log (id serial PRIMARY KEY, mood mood); INSERT INTO log (mood) VALUES ('good')")
+        before.execute("CREATE VIEW seen AS SELECT * FROM log; CREATE SEQUENCE apart")
+    assert embedded.start(folder) == server
+    with psycopg.connect(server.uri("airflow", user="spine_airflow"), autocommit=True) as airflow:
+        airflow.execute("ALTER TABLE log ADD COLUMN more text; ALTER TYPE mood ADD VALUE 'bad'")
+        airflow.execute("DROP VIEW seen; ALTER SEQUENCE apart RESTART; CREATE TABLE other (id serial)")
+        assert airflow.execute("SELECT nextval('log_id_seq'), rolsuper FROM pg_roles WHERE rolname = current_user").fetchone() == (2, False)
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            airflow.execute("COPY log TO PROGRAM 'cat'")
+    with pytest.raises(psycopg.OperationalError, match="permission denied"):
+        psycopg.connect(server.uri("spine", user="spine_airflow"))

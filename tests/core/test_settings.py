@@ -14,7 +14,7 @@ import yaml
 from spine.core.declarations import Strict
 from spine.core.entities import Matching
 from spine.core.errors import ConfigError, SpineError
-from spine.core.settings import PROJECT, Retention, Settings, settings
+from spine.core.settings import PROJECT, AnalystLimits, Retention, Settings, settings
 from spine.http.transport import Request
 from spine.sources.spec import load_source
 
@@ -134,6 +134,8 @@ def every_error(kind: type[SpineError]) -> Iterator[type[SpineError]]:
         ("SYNC_BATCH_SIZE", "many"), ("SYNC_BATCH_SIZE", "0"), ("SYNC_BATCH_SIZE", "5001"), ("IDENTITY_MATCH_THRESHOLD", "0.3"),
         ("IDENTITY_MATCH_THRESHOLD", "nan"), ("CONNECTOR_POOL_SIZE", "-1"), ("SPINE_FLUSH_SECONDS", "soon"), ("SPINE_RETENTION", "bronze"),
         ("SPINE_RETENTION", "gold=1"), ("SPINE_RETENTION", "files=3"), ("SPINE_RETENTION", "silver=0"),
+        ("SPINE_ANALYST_LIMITS", "connections=-1"), ("SPINE_ANALYST_LIMITS", "minutes=0"), ("SPINE_ANALYST_LIMITS", "memory=1"),
+        ("SPINE_ANALYST_LIMITS", "connections=²"), ("SPINE_ANALYST_LIMITS", "connections=99999"),
     ],
 )  # fmt: skip
 def test_a_value_that_makes_no_sense_is_refused_by_name(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
@@ -151,6 +153,11 @@ def test_an_empty_value_is_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_retention_names_what_differs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SPINE_RETENTION", "bronze=60, pages=30")
     assert settings().retention == Retention(bronze=60, pages=30)
+
+
+def test_the_analysts_limits_name_what_differs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SPINE_ANALYST_LIMITS", "connections=20, minutes=60")
+    assert settings().analyst_limits == AnalystLimits(connections=20, minutes=60, idle=480, temp=5)
 
 
 def test_the_batch_size_is_the_page_of_a_source_that_names_none(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -41,6 +41,16 @@ def test_tasks_know_home_lake_and_control_plane(env: dict[str, str]) -> None:
     assert env["PATH"].startswith(str(connect.bin_folder()))
 
 
+def test_no_process_of_airflow_has_an_administrators_address(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SPINE_ADMIN_URL", "postgresql://postgres:word@db/spine")
+    monkeypatch.setenv("SPINE_ANALYST_PASSWORD", "word")
+    server = EmbeddedPostgres("postgresql://postgres@/spine?host=/pg", Path("/pg"))
+    env = airflow.environment(server, server.uri("spine", user="spine_app"), 4711)
+    assert not [name for name, value in env.items() if "postgres@" in value or "postgres:word" in value or value == "word"]
+    assert env["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"] == "postgresql+psycopg2://spine_airflow@/airflow?host=/pg"
+    assert env["SPINE_POSTGRES_JOBS"] == "postgresql://spine_jobs@/spine?host=/pg"
+
+
 def test_keys_and_passwords_survive_a_restart(env: dict[str, str]) -> None:
     again = airflow.environment(EmbeddedPostgres("postgresql://x", Path("/pg")), "postgresql://app", 4711)
     assert {k: v for k, v in again.items() if "KEY" in k or "SECRET" in k} == {k: v for k, v in env.items() if "KEY" in k or "SECRET" in k}

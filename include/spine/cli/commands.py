@@ -7,7 +7,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from spine.cli import bronze, connector, cursor, identity, look, match, quarantine, run, steward, tenant
+from spine.cli import audit, bronze, connector, cursor, identity, look, match, quarantine, run, steward, tenant
 from spine.core.errors import AuthFailed, ConfigError, SpineError, SyncInProgress
 
 EXIT_CODES: tuple[tuple[type[SpineError], int], ...] = ((ConfigError, 2), (AuthFailed, 3), (SyncInProgress, 4))
@@ -80,6 +80,7 @@ app.add_typer(tenant.app, name="tenant", rich_help_panel=CARE)
 app.add_typer(cursor.app, name="cursor", rich_help_panel=CARE)
 app.add_typer(quarantine.app, name="quarantine", rich_help_panel=CARE)
 app.add_typer(bronze.app, name="bronze", rich_help_panel=CARE)
+app.add_typer(audit.app, name="audit", rich_help_panel=CARE)
 app.command(rich_help_panel=CARE)(run.maintain)
 app.command(
     "airflow",

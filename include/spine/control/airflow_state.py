@@ -215,6 +215,11 @@ def postgres_url() -> str:
     return embedded.start(settings().home).uri("spine", user="spine_app")
 
 
+def jobs_url() -> str:
+    """URL of the control plane for Spark jobs, which keep the ledger and need nothing else: SPINE_POSTGRES_JOBS, else `postgres_url()`."""
+    return settings().postgres_jobs or postgres_url()
+
+
 def lake_options() -> str:
     """Storage options of the lake as a JSON object from Connection `spine_lake`; empty for a local lake."""
     if "://" not in settings().lake:

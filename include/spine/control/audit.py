@@ -19,6 +19,18 @@ INSERT INTO spine.audit_log (tenant_id, user_id, action, resource_type, resource
 VALUES (:tenant, :user_id, :action, :resource_type, :resource_id, CAST(:old_value AS jsonb), CAST(:new_value AS jsonb),
         :ip_address, :user_agent)
 """)
+_VERIFY = text("""
+WITH checked AS (
+    SELECT id, hash,
+           hash = spine.audit_digest(a)
+           AND (id = :after OR (id = 1 + lag(id, 1, CAST(0 AS bigint)) OVER chain AND previous_hash = lag(hash, 1, '') OVER chain)) AS sound
+    FROM spine.audit_log a WHERE id >= :after WINDOW chain AS (ORDER BY id)
+)
+SELECT count(*) AS rows, min(id) FILTER (WHERE NOT sound) AS broken_at, max(id) AS last,
+       (SELECT hash FROM checked ORDER BY id DESC LIMIT 1) AS head,
+       (SELECT id FROM spine.audit_heads) AS head_id, (SELECT hash FROM spine.audit_heads) AS head_hash
+FROM checked
+""")
 
 
 @dataclass(frozen=True)
@@ -37,7 +49,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class Chain:
-    """Result of `verify_chain`. Keep `head` elsewhere: a later chain that lacks it was cut off at the end.
+    """Result of `verify_chain`. `control.audit_heads` keeps `head` elsewhere: a later chain that lacks it was cut off or made anew.
 
     `broken_at` is the first row that does not fit what stands before it, None if all do.
     """
@@ -74,24 +86,24 @@ def entries(database: TenantDatabase, *, limit: int = 100) -> Sequence[dict[str,
         return [dict(row) for row in rows.mappings()]
 
 
-def verify_chain(database: TenantDatabase) -> Chain:
-    """Recompute the tenant's whole chain in the database."""
+def verify_chain(database: TenantDatabase, *, after: int = 0) -> Chain:
+    """Recompute the tenant's chain in the database: the whole of it, or from row `after` on, whose own place in it is taken for right.
+
+    A log that does not end where its head says (`spine.audit_heads`, which the application cannot write) is broken at the row that lacks.
+    """
     with database.begin() as connection:
-        row = connection.execute(
-            text("""
-            WITH checked AS (
-                SELECT id, hash,
-                       hash = spine.audit_digest(a)
-                       AND id = 1 + lag(id, 1, CAST(0 AS bigint)) OVER chain
-                       AND previous_hash = lag(hash, 1, '') OVER chain AS sound
-                FROM spine.audit_log a WINDOW chain AS (ORDER BY id)
-            )
-            SELECT count(*) AS rows, min(id) FILTER (WHERE NOT sound) AS broken_at,
-                   (SELECT hash FROM checked ORDER BY id DESC LIMIT 1) AS head
-            FROM checked
-            """)
-        ).one()
-        return Chain(rows=row.rows, head=row.head or "", broken_at=row.broken_at)
+        row = connection.execute(_VERIFY, {"after": after}).one()
+        broken = row.broken_at
+        if broken is None and (row.last or 0, row.head or "") != (row.head_id or 0, row.head_hash or ""):
+            broken = (row.last or 0) + (row.last != row.head_id)
+        return Chain(rows=row.rows + max(after - 1, 0), head=row.head or "", broken_at=broken)
+
+
+def hash_of(database: TenantDatabase, number: int) -> str | None:
+    """The hash of one row as it stands there, None if there is no such row."""
+    with database.begin() as connection:
+        found = connection.execute(text("SELECT hash FROM spine.audit_log WHERE id = :id"), {"id": number})
+        return found.scalar()
 
 
 def _json(value: Mapping[str, Any] | None) -> str | None:

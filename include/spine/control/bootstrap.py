@@ -4,9 +4,10 @@
 | --- | --- |
 | spine_owner | owns schema `spine`; nobody logs in as it |
 | spine_app | log in; read and write rows of schema `spine` under row-level security; become spine_publisher or an analyst by SET ROLE |
+| spine_jobs | log in, for Spark jobs: keep the ledger, under row-level security, and nothing else |
 | spine_publisher | owns schema `gold` |
 | analyst | read `gold`; alone it means tenant `default` |
-| analyst_<tenant> | log in; read the rows of that tenant in `gold` |
+| analyst_<tenant> | log in, within limits (`control.walls`); read the rows of that tenant in `gold` |
 
 Policies of Gold's tables ask `gold.my_tenants()`: `USING (tenant_id = ANY ((SELECT gold.my_tenants())::text[]))`.
 """
@@ -23,7 +24,9 @@ from sqlalchemy.engine import URL
 from sqlalchemy.exc import IntegrityError, InternalError, ProgrammingError
 from tenacity import retry, retry_if_exception, stop_after_attempt, wait_random_exponential
 
-from spine.control.database import SET_UP_LOCK, analyst_role, new_engine, psycopg_url, reachable
+from spine.control.database import analyst_role, new_engine, one_at_a_time, psycopg_url, reachable
+from spine.control.walls import is_superuser, limit_analyst, raise_walls
+from spine.core.errors import ControlPlaneUnavailable
 from spine.core.names import require_tenant
 
 _ROLES = {
@@ -31,6 +34,7 @@ _ROLES = {
     "spine_publisher": "NOLOGIN",
     "analyst": "NOLOGIN",
     "spine_app": "LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOBYPASSRLS",
+    "spine_jobs": "LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOBYPASSRLS",
 }
 
 _SCHEMAS = """
@@ -38,7 +42,7 @@ CREATE SCHEMA IF NOT EXISTS spine AUTHORIZATION spine_owner;
 CREATE SCHEMA IF NOT EXISTS gold AUTHORIZATION spine_publisher;
 REVOKE ALL ON SCHEMA spine, gold FROM PUBLIC;
 REVOKE CREATE ON SCHEMA public FROM PUBLIC;
-GRANT USAGE ON SCHEMA spine TO spine_app;
+GRANT USAGE ON SCHEMA spine TO spine_app, spine_jobs;
 GRANT USAGE ON SCHEMA gold TO analyst;
 GRANT USAGE, CREATE ON SCHEMA gold TO spine_owner;
 """
@@ -75,6 +79,17 @@ INSERT INTO gold.tenant_access VALUES ('analyst', 'default') ON CONFLICT DO NOTH
 """
 
 
+# The publisher's own memory, which is locked by each publication too. It is here, so that a first one has something to lock.
+_STATE = """
+CREATE TABLE IF NOT EXISTS gold.publication_state (
+    entity text PRIMARY KEY,
+    fingerprint text NOT NULL,
+    versions jsonb NOT NULL,
+    run_id text NOT NULL,
+    published_at timestamp with time zone NOT NULL
+);
+COMMENT ON TABLE gold.publication_state IS 'What was published last of each entity; for the publisher alone';
+"""
 _STAMPED = ("spine", "gold")  # whoever drops one of them drops its comment too
 _COMMENT = text("SELECT obj_description(to_regnamespace(:schema), 'pg_namespace')")
 
@@ -89,38 +104,48 @@ def _collided(error: BaseException) -> bool:
 _again = retry(retry=retry_if_exception(_collided), stop=stop_after_attempt(8), wait=wait_random_exponential(0.1, max=2), reraise=True)
 
 
-def bootstrap(admin_uri: str, *, app_password: str | None = None) -> str:
+def bootstrap(admin_uri: str, *, app_password: str | None = None, jobs_password: str | None = None) -> str:
     """Make roles, schemas and tables in the database of `admin_uri`; returns the URL for `Database`.
 
-    Needs PostgreSQL 16 or later and a role that may create roles. Without `app_password` the server must trust the login
-    of `spine_app` (the embedded one does). Raises ControlPlaneUnavailable.
+    Needs PostgreSQL 16 or later and a role that may create roles. Without passwords the server must trust the logins of `spine_app`
+    and `spine_jobs` (the embedded one does). Raises ControlPlaneUnavailable.
     """
     from spine.control.migrations.run import migrate
 
     url = psycopg_url(admin_uri)
-    _prepare(url, app_password)
+    _prepare(url, {"spine_app": app_password, "spine_jobs": jobs_password})
     migrate(admin_uri)
-    _remember(url)
+    _finish(url)
     return url.set(username="spine_app", password=app_password).render_as_string(hide_password=False)
 
 
 def ensure(admin_uri: str) -> str:
     """What `bootstrap` returns; it is run only where this version has not run it before, which spares each command its imports."""
-    url = psycopg_url(admin_uri)
-    with _administering(url) as connection:
-        found = {connection.execute(_COMMENT, {"schema": schema}).scalar() for schema in _STAMPED}
-    return url.set(username="spine_app").render_as_string(hide_password=False) if found == {_stamp()} else bootstrap(admin_uri)
+    url = psycopg_url(admin_uri).set(username="spine_app")
+    engine = new_engine(url)
+    try:
+        with reachable(url), engine.begin() as connection:  # as the application: an administrator is needed for what is to be made only
+            found = {connection.execute(_COMMENT, {"schema": schema}).scalar() for schema in _STAMPED}
+    except ControlPlaneUnavailable:  # there is no such login yet, or no server, which `bootstrap` says
+        found = set()
+    finally:
+        engine.dispose()
+    return url.render_as_string(hide_password=False) if found == {_stamp()} else bootstrap(admin_uri)
 
 
-def _remember(url: URL) -> None:
+@_again
+def _finish(url: URL) -> None:
+    """Walls come after the migrations: what an earlier version asks of PostgreSQL works until its last moment."""
     with _administering(url) as connection:
+        raise_walls(connection)
         for schema in _STAMPED:
             connection.exec_driver_sql(f"COMMENT ON SCHEMA {schema} IS '{_stamp()}'")
 
 
 def _stamp() -> str:
     """Changes with whatever `bootstrap` would do."""
-    files = sorted([Path(__file__), *(Path(__file__).parent / "migrations" / "versions").glob("*.py")])
+    here = Path(__file__)
+    files = sorted([here, here.with_name("walls.py"), *(here.parent / "migrations" / "versions").glob("*.py")])
     return f"spine {hashlib.sha256(b''.join(file.read_bytes() for file in files)).hexdigest()[:16]}"
 
 
@@ -137,14 +162,14 @@ def _administering(url: URL) -> Iterator[Connection]:
     engine = new_engine(url)
     try:
         with reachable(url), engine.begin() as connection:
-            connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": SET_UP_LOCK})
+            one_at_a_time(connection)
             yield connection
     finally:
         engine.dispose()
 
 
 @_again
-def _prepare(url: URL, app_password: str | None) -> None:
+def _prepare(url: URL, passwords: dict[str, str | None]) -> None:
     with _administering(url) as connection:
         for role, options in _ROLES.items():
             _ensure_role(connection, role, options)
@@ -155,9 +180,12 @@ def _prepare(url: URL, app_password: str | None) -> None:
         connection.exec_driver_sql(_SCHEMAS)
         connection.exec_driver_sql("SET LOCAL ROLE spine_owner")
         connection.exec_driver_sql(_TENANTS)
+        connection.exec_driver_sql("SET LOCAL ROLE spine_publisher")
+        connection.exec_driver_sql(_STATE)
         connection.exec_driver_sql("RESET ROLE")
-        if app_password is not None:
-            _set_password(connection, "spine_app", app_password)
+        for role, password in passwords.items():
+            if password is not None:
+                _set_password(connection, role, password)
 
 
 @_again
@@ -172,6 +200,7 @@ def _make_analyst(url: URL, role: str, tenant_id: str, password: str | None) -> 
             {"role": role, "tenant": tenant_id},
         )
         connection.exec_driver_sql("RESET ROLE")
+        limit_analyst(connection, role)
         if password is not None:
             _set_password(connection, role, password)
 
@@ -192,14 +221,14 @@ def _ensure_member(connection: Connection, role: str, member: str, options: str)
 
 def _become_owner_when_not_superuser(connection: Connection) -> None:
     """On a managed server the administrator is no superuser and must be able to act as the owners."""
-    if not connection.execute(text("SELECT rolsuper FROM pg_roles WHERE rolname = current_user")).scalar():
+    if not is_superuser(connection):
         connection.exec_driver_sql("GRANT spine_owner, spine_publisher TO CURRENT_USER WITH INHERIT TRUE, SET TRUE")
 
 
 def _database_rights(connection: Connection) -> None:
     name = connection.dialect.identifier_preparer.quote(str(connection.execute(text("SELECT current_database()")).scalar()))
     connection.exec_driver_sql(f"REVOKE CONNECT, TEMPORARY ON DATABASE {name} FROM PUBLIC")
-    connection.exec_driver_sql(f"GRANT CONNECT ON DATABASE {name} TO spine_app, analyst")
+    connection.exec_driver_sql(f"GRANT CONNECT ON DATABASE {name} TO spine_app, spine_jobs, analyst")
     connection.exec_driver_sql(f"GRANT TEMPORARY ON DATABASE {name} TO spine_app, spine_publisher")
 
 

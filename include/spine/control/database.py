@@ -18,7 +18,6 @@ from sqlalchemy.exc import InterfaceError, InvalidatePoolError, OperationalError
 from spine.core.errors import ControlPlaneUnavailable
 from spine.core.names import DEFAULT_TENANT, require_tenant
 
-SET_UP_LOCK = 0x5350494E45  # "SPINE": the advisory lock of set-up and migrations
 # A pool, or the server, that has no connection left. A retry finds one, as each is held for one transaction only.
 _SPENT = ("too many connections", "too many clients", "remaining connection slots")
 _FEWER = "All connections are taken. If it comes often, raise PostgreSQL's max_connections or lower CONNECTOR_POOL_SIZE"
@@ -60,6 +59,16 @@ def _require_open(connection: Any, _: object, __: object) -> None:
     socket.register(connection.pgconn.socket, select.POLLIN)
     if socket.poll(0):
         raise InvalidatePoolError
+
+
+def one_at_a_time(connection: Connection) -> None:
+    """Hold set-up and migrations of this database until the transaction ends, by a table that only its owner may lock.
+
+    A first set-up has nothing to hold; two of them collide on what they make.
+    """
+    connection.exec_driver_sql("SET LOCAL lock_timeout = '5min'")
+    if connection.exec_driver_sql("SELECT to_regclass('gold.tenant_access')").scalar():
+        connection.exec_driver_sql("LOCK TABLE gold.tenant_access IN EXCLUSIVE MODE")
 
 
 def analyst_role(tenant_id: str) -> str:

@@ -11,9 +11,11 @@ import hashlib
 import logging
 import os
 import re
+import resource
 import shlex
 import shutil
 import subprocess
+import sys
 import tempfile
 import time
 import warnings
@@ -32,6 +34,7 @@ from spine.core.errors import ControlPlaneUnavailable
 from spine.core.ports import LOOPBACK, free_port
 
 DATABASES = ("airflow", "spine")
+AIRFLOW_ROLE = "spine_airflow"  # owns database `airflow`, and is a stranger to the other
 SOCKET_NAME = ".s.PGSQL.5432"  # where clients look if they are told no port
 SOCKET_PATH_LIMIT = 100  # bytes; the kernel allows 107 on Linux and 103 on macOS
 _USUAL_PORT = 5432
@@ -41,6 +44,13 @@ host spine "/^analyst_" 127.0.0.1/32 scram-sha-256
 host spine "/^analyst_" ::1/128 scram-sha-256
 host all all all reject
 """
+# Of 200 connections 120 are kept for the application and for Airflow, however many logins analysts have; who does not say a password in
+# ten seconds leaves; what is notified and not read takes 8 MB of disk, not 8 GB.
+_LIMITS = (
+    "max_connections=200", "reserved_connections=120", "authentication_timeout=10s", "max_notify_queue_pages=1024",
+    "max_prepared_transactions=0",
+)  # fmt: skip
+_SESSION_BYTES = 2 << 30  # what one session may take of this machine's memory, since `work_mem` is anybody's to set; on Linux
 _SAFE_PATH = re.compile(r"^[A-Za-z0-9_./-]+$")  # unix_socket_directories and a URL's query take no other character as it is
 
 
@@ -167,6 +177,7 @@ def _pg_ctl(home: Path, *args: str, timeout: float = 90) -> None:
             user=_system_user(),
             cwd=str(data),
             timeout=timeout,
+            preexec_fn=_limit_memory if sys.platform == "linux" else None,
         )
     except subprocess.SubprocessError as error:
         log = data / "log"
@@ -178,7 +189,8 @@ def _start_server(home: Path, durable: bool) -> EmbeddedPostgres:
     _drop_stale_pid(home)
     folder, port = _socket_dir(home), _port(home)
     _say_who_may_log_in(home)
-    options = ["-c", f"listen_addresses={LOOPBACK}", "-p", str(port), "-k", str(folder), "-c", "max_connections=200"]
+    options = ["-c", f"listen_addresses={LOOPBACK}", "-p", str(port), "-k", str(folder)]
+    options += [word for setting in _LIMITS for word in ("-c", setting)]
     options += ["-c", "unix_socket_permissions=0700"] if _system_user() is None else []
     options += [] if durable else ["-c", "fsync=off", "-c", "synchronous_commit=off"]
     _pg_ctl(home, "-t", "60", "-o", shlex.join(options), "-l", str(home / "postgres" / "log"), "start")
@@ -189,6 +201,14 @@ def _start_server(home: Path, durable: bool) -> EmbeddedPostgres:
             raise ControlPlaneUnavailable("PostgreSQL started but does not answer", hint=f"See {home}/postgres/log")
         time.sleep(0.1)
     return server
+
+
+def _limit_memory() -> None:
+    """In the process that becomes the server, whose sessions inherit it.
+
+    One that asks for more gets an error; otherwise the kernel ends it, and PostgreSQL then ends all the others.
+    """
+    resource.setrlimit(resource.RLIMIT_AS, (_SESSION_BYTES, _SESSION_BYTES))
 
 
 def _port(home: Path) -> int:
@@ -254,9 +274,29 @@ def _running(home: Path) -> EmbeddedPostgres | None:
 
 
 def _create_databases(server: EmbeddedPostgres) -> None:
+    """Databases that nobody enters without a right to, and Airflow's own role. An earlier version ran Airflow as the superuser."""
     with psycopg.connect(server.uri("postgres"), autocommit=True) as connection:
+        if not connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", (AIRFLOW_ROLE,)).fetchone():
+            connection.execute(f"CREATE ROLE {AIRFLOW_ROLE} LOGIN IN ROLE pg_use_reserved_connections")
         present = {row[0] for row in connection.execute("SELECT datname FROM pg_database")}
         for name in DATABASES:
             if name not in present:
                 connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
                 connection.execute(sql.SQL("REVOKE CONNECT, TEMPORARY ON DATABASE {} FROM PUBLIC").format(sql.Identifier(name)))
+        owner = connection.execute("SELECT pg_get_userbyid(datdba) FROM pg_database WHERE datname = 'airflow'").fetchone()
+    if owner != (AIRFLOW_ROLE,):
+        _hand_over(server)
+
+
+def _hand_over(server: EmbeddedPostgres) -> None:
+    """Give database `airflow`, with whatever is in it, to Airflow's role."""
+    with psycopg.connect(server.uri("airflow")) as connection:
+        found = connection.execute("""
+            SELECT CASE relkind WHEN 'S' THEN 'SEQUENCE' WHEN 'v' THEN 'VIEW' ELSE 'TABLE' END, oid::regclass::text FROM pg_class c
+            WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p', 'v', 'S') AND NOT EXISTS (
+                SELECT FROM pg_depend d WHERE d.objid = c.oid AND d.classid = 'pg_class'::regclass AND d.deptype IN ('a', 'i'))
+            UNION ALL SELECT 'TYPE', oid::regtype::text FROM pg_type WHERE typnamespace = 'public'::regnamespace AND typtype = 'e'
+            """).fetchall()
+        for kind, name in found:
+            connection.execute(f"ALTER {kind} {name} OWNER TO {AIRFLOW_ROLE}")
+        connection.execute(f"ALTER DATABASE airflow OWNER TO {AIRFLOW_ROLE}")

@@ -29,6 +29,11 @@ from spine.core.tokens import LockedToken, Token
 
 LOCK_TIMEOUT = 60.0  # seconds to wait for another worker's refresh
 HOLD_TIMEOUT = 120.0  # seconds after which PostgreSQL takes the lock from a worker that hangs
+# A row that is there is locked and not written, and one that is not there yet is waited for as well.
+_LOCK = text("""
+INSERT INTO spine.token_locks AS held (tenant_id, connection_id) VALUES (:tenant, :connection)
+ON CONFLICT (tenant_id, connection_id) DO UPDATE SET connection_id = excluded.connection_id WHERE false
+""")
 
 
 @dataclass(frozen=True)
@@ -88,14 +93,14 @@ class TokenVault:
                 """),
                 {"wait": f"{int(timeout * 1000)}ms", "hold": f"{int(HOLD_TIMEOUT * 1000)}ms"},
             )
-            connection.execute(
-                text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))"),
-                {"name": f"spine.token:{self.tenant}:{connection_id}"},
-            )
+            connection.execute(_LOCK, {"tenant": self.tenant, "connection": connection_id})
             yield HeldToken(self, connection_id)
 
     def load(self, connection_id: str) -> Token | None:
-        """The stored token, None if there is none yet. Raises ConfigError if the deployment's key does not open it."""
+        """The stored token, None if there is none yet. Raises ConfigError if the deployment's key does not open it.
+
+        That it was asked for is in the log before it is opened, and that it could not be opened as well.
+        """
         with self.database.begin() as connection:
             ciphertext = connection.execute(
                 text("SELECT ciphertext FROM spine.oauth_tokens WHERE connection_id = :connection"),
@@ -104,13 +109,24 @@ class TokenVault:
             if ciphertext is None:
                 return None
             audit.record_in(connection, self.tenant, audit.Entry(self.actor, "secret_read", "token", connection_id))
-            data = _open(self._tenant_key(connection), ciphertext, connection_id)
-        if (data.pop("tenant"), data.pop("connection")) != (self.tenant, connection_id):
-            raise ConfigError("The stored token belongs to another connection", hint="Authorise again", connection=connection_id)
+        try:
+            data = self._opened(ciphertext, connection_id)
+        except ConfigError as error:
+            facts = {"code": error.code, "message": error.message}
+            audit.record(self.database, audit.Entry(self.actor, "secret_read_failed", "token", connection_id, new_value=facts))
+            raise
         expires_at = data.pop("expires_at")
         token = Token(**data, expires_at=clock.parse(expires_at) if expires_at else None)
         _mask(token)
         return token
+
+    def _opened(self, ciphertext: str, connection_id: str) -> dict[str, Any]:
+        """What a ciphertext of this connection holds. Raises ConfigError."""
+        with self.database.begin() as connection:
+            data = _open(self._tenant_key(connection), ciphertext, connection_id)
+        if (data.pop("tenant"), data.pop("connection")) != (self.tenant, connection_id):
+            raise ConfigError("The stored token belongs to another connection", hint="Authorise again", connection=connection_id)
+        return data
 
     def save(self, connection_id: str, token: Token) -> None:
         """Store a token in place of the former one; audited with its version and expiry only."""

@@ -17,6 +17,7 @@ SpineError
 ├── DeleteSweepRefused       DELETE_SWEEP_REFUSED          a full read would delete more than its share
 ├── IdentityConflict         IDENTITY_CONFLICT        409  two strong, mutually exclusive candidates
 ├── PublishFailed            PUBLISH_FAILED                Gold could not be published to PostgreSQL
+├── AuditBroken              AUDIT_BROKEN                  the audit log is not what was written
 ├── RunFailed                RUN_FAILED                    a run ended with failed tasks; what could go on did
 ├── JobFailed                JOB_FAILED                    a Spark job died without saying why
 ├── StackFailed              STACK_FAILED                  a part of the embedded stack did not start or answer
@@ -222,6 +223,16 @@ class PublishFailed(SpineError):
 
     code = "PUBLISH_FAILED"
     retryable = True
+
+
+class AuditBroken(SpineError):
+    """A row of the audit log was changed or removed, its end was cut off, or the head that is kept outside is gone."""
+
+    code = "AUDIT_BROKEN"
+    usual_hint = (
+        "Somebody with an administrator's rights wrote in spine.audit_log, or PostgreSQL was restored from a backup. Keep a copy of the "
+        "table, compare it with a backup and with the logs of maintain_lake; a restore is taken for right by `spine audit accept`"
+    )
 
 
 class JobFailed(SpineError):

@@ -124,10 +124,26 @@ class CredentialExpiring(Event):
         return f"{self.connection} {self.expires}"
 
 
+@dataclass(frozen=True)
+class ChainBroken(Event):
+    """The tenant's audit log is not what was written: a row was changed or removed, or its end was cut off."""
+
+    kind: ClassVar[str] = "audit.broken"
+    rows: int
+    head: str
+    wrong: str
+
+    @property
+    def key(self) -> str:
+        """Said once of each thing that is wrong."""
+        return self.wrong
+
+
 EVENTS: dict[str, type[Event]] = {
     kind.kind: kind
     for kind in (
         SyncStarted, SyncCompleted, SyncFailed, ConnectorPaused, ConnectorResumed, DeadlineMissed, DriftDetected, CredentialExpiring,
+        ChainBroken,
     )
 }  # fmt: skip
 

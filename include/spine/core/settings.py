@@ -17,6 +17,7 @@ from spine.core.errors import ConfigError
 _Number = TypeVar("_Number", int, float)
 PROJECT = Path(__file__).resolve().parents[3]
 PRIVATE_NETWORKS = "private-networks"  # in the home folder
+_MOST_LIMIT = 10_000
 _SAFE_DAYS = 7  # who reads or writes for longer than this loses the files under way
 
 
@@ -87,6 +88,34 @@ class Retention:
 
 
 @dataclass(frozen=True)
+class AnalystLimits:
+    """What one analysts' login may take of PostgreSQL; `SPINE_ANALYST_LIMITS` names those that differ, as in `connections=20 minutes=60`.
+
+    `connections` at once, `minutes` of one transaction, `idle` minutes of a session that asks nothing, `temp` gigabytes of temporary files.
+    """
+
+    connections: int = 10
+    minutes: int = 15
+    idle: int = 480
+    temp: int = 5
+
+    @classmethod
+    def parse(cls, text: str) -> AnalystLimits:
+        """What the variable says. Raises ConfigError for another word, and for what is no number."""
+        known = {word.name for word in fields(cls)}
+        limits: dict[str, int] = {}
+        for part in text.replace(",", " ").split():
+            word, _, number = part.partition("=")
+            if word not in known or not number.isdecimal() or not 1 <= int(number) <= _MOST_LIMIT:
+                raise ConfigError(
+                    f"SPINE_ANALYST_LIMITS has {part!r}, which is no number from 1 to {_MOST_LIMIT}",
+                    hint=f"Write words of {', '.join(sorted(known))}, as in connections=20",
+                )
+            limits[word] = int(number)
+        return cls(**limits)
+
+
+@dataclass(frozen=True)
 class Settings:
     """All settings of one process. Sizes are bytes, times seconds. Raises ConfigError for a value that makes no sense.
 
@@ -103,7 +132,9 @@ class Settings:
     admins: frozenset[str] = field(default_factory=lambda: frozenset(os.environ.get("SPINE_ADMINS", "").replace(",", " ").split()))
     admin_url: str = field(default_factory=lambda: os.environ.get("SPINE_ADMIN_URL", ""), repr=False)
     analyst_password: str = field(default_factory=lambda: os.environ.get("SPINE_ANALYST_PASSWORD", ""), repr=False)
+    analyst_limits: AnalystLimits = field(default_factory=lambda: AnalystLimits.parse(os.environ.get("SPINE_ANALYST_LIMITS", "")))
     postgres: str = field(default_factory=lambda: os.environ.get("SPINE_POSTGRES", ""))
+    postgres_jobs: str = field(default_factory=lambda: os.environ.get("SPINE_POSTGRES_JOBS", ""))
     fernet_key: str = field(default_factory=lambda: os.environ.get("SPINE_FERNET_KEY", ""), repr=False)
     batch_size: int = field(default_factory=lambda: _number("SYNC_BATCH_SIZE", 1000, 1, 5000))
     pool_size: int = field(default_factory=lambda: _number("CONNECTOR_POOL_SIZE", 10, 1))

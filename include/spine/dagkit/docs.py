@@ -65,11 +65,13 @@ WATCH_DOC = f"""## Late runs, ending credentials, notifications
 
 Compares each source's latest scheduled run with its tier (critical 15 minutes, standard 2 hours, best_effort 24 hours after it was due),
 looks at the day `expires` in the extra of each Connection, and hands new events to the notifiers of `include/notifiers.yaml`.
+Ends analysts' sessions in PostgreSQL that are beyond `SPINE_ANALYST_LIMITS`, and looks whether the audit logs go on where they ended.
 {_FAILURES}"""
 
 MAINTAIN_DOC = f"""## Care of the lake
 
 Compacts small files, archives Bronze older than 30 days and then removes it, prunes Silver by its retention, vacuums.
 Gold is never deleted.
+`verify_audit` recomputes every tenant's audit log and compares it with the head that is kept in a Variable.
 A *dry run* says what would be done.
 {_FAILURES}"""

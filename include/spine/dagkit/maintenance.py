@@ -1,4 +1,4 @@
-"""The DAG `maintain_lake`: compaction, archive, retention and vacuum, every night."""
+"""The DAG `maintain_lake`: compaction, archive, retention and vacuum, and whether the audit logs are what was written, every night."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def build_maintenance_dag() -> DAG:
     with DAG(
         dag_id="maintain_lake",
         dag_display_name="Maintain the lake",
-        description="Compact, archive, apply retention and vacuum",
+        description="Compact, archive, apply retention and vacuum; verify the audit logs",
         doc_md=MAINTAIN_DOC,
         schedule=CronDataIntervalTimetable("30 4 * * *", timezone="UTC"),
         start_date=START,
@@ -27,6 +27,7 @@ def build_maintenance_dag() -> DAG:
         tags=["spine", "maintenance"],
     ) as dag:
         _maintain.override(task_id="maintain")()
+        _verify_audit.override(task_id="verify_audit")()
     return dag
 
 
@@ -36,3 +37,14 @@ def _maintain() -> dict[str, Any]:
     from spine.pipeline.maintain import maintain
 
     return maintain(dry_run=bool(get_current_context()["params"]["dry_run"]))
+
+
+@task
+def _verify_audit() -> int:
+    """Recompute every tenant's audit log; the number of logs. Raises AuditBroken at the end."""
+    from spine.pipeline.auditing import require_sound, verify
+    from spine.pipeline.services import services_from_environment
+
+    found = verify(services_from_environment())
+    require_sound(found)
+    return len(found)

@@ -120,9 +120,9 @@ def job_environment() -> dict[str, str]:
 
     They go by environment and never by command line, which Airflow logs.
     """
-    from spine.control.airflow_state import lake_options, postgres_url
+    from spine.control.airflow_state import jobs_url, lake_options
 
-    found = {"PYTHONPATH": str(PROJECT / "include"), "SPINE_POSTGRES": postgres_url(), "SPINE_LAKE_OPTIONS": lake_options()}
+    found = {"PYTHONPATH": str(PROJECT / "include"), "SPINE_POSTGRES": jobs_url(), "SPINE_LAKE_OPTIONS": lake_options()}
     return {key: value for key, value in found.items() if value}
 
 

@@ -1,4 +1,7 @@
-"""The DAG `watch_runs`: every five minutes, which runs miss their tier's deadline, which credentials end soon, and who is told."""
+"""The DAG `watch_runs`: every five minutes, which runs miss their tier's deadline, which credentials end soon, and who is told.
+
+It also ends analysts' sessions that are beyond their limits, and looks whether the audit logs go on where they ended.
+"""
 
 from __future__ import annotations
 
@@ -29,16 +32,24 @@ def build_watch_dag() -> DAG:
 
 @task
 def _watch() -> int:
-    """Record late runs and ending credentials, then hand all events that wait to the declared notifiers; the number handed on."""
+    """End sessions beyond their limits, record what is late, ends soon or was tampered with, then hand all events that wait to notifiers.
+
+    Gives the number handed on.
+    """
     from spine.control import airflow_state
+    from spine.control.sessions import end_beyond
+    from spine.core.settings import settings
     from spine.dagkit.notifying import send
     from spine.events.routes import hand_on, routes
+    from spine.pipeline.auditing import verify
     from spine.pipeline.services import services_from_environment
     from spine.pipeline.watch import all_tenants, watch
 
     services, allowed = services_from_environment(), {tier: chosen.deadline for tier, chosen in TIERS.items()}
     try:
+        end_beyond(services.database, settings().analyst_limits)
         watch(services, allowed, airflow_state.latest_scheduled_run)
+        verify(services, whole=False)
     finally:  # whatever could not be watched, what has happened is told
         told = hand_on(services.database, all_tenants(services), routes(), send)
     return told

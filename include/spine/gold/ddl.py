@@ -12,17 +12,6 @@ from spine.gold.schema import LOOKUP, PUBLICATIONS, Shape, Table, View
 
 Execute = Callable[[str], list[tuple[Any, ...]]]
 
-STATE = """
-CREATE TABLE IF NOT EXISTS gold.publication_state (
-    entity text PRIMARY KEY,
-    fingerprint text NOT NULL,
-    versions jsonb NOT NULL,
-    run_id text NOT NULL,
-    published_at timestamp with time zone NOT NULL
-)
-"""
-_STATE_COMMENT = "COMMENT ON TABLE gold.publication_state IS 'What was published last of each entity; for the publisher alone'"
-
 _WHY = """
 CREATE OR REPLACE FUNCTION gold.why(probability double precision, waterfall jsonb) RETURNS text
 LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
@@ -58,6 +47,12 @@ _FUNCTIONS = (
 )
 # Asked once per query, since it is a scalar subquery, and not once per row.
 _POLICY = "CREATE POLICY tenant ON {} FOR SELECT TO analyst USING (tenant_id = ANY ((SELECT gold.my_tenants())::text[]))"
+# Estimates of EXPLAIN come from samples of all tenants' rows: asked often enough they tell others' values, and how many rows who has.
+_NO_SAMPLE = "ALTER COLUMN {} SET STATISTICS 0"
+_FORGET = (  # from PostgreSQL 18 on; before that set-up does it
+    "SELECT count(pg_clear_attribute_stats('gold', tablename::text, attname::text, false)) FROM pg_stats "
+    "WHERE schemaname = 'gold' AND tablename = {}"
+)
 _UNNEST = (
     "CROSS JOIN LATERAL jsonb_array_elements(CASE jsonb_typeof(t.{0}) WHEN 'array' THEN t.{0} ELSE '[]' END) "
     "WITH ORDINALITY AS e (step, place)"
@@ -66,14 +61,13 @@ _UNNEST = (
 
 def fingerprint(shape: Shape) -> str:
     """Changes whenever the shape or the statements of this module do."""
-    return f"{shape.fingerprint}-{zlib.crc32(''.join((*_FUNCTIONS, _POLICY, _UNNEST)).encode()):08x}"
+    return f"{shape.fingerprint}-{zlib.crc32(''.join((*_FUNCTIONS, _POLICY, _NO_SAMPLE, _FORGET, _UNNEST)).encode()):08x}"
 
 
-def ensure_state(execute: Execute) -> None:
-    """The publisher's own memory; nobody else may read it."""
-    if not execute("SELECT to_regclass('gold.publication_state') IS NOT NULL")[0][0]:
-        execute(STATE)
-        execute(_STATE_COMMENT)
+def relations(shape: Shape) -> list[str]:
+    """Queries for the name of each table and view that `apply` touches, null for one that is not there yet."""
+    names = [table.name for table in (*shape.tables, PUBLICATIONS, *LOOKUP)] + [view.name for view in shape.views]
+    return [sql.SQL("SELECT to_regclass({})::text").format(sql.Literal(f'gold."{name}"')).as_string(None) for name in names]
 
 
 def apply(shape: Shape, execute: Execute) -> None:
@@ -100,8 +94,16 @@ def _table(table: Table, shape: Shape, execute: Execute) -> None:
             _run(execute, sql.SQL("CREATE INDEX ON {} (tenant_id, entity_id)").format(name))
     else:
         _evolve(table, shape, present, execute)
+    _keep_no_samples(table, execute)
     for statement in _comments("TABLE", table.name, table.comment, [(c.name, c.comment) for c in table.columns]):
         _run(execute, statement)
+
+
+def _keep_no_samples(table: Table, execute: Execute) -> None:
+    columns = sql.SQL(", ").join(sql.SQL(_NO_SAMPLE).format(sql.Identifier(c.name)) for c in table.columns)
+    _run(execute, sql.SQL("ALTER TABLE {} {}").format(sql.Identifier("gold", table.name), columns))
+    if execute("SELECT current_setting('server_version_num')::int >= 180000")[0][0]:
+        _run(execute, sql.SQL(_FORGET).format(sql.Literal(table.name)))
 
 
 def _evolve(table: Table, shape: Shape, present: dict[str, str], execute: Execute) -> None:

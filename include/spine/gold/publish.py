@@ -6,7 +6,10 @@ connection: a process that dies leaves analysts with the former publication and 
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
@@ -18,6 +21,8 @@ from deltalake import DeltaTable
 from psycopg import sql
 from sqlalchemy.engine import make_url
 
+from spine.control.database import Database
+from spine.control.sessions import end_blocking
 from spine.core.entities import load_entity
 from spine.core.errors import ConfigError, ControlPlaneUnavailable, LakeError, PublishFailed
 from spine.core.failpoints import failpoint
@@ -28,9 +33,21 @@ from spine.gold.schema import Shape, Table, shape_of
 from spine.lake import gold
 from spine.lake.reading import batches, dataset, open_table, reading, storage
 
-LOCK = 0x676F6C64  # "gold": two publications never run at once, whatever their entities, since they share tables
 LOCK_WAIT = "10min"
-DDL_WAIT = "60s"  # a change of columns waits no longer for an analyst's query, since other queries queue behind it
+# A change of columns waits for analysts' queries in short turns, since other queries queue behind it meanwhile. Whoever still holds a
+# table after that has their session ended.
+TURN, TURNS, PAUSE = "1s", 10, 2.0  # how long a turn waits, how many there are, seconds between them
+LAST_TURN, LOOK = "30s", 0.3  # how long the last one waits, and how often it looks for who is in its way
+_LOCK_NOT_AVAILABLE = "55P03"
+# On this side an error would end the transaction.
+_TRY = """
+DO $$ BEGIN
+    {};
+    PERFORM set_config('spine.taken', 'yes', true);
+EXCEPTION WHEN lock_not_available THEN
+    PERFORM set_config('spine.taken', 'no', true);
+END $$
+"""
 
 
 @storage("Gold")
@@ -45,12 +62,13 @@ def publish(entity: str, run_id: str, *, url: str, versions: dict[str, int] | No
     with _transaction(url) as execute:
         execute("SET LOCAL ROLE spine_publisher")
         execute(f"SET LOCAL lock_timeout = '{LOCK_WAIT}'")
-        execute(f"SELECT pg_advisory_xact_lock({LOCK})")
+        execute("SET LOCAL idle_in_transaction_session_timeout = '1h'")  # standardising records takes this process a while
+        # Two publications never run at once, whatever their entities, since they share tables. Nobody else may touch this one.
+        execute("LOCK TABLE gold.publication_state IN SHARE ROW EXCLUSIVE MODE")
         tables = _settled(shape, versions or {})  # after the lock: a rival may have published newer ones meanwhile
         sources = silver_tables(entity)
         found = {name: [table.metadata().id, table.version()] for name, table in {**tables, **sources}.items()}
         result = {"entity": entity, "published": False, "versions": {name: found[name][1] for name in tables}}
-        gold_ddl.ensure_state(execute.query)
         state = _state(execute, entity)
         fingerprint = gold_ddl.fingerprint(shape)
         if state == (fingerprint, found):
@@ -58,7 +76,7 @@ def publish(entity: str, run_id: str, *, url: str, versions: dict[str, int] | No
         staged = {table.name: _stage(execute, table, tables.get(table.delta), entity) for table in shape.tables}
         failpoint("publish.after_staging")
         if state is None or state[0] != fingerprint:
-            execute(f"SET LOCAL lock_timeout = '{DDL_WAIT}'")
+            _take_tables(execute, shape, url)
             gold_ddl.apply(shape, execute.query)
         changes = {table.name: {"rows": staged[table.name], **_swap(execute, table, entity)} for table in shape.tables}
         changes |= publish_lookup(execute, declared, run_id, tables[gold.LINKS], sources)
@@ -66,6 +84,42 @@ def publish(entity: str, run_id: str, *, url: str, versions: dict[str, int] | No
         failpoint("publish.before_swap")
     totals = {word: sum(counts[word] for counts in changes.values()) for word in ("inserted", "updated", "deleted")}
     return {**result, "published": True, **totals, "tables": changes}
+
+
+def _take_tables(execute: _Session, shape: Shape, url: str) -> None:
+    """Lock what the change of columns will touch before it is begun, if need be by ending the analysts' sessions that hold it."""
+    names = [name for (name,) in (row for wanted in gold_ddl.relations(shape) for row in execute(wanted)) if name]
+    if not names:
+        return
+    lock = f"LOCK TABLE {', '.join(names)} IN ACCESS EXCLUSIVE MODE"
+    execute(f"SET LOCAL lock_timeout = '{TURN}'")
+    for _ in range(TURNS):
+        execute(_TRY.format(lock))
+        if execute("SELECT current_setting('spine.taken') = 'yes'")[0][0]:
+            return
+        time.sleep(PAUSE)
+    with _ending_blockers(url, int(execute("SELECT pg_backend_pid()")[0][0])):
+        execute(f"SET LOCAL lock_timeout = '{LAST_TURN}'")
+        execute(lock)
+
+
+@contextmanager
+def _ending_blockers(url: str, pid: int) -> Iterator[None]:
+    """While the server's process `pid` waits, end the analysts' sessions that it waits for."""
+    database, done = Database(url), threading.Event()
+
+    def watch() -> None:
+        while not done.wait(LOOK):
+            end_blocking(database, pid)
+
+    with ThreadPoolExecutor(1) as pool:
+        watching = pool.submit(watch)
+        try:
+            yield
+        finally:
+            done.set()
+            wait([watching])
+            database.close()
 
 
 class _Session:
@@ -115,6 +169,8 @@ def _failure(error: Any) -> PublishFailed:
         hint = "Somebody built a view on one of ours whose column goes away; drop that view and publish again"
     elif state in {"23505", "23502"}:
         hint = "Gold holds a key twice or not at all; resolve the entity again"
+    elif state == _LOCK_NOT_AVAILABLE:
+        hint = "Somebody holds a table of Gold, or another publication runs: look at pg_locks, end that session, then publish again"
     elif state == "53100":
         hint = "PostgreSQL's disk is full: make room there, then publish again. Analysts keep the former publication"
     return PublishFailed(_reason(error), hint=hint, sqlstate=state or None)

@@ -15,7 +15,7 @@ import orjson
 import psycopg
 from cryptography.fernet import Fernet
 
-from spine.control.embedded import EmbeddedPostgres
+from spine.control.embedded import AIRFLOW_ROLE, EmbeddedPostgres
 from spine.core.errors import StackFailed
 from spine.core.ports import LOOPBACK
 from spine.core.settings import PROJECT, settings
@@ -58,7 +58,8 @@ def environment(server: EmbeddedPostgres, spine_postgres: str, api_port: int) ->
     home = settings().home / "airflow"
     base = f"http://{LOOPBACK}:{api_port}"
     password()  # the file must be there before the api-server starts, or Airflow makes its own
-    kept = {key: value for key, value in os.environ.items() if not key.startswith(("AIRFLOW__", "VIRTUAL_ENV", "SPARK_REMOTE"))}
+    dropped = ("AIRFLOW__", "VIRTUAL_ENV", "SPARK_REMOTE", "SPINE_ADMIN_URL", "SPINE_ANALYST_PASSWORD")  # the last two are for set-up alone
+    kept = {key: value for key, value in os.environ.items() if not key.startswith(dropped)}
     return {
         **kept,
         "PATH": connect.search_path(),
@@ -69,6 +70,7 @@ def environment(server: EmbeddedPostgres, spine_postgres: str, api_port: int) ->
         "SPINE_SOURCES": str(settings().sources),
         "SPINE_ENTITIES": str(settings().entities),
         "SPINE_POSTGRES": spine_postgres,
+        "SPINE_POSTGRES_JOBS": server.uri("spine", user="spine_jobs"),
         "SPINE_ADMINS": "admin",
         "SPARK_LOCAL_IP": LOOPBACK,
         "GX_ANALYTICS_ENABLED": "false",
@@ -81,7 +83,7 @@ def environment(server: EmbeddedPostgres, spine_postgres: str, api_port: int) ->
 
 def _core(server: EmbeddedPostgres) -> dict[str, str]:
     return {
-        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": server.uri("airflow", driver="postgresql+psycopg2"),
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": server.uri("airflow", user=AIRFLOW_ROLE, driver="postgresql+psycopg2"),
         "AIRFLOW__DATABASE__CHECK_MIGRATIONS": "false",  # `migrate` has done it; asking again costs each component a second
         "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
         "AIRFLOW__CORE__PARALLELISM": str(PARALLELISM),
@@ -129,7 +131,7 @@ def migrate(server: EmbeddedPostgres, env: Mapping[str, str]) -> bool:
     from importlib.metadata import version
 
     stamp = f"airflow {version('apache-airflow')}"
-    with psycopg.connect(server.uri("airflow"), autocommit=True) as connection:
+    with psycopg.connect(server.uri("airflow", user=AIRFLOW_ROLE), autocommit=True) as connection:
         row = connection.execute("SELECT shobj_description(oid, 'pg_database') FROM pg_database WHERE datname = 'airflow'").fetchone()
         if row and row[0] == stamp:
             return False

@@ -9,7 +9,7 @@ from alembic import command
 from alembic.config import Config
 from sqlalchemy import text
 
-from spine.control.database import SET_UP_LOCK, new_engine, psycopg_url, reachable
+from spine.control.database import new_engine, one_at_a_time, psycopg_url, reachable
 
 _ONE_AT_A_TIME = threading.Lock()  # Alembic keeps the migration under way in module globals: two threads would mix them up
 
@@ -23,7 +23,7 @@ def migrate(url: str, revision: str = "head") -> None:
     engine = new_engine(target)
     try:
         with _ONE_AT_A_TIME, reachable(target), engine.begin() as connection:
-            connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": SET_UP_LOCK})
+            one_at_a_time(connection)
             connection.execute(text("SET LOCAL ROLE spine_owner"))
             config = Config()
             config.set_main_option("script_location", str(Path(__file__).parent).replace("%", "%%"))
