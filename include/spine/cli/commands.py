@@ -9,6 +9,7 @@ from typer.core import TyperGroup
 
 from spine.cli import bronze, connector, cursor, identity, keys, look, match, quarantine, run, steward, tenant
 from spine.core.errors import AuthFailed, ConfigError, SpineError, SyncInProgress
+from spine.core.screen import say
 
 EXIT_CODES: tuple[tuple[type[SpineError], int], ...] = ((ConfigError, 2), (AuthFailed, 3), (SyncInProgress, 4))
 WORK, LOOK, DECIDE, CARE = "Move data", "Look", "Decide who is who", "Take care"
@@ -22,7 +23,7 @@ class SpineGroup(TyperGroup):
         try:
             return super().invoke(ctx)
         except SpineError as error:
-            typer.echo(error.line(_what_next(error)), err=True)
+            say(error.line(_what_next(error)), err=True)
             raise typer.Exit(exit_code(error)) from None
 
 

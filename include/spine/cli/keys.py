@@ -9,6 +9,8 @@ import typer
 
 from spine.cli import show
 from spine.cli.options import Json
+from spine.core.errors import ConfigError
+from spine.core.screen import say
 from spine.core.settings import settings
 
 if TYPE_CHECKING:
@@ -47,7 +49,7 @@ def rotate(json: Json = False) -> None:
     if json:
         show.as_json({"keys": _given(), "rewrapped": changed})
         return
-    typer.echo(f"{len(changed)} tenants' keys are under key {_given()[0]} now; `spine keys drop` forgets the older ones")
+    say(f"{len(changed)} tenants' keys are under key {_given()[0]} now; `spine keys drop` forgets the older ones")
 
 
 @app.command("drop")
@@ -62,9 +64,9 @@ def drop(json: Json = False) -> None:
     if json:
         show.as_json({"keys": _given(), "older": count, "by_hand": keys.from_environment()})
     elif keys.from_environment() and count:
-        typer.echo(f"Nothing needs the last {count} of SPINE_FERNET_KEY any more: leave the first alone there, and restart all services")
+        say(f"Nothing needs the last {count} of SPINE_FERNET_KEY any more: leave the first alone there, and restart all services")
     else:
-        typer.echo(f"{count} older keys forgotten; {_given()[0]} is left")
+        say(f"{count} older keys forgotten; {_given()[0]} is left")
 
 
 @app.command("renew")
@@ -84,34 +86,31 @@ def renew(
         show.as_json({"done": yes, "lost": [vars(one) for one in found]})
         return
     for one in found:
-        typer.echo(f"{one.tenant}: {'key lost, ' if one.state == 'lost' else ''}tokens lost: {', '.join(one.lost_tokens) or 'none'}")
+        say(f"{one.tenant}: {'key lost, ' if one.state == 'lost' else ''}tokens lost: {', '.join(one.lost_tokens) or 'none'}")
     if not found:
-        typer.echo("Nothing is lost: every key and every token opens")
+        say("Nothing is lost: every key and every token opens")
     elif yes:
-        typer.echo("New keys are made. `spine connector test SOURCE` says whether a connection needs a fresh grant")
+        say("New keys are made. `spine connector test SOURCE` says whether a connection needs a fresh grant")
     else:
-        typer.echo("Nothing was changed. If the former key may still be found, wait; otherwise say --yes")
+        say("Nothing was changed. If the former key may still be found, wait; otherwise say --yes")
 
 
 def _keeper() -> Keeper:
     """With the administrator of SPINE_ADMIN_URL, or of the embedded server. Raises ConfigError where there is neither."""
-    from spine.control.bootstrap import ensure
-    from spine.control.rotation import Keeper
-    from spine.core.errors import ConfigError
-
     url = settings().admin_url
     if not url and settings().postgres:
         raise ConfigError(
             "Keys are changed by an administrator only",
             hint="Set SPINE_ADMIN_URL; under Compose: docker compose run --rm airflow-init spine keys status",
         )
-    if not url:
+    with show.working("Open the control plane"):
         from spine.control import embedded
+        from spine.control.bootstrap import ensure
+        from spine.control.rotation import Keeper
 
-        with show.working("Open the control plane"):
-            url = embedded.start(settings().home).uri_admin
-    ensure(url)
-    return Keeper(url, getpass.getuser())
+        url = url or embedded.start(settings().home).uri_admin
+        ensure(url)
+        return Keeper(url, getpass.getuser())
 
 
 def _given() -> list[str]:
@@ -122,4 +121,4 @@ def _given() -> list[str]:
 
 def _tell(state: str, tenants: list[str], then: str) -> None:
     if tenants:
-        typer.echo(f"{len(tenants)} {state}: {', '.join(tenants)}; {then}")
+        say(f"{len(tenants)} {state}: {', '.join(tenants)}; {then}")

@@ -17,8 +17,10 @@ from airflow.providers.apache.spark.operators.spark_submit import SparkSubmitOpe
 from airflow.sdk import BaseHook
 from airflow.sdk.exceptions import AirflowException
 
-from spine.core.settings import PROJECT, settings
+from spine.core.screen import clean
+from spine.core.settings import PROJECT, secrets_of, settings, without_secrets
 from spine.dagkit.links import TablesLink, ValidationLink
+from spine.dagkit.quiet import quiet
 from spine.pipeline.job import read_outcome
 
 _STOP_SECONDS = 10
@@ -51,6 +53,7 @@ class SpineSparkOperator(SparkSubmitOperator):
         self.result: dict[str, Any] = {}
         self._process: subprocess.Popen[str] | None = None
 
+    @quiet
     def execute(self, context: Any) -> dict[str, Any]:
         """Run the job; returns its result. Raises the job's own SpineError."""
         if self.before is not None:
@@ -65,7 +68,7 @@ class SpineSparkOperator(SparkSubmitOperator):
             self._submit(context)
         self.result, error = read_outcome(result_file, self.job)
         for line in summary(self.result):
-            self.log.info(line)
+            self.log.info(clean(line))
         if error is not None:
             if self.result:  # done for some tenants: the tasks after this one go on with theirs
                 context["ti"].xcom_push(key="return_value", value=self.result)
@@ -73,20 +76,20 @@ class SpineSparkOperator(SparkSubmitOperator):
         return self.result
 
     def _run_on_server(self, remote: str) -> None:
-        environment = {**os.environ, **job_environment(), "SPARK_REMOTE": remote}
+        environment = {**without_secrets(os.environ), **job_environment(), "SPARK_REMOTE": remote}
         command = [sys.executable, self.application, *map(str, self.application_args or [])]
         self._process = subprocess.Popen(
             command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
         )
         assert self._process.stdout is not None
         for line in self._process.stdout:
-            self.log.info(line.rstrip())
+            self.log.info(clean(line.rstrip()))
         self.log.info("%s ended with exit code %s", self.job, self._process.wait())
 
     def _submit(self, context: Any) -> None:
         from spine.lake.session import spark_conf
 
-        self.env_vars = job_environment()
+        self.env_vars = {**dict.fromkeys(secrets_of(os.environ), ""), **job_environment()}
         self.conf = spark_conf(large=self.large is not None and self.large(context))
         try:
             super().execute(context)

@@ -6,6 +6,7 @@ from airflow.sdk import DAG, CronDataIntervalTimetable, task
 
 from spine.dagkit.docs import WATCH_DOC
 from spine.dagkit.policies import TIERS, default_args
+from spine.dagkit.quiet import quiet
 from spine.dagkit.sync import START
 
 
@@ -28,6 +29,7 @@ def build_watch_dag() -> DAG:
 
 
 @task
+@quiet
 def _watch() -> int:
     """Record late runs and ending credentials, then hand all events that wait to the declared notifiers; the number handed on."""
     from spine.control import airflow_state

@@ -21,6 +21,7 @@ from sqlalchemy.engine import make_url
 from spine.core.entities import load_entity
 from spine.core.errors import ConfigError, ControlPlaneUnavailable, LakeError, PublishFailed
 from spine.core.failpoints import failpoint
+from spine.core.foreign import told
 from spine.gold import ddl as gold_ddl
 from spine.gold.publish_lookup import publish_lookup
 from spine.gold.records import silver_tables
@@ -66,6 +67,9 @@ def publish(entity: str, run_id: str, *, url: str, versions: dict[str, int] | No
         failpoint("publish.before_swap")
     totals = {word: sum(counts[word] for counts in changes.values()) for word in ("inserted", "updated", "deleted")}
     return {**result, "published": True, **totals, "tables": changes}
+
+
+_DATA = ("22", "P0")  # SQLSTATEs of errors whose first line quotes a value
 
 
 class _Session:
@@ -121,11 +125,11 @@ def _failure(error: Any) -> PublishFailed:
 
 
 def _reason(error: Any) -> str:
-    """PostgreSQL's own first line, never its detail, which quotes values."""
+    """PostgreSQL's own first line, never its detail, which quotes values; nor what it quotes where the data is wrong."""
     details = dict(getattr(error, "details", None) or ())
     primary = details.get("PG_DIAG_MESSAGE_PRIMARY") or details.get(b"PG_DIAG_MESSAGE_PRIMARY")
-    text = primary.decode() if isinstance(primary, bytes) else primary or str(error)
-    return str(text).splitlines()[0][:300]
+    text = str(primary.decode() if isinstance(primary, bytes) else primary or error)
+    return text.splitlines()[0][:300] if primary and not str(getattr(error, "sqlstate", "")).startswith(_DATA) else told(text)
 
 
 def _settled(shape: Shape, versions: dict[str, int]) -> dict[str, DeltaTable]:
