@@ -43,7 +43,7 @@ def log_file(name: str) -> Path:
 
 
 def spawn(name: str, command: Sequence[str], env: Mapping[str, str], *, port: int = 0) -> Running:
-    """Start `command` as `name`, detached from this terminal; what it writes is for this user alone. Raises ConfigError if the program is not there."""
+    """Start `command` as `name`, detached from this terminal; what it writes is this user's alone. Raises ConfigError if there is none."""
     for folder in (log_file(name).parent, run_folder()):
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     with open(log_file(name), "ab", opener=_private) as log:
