@@ -46,10 +46,10 @@ class ErrorTablePolicy(ExceptionRetryPolicy):
 
     def __init__(self) -> None:
         fail = [errors.AuthFailed, errors.SourceRejected, errors.SchemaMismatch, errors.ConfigError, errors.SyncInProgress]
-        fail += [errors.SecretUnreadable]
         fail += [errors.QualityFailed, errors.ConservationFailed, errors.DeleteSweepRefused, errors.IdentityConflict, errors.RunFailed]
         retry = [errors.RateLimited, errors.CircuitOpen, errors.SourceUnavailable, errors.LakeError, errors.PublishFailed]
         retry += [errors.JobFailed, errors.ControlPlaneUnavailable]
+        fail += [errors.SecretUnreadable]
         super().__init__(
             rules=[RetryRule(_path(error), RetryAction.FAIL, reason=error.code) for error in fail]
             + [RetryRule(_path(error), RetryAction.RETRY, reason=error.code) for error in retry]
