@@ -260,6 +260,7 @@ def test_wrong_settings_keys_and_connections_say_so_without_the_secret(
     monkeypatch.setenv("SPINE_ADMIN_URL", admin_url)
     kept(analysts.login_of, tenant)
     kept(repr, settings())
+    kept({SECRET["url"]: 1}.__getitem__, MARK["admin"])
     assert {errors.ConfigError, errors.SecretUnreadable, errors.JobFailed, errors.ControlPlaneUnavailable} <= kept.kinds
     assert leaks([caplog.text, *kept.texts, *left(services, tenant)]) == []
 
