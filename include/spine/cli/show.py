@@ -33,7 +33,7 @@ def as_table(title: str, rows: Sequence[Mapping[str, Any]], columns: Sequence[st
         numbers = bool(rows) and isinstance(rows[0].get(name), int | float)
         table.add_column(name, justify="right" if numbers else "left", overflow="fold")
     for row in rows:
-        table.add_row(*(Text(_cut(text(row.get(name)), longest)) for name in names))
+        table.add_row(*(Text(_cut(clean(text(row.get(name))), longest)) for name in names))
     out.print(table)
 
 
