@@ -17,6 +17,7 @@ from airflow.providers.apache.spark.operators.spark_submit import SparkSubmitOpe
 from airflow.sdk import BaseHook
 from airflow.sdk.exceptions import AirflowException
 
+from spine.core.errors import ConfigError
 from spine.core.screen import clean
 from spine.core.settings import PROJECT, secrets_of, settings, without_secrets
 from spine.dagkit.links import TablesLink, ValidationLink
@@ -24,6 +25,7 @@ from spine.dagkit.quiet import quiet
 from spine.pipeline.job import read_outcome
 
 _STOP_SECONDS = 10
+_BY_COMMAND_LINE = ("yarn", "k8s")  # there spark-submit takes a job's environment from `--conf`
 
 
 class SpineSparkOperator(SparkSubmitOperator):
@@ -64,6 +66,11 @@ class SpineSparkOperator(SparkSubmitOperator):
         connection = BaseHook.get_connection("spark_default")
         if connection.conn_type == "spark_connect":
             self._run_on_server(f"sc://{connection.host}:{connection.port or 15002}")
+        elif str(connection.host).startswith(_BY_COMMAND_LINE):
+            raise ConfigError(
+                f"Spark on {connection.host} would be told our secrets on a command line",
+                hint="Let Connection spark_default name local[…], spark://…, or a Spark Connect server",
+            )
         else:
             self._submit(context)
         self.result, error = read_outcome(result_file, self.job)
