@@ -25,6 +25,9 @@ RUN PATH="/opt/spine/.venv/bin:$PATH" && touch /tmp/noop.py \
 
 COPY --chown=spine:spine . .
 
+# Where volumes are mounted: a new one takes its owner from here.
+RUN mkdir -p -m 0700 .spine/airflow .spine/validations .spine/results .spine/spark
+
 ENV PATH="/opt/spine/.venv/bin:$PATH" \
     PYTHONPATH=/opt/spine/include \
     SPARK_HOME=/opt/spine/.venv/lib/python3.11/site-packages/pyspark \

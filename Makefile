@@ -10,7 +10,7 @@ unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV PYTHONDONTWRITEBYTECODE
 WORKERS := -n 3 --dist loadfile --no-loadscope-reorder
 QUICK := not slow and not spark and not postgres and not airflow and not e2e
 
-.PHONY: help setup demo test check up down lint generate mutate fix lock
+.PHONY: help setup demo test check up down lint generate mutate fix lock audit
 
 help: ## list these words
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -63,3 +63,6 @@ fix: setup ## let ruff sort imports, mend and format
 
 lock: setup ## compile requirements.txt anew from pyproject.toml, with hashes
 	.spine/bootstrap/bin/uv pip compile --quiet --universal --python-version 3.11 --extra dev --generate-hashes --no-header --no-annotate -o requirements.txt pyproject.toml
+
+audit: setup ## list what we are made of (.spine/sbom.json) and ask for known holes in it; needs the network
+	python scripts/audit.py

@@ -1,4 +1,4 @@
-"""First service of docker-compose: roles, analysts, Airflow's tables, the admin's password and the connectors' pool. Safe to run again."""
+"""First service of docker-compose: roles, analysts, Airflow's database, the admin's password, the connectors' pool. Safe to repeat."""
 
 from __future__ import annotations
 
@@ -7,27 +7,63 @@ import os
 import subprocess
 from pathlib import Path
 
+import psycopg
+from psycopg import sql
+from sqlalchemy.engine import make_url
+
 from spine.control.bootstrap import bootstrap
 from spine.core.names import DEFAULT_TENANT
 from spine.core.settings import settings
 from spine.stack.analysts import login_of
 
 SERVICES_UID = 50000
+# Tables take their indexes and the sequences of their columns along.
+_NOT_ITS_OWN = """
+SELECT CASE c.relkind WHEN 'S' THEN 'SEQUENCE' WHEN 'v' THEN 'VIEW' ELSE 'TABLE' END, n.nspname, c.relname
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE n.nspname = 'public' AND c.relkind IN ('r', 'p', 'v', 'S') AND c.relowner <> to_regrole(%(role)s)
+  AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.objid = c.oid AND d.deptype IN ('a', 'i', 'e'))
+UNION ALL
+SELECT 'TYPE', n.nspname, t.typname
+FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace
+WHERE n.nspname = 'public' AND t.typtype IN ('e', 'd') AND t.typowner <> to_regrole(%(role)s)
+"""
 FOLDERS = ("airflow", "validations", "results")
 
 
 def let_in() -> None:
     """The application, and the analysts of the first tenant; those of others come with `spine tenant add` in this service."""
-    jobs = os.environ.get("SPINE_JOBS_PASSWORD") or None
-    bootstrap(os.environ["SPINE_ADMIN_URL"], app_password=os.environ["SPINE_APP_PASSWORD"], jobs_password=jobs)
+    words = {"app_password": os.environ["SPINE_APP_PASSWORD"], "jobs_password": os.environ["SPINE_JOBS_PASSWORD"]}
+    bootstrap(os.environ["SPINE_ADMIN_URL"], **words)
     login_of(DEFAULT_TENANT)
+
+
+def open_store(name: str = "airflow") -> None:
+    """Airflow's database, and a role that owns it and nothing else; what an earlier version made as the administrator becomes its own."""
+    admin, role = make_url(os.environ["SPINE_ADMIN_URL"]).set(drivername="postgresql"), sql.Identifier(name)
+    with psycopg.connect(admin.render_as_string(hide_password=False), autocommit=True) as connection:
+        if not connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [name]).fetchone():
+            connection.execute(sql.SQL("CREATE ROLE {} LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOBYPASSRLS").format(role))
+        word = connection.pgconn.encrypt_password(os.environ["AIRFLOW_DB_PASSWORD"].encode(), name.encode(), b"scram-sha-256").decode()
+        connection.execute(sql.SQL("ALTER ROLE {} PASSWORD {}").format(role, sql.Literal(word)))
+        if not connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [name]).fetchone():
+            connection.execute(sql.SQL("CREATE DATABASE {}").format(role))
+        connection.execute(sql.SQL("ALTER DATABASE {0} OWNER TO {0}").format(role))
+        connection.execute(sql.SQL("REVOKE ALL ON DATABASE {}, postgres, template1 FROM PUBLIC").format(role))
+        connection.execute(sql.SQL("GRANT pg_use_reserved_connections TO {}").format(role))
+    with psycopg.connect(admin.set(database=name).render_as_string(hide_password=False)) as connection:
+        connection.execute(sql.SQL("ALTER SCHEMA public OWNER TO {}").format(role))
+        for kind, schema, thing in connection.execute(_NOT_ITS_OWN, {"role": name}).fetchall():
+            connection.execute(sql.SQL("ALTER {} {} OWNER TO {}").format(sql.SQL(kind), sql.Identifier(schema, thing), role))
 
 
 def main() -> None:
     """Everything the other services wait for."""
     let_in()
+    open_store()
     passwords = Path(os.environ["AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE"])
     passwords.touch(mode=0o600)
+    passwords.chmod(0o600)
     passwords.write_text(json.dumps({"admin": os.environ["AIRFLOW_ADMIN_PASSWORD"]}))
     subprocess.run(["airflow", "db", "migrate"], check=True)
     subprocess.run(["airflow", "pools", "set", "spine_connectors", str(settings().pool_size), "Connector tasks at once"], check=True)

@@ -45,9 +45,9 @@ DEAREST = (
     "pipeline/test_normalize_order", "gold/test_publish_rights", "control/test_hostile_analyst", "lake/test_silver", "matching/test_spark",
     "pipeline/test_normalize_kill", "pipeline/test_quarantine", "identity/spark/test_match", "pipeline/test_resolve", "gold/test_lookup",
     "e2e/test_tenants", "cli/test_imports", "gold/test_stewardship", "identity/golden/test_overrides", "control/test_airflow_state",
-    "sandbox/test_server", "e2e/test_real_records", "lake/test_readers", "cli/test_commands", "identity/golden/test_resolution",
-    "identity/golden/test_copies", "matching/test_state", "identity/test_copies",
-    "control/test_rights", "control/test_audit_heads",
+    "e2e/test_personal_data", "sandbox/test_server", "e2e/test_real_records", "lake/test_readers", "cli/test_commands",
+    "identity/golden/test_resolution", "control/test_rotation", "pipeline/test_secrets", "cli/test_escapes",
+    "identity/golden/test_copies", "matching/test_state", "identity/test_copies", "control/test_rights", "control/test_audit_heads",
 )  # fmt: skip
 
 _FORKED = str(Path(__file__).with_name("forked.py"))

@@ -18,7 +18,8 @@ from sqlalchemy import text
 
 from spine.control import audit
 from spine.control.database import Database
-from spine.control.tokens import TokenVault, deployment_key
+from spine.control.keys import deployment_key
+from spine.control.tokens import TokenVault
 from spine.core.errors import ConfigError, ControlPlaneUnavailable
 from spine.core.tokens import Token
 

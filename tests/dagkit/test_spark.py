@@ -12,7 +12,7 @@ import pytest
 from airflow.models.connection import Connection
 from airflow.sdk.exceptions import AirflowSkipException
 
-from spine.core.errors import JobFailed, QualityFailed
+from spine.core.errors import ConfigError, JobFailed, QualityFailed
 from spine.dagkit import spark
 from spine.dagkit.links import TablesLink, ValidationLink, tables_of
 
@@ -64,6 +64,36 @@ def test_a_job_that_dies_without_a_word_may_be_retried(run_job: Any) -> None:
     with pytest.raises(JobFailed) as caught:
         run_job("")
     assert caught.value.retryable
+
+
+@pytest.mark.parametrize("host", ["yarn", "k8s://https://kube:6443"])
+def test_a_cluster_that_takes_secrets_by_command_line_is_refused(run_job: Any, host: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    cluster = Connection(conn_id="spark_default", conn_type="spark", host=host)
+    monkeypatch.setattr("spine.dagkit.spark.BaseHook.get_connection", lambda _: cluster)
+    with pytest.raises(ConfigError, match="on a command line"):
+        run_job("")
+
+
+def test_a_job_gets_no_secret_that_it_does_not_need(run_job: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    secrets = (
+        "SPINE_FERNET_KEY",
+        "SPINE_ADMIN_URL",
+        "SPINE_POSTGRES",
+        "SPINE_ANALYST_PASSWORD",
+        "AIRFLOW__CORE__FERNET_KEY",
+        "AIRFLOW_CONN_X",
+    )
+    for name in secrets:
+        monkeypatch.setenv(name, "kept back")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "of the lake")
+    (tmp_path / "job.py").write_text(
+        "import os, sys, pathlib, orjson\n"
+        "path = pathlib.Path(sys.argv[-1]); path.parent.mkdir(parents=True, exist_ok=True)\n"
+        "path.write_bytes(orjson.dumps({'ok': True, 'result': dict(os.environ)}))\n"
+    )
+    known = run_job("").result
+    assert "kept back" not in known.values()
+    assert known["AWS_SECRET_ACCESS_KEY"] == "of the lake"
 
 
 def test_what_comes_before_may_skip_the_job(run_job: Any) -> None:

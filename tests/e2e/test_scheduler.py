@@ -10,11 +10,13 @@ import os
 import re
 import shutil
 import signal
+import stat
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -369,6 +371,27 @@ def test_up_leaves_everything_running_and_furnished(running: Running) -> None:
         timeout=120,
     )
     assert answer.stdout.strip() == "7"
+
+
+def test_no_secret_is_on_a_command_line_or_in_a_file_that_others_may_read(running: Running) -> None:
+    home = settings().home
+    texts = [path.read_text() for path in (home / "secrets").iterdir()]
+    words = [*texts, *orjson.loads((home / "secrets" / "airflow-passwords.json").read_bytes()).values()]
+    secrets = [word.strip().rpartition(":")[2] for word in words]
+    assert len(secrets) > 6
+    names = [connect.NAME, supervisor.SANDBOX, keeper.NAME, *map(airflow.name_of, airflow.COMPONENTS)]
+    members = [one for name in names for one in processes.members(processes.recorded(name))]
+    assert len(members) > len(names)
+    for member in members:
+        with suppress(psutil.Error):
+            line = " ".join(member.cmdline())
+            assert not [secret for secret in secrets if secret in line], line.split()[0]
+    assert stat.S_IMODE((home / "secrets").stat().st_mode) == 0o700
+    for path in home.rglob("*"):
+        if path.is_file() and not path.is_symlink() and path.relative_to(home).parts[0] not in ("lake", "postgres", "jars"):
+            content = path.read_bytes()
+            if any(secret.encode() in content for secret in secrets):
+                assert not stat.S_IMODE(path.stat().st_mode) & 0o077, path
 
 
 def test_what_dies_is_started_again_in_the_right_order_and_with_its_connections(running: Running) -> None:

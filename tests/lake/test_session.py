@@ -1,6 +1,8 @@
 """One set of Spark settings: what it says, where it differs between one machine and a cluster, and that a session obeys it."""
 
 import os
+import socket
+import struct
 import subprocess
 import sys
 from pathlib import Path
@@ -107,3 +109,50 @@ def test_tables_can_be_opened_by_other_readers(spark, tmp_path: Path) -> None:
     assert table.to_pyarrow_table().num_rows == 7
     assert spark.conf.get("spark.sql.session.timeZone") == "UTC"
     assert spark.conf.get("spark.sql.ansi.enabled") == "true"
+
+
+def _asked(port: int) -> bytes:
+    """What a driver answers to somebody who sends it an object of Java and knows no secret (Spark's own protocol, one frame)."""
+    packed, name = b"\xac\xed\x00\x05t\x00\x02hi", b"nosuch"
+    body = b"\0\0" + struct.pack(">H", len(name)) + name + packed
+    request = struct.pack(">BqI", 3, 7, len(body)) + body
+    with socket.create_connection(("127.0.0.1", port), 10) as client:
+        client.settimeout(10)
+        client.sendall(struct.pack(">q", len(request) + 8) + request)
+        return client.recv(4096)
+
+
+def test_a_driver_unpacks_nothing_from_a_stranger_on_this_machine(spark) -> None:
+    answer = _asked(int(spark.conf.get("spark.driver.port")))
+    assert b"Could not find nosuch" not in answer, "it has unpacked the object and looked for whom it is"
+    assert b"Expected SaslMessage" in answer
+
+
+@pytest.mark.parametrize("token", [None, "guessed"])
+def test_the_warm_server_serves_nobody_without_its_token(spark_server, token: str | None) -> None:
+    code = "from pyspark.sql import SparkSession; print(SparkSession.builder.getOrCreate().range(1).count())"
+    known = {name: value for name, value in os.environ.items() if name != "SPARK_CONNECT_AUTHENTICATE_TOKEN"}
+    environment = {**known, "SPARK_REMOTE": spark_server["SPARK_REMOTE"]} | ({"SPARK_CONNECT_AUTHENTICATE_TOKEN": token} if token else {})
+    refused = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False, timeout=120)
+    assert refused.returncode != 0
+    assert "UNAUTHENTICATED" in refused.stderr
+    served = subprocess.run([sys.executable, "-c", code], env={**environment, **spark_server}, capture_output=True, text=True, check=True)
+    assert served.stdout.strip() == "1"
+
+
+def test_no_command_line_of_the_warm_server_holds_its_token(spark_server) -> None:
+    port = int(spark_server["SPARK_REMOTE"].rpartition(":")[2])
+    server = next(one.pid for one in psutil.net_connections("tcp") if one.status == psutil.CONN_LISTEN and one.laddr.port == port)
+    family = [psutil.Process(server), *psutil.Process(server).parents()]
+    assert not [one for one in family if spark_server["SPARK_CONNECT_AUTHENTICATE_TOKEN"] in " ".join(one.cmdline())]
+    hidden = {"SPINE_FERNET_KEY", "SPINE_POSTGRES", "SPINE_ADMIN_URL", "SPINE_ANALYST_PASSWORD"}
+    assert not hidden & set(psutil.Process(server).environ())
+
+
+def test_the_warm_servers_log_shows_no_value(spark) -> None:
+    with pytest.raises(Exception, match="CAST_INVALID_INPUT"):
+        spark.sql("SELECT CAST(concat('anna.marker', id, '@person.example') AS DATE) AS born FROM range(3)").collect()
+    log = Path(spark.conf.get("spark.sql.warehouse.dir").removeprefix("file:")).with_name("logs") / "spark-connect.log"
+    text = log.read_text()
+    assert "CAST_INVALID_INPUT" in text, "what went wrong is still told"
+    assert "@person.example" not in text

@@ -7,8 +7,9 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from spine.cli import audit, bronze, connector, cursor, identity, look, match, quarantine, run, steward, tenant
+from spine.cli import audit, bronze, connector, cursor, identity, keys, look, match, quarantine, run, steward, tenant
 from spine.core.errors import AuthFailed, ConfigError, SpineError, SyncInProgress
+from spine.core.screen import say
 
 EXIT_CODES: tuple[tuple[type[SpineError], int], ...] = ((ConfigError, 2), (AuthFailed, 3), (SyncInProgress, 4))
 WORK, LOOK, DECIDE, CARE = "Move data", "Look", "Decide who is who", "Take care"
@@ -22,7 +23,7 @@ class SpineGroup(TyperGroup):
         try:
             return super().invoke(ctx)
         except SpineError as error:
-            typer.echo(error.line(_what_next(error)), err=True)
+            say(error.line(_what_next(error)), err=True)
             raise typer.Exit(exit_code(error)) from None
 
 
@@ -77,6 +78,7 @@ for command in (steward.review, steward.link, steward.unlink, steward.merge, ste
     app.command(rich_help_panel=DECIDE)(command)
 app.add_typer(connector.app, name="connector", rich_help_panel=CARE)
 app.add_typer(tenant.app, name="tenant", rich_help_panel=CARE)
+app.add_typer(keys.app, name="keys", rich_help_panel=CARE)
 app.add_typer(cursor.app, name="cursor", rich_help_panel=CARE)
 app.add_typer(quarantine.app, name="quarantine", rich_help_panel=CARE)
 app.add_typer(bronze.app, name="bronze", rich_help_panel=CARE)

@@ -10,6 +10,7 @@ import typer
 from spine.cli import show, world
 from spine.cli.options import DEFAULT_TENANT, Json, Source, Tenant, Tenants
 from spine.core.errors import ConfigError
+from spine.core.screen import say
 
 app = typer.Typer(no_args_is_help=True, help="Connections to sources: list them, test them, pause and resume them.")
 Reason = Annotated[str, typer.Option("--reason", "-r", help="Why; shown to whoever starts a sync.", show_default=False)]
@@ -69,7 +70,7 @@ def resume_connection(source: Source, tenant: Tenant = DEFAULT_TENANT, json: Jso
 
     done = connections.resume(database, connection, by=getpass.getuser())
     if not done and not json:
-        typer.echo(f"{connection} was not paused", err=True)
+        say(f"{connection} was not paused", err=True)
     _say(connections.state(database, connection), json)
 
 
@@ -101,7 +102,7 @@ def try_connection(
         readable = [{**row, "answers": row["error"] is None, "fields": ", ".join(row["fields"])} for row in rows]
         show.as_table(found.connection_id, readable, ("stream", "answers", "records", "fields"))
     if found.resumed:
-        typer.echo(f"{found.connection_id} was paused for its credentials and runs again", err=True)
+        say(f"{found.connection_id} was paused for its credentials and runs again", err=True)
     if found.error is not None:
         raise found.error
 
@@ -123,7 +124,7 @@ def _say(state: Any, json: bool) -> None:
     if json:
         show.as_json({key: value for key, value in vars(state).items() if key != "refused_fingerprint"})
     else:
-        typer.echo(f"{state.connection_id} is {'active' if state.active else f'paused by {state.paused_by}: {state.pause_reason}'}")
+        say(f"{state.connection_id} is {'active' if state.active else f'paused by {state.paused_by}: {state.pause_reason}'}")
 
 
 def _why(row: dict[str, Any]) -> str:

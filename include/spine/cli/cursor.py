@@ -9,6 +9,7 @@ import typer
 
 from spine.cli import show, world
 from spine.cli.options import DEFAULT_TENANT, Json, Source, Tenant
+from spine.core.screen import say
 
 if TYPE_CHECKING:
     from spine.pipeline.services import Services
@@ -72,7 +73,7 @@ def _move(how: str, source: str, stream: str, value: str, tenant: str, json: boo
     if lease is not None:  # it would write its own cursor over this one at its end
         raise SyncInProgress(f"Run {lease.holder} is reading this connection", hint="Wait for its end", connection=cursors.connection_id)
     moved = getattr(cursors, how)(stream, value, by=getpass.getuser())
-    show.as_json(vars(moved)) if json else typer.echo(f"{stream}: cursor is {moved.value}")
+    show.as_json(vars(moved)) if json else say(f"{stream}: cursor is {moved.value}")
 
 
 def _cursors(source: str, tenant: str, services: Services) -> Any:

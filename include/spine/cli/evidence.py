@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from spine.cli import show
+from spine.core import screen
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -19,10 +20,8 @@ GOOD = {"accepted": "green", "one entity": "green", "review": "yellow", "conflic
 
 def console() -> Console:
     """Where output goes: as wide as the terminal up to WIDTH, exactly WIDTH when piped."""
-    from rich.console import Console
-
-    made = Console(highlight=False)
-    return Console(width=min(made.width, WIDTH) if made.is_terminal else WIDTH, highlight=False)
+    made = screen.console(highlight=False)
+    return screen.console(width=min(made.width, WIDTH) if made.is_terminal else WIDTH, highlight=False)
 
 
 def share(probability: float) -> str:

@@ -10,6 +10,7 @@ import typer
 from spine.cli import show, world
 from spine.cli.options import DEFAULT_TENANT, Entity, Json, Tenant
 from spine.core.errors import ConfigError
+from spine.core.screen import say
 
 
 def status(
@@ -54,7 +55,7 @@ def report(
         from spine.gold.report import gold_report
 
         gold_report(output, entity, require_tenant(tenant))
-    typer.echo(f"{output} written")
+    say(f"{output} written")
 
 
 _CELL = 80  # characters; documents such as a provenance would fill the screen
@@ -84,7 +85,7 @@ def query(
     else:
         show.as_table("", found, columns, longest=_CELL)
     if more:
-        typer.echo(f"Only the first {limit:,} rows; --limit 0 shows all", err=True)
+        say(f"Only the first {limit:,} rows; --limit 0 shows all", err=True)
 
 
 def _ask(sql: str, tenant: str, limit: int) -> tuple[list[str], list[tuple[Any, ...]], bool]:
@@ -124,8 +125,8 @@ def validate(json: Json = False) -> None:
         show.as_json({"ok": not broken, "mistakes": [error.as_dict() for error in broken]})
     for error in broken if not json else ():
         for line in lines_of(error):
-            typer.echo(line)
+            say(line)
     if broken:
         raise ConfigError(f"{len(broken)} broken declaration(s)", hint="Only their own DAGs are missing; correct the files")
     if not json:
-        typer.echo(f"{len(source_names())} sources and {len(entity_names())} entities are valid")
+        say(f"{len(source_names())} sources and {len(entity_names())} entities are valid")

@@ -15,6 +15,7 @@ import typer
 from spine.cli import show, world
 from spine.cli.options import Json
 from spine.core.errors import ConfigError
+from spine.core.screen import console, say
 
 
 class Engine(StrEnum):
@@ -69,7 +70,7 @@ def match(
             from spine.matching import run as job
 
             text = job.explain_plan(records, entity, listen)
-        show.as_json({"plan": text}) if json else typer.echo(text, nl=False)
+        show.as_json({"plan": text}) if json else say(text, end="")
         return
     if output is None:
         raise ConfigError("--output is missing", hint="Name the file for the clusters, such as --output clusters.csv")
@@ -80,7 +81,7 @@ def match(
         request = MatchRequest(records, entity, output, matches, report, threshold, previous, engine.value, relearn, state)
         result = job.match_records(request, listen)
     for warning in result["warnings"]:
-        typer.echo(f"Warning: {warning}", err=True)
+        say(f"Warning: {warning}", err=True)
     if json:
         show.as_json(result)
     else:
@@ -90,16 +91,14 @@ def match(
 @contextmanager
 def _progress(records: Path) -> Iterator[Callable[[str, str, float | None], None]]:
     """Tells on stderr what is being done and, stage by stage, what it did and how long that took."""
-    from rich.console import Console
-
-    console = Console(stderr=True, highlight=False)
-    status = console.status("Start") if console.is_terminal else None
+    out = console(stderr=True, highlight=False)
+    status = out.status("Start") if out.is_terminal else None
     if status is None:
-        console.print(f"Match {records} …", markup=False, soft_wrap=True)
+        out.print(f"Match {records} …", markup=False, soft_wrap=True)
 
     def listen(stage: str, note: str, seconds: float | None) -> None:
         if seconds is not None:
-            console.print(f"{stage:<28} {seconds:>7.1f} s   {note}", markup=False)
+            out.print(f"{stage:<28} {seconds:>7.1f} s   {note}", markup=False)
         elif status:
             status.update(stage)
 
@@ -122,7 +121,7 @@ def _engine_is_quiet() -> Iterator[None]:
 
 def _print(result: dict[str, Any]) -> None:
     if result["no_op"]:
-        typer.echo(f"Nothing changed: the clusters of {result['records']:,} records stay as they are")
+        say(f"Nothing changed: the clusters of {result['records']:,} records stay as they are")
         return
     lines = [
         ("records", result["records"]), ("pairs compared", result["pairs"]), ("pairs accepted", result["accepted"]),
@@ -135,7 +134,7 @@ def _print(result: dict[str, Any]) -> None:
         f"{result['entity'].capitalize()} clusters in {result['output']}", [{"what": what, "number": number} for what, number in lines]
     )
     if result.get("changes"):
-        typer.echo(f"Merges and splits, the first of {result['merged'] + result['split']:,} (all are in {result['output']}.changes.csv)")
+        say(f"Merges and splits, the first of {result['merged'] + result['split']:,} (all are in {result['output']}.changes.csv)")
         for change in result["changes"]:
             how = "took in" if change["kind"] == "merged" else "lost to"
-            typer.echo(f"  {change['cluster_id']} {how} {change['other_cluster_id']}: {change['reason']}")
+            say(f"  {change['cluster_id']} {how} {change['other_cluster_id']}: {change['reason']}")

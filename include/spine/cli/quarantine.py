@@ -9,6 +9,7 @@ import typer
 from spine.cli import show, world
 from spine.cli.options import DEFAULT_TENANT, Entity, Json, Source, Tenant
 from spine.core.errors import ConfigError
+from spine.core.screen import say
 
 app = typer.Typer(no_args_is_help=True, help="Rows that failed a rule: look at them, replay them through the present mapping.")
 RowId = Annotated[str, typer.Argument(help="A row's id, or enough of its first letters.", show_default=False)]
@@ -80,7 +81,7 @@ def replay(
         mine = [row["quarantine_id"] for row in quarantine.list_rows(source, entity, tenant=tenant, limit=limit)]
         if ids := mine if not row_id else [_full_id(part, mine) for part in row_id]:
             result = quarantine.replay(world.spark(f"replay {source}"), source, entity, ids, run_id()).to_json()
-    show.as_json(result) if json else typer.echo(f"{result['replayed']} replayed, {result['still_open']} still open")
+    show.as_json(result) if json else say(f"{result['replayed']} replayed, {result['still_open']} still open")
 
 
 def _full_id(part: str, known: list[str]) -> str:

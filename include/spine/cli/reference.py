@@ -18,6 +18,7 @@ from pydantic.fields import FieldInfo
 from spine.core import variants
 from spine.core.choices import CUTS
 from spine.core.entities import RowRule, TableRule
+from spine.core.screen import say
 from spine.core.settings import PROJECT
 from spine.core.variants import Variants
 from spine.core.vocabulary import vocabulary
@@ -201,4 +202,4 @@ def write(path: Path = PAGE) -> Path:
 
 
 if __name__ == "__main__":
-    print(write())
+    say(str(write()))

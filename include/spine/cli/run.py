@@ -14,6 +14,7 @@ from spine.cli import show, world
 from spine.cli.options import Entity, Json, Source, Tenants
 from spine.core import clock
 from spine.core.errors import SpineError, error_from_dict, together
+from spine.core.screen import say
 
 if TYPE_CHECKING:
     from spine.control.database import Database
@@ -96,7 +97,7 @@ def _extract_all(works: Sequence[StreamWork], services: Any) -> tuple[list[dict[
                 rows.append({"tenant": work.tenant, "stream": work.stream, **done.to_json(), **_preview(done)})
             except SpineError as error:
                 if failures:  # the first one is the command's own error, told at its end
-                    typer.echo(f"{work.label}: {error.line()}", err=True)
+                    say(f"{work.label}: {error.line()}", err=True)
                 failures.append(error)
     return rows, failures
 
@@ -133,7 +134,7 @@ def _print_sync(result: dict[str, Any], json: bool) -> None:
         show.as_table(f"Bronze, run {result['run_id']}", result["streams"], columns)
     for stream in result["streams"]:
         for note in stream["notes"]:
-            typer.echo(f"{stream['stream']}: {note}")
+            say(f"{stream['stream']}: {note}")
         _print_coverage(stream)
     if "entities" in result:
         _print_silver(result["entities"])
@@ -147,10 +148,10 @@ def _print_coverage(stream: dict[str, Any]) -> None:
     if stream.get("null_shares"):
         shares = [{"field": name, "empty": f"{share:.1%}"} for name, share in stream["null_shares"].items()]
         show.as_table(f"{label}: mapped fields", shares)
-        typer.echo(f"{label}: kept in custom_fields, since nothing maps them: {', '.join(stream['unmapped_fields']) or 'none'}")
+        say(f"{label}: kept in custom_fields, since nothing maps them: {', '.join(stream['unmapped_fields']) or 'none'}")
     if stream.get("empty_fields"):
         names = ", ".join(stream["empty_fields"])
-        typer.echo(f"Warning: {label}: no record has anything for {names}; check the paths in the source's file", err=True)
+        say(f"Warning: {label}: no record has anything for {names}; check the paths in the source's file", err=True)
 
 
 def _print_silver(entities: dict[str, dict[str, Any]]) -> None:

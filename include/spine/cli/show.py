@@ -8,34 +8,33 @@ from contextlib import contextmanager, redirect_stdout
 from datetime import datetime
 from typing import Any
 
-import typer
+from spine.core.screen import clean, console, say
 
 
 def as_json(value: Any) -> None:
     """Print JSON; times as ISO 8601, numbers of any precision as text."""
     import orjson
 
-    typer.echo(orjson.dumps(value, default=str, option=orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS | orjson.OPT_UTC_Z).decode())
+    say(orjson.dumps(value, default=str, option=orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS | orjson.OPT_UTC_Z).decode())
 
 
 def as_table(title: str, rows: Sequence[Mapping[str, Any]], columns: Sequence[str] | None = None, *, longest: int | None = None) -> None:
     """Print rows under their columns' names; wide when piped. Only what is longer than `longest` characters is cut, with a mark."""
     from rich import box
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=240)
+    out = console()
+    if not out.is_terminal:
+        out = console(width=240)
     table = Table(title=title or None, title_justify="left", box=box.SIMPLE_HEAD)
     names = list(columns if columns is not None else (rows[0] if rows else []))
     for name in names:
         numbers = bool(rows) and isinstance(rows[0].get(name), int | float)
         table.add_column(name, justify="right" if numbers else "left", overflow="fold")
     for row in rows:
-        table.add_row(*(Text(_cut(text(row.get(name)), longest)) for name in names))
-    console.print(table)
+        table.add_row(*(Text(_cut(clean(text(row.get(name))), longest)) for name in names))
+    out.print(table)
 
 
 def _cut(cell: str, longest: int | None) -> str:
@@ -77,13 +76,11 @@ def working(what: str) -> Iterator[None]:
             _spinner.update(what)
             yield
         elif sys.stderr.isatty():
-            from rich.console import Console
-
-            with Console(stderr=True).status(what) as _spinner:
+            with console(stderr=True).status(clean(what)) as _spinner:
                 try:
                     yield
                 finally:
                     _spinner = None
         else:
-            typer.echo(f"{what} …", err=True)
+            say(f"{what} …", err=True)
             yield

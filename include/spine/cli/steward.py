@@ -9,6 +9,7 @@ import typer
 
 from spine.cli import show, world
 from spine.cli.options import DEFAULT_TENANT, Json, Tenant
+from spine.core.screen import say
 
 Ref = Annotated[str, typer.Argument(help="Reference of a record: source:stream:record_id.", show_default=False)]
 EntityId = Annotated[str, typer.Argument(help="Id of a golden record, also a former one.", show_default=False)]
@@ -122,8 +123,8 @@ def _print(result: dict[str, Any], json: bool) -> None:
         show.as_table(when.capitalize(), rows)
     columns = ("kind", "entity_id", "other_entity_id", "record_ref", "reason")
     show.as_table(f"What changed for tenant {result['tenant']}", result["changes"], columns)
-    typer.echo(f'To take it back: spine undo {result["change_id"][:12]} --reason "…"', err=True)
-    typer.echo(f"Analysts see it after: spine publish {result['entity']}", err=True)
+    say(f'To take it back: spine undo {result["change_id"][:12]} --reason "…"', err=True)
+    say(f"Analysts see it after: spine publish {result['entity']}", err=True)
 
 
 def overrides(
@@ -169,7 +170,7 @@ def review(
         show.as_json(rows)
         return
     if not rows:
-        typer.echo(f"Nothing waits for a steward of tenant {tenant}")
+        say(f"Nothing waits for a steward of tenant {tenant}")
         return
     readable = [{**row, "probability": f"{row['probability']:.3f}", "value": f"{row['value']:.1f}"} for row in rows]
     columns = ("decision", "left_ref", "right_ref", "probability", "value", "pairs", "reason")
@@ -200,7 +201,7 @@ def entity(
     when = f" as of {found['as_of']}" if found["as_of"] else ""
     show.as_table(f"{found['entity_id']}{when}", rows, ("field", "value", "source", "record", "strategy"))
     if found["asked"] != found["entity_id"]:
-        typer.echo(f"{found['asked']} was merged into it", err=True)
+        say(f"{found['asked']} was merged into it", err=True)
     confidence = f"{found['confidence']:.3f}".rstrip("0").rstrip(".")
     many = "1 record" if len(found["records"]) == 1 else f"{len(found['records'])} records, weakest link {confidence}"
-    typer.echo(f"{many}: {', '.join(found['records'])}")
+    say(f"{many}: {', '.join(found['records'])}")

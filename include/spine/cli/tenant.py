@@ -9,6 +9,7 @@ import typer
 
 from spine.cli import show, world
 from spine.cli.options import Json
+from spine.core.screen import say
 
 app = typer.Typer(no_args_is_help=True, help="Tenants: whose data the spine keeps apart.")
 
@@ -47,13 +48,13 @@ def add(
     if json:
         show.as_json({**vars(found), "analyst": login.role if login else None, "gold": login.url if login else None})
         return
-    typer.echo(f"{found.tenant} has {', '.join(found.sources)}, and a key of its own")
+    say(f"{found.tenant} has {', '.join(found.sources)}, and a key of its own")
     if login and login.url:
-        typer.echo(f"its analysts log in to PostgreSQL as {login.role}: {login.command}")
-        typer.echo(TRUST)
+        say(f"its analysts log in to PostgreSQL as {login.role}: {login.command}")
+        say(TRUST)
     elif login:
-        typer.echo(f"its analysts log in to PostgreSQL as {login.role}")
+        say(f"its analysts log in to PostgreSQL as {login.role}")
     else:
-        typer.echo("no login for its analysts: set SPINE_ADMIN_URL to an administrator's URL of database spine, and run this again")
+        say("no login for its analysts: set SPINE_ADMIN_URL to an administrator's URL of database spine, and run this again")
     for missing in found.missing:
-        typer.echo(f"still to make: the Connection {missing} (in the UI, or `spine airflow connections add {missing} …`)")
+        say(f"still to make: the Connection {missing} (in the UI, or `spine airflow connections add {missing} …`)")

@@ -14,7 +14,7 @@ from sqlalchemy import text
 
 from spine.control import audit
 from spine.control.database import TenantDatabase
-from spine.control.tokens import deployment_key
+from spine.control.keys import deployment_key
 from spine.control.variables import Variables
 
 PREFIX = "spine.audit_head."

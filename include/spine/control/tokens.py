@@ -8,23 +8,19 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import os
-import secrets
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import orjson
-from cryptography.fernet import Fernet, InvalidToken, MultiFernet
+from cryptography.fernet import Fernet
 from sqlalchemy import Connection, text
 
-from spine.control import airflow_state, audit
+from spine.control import airflow_state, audit, keys
 from spine.control.database import TenantDatabase
 from spine.core import clock
-from spine.core.errors import ConfigError
-from spine.core.settings import settings
+from spine.core.errors import ConfigError, SecretUnreadable, SpineError
 from spine.core.tokens import LockedToken, Token
 
 LOCK_TIMEOUT = 60.0  # seconds to wait for another worker's refresh
@@ -97,7 +93,7 @@ class TokenVault:
             yield HeldToken(self, connection_id)
 
     def load(self, connection_id: str) -> Token | None:
-        """The stored token, None if there is none yet. Raises ConfigError if the deployment's key does not open it.
+        """The stored token, None if there is none yet. Raises SecretUnreadable if the deployment's key does not open it.
 
         That it was asked for is in the log before it is opened, and that it could not be opened as well.
         """
@@ -111,7 +107,7 @@ class TokenVault:
             audit.record_in(connection, self.tenant, audit.Entry(self.actor, "secret_read", "token", connection_id))
         try:
             data = self._opened(ciphertext, connection_id)
-        except ConfigError as error:
+        except SpineError as error:
             facts = {"code": error.code, "message": error.message}
             audit.record(self.database, audit.Entry(self.actor, "secret_read_failed", "token", connection_id, new_value=facts))
             raise
@@ -121,9 +117,10 @@ class TokenVault:
         return token
 
     def _opened(self, ciphertext: str, connection_id: str) -> dict[str, Any]:
-        """What a ciphertext of this connection holds. Raises ConfigError."""
+        """What a ciphertext of this connection holds. Raises SecretUnreadable, or ConfigError if it is another connection's."""
+        where = {"tenant": self.tenant, "connection": connection_id}
         with self.database.begin() as connection:
-            data = _open(self._tenant_key(connection), ciphertext, connection_id)
+            data = keys.open_sealed(self._tenant_key(connection), ciphertext, f"the token of {connection_id}", **where)
         if (data.pop("tenant"), data.pop("connection")) != (self.tenant, connection_id):
             raise ConfigError("The stored token belongs to another connection", hint="Authorise again", connection=connection_id)
         return data
@@ -157,7 +154,7 @@ class TokenVault:
             audit.record_in(connection, self.tenant, audit.Entry(self.actor, "token_removed", "token", connection_id))
 
     def make_key(self) -> None:
-        """Make the tenant's key unless it has one. Raises ConfigError if the deployment's key does not open the one that it has."""
+        """Make the tenant's key unless it has one. Raises SecretUnreadable if the deployment's key does not open the one that it has."""
         with self.database.begin() as connection:
             self._tenant_key(connection)
 
@@ -171,58 +168,28 @@ class TokenVault:
         return Fernet(self._key_text(connection))
 
     def _key_text(self, connection: Connection) -> str:
-        """The tenant's own key, made at its first use. The wrapped text names the tenant, so keys cannot be swapped."""
-        master = deployment_key()
-        fresh = orjson.dumps({"tenant": self.tenant, "key": Fernet.generate_key().decode()})
-        connection.execute(
-            text("INSERT INTO spine.tenant_keys (tenant_id, wrapped_key) VALUES (:tenant, :key) ON CONFLICT DO NOTHING"),
-            {"tenant": self.tenant, "key": master.encrypt(fresh).decode()},
-        )
-        wrapped = connection.execute(text("SELECT wrapped_key FROM spine.tenant_keys")).scalar_one()
-        data = _open(master, wrapped, f"key of tenant {self.tenant}")
-        if data["tenant"] != self.tenant:
-            raise ConfigError("The stored key belongs to another tenant", hint="Restore table spine.tenant_keys from a backup")
-        return str(data["key"])
+        """The tenant's own key, made at its first use."""
+        wrapped = self._wrapped_key(connection)
+        if wrapped is None:
+            # The deployment's key is read after the lock was had: nobody drops it (`rotation.Keeper.drop`) before this key is there.
+            connection.execute(text("LOCK TABLE spine.tenant_keys IN ROW EXCLUSIVE MODE"))
+            connection.execute(
+                text("INSERT INTO spine.tenant_keys (tenant_id, wrapped_key) VALUES (:tenant, :key) ON CONFLICT DO NOTHING"),
+                {"tenant": self.tenant, "key": keys.wrap(self.tenant, Fernet.generate_key().decode(), keys.deployment_key())},
+            )
+            wrapped = str(self._wrapped_key(connection))
+        try:
+            return keys.unwrap(self.tenant, wrapped, keys.deployment_key())
+        except SecretUnreadable:
+            newer = str(self._wrapped_key(connection))
+            if newer == wrapped:
+                raise
+            return keys.unwrap(self.tenant, newer, keys.deployment_key())  # a rotation began and ended in between
+
+    def _wrapped_key(self, connection: Connection) -> str | None:
+        found: str | None = connection.execute(text("SELECT wrapped_key FROM spine.tenant_keys")).scalar_one_or_none()
+        return found
 
 
 def _mask(token: Token) -> None:
     airflow_state.mask([token.access_token, token.refresh_token or "", *token.extra.values()])
-
-
-def deployment_key() -> MultiFernet:
-    """The key that wraps tenants' keys: SPINE_FERNET_KEY (newest first, separated by commas) or `<home>/fernet.key`."""
-    given = settings().fernet_key or _key_file(settings().home / "fernet.key")
-    try:
-        return MultiFernet([Fernet(key.strip()) for key in given.split(",")])
-    except ValueError as error:
-        raise ConfigError("The deployment's Fernet key is malformed", hint="Set SPINE_FERNET_KEY to 32 url-safe base64 bytes") from error
-
-
-def _key_file(path: Path) -> str:
-    """The text of the key file, made once: of two processes that make it, the second takes the first one's."""
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        draft = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
-        handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(handle, "wb") as file:
-            file.write(Fernet.generate_key())
-            file.flush()
-            os.fsync(handle)
-        try:
-            os.link(draft, path)
-        except FileExistsError:
-            pass
-        finally:
-            draft.unlink()
-    return path.read_text()
-
-
-def _open(key: Fernet | MultiFernet, sealed: str, what: str) -> dict[str, Any]:
-    try:
-        data: dict[str, Any] = orjson.loads(key.decrypt(sealed.encode()))
-    except InvalidToken as error:
-        raise ConfigError(
-            f"The deployment's key does not open {what}",
-            hint="Set SPINE_FERNET_KEY to the key it was stored with, or forget the token and authorise again",
-        ) from error
-    return data

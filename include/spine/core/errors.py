@@ -2,6 +2,7 @@
 
 SpineError
 ├── ConfigError              CONFIG_INVALID           a spec, entity, setting or argument is wrong
+│   └── SecretUnreadable     SECRET_UNREADABLE        422  no key of the deployment opens what is stored
 ├── ConnectorError
 │   ├── AuthFailed           CONNECTOR_AUTH_FAILED    401  fail at once, pause the connection
 │   ├── RateLimited          CONNECTOR_RATE_LIMITED   429  retry after `retry_after` seconds
@@ -111,6 +112,12 @@ class ConfigError(SpineError):
         """The error as JSON-ready values, with each mistake's file, line, field and words where they are known."""
         known = {"mistakes": [asdict(mistake) for mistake in self.mistakes]} if self.mistakes else {}
         return {**super().as_dict(), **known}
+
+
+class SecretUnreadable(ConfigError):
+    """A tenant's key or a stored token that no key of the deployment opens; the Connection's own fields are not touched by that."""
+
+    code = "SECRET_UNREADABLE"
 
 
 class ConnectorError(SpineError):

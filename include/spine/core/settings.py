@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TypeVar
@@ -160,6 +161,23 @@ class Settings:
     def validations(self) -> Path:
         """Folder with one JSON and one HTML page per validation."""
         return self.home / "validations"
+
+
+_SECRET = ("AIRFLOW__", "AIRFLOW_CONN_", "SPINE_ADMIN_", "SPINE_POSTGRES", "SPINE_FERNET_")
+
+
+def secrets_of(environment: Mapping[str, str]) -> list[str]:
+    """Names of the variables that only Airflow's own processes and the command line may have: keys, passwords, URLs with passwords.
+
+    Keys of the lake's storage are none of them, since whoever reads tables needs them.
+    """
+    return [name for name in environment if name.startswith(_SECRET) or (name.startswith("SPINE_") and name.endswith("_PASSWORD"))]
+
+
+def without_secrets(environment: Mapping[str, str]) -> dict[str, str]:
+    """An environment for processes that run other people's data through other people's code: Spark's, the sandbox."""
+    hidden = set(secrets_of(environment))
+    return {name: value for name, value in environment.items() if name not in hidden}
 
 
 def settings() -> Settings:

@@ -8,6 +8,7 @@ from airflow.sdk import DAG, CronDataIntervalTimetable, Param, get_current_conte
 
 from spine.dagkit.docs import MAINTAIN_DOC
 from spine.dagkit.policies import default_args
+from spine.dagkit.quiet import quiet
 from spine.dagkit.sync import START
 
 
@@ -32,6 +33,7 @@ def build_maintenance_dag() -> DAG:
 
 
 @task
+@quiet
 def _maintain() -> dict[str, Any]:
     """Care for every table of the lake; one table's failure does not stop the others."""
     from spine.pipeline.maintain import maintain

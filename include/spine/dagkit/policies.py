@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import atexit
-import logging
 import random
 from dataclasses import dataclass
 from datetime import timedelta
@@ -13,8 +12,10 @@ from airflow.sdk import ExceptionRetryPolicy, RetryAction, RetryRule
 from airflow.sdk.definitions.retry_policy import RetryDecision
 
 from spine.core import errors
+from spine.core.foreign import told
+from spine.core.screen import logger
 
-log = logging.getLogger(__name__)
+log = logger(__name__)
 _FOREIGN = "No failure of ours: the task was stopped, or this is a bug; its traceback is above"
 _JITTER = random.SystemRandom()
 
@@ -49,6 +50,7 @@ class ErrorTablePolicy(ExceptionRetryPolicy):
         fail += [errors.IdentityConflict, errors.RunFailed, errors.AuditBroken]
         retry = [errors.RateLimited, errors.CircuitOpen, errors.SourceUnavailable, errors.LakeError, errors.PublishFailed]
         retry += [errors.JobFailed, errors.ControlPlaneUnavailable]
+        fail += [errors.SecretUnreadable]
         super().__init__(
             rules=[RetryRule(_path(error), RetryAction.FAIL, reason=error.code) for error in fail]
             + [RetryRule(_path(error), RetryAction.RETRY, reason=error.code) for error in retry]
@@ -76,9 +78,13 @@ def last_word(context: Any) -> None:
     Airflow logs the traceback before it calls this and more lines after, so the line waits until the task's process ends.
     """
     error, ti = context.get("exception"), context["ti"]
-    ours = error if isinstance(error, errors.SpineError) else errors.SpineError(f"{type(error).__name__}: {error}"[:500], hint=_FOREIGN)
+    ours = error if isinstance(error, errors.SpineError) else errors.SpineError(_named(error), hint=_FOREIGN)
     again = str(getattr(ti.state, "value", ti.state)) == "up_for_retry"
     atexit.register(log.error, "%s", ours.line(f"It is tried again, the {ti.try_number}. of {ti.max_tries} times" if again else ""))
+
+
+def _named(error: BaseException | None) -> str:
+    return f"{type(error).__name__}: {told(error)}" if error else "the task failed"
 
 
 def default_args(tier: str) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from spine.core.entities import Entity
 from spine.core.names import gold_asset
 from spine.dagkit.docs import resolve_doc
 from spine.dagkit.policies import default_args
+from spine.dagkit.quiet import quiet
 from spine.dagkit.spark import SpineSparkOperator
 from spine.dagkit.sync import START, asset, require_success
 from spine.dagkit.waiting import gathering
@@ -50,6 +51,7 @@ def gold(entity: str) -> Asset:
 
 
 @task
+@quiet
 def _publish(entity: str) -> dict[str, Any]:
     """Copy Gold to PostgreSQL and swap it in one transaction."""
     from spine.control.airflow_state import postgres_url
@@ -64,6 +66,7 @@ def _publish(entity: str) -> dict[str, Any]:
 
 
 @task
+@quiet
 def _close() -> None:
     """Turn the run red if a task before failed, since publication does not wait for every tenant."""
     require_success(get_current_context(), ["resolve", "publish"])

@@ -17,11 +17,15 @@ from airflow.providers.apache.spark.operators.spark_submit import SparkSubmitOpe
 from airflow.sdk import BaseHook
 from airflow.sdk.exceptions import AirflowException
 
-from spine.core.settings import PROJECT, settings
+from spine.core.errors import ConfigError
+from spine.core.screen import clean
+from spine.core.settings import PROJECT, secrets_of, settings, without_secrets
 from spine.dagkit.links import TablesLink, ValidationLink
+from spine.dagkit.quiet import quiet
 from spine.pipeline.job import read_outcome
 
 _STOP_SECONDS = 10
+_BY_COMMAND_LINE = ("yarn", "k8s")  # there spark-submit takes a job's environment from `--conf`
 
 
 class SpineSparkOperator(SparkSubmitOperator):
@@ -51,6 +55,7 @@ class SpineSparkOperator(SparkSubmitOperator):
         self.result: dict[str, Any] = {}
         self._process: subprocess.Popen[str] | None = None
 
+    @quiet
     def execute(self, context: Any) -> dict[str, Any]:
         """Run the job; returns its result. Raises the job's own SpineError."""
         if self.before is not None:
@@ -61,11 +66,16 @@ class SpineSparkOperator(SparkSubmitOperator):
         connection = BaseHook.get_connection("spark_default")
         if connection.conn_type == "spark_connect":
             self._run_on_server(f"sc://{connection.host}:{connection.port or 15002}")
+        elif str(connection.host).startswith(_BY_COMMAND_LINE):
+            raise ConfigError(
+                f"Spark on {connection.host} would be told our secrets on a command line",
+                hint="Let Connection spark_default name local[…], spark://…, or a Spark Connect server",
+            )
         else:
             self._submit(context)
         self.result, error = read_outcome(result_file, self.job)
         for line in summary(self.result):
-            self.log.info(line)
+            self.log.info(clean(line))
         if error is not None:
             if self.result:  # done for some tenants: the tasks after this one go on with theirs
                 context["ti"].xcom_push(key="return_value", value=self.result)
@@ -73,20 +83,20 @@ class SpineSparkOperator(SparkSubmitOperator):
         return self.result
 
     def _run_on_server(self, remote: str) -> None:
-        environment = {**os.environ, **job_environment(), "SPARK_REMOTE": remote}
+        environment = {**without_secrets(os.environ), **job_environment(), "SPARK_REMOTE": remote}
         command = [sys.executable, self.application, *map(str, self.application_args or [])]
         self._process = subprocess.Popen(
             command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
         )
         assert self._process.stdout is not None
         for line in self._process.stdout:
-            self.log.info(line.rstrip())
+            self.log.info(clean(line.rstrip()))
         self.log.info("%s ended with exit code %s", self.job, self._process.wait())
 
     def _submit(self, context: Any) -> None:
         from spine.lake.session import spark_conf
 
-        self.env_vars = job_environment()
+        self.env_vars = {**dict.fromkeys(secrets_of(os.environ), ""), **job_environment()}
         self.conf = spark_conf(large=self.large is not None and self.large(context))
         try:
             super().execute(context)

@@ -14,6 +14,7 @@ from spine.core.errors import ConfigError, RunFailed, SpineError, error_from_dic
 from spine.core.names import CONNECTOR_POOL, silver_asset
 from spine.dagkit.docs import sync_doc
 from spine.dagkit.policies import default_args
+from spine.dagkit.quiet import quiet
 from spine.dagkit.spark import SpineSparkOperator
 from spine.dagkit.waiting import by_a_person, waiting_unless_manual
 from spine.sources.check import sound_source
@@ -151,6 +152,7 @@ def _count(context: Any, tasks: list[str], states: list[str]) -> int:
 
 
 @task
+@quiet
 def _plan(source: str) -> list[dict[str, Any]]:
     """Take the connections' locks, fix the upper bound of every stream's window, open the run."""
     from spine.pipeline.extract import plan
@@ -176,6 +178,7 @@ def _plan(source: str) -> list[dict[str, Any]]:
 
 
 @task(map_index_template="{{ label }}")
+@quiet
 def _extract(work: dict[str, Any]) -> dict[str, Any]:
     """Read one stream of one tenant into Bronze."""
     from spine.pipeline.extract import extract
@@ -190,6 +193,7 @@ def _extract(work: dict[str, Any]) -> dict[str, Any]:
 
 
 @task
+@quiet
 def _report(source: str) -> dict[str, Any]:
     """Tell the consumers of Silver what is new. One event per changed table, from this one task, whatever was mapped before."""
     context = get_current_context()
@@ -205,6 +209,7 @@ def _report(source: str) -> dict[str, Any]:
 
 
 @task
+@quiet
 def _close(source: str) -> dict[str, Any]:
     """Close the run and release its locks, whatever happened; fail if any task before failed, so that the run is red."""
     from spine.pipeline.closing import finish

@@ -4,7 +4,6 @@ resolves what other syncs are about to change again.
 
 from __future__ import annotations
 
-import logging
 import random
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,8 +14,9 @@ from airflow.sdk import timezone
 from airflow.sdk.exceptions import AirflowRescheduleException
 
 from spine.core.errors import SyncInProgress
+from spine.core.screen import logger
 
-log = logging.getLogger(__name__)
+log = logger(__name__)
 _AGAIN = (20.0, 40.0)  # seconds; apart, so that the runs of a backfill do not all ask at once
 _GATHER_AGAIN = timedelta(seconds=5)
 _GATHER_AT_MOST = timedelta(minutes=2)  # a source that takes longer has a run of its own; a critical one has fifteen minutes in all

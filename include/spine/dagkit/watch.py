@@ -9,6 +9,7 @@ from airflow.sdk import DAG, CronDataIntervalTimetable, task
 
 from spine.dagkit.docs import WATCH_DOC
 from spine.dagkit.policies import TIERS, default_args
+from spine.dagkit.quiet import quiet
 from spine.dagkit.sync import START
 
 
@@ -31,6 +32,7 @@ def build_watch_dag() -> DAG:
 
 
 @task
+@quiet
 def _watch() -> int:
     """End sessions beyond their limits, record what is late, ends soon or was tampered with, then hand all events that wait to notifiers.
 

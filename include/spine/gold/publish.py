@@ -26,6 +26,7 @@ from spine.control.sessions import end_blocking
 from spine.core.entities import load_entity
 from spine.core.errors import ConfigError, ControlPlaneUnavailable, LakeError, PublishFailed
 from spine.core.failpoints import failpoint
+from spine.core.foreign import told
 from spine.gold import ddl as gold_ddl
 from spine.gold.publish_lookup import publish_lookup
 from spine.gold.records import silver_tables
@@ -39,6 +40,7 @@ LOCK_WAIT = "10min"
 TURN, TURNS, PAUSE = "1s", 10, 2.0  # how long a turn waits, how many there are, seconds between them
 LAST_TURN, LOOK = "30s", 0.3  # how long the last one waits, and how often it looks for who is in its way
 _LOCK_NOT_AVAILABLE = "55P03"
+_DATA = ("22", "P0")  # SQLSTATEs of errors whose first line quotes a value
 # On this side an error would end the transaction.
 _TRY = """
 DO $$ BEGIN
@@ -177,11 +179,11 @@ def _failure(error: Any) -> PublishFailed:
 
 
 def _reason(error: Any) -> str:
-    """PostgreSQL's own first line, never its detail, which quotes values."""
+    """PostgreSQL's own first line, never its detail, which quotes values; nor what it quotes where the data is wrong."""
     details = dict(getattr(error, "details", None) or ())
     primary = details.get("PG_DIAG_MESSAGE_PRIMARY") or details.get(b"PG_DIAG_MESSAGE_PRIMARY")
-    text = primary.decode() if isinstance(primary, bytes) else primary or str(error)
-    return str(text).splitlines()[0][:300]
+    text = str(primary.decode() if isinstance(primary, bytes) else primary or error)
+    return text.splitlines()[0][:300] if primary and not str(getattr(error, "sqlstate", "")).startswith(_DATA) else told(text)
 
 
 def _settled(shape: Shape, versions: dict[str, int]) -> dict[str, DeltaTable]:

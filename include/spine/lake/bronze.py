@@ -22,6 +22,7 @@ from deltalake.exceptions import CommitFailedError, DeltaError
 from spine.core import clock
 from spine.core.errors import LakeError, SyncInProgress
 from spine.core.failpoints import failpoint
+from spine.core.foreign import told
 from spine.core.settings import settings
 from spine.lake.delta_sql import table_at
 from spine.lake.paths import storage_options
@@ -346,4 +347,4 @@ def _lake_errors(uri: str) -> Iterator[None]:
     try:
         yield
     except (DeltaError, OSError) as error:
-        raise LakeError(f"Bronze failed: {str(error).splitlines()[0][:300]}", hint="Look at the lake's storage", table=uri) from error
+        raise LakeError(f"Bronze failed: {told(error)}", hint="Look at the lake's storage", table=uri) from error

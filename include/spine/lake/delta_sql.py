@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from spine.core.errors import LakeError
+from spine.core.foreign import told
 from spine.lake.paths import storage_options
 
 if TYPE_CHECKING:
@@ -66,9 +67,9 @@ def table_at(uri: str, version: int | None = None) -> DeltaTable | None:
     try:
         return DeltaTable(uri, version=version, storage_options=storage_options())
     except TableNotFoundError as error:
-        told = str(error)
-        if "kind: " in told and "kind: NotFound" not in told:
-            raise LakeError(f"storage did not answer: {told.splitlines()[-1][:300]}", hint=STORAGE_HINT, table=uri) from error
+        answer = str(error)
+        if "kind: " in answer and "kind: NotFound" not in answer:
+            raise LakeError(f"storage did not answer: {told(answer.splitlines()[-1])}", hint=STORAGE_HINT, table=uri) from error
         return None
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from spine.core.errors import LakeError
+from spine.core.foreign import told
 from spine.lake.delta_sql import STORAGE_HINT, commit_note, literal, quoted, table_at, table_path
 
 if TYPE_CHECKING:
@@ -118,11 +119,11 @@ def conflicts(uri: str) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        told = str(error)
-        if storage := next((words for words in _STORAGE if words in told), None):
-            line = next(line for line in told.splitlines() if storage in line)
-            raise LakeError(f"the table could not be written: {line.strip()[:300]}", hint=STORAGE_HINT, table=uri) from error
-        spark = "DELTA_CONCURRENT" in told or "ConcurrentModification" in type(error).__name__
+        words = str(error)
+        if storage := next((sign for sign in _STORAGE if sign in words), None):
+            line = next(line for line in words.splitlines() if storage in line)
+            raise LakeError(f"the table could not be written: {told(line)}", hint=STORAGE_HINT, table=uri) from error
+        spark = "DELTA_CONCURRENT" in words or "ConcurrentModification" in type(error).__name__
         if not spark and not isinstance(error, CommitFailedError):
             raise
         raise LakeError(

@@ -14,6 +14,7 @@ from deltalake.exceptions import DeltaError
 from deltalake.fs import DeltaStorageHandler
 
 from spine.core.errors import LakeError
+from spine.core.foreign import told
 from spine.core.settings import settings
 from spine.lake import delta_sql
 from spine.lake.paths import storage_options, table_uri
@@ -63,8 +64,8 @@ def reading(table: str) -> Iterator[None]:
     try:
         yield
     except (DeltaError, pa.ArrowException, OSError) as error:
-        first = (str(error).splitlines() or [type(error).__name__])[0][:300]
-        raise LakeError(f"Table {table} did not open or read: {first}", hint="Check SPINE_LAKE and its storage; a retry is safe") from error
+        hint = "Check SPINE_LAKE and its storage; a retry is safe"
+        raise LakeError(f"Table {table} did not open or read: {told(error)}", hint=hint) from error
 
 
 @contextmanager
@@ -73,8 +74,7 @@ def storage(what: str) -> Iterator[None]:
     try:
         yield
     except (DeltaError, OSError) as error:
-        first = (str(error).splitlines() or [type(error).__name__])[0][:300]
-        raise LakeError(f"{what} could not be read or written: {first}", hint=delta_sql.STORAGE_HINT) from error
+        raise LakeError(f"{what} could not be read or written: {told(error)}", hint=delta_sql.STORAGE_HINT) from error
 
 
 def filesystem() -> pafs.FileSystem:

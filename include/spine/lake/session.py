@@ -101,7 +101,8 @@ def spark_conf(master: str | None = None, *, large: bool = False) -> dict[str, s
         **_storage_conf(),
     }
     if chosen.startswith("local"):
-        conf |= {"spark.driver.bindAddress": LOOPBACK, "spark.driver.host": LOOPBACK}
+        # Any user of this machine could otherwise speak to the driver, which unpacks what it is sent; here Spark makes the secret itself.
+        conf |= {"spark.driver.bindAddress": LOOPBACK, "spark.driver.host": LOOPBACK, "spark.authenticate": "true"}
     return conf
 
 

@@ -22,6 +22,7 @@ import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 
 from spine.core.errors import ConfigError, LakeError
+from spine.core.foreign import told
 from spine.matching import csv as match_csv
 from spine.matching.csv import require_columns
 
@@ -198,8 +199,8 @@ def _closed_delta(path: Path, error: BaseException) -> ConfigError:
 
 
 def first_line(error: BaseException) -> str:
-    """The first line of what an error says, cut short."""
-    return (str(error).splitlines() or [type(error).__name__])[0][:200]
+    """The first line of what an error says, cut short, without what may be a value."""
+    return told(error, 200)
 
 
 def _texts(table: pa.Table, path: Path) -> pa.Table:

@@ -27,6 +27,7 @@ from spine.core.errors import ConfigError
 from spine.core.failpoints import failpoint
 from spine.identity import engine
 from spine.identity.blocking.cuttings import Part
+from spine.identity.blocking.keys import LIKE
 from spine.identity.clustering.incremental import parts_of, rematch
 from spine.identity.matching import Matched, match
 from spine.matching import checks as match_checks
@@ -187,7 +188,7 @@ def _too_common(found: Found) -> list[str]:
     if not names:
         return []
     count = sum(len(heavy.dropped) or len(heavy.split) for heavy in found.model.heavy)
-    return [f"{count:,} values are too common to find pairs by ({names[0]}); --explain-plan names the worst"]
+    return [f"{count:,} values are too common to find pairs by ({names[0].partition(LIKE)[0]}); --explain-plan names the worst"]
 
 
 def _prepared(rules: MatchRules, table: pa.Table, stages: _Stages) -> Records:

@@ -7,7 +7,6 @@ Whatever dies in between is done again by the same call: what is committed is fo
 from __future__ import annotations
 
 import hashlib
-import logging
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -23,6 +22,7 @@ from spine.core.errors import AuthFailed, DeleteSweepRefused, LakeError, SpineEr
 from spine.core.events import DriftDetected, SyncStarted
 from spine.core.failpoints import failpoint
 from spine.core.names import bronze_table, connection_id, schema_variable
+from spine.core.screen import logger
 from spine.core.settings import settings
 from spine.lake.bronze import BronzeWriter, Envelope, Progress, living_unseen, newest_since, rows_of_run
 from spine.lake.delta_sql import table_at
@@ -34,7 +34,7 @@ from spine.sources.reading import MALFORMED, Page, Record, State, Window
 from spine.sources.shape import Shape, ShapeWatch
 from spine.sources.spec import Cursor, Source, Stream, load_source
 
-_log = logging.getLogger(__name__)
+_log = logger(__name__)
 _QUEUE = 3600.0  # seconds for which a planned run keeps its connection while its streams wait for a slot
 _LEASE = 900.0
 _RENEW = 30.0

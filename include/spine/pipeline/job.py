@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,6 +9,8 @@ from typing import Any
 import orjson
 
 from spine.core.errors import JobFailed, SpineError, error_from_dict, together
+from spine.core.foreign import frames_of, unforeseen
+from spine.core.screen import say
 
 
 def run_job(work: Callable[[], dict[str, Any]], result_file: Path | None) -> int:
@@ -23,16 +23,14 @@ def run_job(work: Callable[[], dict[str, Any]], result_file: Path | None) -> int
         outcome: dict[str, Any] = {"ok": True, "result": result}
         if result.get("failures"):
             failure = together([error_from_dict(found) for found in result["failures"]])
-            print(failure.describe(), file=sys.stderr)
+            say(failure.describe(), err=True)
             outcome = {"ok": False, "result": result, "error": failure.as_dict()}
     except SpineError as error:
         outcome = {"ok": False, "error": error.as_dict()}
-        print(error.describe(), file=sys.stderr)
+        say(error.describe(), err=True)
     except Exception as error:
-        traceback.print_exc()
-        summary = str(error).splitlines()[0][:500] if str(error) else type(error).__name__
-        failure = JobFailed(summary, hint="The task log holds the traceback", cause=type(error).__name__)
-        outcome = {"ok": False, "error": failure.as_dict()}
+        say(frames_of(error), err=True)
+        outcome = {"ok": False, "error": unforeseen(error).as_dict()}
     if result_file is not None:
         _write(result_file, outcome)
     return 0 if outcome["ok"] else 1

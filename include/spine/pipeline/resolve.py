@@ -6,7 +6,6 @@ what differs. Without a change in Silver nothing is read beyond table versions a
 
 from __future__ import annotations
 
-import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +17,7 @@ from spine.control.ledger import Line
 from spine.core import clock
 from spine.core.entities import Entity
 from spine.core.errors import ConservationFailed, QualityFailed, SpineError, error_from_dict, together
+from spine.core.screen import logger
 from spine.gold.records import records, rows_of, silver_tables
 from spine.gold.store import commit, former_gold, matched_entity, result_of, rolled_forward, rules_of, sum_of
 from spine.identity.engine import LocalPairing
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 # Above this many records of a tenant, Spark makes and compares the pairs; the clusters are the same either way.
 LOCAL_RECORDS = 300_000
-log = logging.getLogger(__name__)
+log = logger(__name__)
 
 
 def resolve(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 
@@ -12,13 +11,14 @@ from spine.core import clock
 from spine.core.errors import ConfigError
 from spine.core.events import Event
 from spine.core.names import connection_id
+from spine.core.screen import logger
 from spine.events.deadlines import missed
 from spine.events.expiry import expiring
 from spine.pipeline.services import Services
 from spine.sources.check import readable_sources
 from spine.sources.spec import Source
 
-_log = logging.getLogger(__name__)
+_log = logger(__name__)
 Latest = Callable[[str], DagRunFacts | None]
 
 

@@ -8,7 +8,6 @@ The cursor is the JSON list of files that were read, with size and time, so a fi
 
 from __future__ import annotations
 
-import logging
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -23,13 +22,14 @@ from pyarrow import fs as arrow_fs
 from spine.core import clock, jsontext
 from spine.core.declarations import Place
 from spine.core.errors import ConfigError, SchemaMismatch, SourceUnavailable
+from spine.core.screen import logger
 from spine.core.settings import settings
 from spine.sources.buckets import open_bucket
 from spine.sources.formats import BadRow, EmptyRow, Row, rows_of
 from spine.sources.reading import Page, Record, State, Window, cursor_text, has, lookup, make_record, malformed, record_id
 from spine.sources.spec import Source, Stream
 
-_log = logging.getLogger(__name__)
+_log = logger(__name__)
 _UNFINISHED = (".tmp", ".part", ".partial", ".filepart", ".crdownload", ".swp", ".lock")
 _FORMATS = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".jsonl", ".jsonl.gz", ".ndjson", ".ndjson.gz", ".parquet")
 _DAY_FIRST = re.compile(r"(\d{1,2})\.(\d{1,2})\.(\d{4})(.*)", re.DOTALL)

@@ -65,7 +65,7 @@ class Reader:
             records = [record for item in found if (record := self._record(stream, item, window)) is not None]
             for record in records:
                 high_water = later(high_water, record.cursor)
-            yield Page(records, following, high_water)
+            yield Page(records, following and self.client.auth.unsigned(following), high_water)
             if following is None:
                 return
             token = following

@@ -9,6 +9,7 @@ import orjson
 from pydantic import BaseModel
 
 from spine.core.entities import Entity, MatchRules
+from spine.core.screen import say
 from spine.core.settings import PROJECT
 from spine.sources.spec import Source
 
@@ -35,4 +36,4 @@ def write_schemas(folder: Path = FOLDER) -> list[Path]:
 
 if __name__ == "__main__":
     for written in write_schemas(*(Path(argument) for argument in sys.argv[1:2])):
-        print(written)
+        say(str(written))

@@ -5,15 +5,16 @@ from __future__ import annotations
 from typing import Annotated
 
 import typer
-from rich.console import Console
+from rich.markup import escape
 
 from spine.core.errors import SpineError
+from spine.core.screen import console
 from spine.core.settings import settings
 from spine.stack import airflow, keeper, supervisor
 from spine.stack.analysts import TRUST
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help="The embedded stack: PostgreSQL, Spark Connect, sandbox, Airflow.")
-_out = Console(highlight=False)
+_out = console(highlight=False)
 
 
 def _say(line: str) -> None:
@@ -70,5 +71,5 @@ def main() -> None:
     try:
         app()
     except SpineError as error:
-        Console(stderr=True, highlight=False).print(f"[red]{error.describe()}[/]", soft_wrap=True)
+        console(stderr=True, highlight=False).print(f"[red]{escape(error.describe())}[/]", soft_wrap=True)
         raise SystemExit(1) from error

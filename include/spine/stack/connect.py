@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 from spine.core.ports import LOOPBACK, free_port
-from spine.core.settings import settings
+from spine.core.settings import settings, without_secrets
 from spine.lake.session import spark_conf
 from spine.stack import processes
 from spine.stack.files import secret
@@ -37,7 +37,7 @@ def start() -> None:
     command = [str(bin_folder() / "spark-submit"), "--master", settings().spark_master, "--name", NAME, "--class", _CLASS]
     for key, value in conf.items():
         command += ["--conf", f"{key}={value}"]
-    environment = {**os.environ, "PATH": search_path(), "SPARK_CONNECT_AUTHENTICATE_TOKEN": token()}
+    environment = {**without_secrets(os.environ), "PATH": search_path(), "SPARK_CONNECT_AUTHENTICATE_TOKEN": token()}
     environment.pop("SPARK_REMOTE", None)
     processes.spawn(NAME, [*command, "spark-internal"], environment, port=port)
 

@@ -17,7 +17,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from spine.core import clock
+from spine.core import clock, screen
 from spine.core.errors import SpineError, StackFailed
 from spine.core.names import DEFAULT_TENANT, record_ref
 from spine.core.settings import settings
@@ -48,7 +48,7 @@ _CHANGES = (
 
 def main(scale: Annotated[int, typer.Option(help="real persons in the sandbox's world; counts at the first start only")] = 1000) -> None:
     """Run the demo."""
-    console = Console(highlight=False, soft_wrap=True)
+    console = screen.console(highlight=False, soft_wrap=True)
 
     def put(seconds: float, line: str) -> None:
         console.print(f"[dim]{seconds:5.0f} s[/]  {escape(line)}")

@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import Callable
 
-from spine.core import clock
+from spine.core import clock, screen
 from spine.core.errors import SpineError
 from spine.stack import processes
 
@@ -56,4 +56,4 @@ def keep(states: Callable[[], dict[str, str]], mend: Callable[[], object], say: 
 
 def say(line: str) -> None:
     """One line with its time into the keeper's log."""
-    print(f"{clock.to_text(clock.now())} {line}", flush=True)
+    screen.say(f"{clock.to_text(clock.now())} {line}")

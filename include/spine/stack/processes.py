@@ -43,17 +43,27 @@ def log_file(name: str) -> Path:
 
 
 def spawn(name: str, command: Sequence[str], env: Mapping[str, str], *, port: int = 0) -> Running:
-    """Start `command` as `name`, detached from this terminal. Raises ConfigError if the program is not there."""
-    log_file(name).parent.mkdir(parents=True, exist_ok=True)
-    run_folder().mkdir(parents=True, exist_ok=True)
-    with log_file(name).open("ab") as log:
+    """Start `command` as `name`, detached from this terminal; what it writes is this user's alone. Raises ConfigError if there is none."""
+    for folder in (log_file(name).parent, run_folder()):
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with open(log_file(name), "ab", opener=_private) as log:
         try:
             process = subprocess.Popen(
-                command, env=dict(env), stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
+                command,
+                env=dict(env),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                umask=0o077,  # Airflow writes keys into its configuration, tasks their results
             )
         except OSError as error:
             raise ConfigError(f"{command[0]} cannot be started: {error}", hint="Run `make setup`") from error
     return remember(name, process.pid, port)
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
 
 
 def remember(name: str, pid: int, port: int = 0) -> Running:

@@ -174,8 +174,9 @@ def _show_example(entity: str, example: dict[str, Any], console: Console) -> Non
             console.print(f"  {name:<18} {escape(text)}")
     console.print("  [dim]joined from[/]")
     for source in example["sources"]:
-        console.print(f"    {source['source']}:{source['stream']}:{source['record_id']}  (confidence {source['confidence']:.3f})")
+        ref = escape(f"{source['source']}:{source['stream']}:{source['record_id']}")
+        console.print(f"    {ref}  (confidence {source['confidence']:.3f})")
     console.print("  [dim]because[/]")
     for match in example["why"][:6]:
-        console.print(f"    {match['left_ref']} = {match['right_ref']}\n      {escape(match['why'])}")
+        console.print(f"    {escape(match['left_ref'])} = {escape(match['right_ref'])}\n      {escape(match['why'])}")
     console.print()

@@ -19,7 +19,7 @@ from spine.control.bootstrap import bootstrap
 from spine.core.errors import StackFailed
 from spine.core.names import CONNECTOR_POOL, DEFAULT_TENANT
 from spine.core.ports import LOOPBACK, free_port
-from spine.core.settings import settings
+from spine.core.settings import settings, without_secrets
 from spine.sources.check import matched_entities, readable_sources
 from spine.stack import airflow, connect, keeper, processes
 from spine.stack.analysts import AnalystLogin, let_in
@@ -131,7 +131,7 @@ def _start_sandbox(scale: int, tenants: str) -> None:
     port = free_port(last.port if last else SANDBOX_PORT)
     command = [sys.executable, "-m", "spine.sandbox", "--port", str(port), "--scale", str(scale), "--tenants", tenants]
     command += ["--drop", str(folder / "drop"), "--state", str(folder / "journal"), "--truth", str(folder / "truth.csv")]
-    processes.spawn(SANDBOX, command, os.environ, port=port)
+    processes.spawn(SANDBOX, command, without_secrets(os.environ), port=port)
 
 
 def _api_port(last: processes.Running | None) -> int:

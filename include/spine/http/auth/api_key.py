@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Literal
+from urllib.parse import unquote_plus, urlsplit, urlunsplit
 
 from pydantic import Field
 
@@ -39,3 +40,11 @@ class ApiKey(Signer):
         if self._param:
             return with_param(request, self._param, self._key)
         return with_header(request, self._header, self._key)
+
+    def unsigned(self, link: str) -> str:
+        """The link without the parameter that carries the key."""
+        if not self._param:
+            return link
+        parts = urlsplit(link)
+        kept = [pair for pair in parts.query.split("&") if unquote_plus(pair.partition("=")[0]) != self._param]
+        return urlunsplit(parts._replace(query="&".join(kept)))

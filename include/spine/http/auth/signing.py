@@ -50,6 +50,10 @@ class Signer:
         """Sees the answer to a signed request: True if it refuses the signature and signing and sending again is worth it."""
         return False
 
+    def unsigned(self, link: str) -> str:
+        """A link of the source's without the secret that it repeats, which signing puts back: links are kept where secrets are not."""
+        return link
+
 
 class Auth(Strict):
     """How requests are signed; the secrets are in the Connection. Base of the kinds, whose word is their `type`."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -12,6 +11,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from spine.core.screen import logger
 from spine.identity.blocking.cuttings import Part, Rule
 from spine.identity.blocking.keys import (
     LARGEST_BLOCK,
@@ -28,7 +28,7 @@ from spine.identity.blocking.keys import (
 )
 
 Array: TypeAlias = Any  # numpy arrays of many element types
-log = logging.getLogger(__name__)
+log = logger(__name__)
 
 
 @dataclass(frozen=True)
@@ -113,8 +113,9 @@ def known_blocks(rules: Sequence[Rule], keys: Keys, heavy: Sequence[Heavy], chan
             near = dict(zip(parts, pool.map(lambda part: sharing(keys.part(part), changed), parts), strict=True))
         for rule, found in zip(rules, pool.map(partial(_known, keys, changed, near), rules, heavy), strict=True):
             overgrown = found.size > 2 * LARGEST_BLOCK
-            for name in _named(rule, found.where(overgrown), keys.coded):
-                log.warning("blocking key dropped, it has become too common since the weights were learned: %s", name)
+            if overgrown.any():
+                log.warning("%s: %d keys dropped, too common since the weights were learned, of up to %d records; resolve with relearn",
+                            rule.name, int(overgrown.sum()), int(found.size[overgrown].max()))  # fmt: skip
             yield found.where(~overgrown)
 
 

@@ -6,7 +6,6 @@ the model is learned, so that later runs yield the same pairs.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from threading import Lock
@@ -14,13 +13,14 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from spine.core.screen import logger
 from spine.identity.blocking.cuttings import Part, Rule, hash_table
 from spine.identity.standardize.text import SEP
 
 Array: TypeAlias = Any  # numpy arrays of many element types
 Coded = Mapping[str, tuple[Array, list[str]]]
 Rarity = Mapping[str, Mapping[str, float]]
-log = logging.getLogger(__name__)
+log = logger(__name__)
 PAIRS_PER_RECORD = 6  # for each of the first MANY records
 PAIRS_PER_FURTHER_RECORD = 1  # chance makes more of them the more records there are
 MANY = 100_000
@@ -29,6 +29,7 @@ LONE_WORDS = 2
 SMALL_BLOCK = 12
 LARGEST_BLOCK = 2_000
 NAMED = 5
+LIKE = " like "  # what follows it is a value, which no log may show
 BITS = 20
 ALL = slice(None)
 
@@ -43,9 +44,12 @@ class Heavy:
 
 
 def log_heavy(heavy: Sequence[Heavy]) -> None:
-    """Tells of the keys that were split or dropped."""
-    for name in (name for found in heavy for name in found.names):
-        log.warning("blocking key split or dropped, too many records: %s", name)
+    """Tells how many keys were split or dropped, by rule and largest block. Their values stay in the model, which is the tenant's own."""
+    for found in heavy:
+        if found.names:
+            largest = found.names[0].partition(LIKE)[0]
+            log.warning("blocking keys with too many records: %s split, %s dropped, %s; `spine report` names the values",
+                        f"{len(found.split):,}", f"{len(found.dropped):,}", largest)  # fmt: skip
 
 
 class Keys:
@@ -158,4 +162,4 @@ def largest_allowed(sizes: Array, blocks: Array, rows: int, budget: int | None =
 def block_name(rule: Rule, size: int, row: int, coded: Coded) -> str:
     """How a block of `size` records reads, of which `row` is one (as far as its values are at hand)."""
     shown = [coded[part.feature][1][coded[part.feature][0][row]].replace(SEP, " ").strip() for part in rule.parts if part.feature in coded]
-    return f"{rule.name}: {size} records like {', '.join(shown)}" if shown else f"{rule.name}: {size} records"
+    return f"{rule.name}: {size} records{LIKE}{', '.join(shown)}" if shown else f"{rule.name}: {size} records"

@@ -10,7 +10,6 @@ Sequences", "Date Formats and Date Literals").
 
 from __future__ import annotations
 
-import logging
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -21,6 +20,7 @@ import orjson
 
 from spine.core import clock, declarations, jsontext
 from spine.core.errors import AuthFailed, ConfigError, RateLimited, SchemaMismatch, SourceRejected, SourceUnavailable
+from spine.core.screen import logger
 from spine.core.texts import nearest
 from spine.http.client import Client
 from spine.http.limits import wait_of
@@ -42,7 +42,7 @@ from spine.sources.reading import (
 from spine.sources.rest import records_of, said_empty
 from spine.sources.spec import Source, Stream
 
-_log = logging.getLogger(__name__)
+_log = logger(__name__)
 _PATH = "/services/data/v61.0/queryAll"
 _NAME = re.compile(r"^[A-Za-z][A-Za-z0-9_]*(\.[A-Za-z][A-Za-z0-9_]*)*$")
 _ESCAPES = str.maketrans({"\\": "\\\\", "'": "\\'", '"': '\\"', "\n": "\\n", "\r": "\\r", "\t": "\\t", "\b": "\\b", "\f": "\\f"})
