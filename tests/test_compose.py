@@ -21,7 +21,9 @@ from spine.stack.files import secret_path
 TEXT = (PROJECT / "docker-compose.yaml").read_text()
 SERVICES: dict[str, Any] = yaml.safe_load(TEXT)["services"]
 OURS = {name: service for name, service in SERVICES.items() if service.get("image", "").startswith("connected-data-spine")}
-PASSWORDS = {"SPINE_APP_PASSWORD": "app-word", "SPINE_ANALYST_PASSWORD": "analyst-word"}  # pragma: allowlist secret
+PASSWORDS = {  # pragma: allowlist nextline secret
+    "SPINE_APP_PASSWORD": "app-word", "SPINE_JOBS_PASSWORD": "jobs-word", "SPINE_ANALYST_PASSWORD": "analyst-word",
+}  # fmt: skip
 
 
 VARIABLE = re.compile(r"\$\{([A-Z0-9_]+)(:\?|:-)?")
@@ -32,6 +34,7 @@ MAY_KNOW = {
     "SPINE_ANALYST_PASSWORD": {"airflow-init"},
     "AIRFLOW_ADMIN_PASSWORD": {"airflow-init"},
     "SPINE_APP_PASSWORD": {"airflow-init", "airflow-scheduler"},
+    "SPINE_JOBS_PASSWORD": {"airflow-init", "airflow-scheduler"},
     "SPINE_FERNET_KEY": {"airflow-init", "airflow-scheduler"},
     "AIRFLOW_DB_PASSWORD": {"airflow-init", "airflow-api-server", "airflow-scheduler", "airflow-dag-processor", "airflow-triggerer"},
     "AIRFLOW_FERNET_KEY": {"airflow-init", "airflow-api-server", "airflow-scheduler", "airflow-dag-processor", "airflow-triggerer"},

@@ -9,6 +9,7 @@ import typer
 
 from spine.cli import show, world
 from spine.cli.options import Json, Tenants
+from spine.core.screen import say
 
 app = typer.Typer(no_args_is_help=True, help="The audit log: is it what was written?")
 
@@ -50,4 +51,4 @@ def accept(
     if json:
         show.as_json(vars(found))
     else:
-        typer.echo(f"the audit log of {tenant} has {found.rows} rows, and is taken for right from here on")
+        say(f"the audit log of {tenant} has {found.rows} rows, and is taken for right from here on")

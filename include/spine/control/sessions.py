@@ -6,16 +6,16 @@ that an operator made by hand as a member of `analyst` is reached only if it was
 
 from __future__ import annotations
 
-import logging
 from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import text
 
 from spine.control.database import Database
+from spine.core.screen import logger
 from spine.core.settings import AnalystLimits
 
-_log = logging.getLogger(__name__)
+_log = logger(__name__)
 
 _LOGINS = text("""
 SELECT DISTINCT r.rolname, pg_has_role(session_user, r.oid, 'SET') AS ours

@@ -7,13 +7,12 @@ which ends what goes beyond the limits. Functions, slots and temporary files nee
 
 from __future__ import annotations
 
-import logging
-
 from sqlalchemy import Connection, text
 
+from spine.core.screen import logger
 from spine.core.settings import settings
 
-_log = logging.getLogger(__name__)
+_log = logger(__name__)
 
 # Locks, large objects and messages fill a table of locks, a disk or the log, which everybody shares, and nobody here uses any of them.
 # Counters of rows tell totals of all tenants together, and how they grow.

@@ -21,6 +21,7 @@ from spine.identity.blocking.pairs import find_pairs
 from spine.identity.comparing.comparisons import coded, pattern, standardized
 from spine.identity.comparing.plan import Plan
 from spine.identity.learning import learn
+from spine.identity.learning.counts import Counts, count_patterns
 from spine.identity.learning.model import Model
 from spine.identity.learning.score import Scored, score
 from spine.identity.planning import make_plan
@@ -133,7 +134,7 @@ def _fit(records: Records, version: int, repeated: Array) -> tuple[Model, Candid
     begun.heavy = [heavy for heavy, _ in learned]
     log_heavy(begun.heavy)
     found = _paired(records, begun, [blocks for _, blocks in learned])
-    counts = learn.count_patterns(found.mask, found.pattern, _times(records.rows, repeated, found))
+    counts = count_patterns(found.mask, found.pattern, _times(records.rows, repeated, found))
     counts = counts.with_these(repeated_counts(records, begun, keys, repeated))
     return learn.finish(records.plan, records.features, records.rows, begun, counts, version, len(repeated)), found, keys
 
@@ -147,7 +148,7 @@ def _times(rows: int, repeated: Array, found: Candidates) -> Array | None:
     return times[found.left] * times[found.right]
 
 
-def repeated_counts(records: Records, begun: Model, keys: Keys, repeated: Array) -> learn.Counts:
+def repeated_counts(records: Records, begun: Model, keys: Keys, repeated: Array) -> Counts:
     """Counts, once for each `repeated` record, of its agreement with a copy, which all rules yield that give it a key.
 
     A record that stands in a file many times is learned from as if it stood there twice: without any of its pairs the engine would not see
@@ -158,7 +159,7 @@ def repeated_counts(records: Records, begun: Model, keys: Keys, repeated: Array)
     for number, (rule, heavy) in enumerate(zip(rules, begun.heavy, strict=True)):
         if len(repeated):
             seen |= keys.light(rule, heavy, repeated).any(axis=1).astype(np.int64) << number
-    return learn.count_patterns(seen, patterns(records, repeated, repeated, begun.rarity))
+    return count_patterns(seen, patterns(records, repeated, repeated, begun.rarity))
 
 
 def identical(rules: int) -> np.int64:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Collection
 
 from spine.control import audit_heads, events
 from spine.control.audit_heads import Checked
 from spine.core.errors import AuditBroken
 from spine.core.events import ChainBroken
+from spine.core.screen import logger
 from spine.pipeline.services import Services
 from spine.pipeline.watch import all_tenants
 
-_log = logging.getLogger(__name__)
+_log = logger(__name__)
 
 
 def verify(services: Services, tenants: Collection[str] = (), *, whole: bool = True) -> list[Checked]:

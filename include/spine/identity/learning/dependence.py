@@ -9,17 +9,15 @@ levels that mean one shared value, since there the error is largest.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from spine.identity.blocking.cuttings import Rule
 from spine.identity.comparing.plan import Comparison, Plan
+from spine.identity.learning.counts import Counts
 from spine.identity.learning.model import Model
 from spine.identity.learning.odds import histogram, posterior, state
-
-if TYPE_CHECKING:
-    from spine.identity.learning.learn import Counts
 
 Array: TypeAlias = Any  # numpy arrays of many element types
 DOUBTFUL = 0.5  # pairs that are likelier strangers than matches by all else

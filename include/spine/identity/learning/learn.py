@@ -24,6 +24,7 @@ from spine.identity.comparing.comparisons import pattern
 from spine.identity.comparing.plan import Comparison, Plan
 from spine.identity.comparing.texts import derive
 from spine.identity.comparing.words import words
+from spine.identity.learning.counts import Counts, count_patterns
 from spine.identity.learning.dependence import learn_follows
 from spine.identity.learning.model import Model, Terms
 from spine.identity.learning.odds import histogram, posterior
@@ -44,35 +45,6 @@ ENOUGH = 100
 FARTHEST = 3.0
 LEAST_MATCHES = 0.05  # per record
 BY_CHANCE = 0.05  # of the pairs that share the only value there is
-
-
-@dataclass(frozen=True)
-class Counts:
-    """How many candidate pairs have each (set of rules, pattern)."""
-
-    mask: Array
-    pattern: Array
-    count: Array
-
-    def with_these(self, other: Counts) -> Counts:
-        """What both count, in the order of sets and patterns."""
-        keys = np.stack([np.concatenate([self.mask, other.mask]), np.concatenate([self.pattern, other.pattern])], axis=1)
-        table, place = np.unique(keys, axis=0, return_inverse=True)
-        return Counts(table[:, 0], table[:, 1], np.bincount(place.reshape(-1), np.concatenate([self.count, other.count]), len(table)))
-
-
-def count_patterns(mask: Array, patterns: Array, times: Array | None = None) -> Counts:
-    """Counts of the distinct combinations, each pair counted once, or so many `times`."""
-    size = int(patterns.max(initial=0)) + 1
-    if int(mask.max(initial=0)) >= 2**62 // size:
-        table, place = np.unique(np.stack([mask, patterns], axis=1), axis=0, return_inverse=True)
-        return Counts(table[:, 0], table[:, 1], np.bincount(place.reshape(-1), times, len(table)).astype(float))
-    if times is None:
-        codes, count = np.unique(mask * size + patterns, return_counts=True)
-    else:
-        codes, place = np.unique(mask * size + patterns, return_inverse=True)
-        count = np.bincount(place, times, len(codes))
-    return Counts(codes // size, codes % size, count.astype(float))
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from spine.identity.blocking.keys import Keys, log_heavy
 from spine.identity.comparing.plan import Plan
 from spine.identity.engine import NO_ROWS, Candidates, Records, Settle, as_learned, repeated_counts
 from spine.identity.learning import learn
+from spine.identity.learning.counts import Counts
 from spine.identity.learning.model import Model
 from spine.identity.learning.possible import adapt
 from spine.identity.matching import REVIEW, threshold_weight
@@ -103,7 +104,7 @@ def match_on_spark(
     if model is None:
         counts = _counts(pairs)
         drawn = counts.mask == 0
-        strangers, others = (learn.Counts(counts.mask[part], counts.pattern[part], counts.count[part]) for part in (drawn, ~drawn))
+        strangers, others = (Counts(counts.mask[part], counts.pattern[part], counts.count[part]) for part in (drawn, ~drawn))
         model = learn.conclude(plan, records.rows + every.repeated, start, others, strangers, version)
         every.settle(model, pairs, limit)
     real = pairs.where("mask <> 0")
@@ -134,10 +135,10 @@ def _drawn(records: Spread) -> DataFrame:
     return records.frame.sparkSession.createDataFrame(table, "l long, r long, mask long")  # there may be no pair to infer that from
 
 
-def _counts(pairs: DataFrame) -> learn.Counts:
+def _counts(pairs: DataFrame) -> Counts:
     counted = pairs.groupBy("mask", "pattern").sum("times").orderBy("mask", "pattern").toArrow()
     mask, patterns, count = (np.asarray(column) for column in counted.columns)
-    return learn.Counts(mask, patterns, count.astype(float))
+    return Counts(mask, patterns, count.astype(float))
 
 
 def _likely(records: Spread, model: Model, pairs: DataFrame, likely: float) -> DataFrame:
