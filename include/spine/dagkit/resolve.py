@@ -10,7 +10,7 @@ from airflow.sdk.exceptions import AirflowSkipException
 from spine.core.entities import Entity
 from spine.core.names import gold_asset
 from spine.dagkit.docs import resolve_doc
-from spine.dagkit.policies import default_args
+from spine.dagkit.policies import QUICK, TIERS, default_args
 from spine.dagkit.spark import SpineSparkOperator
 from spine.dagkit.sync import START, asset, require_success
 from spine.dagkit.waiting import gathering
@@ -36,10 +36,11 @@ def build_resolve_dag(entity: Entity, sources: list[str]) -> DAG:
             job="match_identities",
             arguments=["--entity", entity.entity, "--run-id", "{{ run_id }}", "{{ '--relearn' if params.relearn else '--incremental' }}"],
             before=gathering(entity.entity),
+            execution_timeout=TIERS["standard"].longest,  # a first load, or a relearning of everything
         )
         # One tenant's outcome may be beyond the limits while those of others are in Gold.
         publish = _publish.override(task_id="publish", outlets=[gold(entity.entity)], trigger_rule=TriggerRule.ALL_DONE)(entity.entity)
-        closed = _close.override(task_id="close", trigger_rule=TriggerRule.ALL_DONE)()
+        closed = _close.override(task_id="close", trigger_rule=TriggerRule.ALL_DONE, execution_timeout=QUICK)()
         resolved >> publish >> closed
     return dag
 
