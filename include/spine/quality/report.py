@@ -29,6 +29,7 @@ _GENERAL = {
     "readable": "the record could not be read; its own reason is in quarantine",
     "key": "the record has no id",
     "type": "the value does not convert to the field's type",
+    "script": "the mapping's script failed at the value",
 }
 
 
