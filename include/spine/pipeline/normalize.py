@@ -206,7 +206,7 @@ def _by_halves(job: Job, tenants: list[str]) -> tuple[list[SilverResult], dict[s
 def _answers(spark: SparkSession) -> bool:
     """False where Spark itself has gone, which is nobody's rows."""
     with suppress(Exception):
-        return spark.range(1).count() == 1
+        return bool(spark.range(1).count() == 1)
     return False
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -32,7 +33,12 @@ def _figures(r: Resolved) -> limits.Figures:
         changes=Counter(change.kind for change in r.identified.assigned.changes),
         labels=_labels(r),
         largest_refs=[r.aligned.refs[row] for row in largest],
+        doubles=_doubles(r.aligned.refs),
     )
+
+
+def _doubles(refs: Sequence[str]) -> list[str]:
+    return [] if len(set(refs)) == len(refs) else [ref for ref, count in Counter(refs).items() if count > 1]
 
 
 def _labels(r: Resolved) -> list[limits.Label]:
