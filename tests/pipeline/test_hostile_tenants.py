@@ -88,6 +88,7 @@ POISON: dict[str, Callable[[str, int], Rows]] = {
 # What once did, and now is a row of its own.
 TAMED: dict[str, Callable[[str, int], Rows]] = {
     "year-10000": lambda tenant, run: [*usual(tenant, run), thing(tenant, 50, run) | {"cursor": "9999-12-31T23:59:59-18:00"}],
+    "long-key": lambda tenant, run: [*usual(tenant, run), thing(tenant, 50, run) | {"record_id": "k" * 5000}],
     "failing-script": lambda tenant, run: [*usual(tenant, run), thing(tenant, 50, run, note="raise")],
     "deep-json": lambda tenant, run: [
         *usual(tenant, run),

@@ -8,6 +8,7 @@ from airflow.sdk import DAG, Asset, AssetAny, Param, TriggerRule, get_current_co
 from airflow.sdk.exceptions import AirflowSkipException
 
 from spine.core.entities import Entity
+from spine.core.errors import RunFailed, error_from_dict, together
 from spine.core.names import gold_asset
 from spine.dagkit.docs import resolve_doc
 from spine.dagkit.policies import QUICK, TIERS, default_args
@@ -54,17 +55,22 @@ def gold(entity: str) -> Asset:
 def _publish(entity: str) -> dict[str, Any]:
     """Copy Gold to PostgreSQL and swap it in one transaction."""
     from spine.control.airflow_state import postgres_url
-    from spine.gold.publish import publish
+    from spine.gold.publish import publish_each
 
     context = get_current_context()
     if not context["ti"].xcom_pull(task_ids="resolve"):
         raise AirflowSkipException("Gold was not brought up to date in this run")
-    result = publish(entity, context["run_id"], url=postgres_url())
+    result = publish_each(entity, context["run_id"], url=postgres_url())
     context["outlet_events"][gold(entity)].extra = {key: value for key, value in result.items() if isinstance(value, int | str | bool)}
     return result
 
 
 @task
 def _close() -> None:
-    """Turn the run red if a task before failed, since publication does not wait for every tenant."""
-    require_success(get_current_context(), ["resolve", "publish"])
+    """Turn the run red if a task before failed, or PostgreSQL refused a tenant's rows, since publication does not wait for every tenant."""
+    context = get_current_context()
+    require_success(context, ["resolve", "publish"])
+    refused = (context["ti"].xcom_pull(task_ids="publish") or {}).get("failures", [])
+    if refused:
+        error = together([error_from_dict(found) for found in refused])
+        raise RunFailed(f"some tenants keep their former publication: {error.message}", hint=error.hint, **error.where)

@@ -7,15 +7,16 @@ import random
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 from airflow.sdk import timezone
 from airflow.sdk.exceptions import AirflowRescheduleException
 
-from spine.control import locks
 from spine.core.settings import settings
-from spine.pipeline.services import Services
-from spine.pipeline.watch import all_tenants
-from spine.pipeline.work import StreamWork
+
+if TYPE_CHECKING:
+    from spine.pipeline.services import Services
+    from spine.pipeline.work import StreamWork
 
 log = logging.getLogger(__name__)
 _AGAIN = (10.0, 20.0)  # seconds; apart, so that waiting tasks do not all ask at once
@@ -34,6 +35,9 @@ def own_share(work: StreamWork, services: Services, *, longest: timedelta) -> It
 
     A task that dies with a slot leaves it after `longest`, its retry takes it over. A tenant that is alone shares with nobody.
     """
+    from spine.control import locks  # a DAG file is read without SQLAlchemy
+    from spine.pipeline.watch import all_tenants
+
     if len(all_tenants(services)) < 2:
         yield
         return
