@@ -17,6 +17,7 @@ from typing import Any
 import orjson
 import psycopg
 
+LINKS = ("people_link", "environ", "zero", "itself", "above")
 BOMB = gzip.compress(b"[" + b"0," * 20_000_000 + b"0]")  # 40 MB from 40 kB
 
 
@@ -104,11 +105,11 @@ def hostile_vendor() -> Iterator[str]:
 def fill_drop(folder: Path, other: Path, number: int) -> None:
     """Put into a drop what no HR system would: links, pipes, sockets, bombs, and rows that no rule passes."""
     folder.mkdir(parents=True, exist_ok=True)
-    links = {"people_link.csv": next(iter(sorted(other.glob("*.csv"))), other), "environ.csv": Path("/proc/self/environ"),
-             "zero.csv": Path("/dev/zero"), "itself.csv": folder / "itself.csv", "above.csv": folder / ".." / other.name}  # fmt: skip
-    for name, target in links.items():
+    mine = next(iter(sorted(other.glob("*.csv"))), other)
+    targets = (mine, Path("/proc/self/environ"), Path("/dev/zero"), folder / "itself.csv", folder / ".." / other.name)
+    for name, target in zip(LINKS, targets, strict=True):
         with suppress(FileExistsError):
-            (folder / name).symlink_to(target)
+            (folder / f"{name}.csv").symlink_to(target)
     with suppress(FileExistsError):
         os.mkfifo(folder / "pipe.csv")
     with suppress(OSError), socket.socket(socket.AF_UNIX) as door:
