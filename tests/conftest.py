@@ -40,10 +40,11 @@ from spine.stack import connect, processes
 
 # Modules that take longest, dearest first (docs/testing.md). They start first, so that the workers end together: what comes last is short.
 DEAREST = (
-    "e2e/test_scheduler", "pipeline/test_normalize", "e2e/test_kills", "e2e/test_faults", "cli/test_whole_path", "e2e/test_benchmark",
-    "pipeline/test_extract", "pipeline/test_resources", "pipeline/test_limits", "e2e/test_whole_path", "identity/spark/test_cluster",
-    "pipeline/test_normalize_order", "gold/test_publish_rights", "control/test_hostile_analyst", "lake/test_silver", "matching/test_spark",
-    "pipeline/test_normalize_kill", "pipeline/test_quarantine", "identity/spark/test_match", "pipeline/test_resolve", "gold/test_lookup",
+    "e2e/test_scheduler", "e2e/test_hostile", "pipeline/test_normalize", "e2e/test_kills", "e2e/test_faults", "cli/test_whole_path",
+    "e2e/test_benchmark", "pipeline/test_extract", "pipeline/test_resources", "pipeline/test_limits", "e2e/test_whole_path",
+    "identity/spark/test_cluster", "pipeline/test_normalize_order", "gold/test_publish_rights", "control/test_hostile_analyst",
+    "lake/test_silver", "matching/test_spark", "pipeline/test_normalize_kill", "pipeline/test_hostile_tenants", "pipeline/test_quarantine",
+    "identity/spark/test_match", "pipeline/test_resolve", "gold/test_lookup",
     "e2e/test_tenants", "cli/test_imports", "gold/test_stewardship", "identity/golden/test_overrides", "control/test_airflow_state",
     "e2e/test_personal_data", "sandbox/test_server", "e2e/test_real_records", "lake/test_readers", "cli/test_commands",
     "identity/golden/test_resolution", "control/test_rotation", "pipeline/test_secrets", "cli/test_escapes",

@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import pytest
 from airflow.sdk import RetryAction
+from airflow.sdk.exceptions import AirflowTaskTimeout
 
 from spine.core import errors
 from spine.dagkit import policies
@@ -28,6 +29,11 @@ def test_a_rate_limit_waits_as_long_as_the_server_asks() -> None:
     decision = decide(errors.RateLimited("x", retry_after=42))
     assert decision.action is RetryAction.RETRY
     assert timedelta(seconds=42) <= decision.retry_delay <= timedelta(seconds=43)
+
+
+def test_what_hung_is_not_tried_again_while_others_wait() -> None:
+    assert decide(AirflowTaskTimeout("x")).action is RetryAction.FAIL
+    assert decide(errors.StreamStopped("x")).action is RetryAction.FAIL
 
 
 @pytest.mark.parametrize("error", [errors.SourceUnavailable("x"), errors.JobFailed("x"), ValueError("x")])

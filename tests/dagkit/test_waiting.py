@@ -15,7 +15,7 @@ from spine.control.runs import SyncRun
 from spine.control.variables import MemoryVariables
 from spine.core.errors import SyncInProgress
 from spine.core.names import ConnectionId
-from spine.dagkit.waiting import gathering, waiting_unless_manual
+from spine.dagkit.waiting import gathering, waiting_unless_manual, waits_for_all
 from spine.pipeline.services import Services
 
 
@@ -30,6 +30,14 @@ def test_a_run_that_nobody_waits_for_is_rescheduled(kind: str) -> None:
 def test_a_person_is_refused() -> None:
     with pytest.raises(SyncInProgress), waiting_unless_manual(SimpleNamespace(run_type="manual")):
         raise SyncInProgress("busy")
+
+
+@pytest.mark.parametrize(
+    ("kind", "minutes", "waits"),
+    [("scheduled", 1, True), ("scheduled", 6, False), ("backfill", 600, True), ("manual", 0, False)],
+)
+def test_a_scheduled_run_waits_for_one_tenant_for_a_while_only(kind: str, minutes: int, waits: bool) -> None:
+    assert waits_for_all(SimpleNamespace(run_type=kind, start_date=datetime.now(UTC) - timedelta(minutes=minutes))) is waits
 
 
 class TestGathering:

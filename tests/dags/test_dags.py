@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from types import ModuleType
 
@@ -16,6 +17,7 @@ from airflow.serialization.serialized_objects import DagSerialization
 
 from spine.core.errors import ConfigError
 from spine.core.settings import PROJECT, settings
+from spine.dagkit.policies import TIERS
 from spine.sources.check import matched_entities, sources_of
 from spine.sources.spec import Source, load_source, source_names
 
@@ -49,6 +51,37 @@ def test_every_dag_obeys_the_house_rules(all_dags: dict[str, DAG]) -> None:
             assert task.owner == "spine"
             assert task.retries >= 2
             assert task.retry_policy is not None
+
+
+def test_every_task_has_a_time_out_of_its_tier(all_dags: dict[str, DAG]) -> None:
+    tiers = {f"sync_{name}": load_source(name).tier for name in source_names()} | dict.fromkeys(
+        ("maintain_lake", "watch_runs"), "best_effort"
+    )
+    for dag in all_dags.values():
+        longest = TIERS[tiers.get(dag.dag_id, "standard")].longest
+        for task in dag.tasks:
+            assert task.execution_timeout is not None, f"{dag.dag_id}.{task.task_id} may hang for ever"
+            assert timedelta(minutes=5) <= task.execution_timeout <= longest, f"{dag.dag_id}.{task.task_id}"
+
+
+def test_a_stream_ends_itself_before_airflow_ends_its_task_and_before_its_run_is_late(all_dags: dict[str, DAG]) -> None:
+    for name in source_names():
+        source, extract = load_source(name), all_dags[f"sync_{name}"].get_task("extract")
+        assert source.stream_time < extract.execution_timeout
+        assert source.stream_time < TIERS[source.tier].deadline
+
+
+def test_a_source_may_state_its_own_time(import_dag_file: Importer, declarations: Path) -> None:
+    spec = declarations / "sources" / "hubspot.yaml"
+    spec.write_text(spec.read_text().replace("tier: critical", "tier: critical\ntimeouts: {stream: 3h}"))
+    extract = dags_of(import_dag_file("sync"))["sync_hubspot"].get_task("extract")
+    assert extract.execution_timeout > load_source("hubspot").stream_time == timedelta(hours=3)
+
+
+def test_one_source_leaves_slots_to_the_others(all_dags: dict[str, DAG]) -> None:
+    for name in source_names():
+        extract = all_dags[f"sync_{name}"].get_task("extract")
+        assert 0 < extract.partial_kwargs["max_active_tis_per_dagrun"] < settings().pool_size
 
 
 def test_airflow_finds_every_dag_file() -> None:

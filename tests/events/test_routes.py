@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from spine.control import events
@@ -44,6 +45,34 @@ def test_a_notifier_gets_three_attempts_and_the_others_go_on(database: Database,
         hand_on(database, [tenant], [Route(notifier=name, kinds=(PAUSED.kind,)) for name in ("mail", "log")], send, pause=0)
     assert got == ["mail", "mail", "mail", "log"]
     assert not events.waiting(database.of(tenant))
+
+
+def test_tenants_are_served_in_turn_and_a_broken_notifier_is_not_waited_for_again(database: Database, tenant: str) -> None:
+    flood, calm = f"{tenant}a", f"{tenant}b"
+    for number in range(20):
+        events.record(database.of(flood), SyncStarted("c", f"r{number}", "full"))
+    events.record(database.of(calm), SyncStarted("c", "r", "full"))
+    got: list[str] = []
+
+    def send(route: Route, told: events.Told) -> None:
+        got.append(told.tenant)
+        raise OSError("no server")
+
+    with pytest.raises(RunFailed, match="OSError"):
+        hand_on(database, [flood, calm], [Route(notifier="mail", kinds=("sync.started",))], send, pause=0)
+    assert got[:5] == [flood, flood, flood, calm, flood]
+    assert len(got) == 3 + 20
+
+
+def test_an_event_that_nobody_can_read_is_its_own_tenants(database: Database, tenant: str, admin_url: str) -> None:
+    odd, calm = f"{tenant}a", f"{tenant}b"
+    with psycopg.connect(admin_url) as connection:
+        connection.execute("INSERT INTO spine.events (tenant_id, kind, facts) VALUES (%s, 'of.nobody', '[]')", [odd])
+    events.record(database.of(calm), PAUSED)
+    got: list[str] = []
+    with pytest.raises(RunFailed, match=f"events of {odd}"):
+        hand_on(database, [odd, calm], [Route(notifier="m", kinds=(PAUSED.kind,))], lambda route, told: got.append(told.tenant), pause=0)
+    assert got == [calm]
 
 
 def test_the_shipped_routes_are_sound() -> None:

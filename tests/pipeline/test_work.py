@@ -23,6 +23,7 @@ PLANNED = {
     "label": "acme · contacts",
     "job": "sync_hubspot_contacts_incremental",
     "triggered_by": "scheduled",
+    "continues": "",
 }
 
 
@@ -32,6 +33,10 @@ def test_a_work_is_the_json_that_it_was_read_from():
 
 def test_what_other_code_has_added_to_a_plan_is_left_aside():
     assert StreamWork.from_json({**PLANNED, "priority": 3}).to_json() == PLANNED
+
+
+def test_a_plan_of_before_a_stopped_reading_was_continued_begins_anew():
+    assert StreamWork.from_json({key: value for key, value in PLANNED.items() if key != "continues"}).to_json() == PLANNED
 
 
 def test_a_plan_that_lacks_something_is_refused_by_its_name():

@@ -129,6 +129,10 @@ def test_only_the_deployment_says_who_sees_all_tenants(name: str, everything: bo
         ('{"acme": ["bob"], "default": ["bob"]}', set()),
         ("nonsense", set()),
         ("[1]", set()),
+        ('{"acme": "anabel", "globex": ["ana"]}', {"globex", "default"}),  # a text of which the name is a part
+        ('{"acme": {"ana": 1}, "globex": null, "default": ["ana"]}', {"default"}),
+        ('{"acme": ["ana", 1]}', {"default"}),
+        ('{"default": "ana"}', set()),
     ],
 )
 def test_a_variable_says_who_belongs_to_a_tenant(listed: str | None, seen: set[str]) -> None:

@@ -55,7 +55,7 @@ def sync(
     """
     services, run = world.services(), run_id()
     from spine.pipeline.closing import finish
-    from spine.pipeline.extract import plan
+    from spine.pipeline.planning import plan
     from spine.pipeline.work import Sync
 
     interval = _interval(since, until)

@@ -178,7 +178,7 @@ def tenants(source: str, variables: Variables) -> list[str]:
         raise ConfigError(
             f"Variable {TENANTS_VARIABLE} is not a JSON object of lists", hint='Write {"salesforce": ["default"]}', source=source
         )
-    return [require_tenant(name) for name in listed]
+    return [require_tenant(name) for name in dict.fromkeys(listed)]
 
 
 def latest_scheduled_run(dag_id: str) -> DagRunFacts | None:
@@ -248,6 +248,11 @@ def _variable_class() -> Any:
 
 
 def _info(found: Any) -> ConnectionInfo:
+    extra = found.extra_dejson
+    if not isinstance(extra, dict):
+        raise ConfigError(
+            f"the extra of Connection {found.conn_id} is no JSON object", hint='Write {"name": "value"}', connection=found.conn_id
+        )
     return ConnectionInfo(
         conn_id=found.conn_id,
         conn_type=found.conn_type or "",
@@ -256,7 +261,7 @@ def _info(found: Any) -> ConnectionInfo:
         schema=found.schema or "",
         login=found.login or "",
         password=found.password or "",
-        extra=dict(found.extra_dejson),
+        extra=dict(extra),
     )
 
 

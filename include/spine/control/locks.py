@@ -5,6 +5,8 @@ A run takes the lease once, before its streams are read in parallel, and gives i
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -45,6 +47,20 @@ def acquire(database: TenantDatabase, connection_id: str, run_id: str, *, ttl: f
     if row is None:
         raise _in_progress(database, connection_id, run_id)
     return Lease(*row)
+
+
+def acquire_any(database: TenantDatabase, names: Sequence[str], holder: str, *, ttl: float) -> str | None:
+    """Take the first of the tenant's leases `names` that is free, or the one that `holder` has; its name, None if others have them all."""
+    with database.begin() as connection:
+        mine = connection.execute(
+            text("SELECT connection_id FROM spine.leases WHERE holder = :holder AND connection_id = ANY(:names)"),
+            {"holder": holder, "names": list(names)},
+        ).scalar()
+    for name in names if mine is None else [mine]:
+        with suppress(SyncInProgress):
+            acquire(database, name, holder, ttl=ttl)
+            return name
+    return None
 
 
 def renew(database: TenantDatabase, connection_id: str, run_id: str, *, ttl: float = TTL) -> Lease:

@@ -10,7 +10,7 @@ from typing import Literal
 from sqlalchemy import text
 
 from spine.control.database import TenantDatabase
-from spine.core.errors import SpineError
+from spine.core.errors import SpineError, StreamStopped
 from spine.core.names import job_name
 
 Status = Literal["running", "success", "partial", "failed", "skipped"]
@@ -168,3 +168,30 @@ def stream_runs(database: TenantDatabase, source: str, run_id: str) -> Sequence[
             {"source": source, "run_id": run_id},
         )
         return [dict(row) for row in rows.mappings()]
+
+
+def stopped(database: TenantDatabase, run: SyncRun, stream: str, cursor: str | None) -> str | None:
+    """The run whose pages a new reading of the stream goes on from: the first of those that were stopped one after the other until now.
+
+    None if the newest reading was not stopped. They are of the same mode and begin at the same `cursor`: after one that was set since,
+    reading begins anew. A week later the pages count as gone.
+    """
+    with database.begin() as connection:
+        rows = connection.execute(
+            text("""
+            SELECT s.run_id, s.error_code, s.cursor_from FROM spine.stream_runs s JOIN spine.sync_runs r USING (tenant_id, source, run_id)
+            WHERE s.source = :source AND s.stream = :stream AND s.job = :job AND s.run_id <> :run_id AND r.interval_start IS NULL
+              AND r.connection_id = :connection AND s.started_at > clock_timestamp() - interval '7 days'
+            ORDER BY s.started_at DESC, s.run_id LIMIT 1000
+            """),
+            {
+                "source": run.source, "stream": stream, "job": job_name(run.source, stream, run.mode), "run_id": run.run_id,
+                "connection": run.connection_id,
+            },
+        ).all()  # fmt: skip
+    first = None
+    for row in rows:
+        if (row.error_code, row.cursor_from) != (StreamStopped.code, cursor):
+            break
+        first = row.run_id
+    return first

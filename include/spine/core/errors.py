@@ -31,6 +31,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any, ClassVar
 
 
@@ -184,6 +185,14 @@ class SchemaMismatch(ConnectorError):
     http_status = 422
 
 
+class StreamStopped(SpineError):
+    """A stream was not read to its end: its time was over, or its task was stopped. What is committed stays."""
+
+    code = "STREAM_STOPPED"
+    usual_hint = "The next run goes on from its last committed page. If it is too much for its time, raise `timeouts.stream` of the source"
+    http_status = 504
+
+
 class SyncInProgress(SpineError):
     """Another run holds this connection."""
 
@@ -287,6 +296,22 @@ def error_from_dict(data: dict[str, Any]) -> SpineError:
         retry_after=data.get("retry_after"),
         **{str(key): value for key, value in dict(data.get("where") or {}).items()},
     )
+
+
+def as_ours(error: BaseException, **where: Any) -> SpineError:
+    """A failure as one of ours that says where it happened: what is ours gets the facts that it lacks, anything else becomes JobFailed.
+
+    A foreign text is left out, since it may quote a value of somebody's record; the log has its traceback.
+    """
+    if isinstance(error, SpineError):
+        error.where = {**{key: value for key, value in where.items() if value is not None}, **error.where}
+        error.args = (error.describe(),)
+        return error
+    frame = error.__traceback__
+    while frame is not None and frame.tb_next is not None:
+        frame = frame.tb_next
+    place = f" in {Path(frame.tb_frame.f_code.co_filename).name}:{frame.tb_lineno}" if frame is not None else ""
+    return JobFailed(f"{type(error).__name__}{place}", hint="This is a bug; the log has its traceback", **where)
 
 
 def together(failures: Sequence[SpineError]) -> SpineError:

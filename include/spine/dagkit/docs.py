@@ -17,6 +17,7 @@ The failed task's log ends with one line `[CODE] what, where. What to do.`
 | CONNECTOR_RATE_LIMITED | the source's limit is used up | nothing: it retries when the server allows |
 | SOURCE_UNAVAILABLE, CIRCUIT_OPEN | network, time-out or 5xx | nothing at first: it retries with growing delays |
 | SOURCE_TOO_LARGE | a stream has no end, or more than its `limits` | see which; raise the limit, then clear the task |
+| STREAM_STOPPED | the stream was not read to its end in its time | nothing: the next run goes on; clear the task to go on now |
 | SCHEMA_MISMATCH | a field that the spec needs is gone | compare the source's fields with the spec, adjust the mapping |
 | SYNC_IN_PROGRESS | another run holds this connection (scheduled runs and backfills wait) | see who holds it with `spine status` |
 | QUALITY_FAILED | the gate refused the data; readers keep the old version | open *Validation* on the `normalize` task |

@@ -42,6 +42,7 @@ def _maintain() -> dict[str, Any]:
 
 
 @task
+@quiet
 def _verify_audit() -> int:
     """Recompute every tenant's audit log; the number of logs. Raises AuditBroken at the end."""
     from spine.pipeline.auditing import require_sound, verify

@@ -10,6 +10,7 @@ from typing import Any
 
 from airflow.sdk import ExceptionRetryPolicy, RetryAction, RetryRule
 from airflow.sdk.definitions.retry_policy import RetryDecision
+from airflow.sdk.exceptions import AirflowTaskTimeout
 
 from spine.core import errors
 from spine.core.foreign import told
@@ -22,20 +23,26 @@ _JITTER = random.SystemRandom()
 
 @dataclass(frozen=True)
 class Tier:
-    """Retries, their growth, the latest end of a run, and the priority of its tasks, by how much the business waits for a source."""
+    """Retries, their growth, the latest end of a run, the priority of its tasks, by how much the business waits for a source.
+
+    `longest` is the time after which Airflow ends a task that hangs: no promise, but far beyond what a task should take.
+    """
 
     retries: int
     delay: timedelta
     exponential: bool
     deadline: timedelta
     priority: int
+    longest: timedelta
 
 
 TIERS: dict[str, Tier] = {
-    "critical": Tier(5, timedelta(seconds=2), True, timedelta(minutes=15), 10),
-    "standard": Tier(3, timedelta(seconds=2), True, timedelta(hours=2), 5),
-    "best_effort": Tier(2, timedelta(minutes=1), False, timedelta(hours=24), 1),
+    "critical": Tier(5, timedelta(seconds=2), True, timedelta(minutes=15), 10, timedelta(hours=1)),
+    "standard": Tier(3, timedelta(seconds=2), True, timedelta(hours=2), 5, timedelta(hours=4)),
+    "best_effort": Tier(2, timedelta(minutes=1), False, timedelta(hours=24), 1, timedelta(hours=12)),
 }
+QUICK = timedelta(minutes=15)  # for tasks that only read and write the control plane
+GRACE = timedelta(minutes=5)  # beyond a stream's own time: its last request, its last commit
 
 
 class ErrorTablePolicy(ExceptionRetryPolicy):
@@ -47,7 +54,7 @@ class ErrorTablePolicy(ExceptionRetryPolicy):
     def __init__(self) -> None:
         fail = [errors.AuthFailed, errors.SourceRejected, errors.SourceTooLarge, errors.SchemaMismatch, errors.ConfigError]
         fail += [errors.SyncInProgress, errors.QualityFailed, errors.ConservationFailed, errors.DeleteSweepRefused]
-        fail += [errors.IdentityConflict, errors.RunFailed, errors.AuditBroken]
+        fail += [errors.IdentityConflict, errors.RunFailed, errors.AuditBroken, errors.StreamStopped]
         retry = [errors.RateLimited, errors.CircuitOpen, errors.SourceUnavailable, errors.LakeError, errors.PublishFailed]
         retry += [errors.JobFailed, errors.ControlPlaneUnavailable]
         fail += [errors.SecretUnreadable]
@@ -58,6 +65,8 @@ class ErrorTablePolicy(ExceptionRetryPolicy):
 
     def evaluate(self, exception: BaseException, try_number: int, max_tries: int, context: Any = None) -> RetryDecision:
         """Fail what cannot heal, wait as long as the server asks, and leave the rest to the tier's backoff."""
+        if isinstance(exception, AirflowTaskTimeout):
+            return RetryDecision.fail(reason="it took longer than its tier allows, and would again while others wait")
         if not isinstance(exception, errors.SpineError):
             return RetryDecision.default()
         if not exception.retryable:
@@ -88,7 +97,7 @@ def _named(error: BaseException | None) -> str:
 
 
 def default_args(tier: str) -> dict[str, Any]:
-    """Airflow's `default_args` of a tier: owner, retries, backoff (jittered by Airflow), the error table and the log's last line."""
+    """Airflow's `default_args` of a tier: owner, retries, backoff (jittered by Airflow), time-out, the error table, the last line."""
     chosen = TIERS[tier]
     return {
         "owner": "spine",
@@ -100,4 +109,5 @@ def default_args(tier: str) -> dict[str, Any]:
         "on_failure_callback": last_word,
         "on_retry_callback": last_word,
         "priority_weight": chosen.priority,
+        "execution_timeout": chosen.longest,
     }

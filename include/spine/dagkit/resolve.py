@@ -8,9 +8,10 @@ from airflow.sdk import DAG, Asset, AssetAny, Param, TriggerRule, get_current_co
 from airflow.sdk.exceptions import AirflowSkipException
 
 from spine.core.entities import Entity
+from spine.core.errors import RunFailed, error_from_dict, together
 from spine.core.names import gold_asset
 from spine.dagkit.docs import resolve_doc
-from spine.dagkit.policies import default_args
+from spine.dagkit.policies import QUICK, TIERS, default_args
 from spine.dagkit.quiet import quiet
 from spine.dagkit.spark import SpineSparkOperator
 from spine.dagkit.sync import START, asset, require_success
@@ -37,10 +38,11 @@ def build_resolve_dag(entity: Entity, sources: list[str]) -> DAG:
             job="match_identities",
             arguments=["--entity", entity.entity, "--run-id", "{{ run_id }}", "{{ '--relearn' if params.relearn else '--incremental' }}"],
             before=gathering(entity.entity),
+            execution_timeout=TIERS["standard"].longest,  # a first load, or a relearning of everything
         )
         # One tenant's outcome may be beyond the limits while those of others are in Gold.
         publish = _publish.override(task_id="publish", outlets=[gold(entity.entity)], trigger_rule=TriggerRule.ALL_DONE)(entity.entity)
-        closed = _close.override(task_id="close", trigger_rule=TriggerRule.ALL_DONE)()
+        closed = _close.override(task_id="close", trigger_rule=TriggerRule.ALL_DONE, execution_timeout=QUICK)()
         resolved >> publish >> closed
     return dag
 
@@ -55,12 +57,12 @@ def gold(entity: str) -> Asset:
 def _publish(entity: str) -> dict[str, Any]:
     """Copy Gold to PostgreSQL and swap it in one transaction."""
     from spine.control.airflow_state import postgres_url
-    from spine.gold.publish import publish
+    from spine.gold.publish import publish_each
 
     context = get_current_context()
     if not context["ti"].xcom_pull(task_ids="resolve"):
         raise AirflowSkipException("Gold was not brought up to date in this run")
-    result = publish(entity, context["run_id"], url=postgres_url())
+    result = publish_each(entity, context["run_id"], url=postgres_url())
     context["outlet_events"][gold(entity)].extra = {key: value for key, value in result.items() if isinstance(value, int | str | bool)}
     return result
 
@@ -68,5 +70,10 @@ def _publish(entity: str) -> dict[str, Any]:
 @task
 @quiet
 def _close() -> None:
-    """Turn the run red if a task before failed, since publication does not wait for every tenant."""
-    require_success(get_current_context(), ["resolve", "publish"])
+    """Turn the run red if a task before failed, or PostgreSQL refused a tenant's rows, since publication does not wait for every tenant."""
+    context = get_current_context()
+    require_success(context, ["resolve", "publish"])
+    refused = (context["ti"].xcom_pull(task_ids="publish") or {}).get("failures", [])
+    if refused:
+        error = together([error_from_dict(found) for found in refused])
+        raise RunFailed(f"some tenants keep their former publication: {error.message}", hint=error.hint, **error.where)

@@ -8,17 +8,18 @@ from functools import partial
 from typing import Any
 
 from airflow.sdk import DAG, Asset, AssetAlias, CronDataIntervalTimetable, Param, TriggerRule, get_current_context, task
-from airflow.sdk.exceptions import AirflowSkipException
+from airflow.sdk.exceptions import AirflowSkipException, AirflowTaskTimeout
 
-from spine.core.errors import ConfigError, RunFailed, SpineError, error_from_dict
+from spine.core.errors import ConfigError, RunFailed, SpineError, StreamStopped, error_from_dict
 from spine.core.names import CONNECTOR_POOL, silver_asset
 from spine.dagkit.docs import sync_doc
-from spine.dagkit.policies import default_args
+from spine.dagkit.policies import GRACE, QUICK, default_args
 from spine.dagkit.quiet import quiet
+from spine.dagkit.sharing import own_share, share
 from spine.dagkit.spark import SpineSparkOperator
-from spine.dagkit.waiting import by_a_person, waiting_unless_manual
+from spine.dagkit.waiting import waiting_unless_manual, waits_for_all
 from spine.sources.check import sound_source
-from spine.sources.spec import Source, source_names
+from spine.sources.spec import Source, load_source, source_names
 
 _FAILED = ["failed", "upstream_failed"]
 START = datetime(2024, 1, 1, tzinfo=UTC)
@@ -103,8 +104,13 @@ def _empty_dag(source: Source) -> DAG:
 def build_sync_dag(source: Source) -> DAG:
     """The DAG of one source. Touches no network, no database, no Variable."""
     with _empty_dag(source) as dag:
-        planned = _plan.override(task_id="plan")(source.source)
-        extracted = _extract.override(task_id="extract", pool=CONNECTOR_POOL).expand(work=planned)
+        planned = _plan.override(task_id="plan", execution_timeout=QUICK)(source.source)
+        extracted = _extract.override(
+            task_id="extract",
+            pool=CONNECTOR_POOL,
+            max_active_tis_per_dagrun=share(),
+            execution_timeout=source.stream_time + GRACE,
+        ).expand(work=planned)
         normalized = SpineSparkOperator(
             task_id="normalize",
             job="normalize",
@@ -119,8 +125,9 @@ def build_sync_dag(source: Source) -> DAG:
             trigger_rule=TriggerRule.ALL_DONE,
         )
         # Whatever became of normalization: a tenant whose rows failed the gate must not hold up the news of the others.
-        reported = _report.override(task_id="report", outlets=[news(source.source)], trigger_rule=TriggerRule.ALL_DONE)(source.source)
-        closed = _close.override(task_id="close", trigger_rule=TriggerRule.ALL_DONE, retries=2)(source.source)
+        quick = {"trigger_rule": TriggerRule.ALL_DONE, "execution_timeout": QUICK}
+        reported = _report.override(task_id="report", outlets=[news(source.source)], **quick)(source.source)
+        closed = _close.override(task_id="close", retries=2, **quick)(source.source)
         [planned, extracted] >> normalized >> reported >> closed
         extracted >> closed
     return dag
@@ -155,7 +162,7 @@ def _count(context: Any, tasks: list[str], states: list[str]) -> int:
 @quiet
 def _plan(source: str) -> list[dict[str, Any]]:
     """Take the connections' locks, fix the upper bound of every stream's window, open the run."""
-    from spine.pipeline.extract import plan
+    from spine.pipeline.planning import plan
     from spine.pipeline.services import services_from_environment
     from spine.pipeline.work import Sync
 
@@ -174,22 +181,27 @@ def _plan(source: str) -> list[dict[str, Any]]:
         triggered_by=str(getattr(run, "triggering_user_name", None) or getattr(run.run_type, "value", run.run_type)),
     )
     with waiting_unless_manual(run):
-        return [work.to_json() for work in plan(sync, services_from_environment(), whole=not by_a_person(run))]
+        return [work.to_json() for work in plan(sync, services_from_environment(), whole=waits_for_all(run))]
 
 
 @task(map_index_template="{{ label }}")
 @quiet
 def _extract(work: dict[str, Any]) -> dict[str, Any]:
-    """Read one stream of one tenant into Bronze."""
+    """Read one stream of one tenant into Bronze, for as long as its source's tier allows."""
     from spine.pipeline.extract import extract
     from spine.pipeline.services import services_from_environment
     from spine.pipeline.work import StreamWork
 
     planned = StreamWork.from_json(work)
-    context = get_current_context()
+    context, services, allowed = get_current_context(), services_from_environment(), load_source(planned.source).stream_time
     context["label"] = planned.label
-    with waiting_unless_manual(context["dag_run"]):
-        return extract(planned, services_from_environment()).to_json()
+    with waiting_unless_manual(context["dag_run"]), own_share(planned, services, longest=allowed + GRACE):
+        try:
+            return extract(planned, services, within=allowed.total_seconds()).to_json()
+        except AirflowTaskTimeout as error:  # it hung where nobody looks at the time
+            raise StreamStopped(
+                "the stream hung until its task's time was over", connection=planned.connection_id, stream=planned.stream
+            ) from error
 
 
 @task

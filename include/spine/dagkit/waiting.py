@@ -20,12 +20,22 @@ log = logger(__name__)
 _AGAIN = (20.0, 40.0)  # seconds; apart, so that the runs of a backfill do not all ask at once
 _GATHER_AGAIN = timedelta(seconds=5)
 _GATHER_AT_MOST = timedelta(minutes=2)  # a source that takes longer has a run of its own; a critical one has fifteen minutes in all
+_PATIENCE = timedelta(minutes=5)  # a third of what a critical source has in all
 _CHANCE = random.SystemRandom()
 
 
 def by_a_person(run: Any) -> bool:
     """True if somebody triggered the run and looks at it: in the UI, by the API, by a command."""
     return str(getattr(run.run_type, "value", run.run_type)) in ("manual", "operator_triggered")
+
+
+def waits_for_all(run: Any) -> bool:
+    """Whether a run waits while one tenant's connection is busy. A scheduled one does for a while, then it goes on without that tenant.
+
+    The next scheduled run reads what this one leaves out; nobody reads again what a backfill leaves out.
+    """
+    kind = str(getattr(run.run_type, "value", run.run_type))
+    return kind == "backfill" or (not by_a_person(run) and timezone.utcnow() - run.start_date < _PATIENCE)
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from __future__ import annotations
 from airflow.sdk import DAG, CronDataIntervalTimetable, task
 
 from spine.dagkit.docs import WATCH_DOC
-from spine.dagkit.policies import TIERS, default_args
+from spine.dagkit.policies import QUICK, TIERS, default_args
 from spine.dagkit.quiet import quiet
 from spine.dagkit.sync import START
 
@@ -27,7 +27,7 @@ def build_watch_dag() -> DAG:
         default_args=default_args("best_effort"),
         tags=["spine", "maintenance"],
     ) as dag:
-        _watch.override(task_id="watch")()
+        _watch.override(task_id="watch", execution_timeout=QUICK)()
     return dag
 
 

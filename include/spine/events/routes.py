@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from itertools import zip_longest
 from typing import Any
 
 from pydantic import Field, field_validator
@@ -12,7 +13,7 @@ from spine.control import events
 from spine.control.database import Database
 from spine.control.events import Told
 from spine.core.declarations import Strict, load_declaration
-from spine.core.errors import RunFailed
+from spine.core.errors import ControlPlaneUnavailable, RunFailed
 from spine.core.events import EVENTS
 from spine.core.settings import settings
 
@@ -50,19 +51,28 @@ def routes() -> Sequence[Route]:
 def hand_on(database: Database, tenants: Sequence[str], declared: Sequence[Route], send: Send, *, pause: float = 1.0) -> int:
     """Send what waits to every route that wants it, once; the number of events. Raises RunFailed at the end if a notifier failed.
 
-    A notifier gets three attempts. What it did not take is not sent again, since the others have it.
+    Tenants are served in turn, an event each, so that none waits for another's many. A notifier gets three attempts, and one once it has
+    failed. What it did not take is not sent again, since the others have it.
     """
-    told, failures = 0, []
+    queues, failures = [], []
     for tenant in tenants:
-        mine = database.of(tenant)
-        for event in events.waiting(mine):
-            for route in (route for route in declared if event.event.kind in route.kinds):
-                try:
-                    Retrying(stop=stop_after_attempt(_ATTEMPTS), wait=wait_exponential(pause), reraise=True)(send, route, event)
-                except Exception as error:  # a notifier is anybody's code
-                    failures.append(f"{route.notifier}: {type(error).__name__} on {event.event.describe()}")
-            events.handed(mine, event.event_id)
-            told += 1
+        try:
+            queues.append(events.waiting(database.of(tenant)))
+        except ControlPlaneUnavailable:
+            raise
+        except Exception as error:  # an event of a kind that nobody knows
+            failures.append(f"events of {tenant}: {type(error).__name__}")
+    told, broken = 0, set[str]()
+    for event in (event for turn in zip_longest(*queues) for event in turn if event is not None):
+        for route in (route for route in declared if event.event.kind in route.kinds):
+            attempts = stop_after_attempt(1 if route.notifier in broken else _ATTEMPTS)
+            try:
+                Retrying(stop=attempts, wait=wait_exponential(pause), reraise=True)(send, route, event)
+            except Exception as error:  # a notifier is anybody's code
+                broken.add(route.notifier)
+                failures.append(f"{route.notifier}: {type(error).__name__} on {event.event.describe()}")
+        events.handed(database.of(event.tenant), event.event_id)
+        told += 1
     if failures:
         raise RunFailed("; ".join(failures)[:1000], hint="Correct the route in include/notifiers.yaml or what it leads to")
     return told

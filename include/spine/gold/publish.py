@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from functools import partial
@@ -24,9 +25,19 @@ from sqlalchemy.engine import make_url
 from spine.control.database import Database
 from spine.control.sessions import end_blocking
 from spine.core.entities import load_entity
-from spine.core.errors import ConfigError, ControlPlaneUnavailable, LakeError, PublishFailed
+from spine.core.errors import (
+    ConfigError,
+    ControlPlaneUnavailable,
+    LakeError,
+    PublishFailed,
+    SpineError,
+    as_ours,
+    error_from_dict,
+    together,
+)
 from spine.core.failpoints import failpoint
 from spine.core.foreign import told
+from spine.core.screen import logger
 from spine.gold import ddl as gold_ddl
 from spine.gold.publish_lookup import publish_lookup
 from spine.gold.records import silver_tables
@@ -34,6 +45,7 @@ from spine.gold.schema import Shape, Table, shape_of
 from spine.lake import gold
 from spine.lake.reading import batches, dataset, open_table, reading, storage
 
+log = logger(__name__)
 LOCK_WAIT = "10min"
 # A change of columns waits for analysts' queries in short turns, since other queries queue behind it meanwhile. Whoever still holds a
 # table after that has their session ended.
@@ -52,13 +64,48 @@ END $$
 """
 
 
-@storage("Gold")
 def publish(entity: str, run_id: str, *, url: str, versions: dict[str, int] | None = None) -> dict[str, Any]:
-    """Make the published tables of `entity` equal to Gold; `versions` picks Delta versions by table (default: newest).
+    """Make the published tables of `entity` equal to Gold as `publish_each` does, and raise at the end whose rows PostgreSQL refused.
 
-    Returns `published` (False if these versions are what analysts see already), `versions`, and rows `inserted`, `updated`, `deleted`.
     Raises ConfigError where there is no Gold yet, LakeError, PublishFailed, ControlPlaneUnavailable.
     """
+    result = publish_each(entity, run_id, url=url, versions=versions)
+    if result.get("failures"):
+        raise together([error_from_dict(found) for found in result["failures"]])
+    return result
+
+
+@storage("Gold")
+def publish_each(entity: str, run_id: str, *, url: str, versions: dict[str, int] | None = None) -> dict[str, Any]:
+    """Make the published tables of `entity` equal to Gold; `versions` picks Delta versions by table (default: newest).
+
+    Returns `published` (False if these versions are what analysts see already), `versions`, rows `inserted`, `updated`, `deleted`, and
+    `failures` of tenants whose rows cannot be published: they keep their former publication, the others have the new one.
+    Raises ConfigError where there is no Gold yet, LakeError, PublishFailed, ControlPlaneUnavailable.
+    """
+    try:
+        return _publish(entity, run_id, url, versions or {})
+    except Exception as error:
+        if not _about_rows(error):
+            raise
+        log.warning("%s: tenants are published apart, since together they fail: %s", entity, as_ours(error).message)
+        first = error
+    done: list[dict[str, Any]] = []
+    failures: list[SpineError] = []
+    for tenant in _tenants(entity, url, versions or {}):
+        try:
+            done.append(_publish(entity, run_id, url, versions or {}, tenant))
+        except Exception as error:
+            if not _about_rows(error):
+                raise
+            failures.append(as_ours(error, tenant=tenant, entity=entity))
+    if not done:
+        raise first
+    return _sum(done) | {"failures": [error.as_dict() for error in failures]}
+
+
+def _publish(entity: str, run_id: str, url: str, versions: dict[str, int], tenant: str | None = None) -> dict[str, Any]:
+    """One publication of everybody's rows, or of one `tenant`'s: one transaction."""
     declared = load_entity(entity)
     shape = shape_of(declared)
     with _transaction(url) as execute:
@@ -67,7 +114,7 @@ def publish(entity: str, run_id: str, *, url: str, versions: dict[str, int] | No
         execute("SET LOCAL idle_in_transaction_session_timeout = '1h'")  # standardising records takes this process a while
         # Two publications never run at once, whatever their entities, since they share tables. Nobody else may touch this one.
         execute("LOCK TABLE gold.publication_state IN SHARE ROW EXCLUSIVE MODE")
-        tables = _settled(shape, versions or {})  # after the lock: a rival may have published newer ones meanwhile
+        tables = _settled(shape, versions)  # after the lock: a rival may have published newer ones meanwhile
         sources = silver_tables(entity)
         found = {name: [table.metadata().id, table.version()] for name, table in {**tables, **sources}.items()}
         result = {"entity": entity, "published": False, "versions": {name: found[name][1] for name in tables}}
@@ -75,14 +122,14 @@ def publish(entity: str, run_id: str, *, url: str, versions: dict[str, int] | No
         fingerprint = gold_ddl.fingerprint(shape)
         if state == (fingerprint, found):
             return {**result, "inserted": 0, "updated": 0, "deleted": 0, "tables": {}}
-        staged = {table.name: _stage(execute, table, tables.get(table.delta), entity) for table in shape.tables}
+        staged = {table.name: _stage(execute, table, tables.get(table.delta), entity, tenant) for table in shape.tables}
         failpoint("publish.after_staging")
         if state is None or state[0] != fingerprint:
             _take_tables(execute, shape, url)
             gold_ddl.apply(shape, execute.query)
-        changes = {table.name: {"rows": staged[table.name], **_swap(execute, table, entity)} for table in shape.tables}
-        changes |= publish_lookup(execute, declared, run_id, tables[gold.LINKS], sources)
-        _remember(execute, shape, run_id, fingerprint, found)
+        changes = {table.name: {"rows": staged[table.name], **_swap(execute, table, entity, tenant)} for table in shape.tables}
+        changes |= publish_lookup(execute, declared, run_id, tables[gold.LINKS], sources, tenant)
+        _remember(execute, shape, run_id, fingerprint, found, whole=tenant is None)
         failpoint("publish.before_swap")
     totals = {word: sum(counts[word] for counts in changes.values()) for word in ("inserted", "updated", "deleted")}
     return {**result, "published": True, **totals, "tables": changes}
@@ -122,6 +169,27 @@ def _ending_blockers(url: str, pid: int) -> Iterator[None]:
             done.set()
             wait([watching])
             database.close()
+
+
+def _tenants(entity: str, url: str, versions: dict[str, int]) -> list[str]:
+    """Everybody who has rows in Gold, or had some when it was last published."""
+    tables = _settled(shape_of(load_entity(entity)), versions)
+    lake = {str(part["tenant_id"]) for table in tables.values() for part in table.partitions()}
+    words = sql.SQL("SELECT DISTINCT tenant_id FROM gold.publication_log WHERE entity = {}").format(sql.Literal(entity))
+    with _transaction(url) as execute:
+        execute("SET LOCAL ROLE spine_publisher")
+        known = execute("SELECT to_regclass('gold.publication_log') IS NOT NULL")[0][0]
+        return sorted(lake | ({row[0] for row in execute(words)} if known else set()))
+
+
+def _sum(done: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """What several tenants' publications did."""
+    tables: dict[str, Counter[str]] = {}
+    for result in done:
+        for table, counts in result["tables"].items():
+            tables.setdefault(table, Counter()).update(counts)
+    totals = {word: sum(result[word] for result in done) for word in ("inserted", "updated", "deleted")}
+    return {**done[-1], **totals, "published": True, "tables": {table: dict(counts) for table, counts in tables.items()}}
 
 
 class _Session:
@@ -164,6 +232,17 @@ def _transaction(url: str) -> Iterator[_Session]:
         connection.close()  # without a commit this rolls back
 
 
+# Classes of https://www.postgresql.org/docs/current/errcodes-appendix.html that are about values: data, constraints, limits of a row.
+_VALUES = ("21", "22", "23", "54")
+
+
+def _about_rows(error: Exception) -> bool:
+    """Whether a failure may be that of some tenant's rows, so that the others can do without them."""
+    if isinstance(error, PublishFailed):  # without a state it is the driver's, which could not send a value
+        return "unsettled" not in error.where and str(error.where.get("sqlstate", _VALUES[0])).startswith(_VALUES)
+    return not isinstance(error, ConfigError | ControlPlaneUnavailable)
+
+
 def _failure(error: Any) -> PublishFailed:
     hint = "Analysts keep the former publication; a retry is safe"
     state = str(getattr(error, "sqlstate", "") or "")
@@ -197,6 +276,7 @@ def _settled(shape: Shape, versions: dict[str, int]) -> dict[str, DeltaTable]:
         raise PublishFailed(
             f"Gold of {shape.entity} is being written, or its resolution was killed",
             hint=f"Run `spine resolve {shape.entity}`, then publish",
+            unsettled="yes",
         )
     return tables
 
@@ -215,8 +295,11 @@ def _state(execute: _Session, entity: str) -> tuple[str, dict[str, Any]] | None:
     return (rows[0][0], orjson.loads(rows[0][1])) if rows else None
 
 
-def _stage(execute: _Session, table: Table, delta: DeltaTable | None, entity: str) -> int:
-    """Fill a temporary table with the Delta table's rows of `entity`; returns their number. A key that is there twice is refused."""
+def _stage(execute: _Session, table: Table, delta: DeltaTable | None, entity: str, tenant: str | None) -> int:
+    """Fill a temporary table with the Delta table's rows of `entity` (and of one tenant); returns their number.
+
+    A key that is there twice is refused.
+    """
     name = sql.Identifier(f"staged_{table.name}")
     columns = sql.SQL(", ").join(
         sql.SQL("{} {}").format(sql.Identifier(c.name), sql.SQL("text" if c.type == "json" else c.sql)) for c in table.columns
@@ -224,7 +307,8 @@ def _stage(execute: _Session, table: Table, delta: DeltaTable | None, entity: st
     execute(sql.SQL("CREATE TEMPORARY TABLE {} ({}) ON COMMIT DROP").format(name, columns))
     if delta is not None:
         with reading(table.delta):
-            source = dataset(delta, [("entity", "=", entity)] if table.shared else ())
+            shared = [("entity", "=", entity)] if table.shared else []
+            source = dataset(delta, shared + ([("tenant_id", "=", tenant)] if tenant else []))
             rows = batches(source, _arrow_schema(table, source))
             execute.cursor.adbc_ingest(f"staged_{table.name}", rows, mode="append", temporary=True)
     key = sql.SQL(", ").join(map(sql.Identifier, table.key))
@@ -247,11 +331,13 @@ def _arrow_schema(table: Table, source: pads.Dataset) -> pa.Schema:
     return pa.schema(fields)
 
 
-def _swap(execute: _Session, table: Table, entity: str) -> dict[str, int]:
-    """Delete, update and insert what differs from the staged rows; an equal row is not touched."""
+def _swap(execute: _Session, table: Table, entity: str, tenant: str | None) -> dict[str, int]:
+    """Delete, update and insert what differs from the staged rows (of one tenant); an equal row is not touched."""
     name, staged = sql.Identifier("gold", table.name), sql.Identifier(f"staged_{table.name}")
     same = sql.SQL(" AND ").join(sql.SQL("t.{0} = s.{0}").format(sql.Identifier(key)) for key in table.key)
-    mine = sql.SQL("t.entity = {}").format(sql.Literal(entity)) if table.shared else sql.SQL("true")
+    terms = {"entity": entity if table.shared else None, "tenant_id": tenant}
+    narrowed = [sql.SQL("t.{} = {}").format(sql.Identifier(name), sql.Literal(value)) for name, value in terms.items() if value]
+    mine = sql.SQL(" AND ").join(narrowed) if narrowed else sql.SQL("true")
     values = [c for c in table.columns if c.name not in table.key]
     incoming = {c.name: sql.SQL("s.{}::jsonb" if c.type == "json" else "s.{}").format(sql.Identifier(c.name)) for c in table.columns}
     comma = partial(sql.SQL(", ").join)
@@ -271,15 +357,18 @@ def _swap(execute: _Session, table: Table, entity: str) -> dict[str, int]:
     return {"deleted": execute.count(deleted), "updated": execute.count(updated), "inserted": execute.count(inserted)}
 
 
-def _remember(execute: _Session, shape: Shape, run_id: str, fingerprint: str, found: dict[str, Any]) -> None:
-    """The publisher's memory, and for each tenant a row that says what it now has."""
+def _remember(execute: _Session, shape: Shape, run_id: str, fingerprint: str, found: dict[str, Any], *, whole: bool) -> None:
+    """The publisher's memory, and for each tenant a row that says what it now has.
+
+    If not everybody has these versions, it remembers none, and the next publication looks at all rows again.
+    """
     entity, run = sql.Literal(shape.entity), sql.Literal(run_id)
     execute(
         sql.SQL(
             "INSERT INTO gold.publication_state VALUES ({}, {}, {}::jsonb, {}, statement_timestamp()) "
             "ON CONFLICT (entity) DO UPDATE SET fingerprint = excluded.fingerprint, versions = excluded.versions, "
             "run_id = excluded.run_id, published_at = excluded.published_at"
-        ).format(entity, sql.Literal(fingerprint), sql.Literal(orjson.dumps(found).decode()), run)
+        ).format(entity, sql.Literal(fingerprint), sql.Literal(orjson.dumps(found if whole else {}).decode()), run)
     )
     counted = sql.SQL(" UNION ALL ").join(
         sql.SQL("SELECT tenant_id, {}, count(*) AS n FROM {} GROUP BY tenant_id").format(

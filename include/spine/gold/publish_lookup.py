@@ -34,14 +34,15 @@ ANEW = 0.2  # above this share of changed records, everything is made anew, whic
 
 
 def publish_lookup(
-    execute: Any, entity: Entity, run_id: str, links: DeltaTable, tables: dict[str, DeltaTable]
+    execute: Any, entity: Entity, run_id: str, links: DeltaTable, tables: dict[str, DeltaTable], tenant: str | None = None
 ) -> dict[str, dict[str, int]]:
-    """Bring the lookup of every tenant up to date with `links` and the Silver `tables`; rows written and deleted by table."""
+    """Bring the lookup of every tenant, or of one, up to date with `links` and the Silver `tables`; rows written and deleted by table."""
     counts = {table.name: {"inserted": 0, "updated": 0, "deleted": 0} for table in (LOOKUP_RECORDS, LOOKUP_KEYS)}
     if entity.matching is None:
         return counts
     for row in _newest_models(entity.entity):
-        _Tenant(execute, entity, row, run_id, counts).bring_up_to_date(links, tables)
+        if tenant is None or row["tenant_id"] == tenant:
+            _Tenant(execute, entity, row, run_id, counts).bring_up_to_date(links, tables)
     return counts
 
 

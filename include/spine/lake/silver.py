@@ -191,16 +191,25 @@ def bronze_position(uri: str) -> Position | None:
     return None if table is None else Position(str(table.metadata().id), table.version())
 
 
-def read_bronze_for(tables: Tables, uri: str, columns: Sequence[str], stream: str, read: ReadUpTo, until: Position) -> DataFrame:
-    """Each tenant's Bronze rows appended after its own position up to `until`."""
+def read_bronze_for(
+    tables: Tables, uri: str, columns: Sequence[str], stream: str, read: ReadUpTo, until: Position, tenants: Collection[str] | None = None
+) -> DataFrame:
+    """Each tenant's Bronze rows (of all, or of `tenants`) appended after its own position up to `until`; one reading per position."""
+    apart: dict[Position | None, list[str]] = {}
+    for tenant, own in read.own.items():
+        if tenants is None or tenant in tenants:
+            apart.setdefault(own.get(stream), []).append(tenant)
     parts = []
     if read.common.get(stream) != until or not read.own:
         rows = read_bronze(tables, uri, columns, read.common.get(stream), until)
+        rows = rows if tenants is None else rows.where(rows.tenant_id.isin(*tenants))
         parts.append(rows.where(~rows.tenant_id.isin(*read.own)) if read.own else rows)
-    for tenant, own in read.own.items():
-        if own.get(stream) != until:
-            rows = read_bronze(tables, uri, columns, own.get(stream), until)
-            parts.append(rows.where(rows.tenant_id == tenant))
+    for position, names in apart.items():
+        if position != until:
+            rows = read_bronze(tables, uri, columns, position, until)
+            parts.append(rows.where(rows.tenant_id.isin(*names)))
+    if not parts:  # nobody of whom is asked has anything new
+        return tables.read(uri, columns, until.version).limit(0)
     union = parts[0]
     for other in parts[1:]:
         union = union.unionByName(other)

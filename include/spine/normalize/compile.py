@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from spine.core.entities import Entity, EntityField
 from spine.core.mapping import FieldMapping, Mapping, RowFilter
 from spine.normalize.payload import text_at, trimmed, unless_blank, unmapped
-from spine.normalize.scripts import apply_script
+from spine.normalize.scripts import FAILED, apply_script
 from spine.normalize.transforms import apply_transform
 
 if TYPE_CHECKING:
@@ -92,8 +92,10 @@ def _text(field: FieldMapping, source: Any, country: Column) -> Column:
         table = F.create_map(*[F.lit(word) for pair in field.lookup.items() for word in pair])
         text = F.coalesce(F.try_element_at(table, text), text)
     if field.script:
-        text = apply_script(field.script, text)
-    text = apply_transform(field.transform, text, country)
+        scripted = apply_script(field.script, text)
+        text = F.when(scripted == FAILED, scripted).otherwise(apply_transform(field.transform, scripted, country))
+    else:
+        text = apply_transform(field.transform, text, country)
     return text if field.default is None else F.coalesce(text, F.lit(_word(field.default)))
 
 
@@ -158,11 +160,13 @@ def typed_values(entity: Entity, mapping: Mapping, text: Any) -> dict[str, Colum
 
 
 def cast_problems(entity: Entity, mapping: Mapping, text: Any, value: Any) -> list[Column]:
-    """For each mapped field a reason, or null: a present `text` whose typed `value` is none is a reason, never a silent null."""
+    """For each mapped field a reason, or null: a present `text` whose typed `value` is none, or at which a script failed."""
     from pyspark.sql import functions as F
 
     problems = []
     for name, field in entity.fields.items():
+        if name in mapping.fields and (script := mapping.fields[name].script):
+            problems.append(F.when(text(name) == FAILED, reason("script", name, f"the script {script} failed at the value")))
         if name in mapping.fields and field.type != "string":
             lost = text(name).isNotNull() & value(name).isNull()
             problems.append(F.when(lost, reason("type", name, f"{name} {NOT_OF_TYPE[field.type]}")))

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 Script = Callable[[str], str | None]
 VOCABULARY: Vocabulary[Script] = Vocabulary()
+FAILED = "\x00"  # no text of a payload: U+0000 is taken out of them
 
 
 def script(name: str) -> Callable[[Script], Script]:
@@ -32,7 +33,10 @@ def script(name: str) -> Callable[[Script], Script]:
 
 
 def apply_script(name: str, value: Column) -> Column:
-    """`value` through the registered function, each distinct text of a batch once. Raises ConfigError if nobody registered it."""
+    """`value` through the registered function, each distinct text of a batch once; FAILED where the function raised.
+
+    Raises ConfigError if nobody registered it.
+    """
     if name not in VOCABULARY:
         raise ConfigError(f"no script {name!r} is registered", hint=f"Known scripts: {sorted(VOCABULARY)}")
     function = VOCABULARY[name]
@@ -41,10 +45,18 @@ def apply_script(name: str, value: Column) -> Column:
 
     def run(texts: pa.Array) -> pa.Array:
         distinct = texts.dictionary_encode()
-        results = [None if text is None else function(text) for text in distinct.dictionary.to_pylist()]
+        results = [None if text is None else _tried(function, text) for text in distinct.dictionary.to_pylist()]
         return pa.array(results, pa.string()).take(distinct.indices)
 
     return arrow_udf(run, "string")(value)
+
+
+def _tried(function: Script, text: str) -> str | None:
+    """What a function makes of a text, FAILED if it raises: one value of one tenant is no reason to lose everybody's rows."""
+    try:
+        return function(text)
+    except Exception:
+        return FAILED
 
 
 @script("without_markup")

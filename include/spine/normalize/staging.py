@@ -38,6 +38,8 @@ UNREADABLE, NO_KEY = "readable", "key"
 UNREADABLE_TEXT = "the record could not be read"
 NOT_JSON_TEXT = "the payload is not a JSON object"
 NO_KEY_TEXT = "the record has no id"
+LONGEST_REF = 1000  # bytes: an index of PostgreSQL holds 2,704 a row, and a match has two references and its tenant
+LONG_KEY_TEXT = "the record's reference (source, stream and id) is longer than 1,000 bytes"
 
 
 @dataclass(frozen=True)
@@ -142,6 +144,7 @@ def canonical(rows: DataFrame, plan: Plan, rules: Callable[[Callable[[str], Colu
     found = F.when(deleted, F.array().cast(f"array<{REASON_TYPE}>"))
     found = found.when(readable.isNotNull(), F.array(readable)).otherwise(F.array_compact(F.array(*problems)))
     no_key = F.when(F.col("record_id").isNull() | (F.trim("record_id") == ""), F.array(reason(NO_KEY, None, NO_KEY_TEXT)))
+    no_key = no_key.when(F.octet_length("record_ref") > LONGEST_REF, F.array(reason(NO_KEY, None, LONG_KEY_TEXT)))
     withdrawn = ~deleted & readable.isNull() & ~F.col("kept")
     filtered = F.when(deleted, F.lit(plan.deletes == "ignore")).otherwise(withdrawn)
     fields = F.struct(*[F.col(_value(name)).alias(name) for name in plan.entity.fields])

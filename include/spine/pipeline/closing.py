@@ -8,7 +8,7 @@ from typing import Any
 
 from spine.control import connections, events, locks, runs
 from spine.control.database import TenantDatabase
-from spine.core.errors import AuthFailed, JobFailed, SchemaMismatch, SpineError, error_from_dict
+from spine.core.errors import AuthFailed, JobFailed, SchemaMismatch, SpineError, as_ours, error_from_dict, together
 from spine.core.events import DriftDetected, SyncCompleted, SyncFailed
 from spine.core.names import connection_id
 from spine.pipeline.services import Services
@@ -21,13 +21,19 @@ def finish(
     """Close the run of each tenant, release its lock, and pause a connection whose credentials were refused. Safe to call again.
 
     `errors` are failures after extraction, as SpineErrors or their `as_dict`; one that names a tenant concerns that tenant only, any other
-    every tenant that the run has read. A tenant that was left out of the run has no part in it, and nothing is written of it.
+    every tenant that the run has read. A tenant that was left out of the run has no part in it, and nothing is written of it. What
+    keeps one tenant's run from being closed is raised when all others are.
     """
     faults = [error if isinstance(error, SpineError) else error_from_dict(dict(error)) for error in errors]
-    closed = {}
+    closed, failures = {}, []
     for tenant in tenants or services.tenants(source):
-        run = runs.SyncRun(source, run_id, connection_id(source, tenant), "incremental")
-        closed[tenant] = _finish_tenant(services.database.of(tenant), run, faults)
+        try:
+            run = runs.SyncRun(source, run_id, connection_id(source, tenant), "incremental")
+            closed[tenant] = _finish_tenant(services.database.of(tenant), run, faults)
+        except Exception as error:  # the locks of the others are released all the same
+            failures.append(as_ours(error, tenant=tenant))
+    if failures:
+        raise together(failures)
     return RunClosed(source, run_id, closed)
 
 

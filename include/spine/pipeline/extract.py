@@ -1,4 +1,4 @@
-"""Extraction: plan what to read, and read each stream into Bronze exactly once. `closing` ends the run.
+"""Extraction: read each planned stream into Bronze exactly once. `planning` says what to read, `closing` ends the run.
 
 Order within a stream: pages are committed with their resume token, then the cursor Variable moves, then the run log says so.
 Whatever dies in between is done again by the same call: what is committed is found in the table's log and not read twice.
@@ -9,172 +9,49 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
-from datetime import datetime
+from dataclasses import replace
 
 from spine.control import connections, events, ledger, locks, runs
 from spine.control.airflow_state import ConnectionInfo
-from spine.control.cursors import Cursor as SavedCursor
 from spine.control.cursors import Cursors
-from spine.control.database import TenantDatabase
 from spine.core import clock
-from spine.core.errors import AuthFailed, DeleteSweepRefused, LakeError, SpineError, SyncInProgress
-from spine.core.events import DriftDetected, SyncStarted
+from spine.core.errors import AuthFailed, DeleteSweepRefused, SpineError, StreamStopped, as_ours
+from spine.core.events import DriftDetected
 from spine.core.failpoints import failpoint
-from spine.core.names import bronze_table, connection_id, schema_variable
+from spine.core.names import bronze_table, schema_variable
 from spine.core.screen import logger
 from spine.core.settings import settings
 from spine.lake.bronze import BronzeWriter, Envelope, Progress, living_unseen, newest_since, rows_of_run
-from spine.lake.delta_sql import table_at
 from spine.lake.paths import table_uri
-from spine.pipeline.services import Services, fingerprint, open_reader, resume_if_changed
-from spine.pipeline.work import StreamRead, StreamWork, Sync
+from spine.pipeline.planning import plan
+from spine.pipeline.services import Services, fingerprint, open_reader
+from spine.pipeline.work import StreamRead, StreamWork
 from spine.sources.coverage import Watch
 from spine.sources.reading import MALFORMED, Page, Record, State, Window
 from spine.sources.shape import Shape, ShapeWatch
-from spine.sources.spec import Cursor, Source, Stream, load_source
+from spine.sources.spec import load_source
 
+__all__ = ["extract", "plan"]
 _log = logger(__name__)
-_QUEUE = 3600.0  # seconds for which a planned run keeps its connection while its streams wait for a slot
 _LEASE = 900.0
 _RENEW = 30.0
 _WATCHED, _ENOUGH = 5000, 50  # records of an ordinary run that are looked at for fields that are always empty, and how few tell nothing
 
 
-def plan(sync: Sync, services: Services, *, whole: bool = False) -> list[StreamWork]:
-    """What to read: one work per tenant and stream. Takes the connections' locks and opens the run rows.
-
-    A `whole` plan leaves no tenant out because its connection is busy: then it gives back what it has taken and raises SyncInProgress, so
-    that it may be tried again later.
-
-    A tenant whose connection is paused or busy is left out if others remain; otherwise its error (AuthFailed, SyncInProgress, …) is
-    raised. Raises ConfigError for unknown names.
-    """
-    spec = load_source(sync.source)
-    sync.require_sound()
-    wanted = [spec.stream(name) for name in sync.streams] if sync.streams else list(spec.streams)
-    if sync.mode == "renormalize":
-        return []
-    planning = _Planning(sync, spec, clock.now(), services)
-    works: list[StreamWork] = []
-    refusal: SpineError | None = None
-    for tenant in sync.tenants or services.tenants(sync.source):
-        try:
-            works += planning.works(tenant, wanted)
-        except SpineError as error:
-            if whole and isinstance(error, SyncInProgress):
-                planning.give_back(works)
-                raise
-            refusal = refusal or error
-            _log.warning("%s: tenant %s is left out: %s", sync.source, tenant, error)
-    if refusal is not None and not works:
-        raise refusal
-    return works
-
-
-@dataclass(frozen=True)
-class _Planning:
-    """What all works of one plan share; windows without an interval of their own end `now`."""
-
-    sync: Sync
-    source: Source
-    now: datetime
-    services: Services
-
-    def works(self, tenant: str, streams: Sequence[Stream]) -> list[StreamWork]:
-        """The works of a tenant, whose connection is locked and whose run is open after that."""
-        run, database = self._run(tenant), self.services.database.of(tenant)
-        resume_if_changed(database, run.connection_id, self.services)
-        connections.require_active(database, run.connection_id)
-        locks.acquire(database, run.connection_id, run.run_id, ttl=_QUEUE)
-        try:
-            works = [self._work(database, run, stream) for stream in streams]
-            runs.start(database, run)
-            events.record(database, SyncStarted(run.connection_id, run.run_id, run.mode))
-            for stream in streams:
-                runs.start_stream(database, run, stream.name)
-        except SpineError:
-            locks.release(database, run.connection_id, run.run_id)
-            raise
-        return works
-
-    def give_back(self, works: Sequence[StreamWork]) -> None:
-        """Release the connections of works that are not done now."""
-        for tenant in {work.tenant for work in works}:
-            run, database = self._run(tenant), self.services.database.of(tenant)
-            locks.release(database, run.connection_id, run.run_id)
-
-    def _run(self, tenant: str) -> runs.SyncRun:
-        sync = self.sync
-        connection = connection_id(sync.source, tenant)
-        mode = "dry_run" if sync.dry_run else sync.mode
-        return runs.SyncRun(sync.source, sync.run_id, connection, mode, sync.triggered_by, sync.interval_start, sync.interval_end)
-
-    def _work(self, database: TenantDatabase, run: runs.SyncRun, stream: Stream) -> StreamWork:
-        cursors = Cursors(self.services.variables, database, run.connection_id)
-        start, full = self._window_start(cursors, stream)
-        if not full:
-            _require_bronze(database, run.source, stream.name)
-        return StreamWork(
-            source=run.source,
-            stream=stream.name,
-            tenant=database.tenant,
-            connection_id=run.connection_id,
-            mode=run.mode,
-            run_id=run.run_id,
-            window_start=clock.to_text(start) if start else None,
-            window_end=clock.to_text(self.sync.interval_end or self.now),
-            full=full,
-            backfill=self.sync.backfill,
-            dry_run=self.sync.dry_run,
-            triggered_by=run.triggered_by,
-        )
-
-    def _window_start(self, cursors: Cursors, stream: Stream) -> tuple[datetime | None, bool]:
-        """Where a stream's window begins, and whether everything is to be read."""
-        if self.sync.backfill:
-            return self.sync.interval_start, False
-        if self.sync.mode == "full" or stream.cursor is None:
-            return None, True
-        if self.source.kind == "files":
-            return None, False
-        saved = cursors.show(stream.name)
-        if saved is None or _of_another_field(saved, stream.cursor):
-            return None, True
-        return clock.parse(saved.value) - stream.cursor.lookback, False
-
-
-def _require_bronze(database: TenantDatabase, source: str, stream: str) -> None:
-    """Raise LakeError if the table is gone to which rows were written: going on from the cursor would make a table without them."""
-    table = bronze_table(source, stream)
-    if table_at(table_uri(table)) is None and ledger.published(database, "bronze", table):
-        raise LakeError(
-            f"there is no {table}, though earlier runs wrote rows to it",
-            hint="Look whether the lake's storage is mounted. If it was emptied on purpose, run once with mode full",
-            lake=settings().lake,
-            stream=stream,
-        )
-
-
-def _of_another_field(saved: SavedCursor, cursor: Cursor) -> bool:
-    """True if a saved cursor was moved by another field than the stream's cursor has now: then it says nothing of what to read."""
-    field = cursor.formerly or cursor.field if saved.field is None else saved.field
-    return field not in ("", cursor.field)
-
-
-def extract(work: StreamWork, services: Services) -> StreamRead:
+def extract(work: StreamWork, services: Services, *, within: float | None = None) -> StreamRead:
     """Read one stream into Bronze and move its cursor; call it again with the same work after any failure.
 
-    Raises the SpineError that stopped it; the pages before it stay committed.
+    Raises the SpineError that stopped it, StreamStopped if it takes longer than `within` seconds; the pages before it stay committed.
     """
-    return _Extraction(work, services).run()
+    return _Extraction(work, services, within).run()
 
 
 class _Extraction:
     """One stream of one connection in one run."""
 
-    def __init__(self, work: StreamWork, services: Services) -> None:
+    def __init__(self, work: StreamWork, services: Services, within: float | None = None) -> None:
         self.work, self.services = work, services
+        self.within, self._began = within, time.monotonic()
         self.source = load_source(work.source)
         self.stream = self.source.stream(work.stream)
         self.database = services.database.of(work.tenant)
@@ -203,7 +80,17 @@ class _Extraction:
             self._locate(error)
             if isinstance(error, AuthFailed) and self.info is not None:
                 connections.refused(self.database, self.work.connection_id, fingerprint(self.database, self.info))
-            runs.finish_stream(self.database, self.row, self.stream.name, "failed", self._counts(None), error=error)
+            self._failed(error)
+            raise
+        except Exception as error:
+            ours = as_ours(error)
+            self._locate(ours)
+            self._failed(ours)
+            raise ours from error
+        except BaseException:  # a time-out or an order from outside, at any line
+            ours = StreamStopped("the reading of the stream was stopped")
+            self._locate(ours)
+            self._failed(ours)
             raise
         counts = self._counts(cursor_to)
         runs.finish_stream(self.database, self.row, self.stream.name, "success", counts)
@@ -212,9 +99,12 @@ class _Extraction:
             _log.warning("%s: %s; check the path in the source's file", self.stream.name, warning)
         return StreamRead(self.work, counts, self.progress.deletes, self.progress.version, self.notes, coverage)
 
+    def _failed(self, error: SpineError) -> None:
+        runs.finish_stream(self.database, self.row, self.stream.name, "failed", self._counts(None), error=error)
+
     def _read(self) -> str | None:
         uri = table_uri(bronze_table(self.source.source, self.stream.name))
-        envelope = Envelope(self.work.tenant, self.source.source, self.stream.name, self.work.connection_id, self.work.run_id)
+        envelope = Envelope(self.work.tenant, self.source.source, self.stream.name, self.work.connection_id, self.work.pages_of)
         writer = BronzeWriter(uri, envelope, window_end=self.work.window_end)
         done = writer.committed
         self.progress = done or self.progress
@@ -380,8 +270,13 @@ class _Extraction:
             self._renew()
 
     def _renew(self, *, take: bool = False) -> None:
-        """Keep the connection's lock; from time to time is enough. Raises SyncInProgress if another run has it."""
+        """Keep the connection's lock; from time to time is enough.
+
+        Raises SyncInProgress if another run has it, StreamStopped if the stream's time is over.
+        """
         now = time.monotonic()
+        if self.within is not None and now - self._began > self.within:
+            raise StreamStopped(f"the stream was not read to its end within {self.within:g} s")
         if take:
             locks.acquire(self.database, self.work.connection_id, self.work.run_id, ttl=_LEASE)
         elif now - self._renewed >= _RENEW:

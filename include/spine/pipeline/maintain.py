@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from spine.core import clock
-from spine.core.errors import LakeError, SpineError
+from spine.core.errors import LakeError, SpineError, as_ours
 from spine.core.names import bronze_table, silver_table
 from spine.core.settings import Retention, settings
 from spine.gold.schema import LINKS
@@ -44,8 +44,8 @@ def maintain(*, dry_run: bool = False, moment: datetime | None = None) -> dict[s
     for name in [*table_names(), *([JOURNAL] if open_table(JOURNAL) else [])]:
         try:
             by_table[name] = _care(name, declared, keep, current, dry_run)
-        except SpineError as error:
-            failed[name] = error
+        except Exception as error:  # a damaged file, a lost folder: of one table, often of one tenant
+            failed[name] = as_ours(error, table=name)
     pages = sum(_prune_files(folder, current - timedelta(days=keep.pages), dry_run) for folder in _folders())
     if failed:
         first = next(iter(failed.values()))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -17,9 +18,10 @@ from spine.control import ledger
 from spine.control.ledger import Line
 from spine.core.clock import now
 from spine.core.entities import Entity, load_entity
-from spine.core.errors import ConfigError, ConservationFailed, QualityFailed, SpineError, together
+from spine.core.errors import ConfigError, ConservationFailed, LakeError, QualityFailed, SpineError, as_ours, together
 from spine.core.failpoints import failpoint
 from spine.core.names import bronze_table, quarantine_table, silver_table
+from spine.core.screen import logger
 from spine.lake import quarantine, silver
 from spine.lake.delta_sql import table_at
 from spine.lake.paths import table_uri
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
 
     from spine.control.database import Database
 
+log = logger(__name__)
 WRITTEN = ("new", "changed", "removed")
 
 
@@ -137,9 +140,10 @@ def normalize_each(
     renormalize: bool = False,
     database: Database | None = None,
 ) -> Normalized:
-    """Bring every Silver table of a source up to date with Bronze; what fails the gate stops nothing but itself.
+    """Bring every Silver table of a source up to date with Bronze; what fails stops nothing but itself.
 
-    A tenant whose rows of an entity fail keeps what it had, and the next run reads them again. Raises LakeError, ConfigError.
+    A tenant whose rows of an entity fail, by the gate or by an error, keeps what it had, and the next run reads them again.
+    Raises LakeError, ConfigError, and what failed for every tenant.
     """
     spec = load_source(source)
     chosen = tuple(tenants) if tenants is not None else None
@@ -148,11 +152,69 @@ def normalize_each(
     for name in spec.entities:
         try:
             job = Job(spark, spec, load_entity(name), run_id, now(), chosen, renormalize, database)
-            results[name], refused = normalize_entity(job)
+            results[name], refused = normalize_apart(job)
             failures += refused.values()
         except (ConservationFailed, ConfigError) as error:
             failures.append(error)
     return Normalized(results, failures)
+
+
+def normalize_apart(job: Job) -> tuple[SilverResult, dict[str, SpineError]]:
+    """`normalize_entity` for all tenants together; where that fails, by halves, until those whose rows make it fail are alone.
+
+    The others' rows are then in Silver. What fails for each and every tenant is nobody's rows: it is raised as it was.
+    """
+    try:
+        found, refused = normalize_entity(job)
+        return found, dict(refused)
+    except (LakeError, ConfigError, OSError):
+        raise
+    except Exception as error:
+        tenants = _tenants(job)
+        if len(tenants) < 2 or not _answers(job.spark):
+            raise
+        log.warning("%s: tenants are normalized apart, since together they fail", job.entity.entity, exc_info=True)
+        results, failures = _by_halves(job, tenants)
+        if len(failures) == len(tenants):
+            raise error from None
+        return sum_of(results), failures
+
+
+def _by_halves(job: Job, tenants: list[str]) -> tuple[list[SilverResult], dict[str, SpineError]]:
+    results: list[SilverResult] = []
+    failures: dict[str, SpineError] = {}
+    middle = len(tenants) // 2
+    for half in (tenants[:middle], tenants[middle:]):
+        try:
+            found, refused = normalize_entity(replace(job, tenants=tuple(half)))
+            results.append(found)
+            failures |= refused
+        except (LakeError, ConfigError, OSError):
+            raise
+        except Exception as error:
+            if len(half) > 1:
+                more, failed = _by_halves(job, half)
+                results += more
+                failures |= failed
+            else:
+                log.warning("%s of %s failed", job.entity.entity, half[0], exc_info=True)
+                where = {"run": job.run_id, "source": job.source.source, "entity": job.entity.entity}
+                failures[half[0]] = as_ours(error, tenant=half[0], **where)
+    return results, failures
+
+
+def _answers(spark: SparkSession) -> bool:
+    """False where Spark itself has gone, which is nobody's rows."""
+    with suppress(Exception):
+        return bool(spark.range(1).count() == 1)
+    return False
+
+
+def _tenants(job: Job) -> list[str]:
+    """The tenants that have rows in Bronze, of those that the job is for."""
+    places = [table_at(table_uri(bronze_table(plan.source, plan.stream))) for plan in job.plans()]
+    found = {str(part["tenant_id"]) for table in places if table is not None for part in table.partitions()}
+    return sorted(found if job.tenants is None else found & set(job.tenants))
 
 
 def normalize_entity(job: Job) -> tuple[SilverResult, dict[str, QualityFailed]]:
@@ -170,8 +232,7 @@ def normalize_entity(job: Job) -> tuple[SilverResult, dict[str, QualityFailed]]:
     tables = tables_for(job.spark, (job.silver, *places.values()))
     bronze = {}
     for stream, head in due.items():
-        rows = silver.read_bronze_for(tables, places[stream], ENVELOPE, stream, read, head)
-        bronze[stream] = rows if job.tenants is None else rows.where(rows.tenant_id.isin(*job.tenants))
+        bronze[stream] = silver.read_bronze_for(tables, places[stream], ENVELOPE, stream, read, head, job.tenants)
     staged = stage(job, tables, bronze)
     try:
         return _publish(job, staged, silver.position_of(table), due)
@@ -329,6 +390,15 @@ def result(job: Job, found: Sequence[Profile]) -> SilverResult:
         version=None if table is None else table.version(),
         silver_table=silver_table(job.source.source, job.entity.entity),
     )
+
+
+def sum_of(results: Sequence[SilverResult]) -> SilverResult:
+    """What several parts of a run did to one table; the validation is the last one's."""
+    names = ("rows_in", "published", "unchanged", "quarantined", "superseded", "filtered", "deleted", "cleaned")
+    totals = {name: sum(getattr(found, name) for found in results) for name in names}
+    versions = [found.version for found in results if found.version is not None]
+    validations = [found.validation for found in results if found.validation is not None]
+    return replace(results[-1], **totals, version=max(versions, default=None), validation=validations[-1] if validations else None)
 
 
 def _nothing(job: Job, version: int | None) -> SilverResult:

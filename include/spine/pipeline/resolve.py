@@ -16,7 +16,7 @@ from spine.control import ledger
 from spine.control.ledger import Line
 from spine.core import clock
 from spine.core.entities import Entity
-from spine.core.errors import ConservationFailed, QualityFailed, SpineError, error_from_dict, together
+from spine.core.errors import ControlPlaneUnavailable, SpineError, as_ours, error_from_dict, together
 from spine.core.screen import logger
 from spine.gold.records import records, rows_of, silver_tables
 from spine.gold.store import commit, former_gold, matched_entity, result_of, rolled_forward, rules_of, sum_of
@@ -60,8 +60,8 @@ def resolve_each(
 
     Without `spark` everything happens in this process, however many records there are. The ledger is kept in `database`.
 
-    Returns counts, the versions of the Gold tables, `no_op`, and `failures` if an outcome was beyond the limits or lost a record: that
-    tenant's Gold stays as it was, and the next run takes all its records for changed. Raises ConfigError, LakeError.
+    Returns counts, the versions of the Gold tables, `no_op`, and `failures` of tenants whose outcome was beyond the limits, lost a record
+    or could not be made: their Gold stays as it was, and the next run takes all their records for changed. Raises ConfigError, LakeError.
     """
     declared = matched_entity(entity)
     last, recovered = rolled_forward(spark, declared)
@@ -134,19 +134,26 @@ def _resolve_tenants(
     outcomes: list[Outcome] = []
     failures: dict[str, SpineError] = {}
     for tenant in sorted(tenants):
-        found = records(entity, tables, tenant)
-        pairing = LocalPairing() if spark is None or found.num_rows <= LOCAL_RECORDS else SparkPairing(spark)
-        scope, former = Scope(tenant, entity, run), former_gold(entity, tenant)
         try:
-            outcome = resolve_tenant(scope, found, former, changes.of(tenant), relearn=changes.relearn, pairing=pairing)
-            line = _line(entity, rows_of(tables, tenant), found, former.links_after(outcome.links))
-            line.require_balance(run.run_id, tenant=tenant)
-            outcomes.append(outcome)
+            outcome, line = _resolve_tenant(spark, Scope(tenant, entity, run), tables, changes)
             if database is not None:
                 ledger.record(database.of(tenant), run.run_id, line)
-        except (QualityFailed, ConservationFailed) as error:
-            failures[tenant] = error
+            outcomes.append(outcome)
+        except ControlPlaneUnavailable:
+            raise
+        except Exception as error:  # a file, a model, an order or a record of this tenant alone
+            log.warning("%s of %s was not resolved", entity.entity, tenant, exc_info=not isinstance(error, SpineError))
+            failures[tenant] = as_ours(error, tenant=tenant, entity=entity.entity)
     return outcomes, failures
+
+
+def _resolve_tenant(spark: SparkSession | None, scope: Scope, tables: dict[str, DeltaTable], changes: _Changes) -> tuple[Outcome, Line]:
+    found, former = records(scope.entity, tables, scope.tenant), former_gold(scope.entity, scope.tenant)
+    pairing = LocalPairing() if spark is None or found.num_rows <= LOCAL_RECORDS else SparkPairing(spark)
+    outcome = resolve_tenant(scope, found, former, changes.of(scope.tenant), relearn=changes.relearn, pairing=pairing)
+    line = _line(scope.entity, rows_of(tables, scope.tenant), found, former.links_after(outcome.links))
+    line.require_balance(scope.run.run_id, tenant=scope.tenant)
+    return outcome, line
 
 
 def _line(entity: Entity, silver: tuple[int, int], found: pa.Table, linked: pa.Array) -> Line:

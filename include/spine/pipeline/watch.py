@@ -8,7 +8,7 @@ from datetime import timedelta
 from spine.control import events
 from spine.control.airflow_state import DagRunFacts
 from spine.core import clock
-from spine.core.errors import ConfigError
+from spine.core.errors import ConfigError, ControlPlaneUnavailable, SpineError, as_ours, together
 from spine.core.events import Event
 from spine.core.names import connection_id
 from spine.core.screen import logger
@@ -25,23 +25,40 @@ Latest = Callable[[str], DagRunFacts | None]
 def watch(services: Services, allowed: Mapping[str, timedelta], latest: Latest) -> list[Event]:
     """Record deadline.missed and credential.expiring for all sources and tenants, each once; gives what it found.
 
-    `allowed` is the time that each tier gives a run, `latest` the newest scheduled run of a DAG. Raises ControlPlaneUnavailable.
+    `allowed` is the time that each tier gives a run, `latest` the newest scheduled run of a DAG. Raises ControlPlaneUnavailable at once,
+    and at the end what kept it from looking at one source or tenant.
     """
     found: list[Event] = []
+    failures: list[SpineError] = []
     for source in readable_sources():
         run = latest(f"sync_{source.source}")
         late = missed(run, source.tier, allowed[source.tier], clock.now()) if run else None
-        for tenant in services.tenants(source.source):
-            mine = [event for event in (late, _expiring(services, source, tenant)) if event is not None]
-            for event in mine:
-                events.record(services.database.of(tenant), event)
-            found += mine
+        for tenant in _tenants(services, source, failures):
+            try:
+                mine = [event for event in (late, _expiring(services, source, tenant)) if event is not None]
+                for event in mine:
+                    events.record(services.database.of(tenant), event)
+                found += mine
+            except ControlPlaneUnavailable:
+                raise
+            except Exception as error:  # whatever one tenant has in its Connection
+                failures.append(as_ours(error, source=source.source, tenant=tenant))
+    if failures:
+        raise together(failures)
     return found
 
 
 def all_tenants(services: Services) -> Sequence[str]:
-    """Every tenant that has any source."""
-    return sorted({tenant for source in readable_sources() for tenant in services.tenants(source.source)})
+    """Every tenant that has any source; a source whose list is malformed has none."""
+    return sorted({tenant for source in readable_sources() for tenant in _tenants(services, source, [])})
+
+
+def _tenants(services: Services, source: Source, failures: list[SpineError]) -> Sequence[str]:
+    try:
+        return services.tenants(source.source)
+    except ConfigError as error:
+        failures.append(error)
+        return ()
 
 
 def _expiring(services: Services, source: Source, tenant: str) -> Event | None:

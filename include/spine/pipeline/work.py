@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import MISSING, asdict, dataclass, field, fields
 from datetime import datetime
 from typing import Any
 
@@ -44,7 +44,10 @@ class Sync:
 
 @dataclass(frozen=True)
 class StreamWork:
-    """One stream of one tenant to be read in one run. The window is fixed when the run is planned, as texts in UTC."""
+    """One stream of one tenant to be read in one run. The window is fixed when the run is planned, as texts in UTC.
+
+    `continues` is the run whose reading was stopped and whose pages this one goes on from; empty if it begins anew.
+    """
 
     source: str
     stream: str
@@ -58,6 +61,12 @@ class StreamWork:
     backfill: bool
     dry_run: bool
     triggered_by: str
+    continues: str = ""
+
+    @property
+    def pages_of(self) -> str:
+        """The run under which the pages are known in Bronze."""
+        return self.continues or self.run_id
 
     @property
     def label(self) -> str:
@@ -80,10 +89,10 @@ class StreamWork:
         What it does not know is left aside: a run that was planned just before or after an update goes on with either code.
         """
         names = [known.name for known in fields(cls)]
-        missing = [name for name in names if name not in data]
+        missing = [known.name for known in fields(cls) if known.name not in data and known.default is MISSING]
         if missing:
             raise ConfigError(f"a planned work lacks {', '.join(missing)}", hint="Clear the task `plan` of this run; it plans anew")
-        return cls(**{name: data[name] for name in names})
+        return cls(**{name: data[name] for name in names if name in data})
 
 
 @dataclass(frozen=True)

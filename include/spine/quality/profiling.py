@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from spine.core.entities import Entity
@@ -12,6 +12,8 @@ from spine.quality.profile import OUTCOMES, STAGED, Profile
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def profiles(judged: DataFrame, entity: Entity, past: Sequence[dict[str, int]]) -> list[Profile]:
@@ -60,12 +62,20 @@ def _profile(row: dict[str, Any], entity: Entity, past: Sequence[dict[str, int]]
         staged=row["staged"],
         live=row["live"],
         distinct_keys=row["distinct_keys"],
-        newest=None if row["newest"] is None else datetime.fromtimestamp(row["newest"] / 1e6, UTC),
+        newest=None if row["newest"] is None else _moment(row["newest"]),
         nulls={name: row[f"null_{name}"] for name in _counted(entity, "nulls")},
         distincts={name: row[f"distinct_{name}"] for name in _counted(entity, "distincts")},
         past_rows=tuple(rows[tenant] for rows in past if tenant in rows),
         measured={(name, of): row[f"{name}_of_{of}"] for name, of in _measures(entity)},
     )
+
+
+def _moment(micros: int) -> datetime:
+    """A time of Spark's, whose years go far beyond ours; what does not fit is the last moment that does."""
+    try:
+        return _EPOCH + timedelta(microseconds=micros)
+    except OverflowError:
+        return datetime.max.replace(tzinfo=UTC)
 
 
 def reason_counts(judged: DataFrame) -> dict[str, list[dict[str, Any]]]:

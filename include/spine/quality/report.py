@@ -27,8 +27,9 @@ from spine.quality.rules import row_rules
 # What every entity is judged by, whatever its own rules.
 _GENERAL = {
     "readable": "the record could not be read; its own reason is in quarantine",
-    "key": "the record has no id",
+    "key": "the record has no id, or a longer one than an index can hold",
     "type": "the value does not convert to the field's type",
+    "script": "the mapping's script failed at the value",
 }
 
 

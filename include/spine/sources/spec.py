@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 else:
     AnyAuth, AnyPaging = AUTH_KINDS.choice(), PAGING_KINDS.choice()
 TIER_SCHEDULE: dict[str, str] = {"critical": "0 * * * *", "standard": "0 2 * * *", "best_effort": "0 3 * * 0"}
+# How long one stream may be read in one run: well within the tier's deadline, since Silver waits for all streams of a run.
+TIER_STREAM: dict[str, timedelta] = {"critical": timedelta(minutes=10), "standard": timedelta(hours=1), "best_effort": timedelta(hours=6)}
 
 
 class Budget(Strict):
@@ -53,11 +55,15 @@ class Timeouts(Strict):
     """Seconds to connect, to wait for the next bytes, and for a request in all, its redirects and its last byte included.
 
     `total` is below the time for which a run holds its connection without a word, so that no other run begins meanwhile.
+
+    `stream` is how long one stream may be read in one run of the DAG (`40m`), by default 10 minutes, 1 hour or 6 hours by tier: the other
+    tenants' rows wait for it. What takes longer ends with STREAM_STOPPED, and the next run goes on from its last committed page.
     """
 
     connect: float = Field(default=30.0, gt=0, allow_inf_nan=False)
     read: float = Field(default=60.0, gt=0, allow_inf_nan=False)
     total: float = Field(default=300.0, gt=0, le=600)
+    stream: Duration | None = Field(default=None, gt=timedelta())
 
 
 class Cursor(Strict):
@@ -148,6 +154,11 @@ class Source(Strict):
     def cron(self) -> str:
         """The schedule, by its own word or by its tier."""
         return self.schedule or TIER_SCHEDULE[self.tier]
+
+    @property
+    def stream_time(self) -> timedelta:
+        """How long one stream may be read in one run, by its own word or by its tier."""
+        return self.timeouts.stream or TIER_STREAM[self.tier]
 
     @property
     def entities(self) -> tuple[str, ...]:

@@ -18,8 +18,10 @@ from fastapi import Depends, HTTPException
 
 from spine.control.airflow_state import AirflowVariables
 from spine.core.names import DEFAULT_TENANT
+from spine.core.screen import logger
 from spine.core.settings import settings
 
+log = logger(__name__)
 TENANT_USERS = "spine.tenant_users"
 
 
@@ -43,14 +45,27 @@ def require_viewer(user: Annotated[Any, Depends(get_user)]) -> Viewer:
 
 
 def tenants_rule(name: str, listed: str | None) -> Callable[[str], bool]:
-    """Which tenants a user who is not an admin may see, from the text of the Variable; unreadable text opens nothing."""
+    """Which tenants a user who is not an admin may see, from the text of the Variable; unreadable text opens nothing.
+
+    What is no list of names opens its tenant to nobody: a part of a text is no name, and neither is the key of an object.
+    """
     try:
         users = orjson.loads(listed) if listed else {}
-        allowed = {str(tenant) for tenant, names in users.items() if name in names}
-        closed = {str(tenant) for tenant in users}
-    except (orjson.JSONDecodeError, AttributeError, TypeError):
+    except orjson.JSONDecodeError:
+        users = None
+    if not isinstance(users, dict):
+        log.error("Variable %s is no JSON object: nobody but administrators sees any tenant", TENANT_USERS)
         return lambda _tenant: False
+    closed = set(users)
+    wrong = sorted(tenant for tenant, names in users.items() if not _names(names))
+    if wrong:
+        log.error("Variable %s has no list of user names for %s, which nobody sees", TENANT_USERS, ", ".join(wrong))
+    allowed = {tenant for tenant in closed - set(wrong) if name in users[tenant]}
     return lambda tenant: tenant in allowed or (tenant == DEFAULT_TENANT and tenant not in closed)
+
+
+def _names(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(name, str) for name in value)
 
 
 ViewerDep = Annotated[Viewer, Depends(require_viewer)]

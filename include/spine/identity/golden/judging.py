@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -35,6 +36,7 @@ def _figures(r: Resolved) -> limits.Figures:
         changes=Counter(change.kind for change in r.identified.assigned.changes),
         labels=_labels(r),
         largest_refs=[r.aligned.refs[row] for row in largest],
+        doubles=_doubles(r.aligned.refs),
     )
 
 
@@ -42,6 +44,10 @@ def _distinct_records(number: Array, first: Array) -> Array:
     """Records of each entity, of which those with the same values count as one: a file that came ten times is no suspicious entity."""
     rows = np.int64(max(1, len(first)))
     return np.bincount(np.unique(number * rows + first) // rows, minlength=1)
+
+
+def _doubles(refs: Sequence[str]) -> list[str]:
+    return [] if len(set(refs)) == len(refs) else [ref for ref, count in Counter(refs).items() if count > 1]
 
 
 def _labels(r: Resolved) -> list[limits.Label]:

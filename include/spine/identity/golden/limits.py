@@ -1,4 +1,4 @@
-"""Limits that an outcome must keep to become Gold: of sizes, weak links, churn, stewards' labels. Says which is passed, how far, and why.
+"""Limits that an outcome must keep to become Gold: of sizes, weak links, churn, stewards' labels, keys. Says which is passed, and why.
 
 Labels are the pairs that stewards tied or kept apart, judged by their weights alone, as if nobody had said anything. Stewards speak where
 the engine errs, so no fixed floor would do: precision and recall may be as low as they were when the stewards spoke, and no lower.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Any
 
 from spine.core.errors import QualityFailed
@@ -20,6 +21,17 @@ CHURN = 0.3
 FEW = 50
 FEW_LABELS = 20
 TOLERANCE = 0.1
+
+
+class Rule(StrEnum):
+    """What may be passed; the value is its name in messages."""
+
+    CLUSTER_SIZE_JUMP = "cluster_size_jump"
+    WEAK_LINKS = "weak_links"
+    ID_CHURN = "id_churn"
+    LABEL_PRECISION = "label_precision"
+    LABEL_RECALL = "label_recall"
+    UNIQUE_KEYS = "unique_keys"
 
 
 @dataclass(frozen=True)
@@ -38,7 +50,7 @@ class Figures:
     """What is judged. `sizes` and `weakest` (probability of the weakest link) are of the entities with several records.
 
     `largest_refs` are some records of the largest entity; `former_largest` and `former_ids` are figures of the former Gold; `changes`
-    counts kinds.
+    counts kinds; `doubles` are references that several records have, of which Gold could hold one only.
     """
 
     sizes: Sequence[int]
@@ -48,24 +60,28 @@ class Figures:
     changes: Mapping[str, int] = field(default_factory=dict)
     labels: Sequence[Label] = ()
     largest_refs: Sequence[str] = ()
+    doubles: Sequence[str] = ()
 
 
 def check(tenant: str, entity: str, figures: Figures) -> None:
     """Raises QualityFailed that names the rule, what was found, the limit, and what brought it about."""
     where = {"tenant": tenant, "entity": entity}
+    if figures.doubles:
+        cause = f"records such as {', '.join(figures.doubles[:3])}"
+        _refuse("several records of Silver have one reference", Rule.UNIQUE_KEYS, len(figures.doubles), 0, cause, where)
     largest = max(figures.sizes, default=1)
     limit = max(LARGEST_ENTITY, SIZE_JUMP * figures.former_largest)
     if largest > limit:
         cause = f"records such as {', '.join(figures.largest_refs)}"
-        _refuse("an entity has too many records", "cluster_size_jump", largest, limit, cause, where)
+        _refuse("an entity has too many records", Rule.CLUSTER_SIZE_JUMP, largest, limit, cause, where)
     weak = sum(probability < WEAK_LINK for probability in figures.weakest)
     if len(figures.weakest) >= FEW and weak > WEAK_SHARE * len(figures.weakest):
         cause = f"{weak} of {len(figures.weakest)} entities with a link below {WEAK_LINK}"
-        _refuse("too many entities hang together by a weak link", "weak_links", weak / len(figures.weakest), WEAK_SHARE, cause, where)
+        _refuse("too many entities hang together by a weak link", Rule.WEAK_LINKS, weak / len(figures.weakest), WEAK_SHARE, cause, where)
     merged, split = (figures.changes.get(kind, 0) for kind in ("merged", "split"))
     if figures.former_ids >= FEW and merged + split > CHURN * figures.former_ids:
         cause = f"{merged} merged and {split} split of {figures.former_ids} entities"
-        _refuse("too many entities merged or split at once", "id_churn", (merged + split) / figures.former_ids, CHURN, cause, where)
+        _refuse("too many entities merged or split at once", Rule.ID_CHURN, (merged + split) / figures.former_ids, CHURN, cause, where)
     if len(figures.labels) >= FEW_LABELS:
         _judge_labels(figures.labels, where)
 
@@ -80,10 +96,10 @@ def agreement(labels: Sequence[Label], then: bool = False) -> tuple[float, float
 
 def _judge_labels(labels: Sequence[Label], where: Mapping[str, Any]) -> None:
     wrong = {
-        "label_precision": [label for label in labels if label.now and not label.one],
-        "label_recall": [label for label in labels if label.one and not label.now],
+        Rule.LABEL_PRECISION: [label for label in labels if label.now and not label.one],
+        Rule.LABEL_RECALL: [label for label in labels if label.one and not label.now],
     }
-    words = {"label_precision": "joined pairs that stewards keep apart", "label_recall": "parted pairs that stewards tied"}
+    words = {Rule.LABEL_PRECISION: "joined pairs that stewards keep apart", Rule.LABEL_RECALL: "parted pairs that stewards tied"}
     for rule, now, then in zip(wrong, agreement(labels), agreement(labels, then=True), strict=True):
         limit = then - TOLERANCE
         if now < limit:
@@ -92,9 +108,9 @@ def _judge_labels(labels: Sequence[Label], where: Mapping[str, Any]) -> None:
             _refuse(f"{rule.replace('label_', '')} on the pairs that stewards judged has fallen", rule, now, limit, cause, where)
 
 
-def _refuse(what: str, rule: str, found: float, limit: float, cause: str, where: Mapping[str, Any]) -> None:
+def _refuse(what: str, rule: Rule, found: float, limit: float, cause: str, where: Mapping[str, Any]) -> None:
     raise QualityFailed(
         f"Gold was not written: {what}",
         hint="Look at the newest records for placeholder values or a broken mapping; if the data is right, resolve with relearn",
-        **where, rule=rule, found=round(found, 3), limit=round(limit, 3), cause=cause,
+        **where, rule=rule.value, found=round(found, 3), limit=round(limit, 3), cause=cause,
     )  # fmt: skip
