@@ -134,12 +134,14 @@ def _first(text: str, place: int, delimiter: str) -> list[str]:
 def _distinct(header: Sequence[str]) -> tuple[str, ...]:
     """Cleaned names, each once: the second `email` becomes `email_2`, a column without a name `column_<position>`."""
     names = [cleaned(name) for name in header]
-    taken, found = set(names), []
+    taken, found = set(names), dict[str, None]()
+    numbers: dict[str, int] = {}  # the next one for each name, since a header may have one name very often
     for place, name in enumerate(names):
-        number, chosen = 2, name or f"column_{place + 1}"
+        chosen, base = name or f"column_{place + 1}", name or "column"
         while chosen in found or (chosen != name and chosen in taken):
-            chosen, number = f"{name or 'column'}_{number}", number + 1
-        found.append(chosen)
+            number = numbers.get(base, 2)
+            chosen, numbers[base] = f"{base}_{number}", number + 1
+        found[chosen] = None
     return tuple(found)
 
 

@@ -8,7 +8,8 @@ SpineError
 │   ├── SourceUnavailable    SOURCE_UNAVAILABLE       503  network, time-out, 5xx: retry with jitter
 │   ├── SourceRejected       SOURCE_REJECTED          400  the source refused the request: do not retry
 │   ├── CircuitOpen          CIRCUIT_OPEN             503  breaker is open: retry after it half-opens
-│   └── SchemaMismatch       SCHEMA_MISMATCH          422  the source's shape is not what the spec reads
+│   ├── SchemaMismatch       SCHEMA_MISMATCH          422  the source's shape is not what the spec reads
+│   └── FileRefused          FILE_REFUSED             422  a file that is none, or is larger than its bounds; the others are read
 ├── SyncInProgress           SYNC_IN_PROGRESS         409  another run holds this connection
 ├── LakeError                LAKE_FAILED                   a Delta table could not be read or written
 ├── QualityFailed            QUALITY_FAILED                the gate refused the staged frame
@@ -161,6 +162,13 @@ class SchemaMismatch(ConnectorError):
     """What the source sent does not have the shape that the spec reads."""
 
     code = "SCHEMA_MISMATCH"
+    http_status = 422
+
+
+class FileRefused(ConnectorError):
+    """A file of a drop is a link, a device or the like, or larger than its bounds when decoded; the others are read."""
+
+    code = "FILE_REFUSED"
     http_status = 422
 
 

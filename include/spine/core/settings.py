@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TypeVar
 
+from spine.core.bounds import Bounds
 from spine.core.errors import ConfigError
 
 _Number = TypeVar("_Number", int, float)
@@ -25,6 +26,10 @@ def _path(name: str, default: Path) -> Path:
 def _lake_uri() -> str:
     raw = os.environ.get("SPINE_LAKE", str(PROJECT / "lake"))
     return raw.rstrip("/") if "://" in raw else str(Path(raw).expanduser().resolve())
+
+
+def _list(text: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(",") if part.strip())
 
 
 def _number(name: str, default: _Number, least: _Number, most: _Number | None = None) -> _Number:
@@ -80,6 +85,7 @@ class Settings:
     """All settings of one process. Sizes are bytes, times seconds. Raises ConfigError for a value that makes no sense.
 
     `home` holds what the embedded services keep (PostgreSQL, Airflow, jars, logs, validation pages); `lake` is a folder or `s3://…`.
+    `drops` are the folders and prefixes below which tenants' Connections may name theirs, with `{tenant}` for its name.
     """
 
     home: Path = field(default_factory=lambda: _path("SPINE_HOME", PROJECT / ".spine"))
@@ -104,6 +110,8 @@ class Settings:
     s3_endpoint: str = field(default_factory=lambda: os.environ.get("AWS_ENDPOINT_URL", ""))
     flush_seconds: float = field(default_factory=lambda: _number("SPINE_FLUSH_SECONDS", 30.0, 0.0))
     retention: Retention = field(default_factory=lambda: Retention.parse(os.environ.get("SPINE_RETENTION", "")))
+    bounds: Bounds = field(default_factory=lambda: Bounds.parse(os.environ.get("SPINE_BOUNDS", "")))
+    drops: tuple[str, ...] = field(default_factory=lambda: _list(os.environ.get("SPINE_DROPS", "")))
     failpoint: str = field(default_factory=lambda: os.environ.get("SPINE_FAILPOINT", ""))
 
     @property
