@@ -19,7 +19,7 @@ _MARKS = (
     (codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF32_LE, "utf-32"), (codecs.BOM_UTF32_BE, "utf-32"),
     (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"),
 )  # fmt: skip
-_SEPARATOR = re.compile(r'^"?sep=(.)"?$', re.IGNORECASE)
+_SEPARATOR = re.compile(r'"?sep=(.)"?', re.IGNORECASE)
 # What can be seen by nobody: zero-width marks, joiners at an end, directions, byte order marks, and all control characters.
 INVISIBLE = "\u00ad\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufeff"
 _UNSEEN = re.compile(f"[{INVISIBLE}\x00-\x08\x0e-\x1f\x7f]")
@@ -78,7 +78,7 @@ def dialect_of(start: bytes, *, whole: bool) -> Dialect | None:
     text = start.decode(encoding, errors="replace").removeprefix("\ufeff")
     before, place = _skip_blank(text, 0, 0)
     line = next(_lines(text, place), "")
-    stated = _SEPARATOR.match(line.rstrip("\r\n"))
+    stated = _SEPARATOR.fullmatch(line.rstrip("\r\n"))
     if stated:
         before, place = _skip_blank(text, place + len(line), before + 1)
     if place >= len(text):

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 
-_LINK = re.compile(r'<([^>]*)>((?:\s*;\s*[^\s=;,<>"]+\s*(?:=\s*(?:"(?:[^"\\]|\\.)*"|[^;,"\s]*))?)*)')
-_PARAMETER = re.compile(r';\s*([^\s=;,]+)\s*(?:=\s*(?:"((?:[^"\\]|\\.)*)"|([^;,"\s]*)))?')
+# Nothing is tried a second way (`*+`, `++`), so that any header takes linear time.
+_LINK = re.compile(r'<([^<>]*+)>((?:\s*+;\s*+[^\s=;,<>"]++\s*+(?:=\s*+(?:"(?:[^"\\]|\\.)*+"|[^;,"\s]*+))?+)*+)')
+_PARAMETER = re.compile(r';\s*+([^\s=;,]++)\s*+(?:=\s*+(?:"((?:[^"\\]|\\.)*+)"|([^;,"\s]*+)))?+')
 
 
 def target(header: str, relation: str) -> str | None:

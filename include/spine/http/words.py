@@ -10,6 +10,7 @@ from urllib.parse import quote, unquote
 from spine.core import jsontext
 
 LONGEST = 300
+_LOOKED_AT = 8 * LONGEST
 _NAMES = (
     "errorCode", "code", "category", "policyName", "title", "error", "message", "error_description", "detail", "details", "description",
 )  # fmt: skip
@@ -25,6 +26,8 @@ def said(body: bytes, secrets: Iterable[str] = ()) -> str:
     """The words of an answer in one line; empty if there are none. Nothing of `secrets` and nothing that looks like one is in it."""
     text = " ".join(dict.fromkeys(_words(body[:65_536])))
     text = " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
+    if len(text) > _LOOKED_AT:  # what hides secrets tries each place; a word that is cut could be the beginning of one
+        text = text[:_LOOKED_AT].rpartition(" ")[0]
     forms = {form for given in secrets for form in (given, quote(given, safe=""), unquote(given)) if form}
     for secret in sorted(forms, key=len, reverse=True):
         text = text.replace(secret, _HIDDEN)

@@ -19,10 +19,10 @@ from spine.identity.comparing.texts import Codes, Texts, derive, edits
 from spine.identity.standardize import vocabulary as words
 from spine.identity.standardize.text import fold
 
-_ISO_DATE = re.compile(r"^([0-9a-z]{4})-([0-9a-z]{1,2})(?:-([0-9a-z]{1,2}))?(?:[t ].*)?$")
-_DAY_FIRST = re.compile(r"^(\d{1,2})[./-](\d{1,2})[./-](\d{4}|\d{2})(?:[t ].*)?$")
-_DAY_AND_NAME = re.compile(r"^(\d{1,2})(?:st|nd|rd|th)?[\s.,-]+([^\W\d_]{3,})[\s.,-]+(\d{4}|\d{2})$")
-_NAME_AND_DAY = re.compile(r"^([^\W\d_]{3,})[\s.,-]+(\d{1,2})(?:st|nd|rd|th)?[\s.,-]+(\d{4}|\d{2})$")
+_ISO_DATE = re.compile(r"^([0-9a-z]{4})-([0-9a-z]{1,2})(?:-([0-9a-z]{1,2}))?(?:[t ].*)?\Z")
+_DAY_FIRST = re.compile(r"^(\d{1,2})[./-](\d{1,2})[./-](\d{4}|\d{2})(?:[t ].*)?\Z")
+_DAY_AND_NAME = re.compile(r"^(\d{1,2})(?:st|nd|rd|th)?[\s.,-]+([^\W\d_]{3,})[\s.,-]+(\d{4}|\d{2})\Z")
+_NAME_AND_DAY = re.compile(r"^([^\W\d_]{3,})[\s.,-]+(\d{1,2})(?:st|nd|rd|th)?[\s.,-]+(\d{4}|\d{2})\Z")
 _FIRST_YEAR = 30  # of two-digit years: 30 is 1930, 29 is 2029
 DATE_LEVELS = ("same date", "one slip or swapped day and month", "two slips", "same year", "different date")
 

@@ -16,7 +16,7 @@ from spine.identity.comparing.stated import near
 from spine.identity.comparing.texts import Codes, derive
 from spine.identity.standardize.text import fold
 
-_DURATION = re.compile(r"^(\d{1,3})\s*(?:m|min|:)\s*([0-5]?\d)\s*(?:s|sec)?\.?$")
+_DURATION = re.compile(r"^(\d{1,3})\s*(?:m|min|:)\s*([0-5]?\d)\s*(?:s|sec)?\.?\Z")
 _AMOUNT = re.compile(r"-?\d{1,3}(?:[ ']\d{3})+(?:[.,]\d+)?|-?\d[\d.,]*\d|-?\.?\d")
 NUMBER_LEVELS = ("same number", "nearly the same", "about the same", "different number")
 YEARS = (1_000, 2_200)

@@ -21,13 +21,15 @@ from spine.identity.standardize.columns import Function, bytes_of, encoded
 
 _NO_DIGITS = re.compile(r"\D+")
 _EXTENSION_MARK = re.compile("[xX#]")
-_EXTENSION = re.compile(r"(?i)\s*(?:ext|x|#)\.?\s*\d+\s*$")
+_EXTENSION = re.compile(r"(?i)(?:ext|x|#)\.?\s*\d+\Z")
 PHONE_LEVELS = ("same number", "same last seven digits", "one digit off", "different number")
 
 
 def phone(text: str | None) -> str | None:
     """The last ten digits at most, so that international and national spellings agree; fewer than six, or one digit repeated, is none."""
-    digits = _NO_DIGITS.sub("", text if text.isascii() and not _EXTENSION_MARK.search(text) else _EXTENSION.split(text)[0]) if text else ""
+    if text and (not text.isascii() or _EXTENSION_MARK.search(text)):
+        text = _EXTENSION.split(text.rstrip())[0]
+    digits = _NO_DIGITS.sub("", text or "")
     digits = digits.removeprefix("00")
     if len(digits) < 6 or len(set(digits[-7:])) <= 2 or digits.endswith(("1234567", "12345678", "123456789", "0000000")):
         return None

@@ -24,7 +24,7 @@ def fold(text: str) -> str:
     if text.isascii():
         return text.lower()
     decomposed = unicodedata.normalize("NFKD", text.replace("ß", "ss"))
-    return "".join(char for char in decomposed if not unicodedata.combining(char)).lower()
+    return "".join(char for char in decomposed if not unicodedata.combining(char)).lower()[:MAX_LENGTH]
 
 
 def tokens(text: str | None) -> list[str]:
