@@ -10,7 +10,7 @@ from urllib.parse import quote, unquote
 from spine.core import jsontext
 
 LONGEST = 300
-_LOOKED_AT = 8 * LONGEST
+_LOOKED_AT = 2 * LONGEST
 _NAMES = (
     "errorCode", "code", "category", "policyName", "title", "error", "message", "error_description", "detail", "details", "description",
 )  # fmt: skip

@@ -18,7 +18,7 @@ _ALIASES = {
 
 # Extensions as people write them behind a number: `ext: 31`, `extension 9`, `;ext=44`, `p. 12`, `, 77`, `x5`, `#5`, `Durchwahl 3`.
 _EXTENSION = re.compile(
-    r"[\s,;(]*(?:(?<![a-z])(?:extension|extn|ext|durchwahl|dw|poste|interno|int|anexo|ramal|toestel|tst|wew|p|x|доб|вн)[\s.:=]*|\#\s*|,\s*)\d{1,5}\)?\s*$",
+    r"[\s,;(]*(?:(?<![a-z])(?:extension|extn|ext|durchwahl|dw|poste|interno|int|anexo|ramal|toestel|tst|wew|p|x|доб|вн)[\s.:=]*|\#\s*|,\s*)\d{1,5}\)?\s*\Z",
     re.IGNORECASE,
 )
 _BETWEEN = re.compile(r"\s*(?:[;,|\n]|\bor\b|\boder\b|\bou\b)\s*", re.IGNORECASE)

@@ -34,7 +34,7 @@ def number(text: str | None) -> str | None:
     if "," in digits and "." in digits:
         grouping = "," if digits.rindex(".") > digits.rindex(",") else "."
         digits = digits.replace(grouping, "").replace(",", ".")
-    elif digits.count(",") == 1 and not re.search(r",\d{3}$", digits):
+    elif digits.count(",") == 1 and not re.search(r",\d{3}\Z", digits):
         digits = digits.replace(",", ".")
     elif digits.count(".") > 1:
         digits = digits.replace(".", "")
