@@ -44,7 +44,8 @@ DEAREST = (
     "pipeline/test_extract", "pipeline/test_resources", "e2e/test_whole_path", "identity/spark/test_cluster",
     "pipeline/test_normalize_order", "gold/test_publish_rights", "lake/test_silver", "matching/test_spark",
     "pipeline/test_normalize_kill", "pipeline/test_quarantine", "identity/spark/test_match", "pipeline/test_resolve", "gold/test_lookup",
-    "test_linear", "fuzz/test_parsers", "sources/test_bombs", "e2e/test_tenants", "cli/test_imports", "gold/test_stewardship", "identity/golden/test_overrides", "control/test_airflow_state",
+    "test_linear", "fuzz/test_parsers", "sources/test_bombs",
+    "e2e/test_tenants", "cli/test_imports", "gold/test_stewardship", "identity/golden/test_overrides", "control/test_airflow_state",
     "sandbox/test_server", "e2e/test_real_records", "lake/test_readers", "cli/test_commands", "identity/golden/test_resolution",
 )  # fmt: skip
 
