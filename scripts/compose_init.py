@@ -68,8 +68,15 @@ def main() -> None:
     subprocess.run(["airflow", "db", "migrate"], check=True)
     subprocess.run(["airflow", "pools", "set", "spine_connectors", str(settings().pool_size), "Connector tasks at once"], check=True)
     for folder in FOLDERS:
-        for path in (settings().home / folder, *(settings().home / folder).rglob("*")):
-            os.chown(path, SERVICES_UID, SERVICES_UID)
+        hand_over(settings().home / folder)
+
+
+def hand_over(folder: Path) -> None:
+    """A folder and all in it to the services; links in it, which the services may have made, are themselves handed over, not followed."""
+    os.chown(folder, SERVICES_UID, SERVICES_UID, follow_symlinks=False)
+    for _, folders, files, descriptor in os.fwalk(folder):
+        for name in (*folders, *files):
+            os.chown(name, SERVICES_UID, SERVICES_UID, dir_fd=descriptor, follow_symlinks=False)
 
 
 if __name__ == "__main__":

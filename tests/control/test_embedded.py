@@ -116,3 +116,39 @@ def test_airflow_is_no_superuser_and_owns_what_an_earlier_version_made_as_one(fo
             airflow.execute("COPY log TO PROGRAM 'cat'")
     with pytest.raises(psycopg.OperationalError, match="permission denied"):
         psycopg.connect(server.uri("spine", user="spine_airflow"))
+
+
+class TestNothingThatWasPreparedForRootIsFollowed:
+    """Everybody may write into the temporary folder, and the server's user into the data folder: what lies there may be a link."""
+
+    @pytest.fixture
+    def victim(self, tmp_path: Path) -> Path:
+        target = tmp_path / "victim"
+        target.mkdir(mode=0o755)
+        return target
+
+    def test_a_link_in_place_of_the_sockets_folder_is_refused_and_its_target_stays_as_it_was(self, tmp_path: Path, victim: Path) -> None:
+        before = victim.stat()
+        (tmp_path / "spine-pg-x").symlink_to(victim)
+        with pytest.raises(ControlPlaneUnavailable, match="is a link or no folder"):
+            embedded._private_folder(tmp_path / "spine-pg-x")
+        assert (victim.stat().st_uid, victim.stat().st_mode) == (before.st_uid, before.st_mode)
+
+    @pytest.mark.skipif(os.geteuid() != 0, reason="only root gives folders away")
+    def test_a_folder_of_somebody_else_is_refused(self, tmp_path: Path) -> None:
+        (tmp_path / "spine-pg-x").mkdir()
+        os.chown(tmp_path / "spine-pg-x", 12_345, -1)
+        with pytest.raises(ControlPlaneUnavailable, match="belongs to another user"):
+            embedded._private_folder(tmp_path / "spine-pg-x")
+
+    def test_a_link_in_place_of_the_list_of_who_may_log_in_is_not_written_through(self, tmp_path: Path, victim: Path) -> None:
+        (victim / "shadow").write_text("kept")
+        (tmp_path / "postgres").mkdir()
+        (tmp_path / "postgres" / "pg_hba.conf.partial").symlink_to(victim / "shadow")
+        before = (victim / "shadow").stat()
+        embedded._say_who_may_log_in(tmp_path)
+        assert (victim / "shadow").read_text() == "kept"
+        assert (victim / "shadow").stat().st_uid == before.st_uid
+        written = tmp_path / "postgres" / "pg_hba.conf"
+        assert not written.is_symlink()
+        assert "reject" in written.read_text()

@@ -25,6 +25,7 @@ def test_the_message_has_code_facts_and_advice() -> None:
         (errors.RateLimited, "CONNECTOR_RATE_LIMITED", 429),
         (errors.SyncInProgress, "SYNC_IN_PROGRESS", 409),
         (errors.SchemaMismatch, "SCHEMA_MISMATCH", 422),
+        (errors.FileRefused, "FILE_REFUSED", 422),
         (errors.IdentityConflict, "IDENTITY_CONFLICT", 409),
     ],
 )

@@ -19,7 +19,7 @@ from spine.http.transport import Request
 from spine.sources.spec import load_source
 
 PACKAGE = PROJECT / "include" / "spine"
-TESTS_ONLY = {"SPINE_DATA", "SPINE_SERVERS", "SPINE_DUCKDB_DELTA", "SPINE_HOSTILE_SECONDS"}
+TESTS_ONLY = {"SPINE_DATA", "SPINE_SERVERS", "SPINE_DUCKDB_DELTA", "SPINE_HOSTILE_SECONDS", "SPINE_FUZZ_SECONDS", "SPINE_FUZZ_FILE"}
 STREAM = """
   - name: {name}
     path: /{name}

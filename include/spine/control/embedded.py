@@ -10,6 +10,7 @@ import fcntl
 import hashlib
 import logging
 import os
+import pwd
 import re
 import resource
 import shlex
@@ -20,7 +21,7 @@ import tempfile
 import time
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -51,7 +52,7 @@ _LIMITS = (
     "max_prepared_transactions=0",
 )  # fmt: skip
 _SESSION_BYTES = 2 << 30  # what one session may take of this machine's memory, since `work_mem` is anybody's to set; on Linux
-_SAFE_PATH = re.compile(r"^[A-Za-z0-9_./-]+$")  # unix_socket_directories and a URL's query take no other character as it is
+_SAFE_PATH = re.compile(r"[A-Za-z0-9_./-]+")  # unix_socket_directories and a URL's query take no other character as it is
 
 
 @dataclass(frozen=True)
@@ -152,17 +153,27 @@ def _socket_dir(home: Path) -> Path:
 
 
 def _fits(folder: Path) -> bool:
-    return len(os.fsencode(folder / SOCKET_NAME)) <= SOCKET_PATH_LIMIT and bool(_SAFE_PATH.match(str(folder)))
+    return len(os.fsencode(folder / SOCKET_NAME)) <= SOCKET_PATH_LIMIT and bool(_SAFE_PATH.fullmatch(str(folder)))
 
 
 def _private_folder(folder: Path) -> Path:
-    folder.mkdir(mode=0o700, exist_ok=True)
+    """Made by us, or found as ours: everybody may write beside it, and what was put there before may lead elsewhere."""
     user = _system_user()
-    if user:
-        shutil.chown(folder, user)
-    elif folder.stat().st_uid != os.geteuid():  # somebody else made it first: they could pose as our server
-        raise ControlPlaneUnavailable(f"{folder} belongs to another user", hint="Set TMPDIR to a folder of your own")
-    folder.chmod(0o700)
+    owner = pwd.getpwnam(user).pw_uid if user else os.geteuid()
+    with suppress(FileExistsError):
+        folder.mkdir(mode=0o700)
+    try:
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    except OSError as error:
+        raise ControlPlaneUnavailable(f"{folder} is a link or no folder", hint="Remove it, or set TMPDIR to another folder") from error
+    try:
+        if os.fstat(descriptor).st_uid not in (owner, os.geteuid()):  # they could pose as our server
+            raise ControlPlaneUnavailable(f"{folder} belongs to another user", hint="Set TMPDIR to a folder of your own")
+        if user:
+            os.fchown(descriptor, owner, -1)
+        os.fchmod(descriptor, 0o700)
+    finally:
+        os.close(descriptor)
     return folder
 
 
@@ -224,10 +235,13 @@ def _say_who_may_log_in(home: Path) -> None:
     """Before every start, since a home made by an earlier version trusts whoever comes by loopback, where nothing listened then."""
     data = home / "postgres"
     partial = data / "pg_hba.conf.partial"
-    partial.touch(mode=0o600)
-    partial.write_text(_WHO_MAY_LOG_IN)
-    if user := _system_user():
-        shutil.chown(partial, user)
+    partial.unlink(missing_ok=True)
+    # The server's user may write in its folder, and we may be root: a link that lies in wait there is not followed.
+    descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+    with open(descriptor, "w", encoding="ascii") as file:
+        file.write(_WHO_MAY_LOG_IN)
+        if user := _system_user():
+            os.fchown(descriptor, pwd.getpwnam(user).pw_uid, -1)
     partial.replace(data / "pg_hba.conf")
 
 

@@ -33,17 +33,17 @@ CHOSEN = "chosen"
 # Cuts and levels that every kind knows; a name with N is followed by a number (first3).
 CUTS = ("words", "initial", "initials", "sound", "sorted", "firstN", "lastN", "digitsN")
 LEVELS = ("exact", "jaro_winkler >= X", "edits <= N", "words >= X", "letters >= X", "prefix N", "suffix N", "same CUT")
-_NUMBERED = re.compile(r"^([a-z]+?)([1-9]\d?)$")
+_NUMBERED = re.compile(r"([a-z]+?)([1-9]\d?)")
 _SHARE = r"(0(?:\.\d+)?|\.\d+|1(?:\.0+)?)"
 _LEVEL_FORMS = {
-    "exact": re.compile(r"^(exact)$"),
-    "same CUT": re.compile(r"^same\s+([a-z]+\d*)$"),
-    "prefix N": re.compile(r"^prefix\s+([1-9]\d?)$"),
-    "suffix N": re.compile(r"^suffix\s+([1-9]\d?)$"),
-    "edits <= N": re.compile(r"^edits\s*<=\s*(\d{1,2})$"),
-    "jaro_winkler >= X": re.compile(rf"^jaro_winkler\s*>=\s*{_SHARE}$"),
-    "words >= X": re.compile(rf"^words\s*>=\s*{_SHARE}$"),
-    "letters >= X": re.compile(rf"^letters\s*>=\s*{_SHARE}$"),
+    "exact": re.compile(r"(exact)"),
+    "same CUT": re.compile(r"same\s+([a-z]+\d*)"),
+    "prefix N": re.compile(r"prefix\s+([1-9]\d?)"),
+    "suffix N": re.compile(r"suffix\s+([1-9]\d?)"),
+    "edits <= N": re.compile(r"edits\s*<=\s*(\d{1,2})"),
+    "jaro_winkler >= X": re.compile(rf"jaro_winkler\s*>=\s*{_SHARE}"),
+    "words >= X": re.compile(rf"words\s*>=\s*{_SHARE}"),
+    "letters >= X": re.compile(rf"letters\s*>=\s*{_SHARE}"),
 }
 Mistake: TypeAlias = tuple[tuple[str | int, ...], str]
 
@@ -94,12 +94,12 @@ def _pattern(form: str) -> re.Pattern[str]:
         return _LEVEL_FORMS[form]
     numbers = {"N": r"(\d{1,5})", "X": r"(\d+(?:\.\d+)?)"}
     found = r"\s*".join(numbers.get(part, re.escape(part)) for part in re.findall(r"[a-z_]+|<=|>=|[NX]|%", form))
-    return re.compile(f"^{found}$" if "(" in found else f"^({found})$")
+    return re.compile(found if "(" in found else f"({found})")
 
 
 def parse_cut(text: str, kind: str) -> Cut:
     """A cut of a value of `kind`. Raises ValueError with the cuts that this kind knows."""
-    numbered = _NUMBERED.match(text)
+    numbered = _NUMBERED.fullmatch(text)
     name, number = (f"{numbered[1]}N", int(numbered[2])) if numbered else (text, 0)
     if (name not in CUTS and name not in _own(kind).cuts) or (name == text and name.endswith("N")):
         raise ValueError(f"{text!r} is no cut of a {kind} (known: {', '.join(known_cuts(kind))})")
@@ -116,7 +116,7 @@ def parse_key(text: str, attributes: Mapping[str, Kind]) -> Key:
 
 def parse_level(text: str, kind: str) -> Level:
     """A level of a comparison of values of `kind`. Raises ValueError with the levels that this kind knows."""
-    matches = ((form, _pattern(form).match(text.strip())) for form in known_levels(kind))
+    matches = ((form, _pattern(form).fullmatch(text.strip())) for form in known_levels(kind))
     form, found = next(((form, match) for form, match in matches if match), ("", None))
     if found is None:
         raise ValueError(f"{text!r} is no level of a {kind} (known: {', '.join(known_levels(kind))})")

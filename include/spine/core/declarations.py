@@ -85,34 +85,41 @@ def _line_of(root: yaml.Node | None) -> int:
     return 1
 
 
-def _nodes(node: yaml.Node | None) -> Iterator[yaml.Node]:
-    if node is None:
-        return
-    yield node
-    if isinstance(node, yaml.MappingNode):
-        for pair in node.value:
-            for part in pair:
-                yield from _nodes(part)
-    elif isinstance(node, yaml.SequenceNode):
-        for part in node.value:
-            yield from _nodes(part)
+def _nodes(root: yaml.Node | None) -> Iterator[yaml.Node]:
+    """Every node once, in the file's order."""
+    seen: set[int] = set()
+    waiting = [root]
+    while waiting:
+        node = waiting.pop()
+        if node is None or id(node) in seen:
+            continue
+        seen.add(id(node))
+        yield node
+        if isinstance(node, yaml.MappingNode):
+            waiting.extend(reversed([part for pair in node.value for part in pair]))
+        elif isinstance(node, yaml.SequenceNode):
+            waiting.extend(reversed(node.value))
 
 
-def _twice(node: yaml.Node | None, at: Place = (), above: tuple[int, ...] = ()) -> Iterator[tuple[Place, str]]:
+def _twice(root: yaml.Node | None) -> Iterator[tuple[Place, str]]:
     """Keys that a map has more than once: the way to the map, and the key. YAML itself would keep the last one and say nothing."""
-    if node is None or id(node) in above:  # an anchor may stand inside itself
-        return
-    if isinstance(node, yaml.MappingNode):
-        seen: set[str] = set()
-        for key, value in node.value:
-            if isinstance(key, yaml.ScalarNode):
-                if key.value in seen:
-                    yield at, key.value
-                seen.add(key.value)
-                yield from _twice(value, (*at, key.value), (*above, id(node)))
-    elif isinstance(node, yaml.SequenceNode):
-        for number, part in enumerate(node.value):
-            yield from _twice(part, (*at, number), (*above, id(node)))
+    seen_nodes: set[int] = set()  # an anchor may stand in many places, and inside itself
+    waiting: list[tuple[yaml.Node | None, Place]] = [(root, ())]
+    while waiting:
+        node, at = waiting.pop()
+        if node is None or id(node) in seen_nodes:
+            continue
+        seen_nodes.add(id(node))
+        if isinstance(node, yaml.MappingNode):
+            seen: set[str] = set()
+            for key, value in node.value:
+                if isinstance(key, yaml.ScalarNode):
+                    if key.value in seen:
+                        yield at, key.value
+                    seen.add(key.value)
+                    waiting.append((value, (*at, key.value)))
+        elif isinstance(node, yaml.SequenceNode):
+            waiting.extend((part, (*at, number)) for number, part in enumerate(node.value))
 
 
 def _mistakes(path: Path, root: yaml.Node | None, model: type[BaseModel], error: ValidationError) -> list[Mistake]:

@@ -19,7 +19,7 @@ _MARKS = (
     (codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF32_LE, "utf-32"), (codecs.BOM_UTF32_BE, "utf-32"),
     (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"),
 )  # fmt: skip
-_SEPARATOR = re.compile(r'^"?sep=(.)"?$', re.IGNORECASE)
+_SEPARATOR = re.compile(r'"?sep=(.)"?', re.IGNORECASE)
 # What can be seen by nobody: zero-width marks, joiners at an end, directions, byte order marks, and all control characters.
 INVISIBLE = "\u00ad\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufeff"
 _UNSEEN = re.compile(f"[{INVISIBLE}\x00-\x08\x0e-\x1f\x7f]")
@@ -78,7 +78,7 @@ def dialect_of(start: bytes, *, whole: bool) -> Dialect | None:
     text = start.decode(encoding, errors="replace").removeprefix("\ufeff")
     before, place = _skip_blank(text, 0, 0)
     line = next(_lines(text, place), "")
-    stated = _SEPARATOR.match(line.rstrip("\r\n"))
+    stated = _SEPARATOR.fullmatch(line.rstrip("\r\n"))
     if stated:
         before, place = _skip_blank(text, place + len(line), before + 1)
     if place >= len(text):
@@ -134,12 +134,14 @@ def _first(text: str, place: int, delimiter: str) -> list[str]:
 def _distinct(header: Sequence[str]) -> tuple[str, ...]:
     """Cleaned names, each once: the second `email` becomes `email_2`, a column without a name `column_<position>`."""
     names = [cleaned(name) for name in header]
-    taken, found = set(names), []
+    taken, found = set(names), dict[str, None]()
+    numbers: dict[str, int] = {}  # the next one for each name, since a header may have one name very often
     for place, name in enumerate(names):
-        number, chosen = 2, name or f"column_{place + 1}"
+        chosen, base = name or f"column_{place + 1}", name or "column"
         while chosen in found or (chosen != name and chosen in taken):
-            chosen, number = f"{name or 'column'}_{number}", number + 1
-        found.append(chosen)
+            number = numbers.get(base, 2)
+            chosen, numbers[base] = f"{base}_{number}", number + 1
+        found[chosen] = None
     return tuple(found)
 
 

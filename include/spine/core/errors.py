@@ -10,7 +10,8 @@ SpineError
 │   ├── SourceRejected       SOURCE_REJECTED          400  the source refused the request: do not retry
 │   ├── CircuitOpen          CIRCUIT_OPEN             503  breaker is open: retry after it half-opens
 │   ├── SourceTooLarge       SOURCE_TOO_LARGE         422  a stream brings more pages or bytes in a run than its source's file allows
-│   └── SchemaMismatch       SCHEMA_MISMATCH          422  the source's shape is not what the spec reads
+│   ├── SchemaMismatch       SCHEMA_MISMATCH          422  the source's shape is not what the spec reads
+│   └── FileRefused          FILE_REFUSED             422  a file that is none, or is larger than its bounds; the others are read
 ├── SyncInProgress           SYNC_IN_PROGRESS         409  another run holds this connection
 ├── LakeError                LAKE_FAILED                   a Delta table could not be read or written
 ├── QualityFailed            QUALITY_FAILED                the gate refused the staged frame
@@ -191,6 +192,13 @@ class StreamStopped(SpineError):
     code = "STREAM_STOPPED"
     usual_hint = "The next run goes on from its last committed page. If it is too much for its time, raise `timeouts.stream` of the source"
     http_status = 504
+
+
+class FileRefused(ConnectorError):
+    """A file of a drop is a link, a device or the like, or larger than its bounds when decoded; the others are read."""
+
+    code = "FILE_REFUSED"
+    http_status = 422
 
 
 class SyncInProgress(SpineError):

@@ -28,6 +28,12 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 _SHAPES = bytes(ord("0") if chr(code).isdigit() and code < 128 else ord("E") if chr(code) in "eE" else ord(" ") for code in range(256))
 _LONG = (b"0" * 17, b"0E000", b"0E 000")  # the space is a minus: 1e-400 would be read as nothing
 
+# Deeper than any record that is meant, and well below where orjson, Spark and Python's own stack end.
+DEPTH = 100
+# Values of one text: an empty list of two letters takes 64 bytes of memory.
+VALUES = 10_000_000
+_TOO_DEEP = f"nested more than {DEPTH} levels deep"
+_CONTAINERS = frozenset({dict, list})
 _EXACT, _DIGITS = re.compile(r"-?[0-9.]+"), 38  # what Spark and Arrow hold exactly
 
 
@@ -44,7 +50,19 @@ class LongNumber(str):
 
 
 def parse(body: bytes) -> Any:
-    """The value of a JSON text. Raises ValueError if it cannot be read with any patience, as for HTML."""
+    """The value of a JSON text. Raises ValueError if it cannot be read with any patience, as for HTML.
+
+    So it does for one nested more than DEPTH levels deep, or of more than VALUES values as its commas and brackets tell.
+    """
+    if body.count(b",") + body.count(b"[") + body.count(b"{") > VALUES:
+        raise ValueError(f"more than {VALUES:,} values")
+    value = _parsed(body)
+    if _deeper(value, DEPTH):
+        raise ValueError(_TOO_DEEP)
+    return value
+
+
+def _parsed(body: bytes) -> Any:
     shapes = body.translate(_SHAPES, b".+")
     if not any(long in shapes for long in _LONG):
         try:
@@ -54,7 +72,23 @@ def parse(body: bytes) -> Any:
     try:
         return json.loads(_decoded(body), strict=False, parse_constant=NotJson, parse_int=_whole, parse_float=_broken)
     except RecursionError as error:
-        raise ValueError("nested too deeply") from error
+        raise ValueError(_TOO_DEEP) from error
+
+
+def _deeper(value: Any, most: int) -> bool:
+    """Whether a value is nested more than `most` levels deep."""
+    level = [value]
+    for _ in range(most + 1):
+        level = [
+            inner
+            for item in level
+            if type(item) in _CONTAINERS
+            for inner in (item.values() if type(item) is dict else item)
+            if type(inner) in _CONTAINERS
+        ]
+        if not level:
+            return False
+    return True
 
 
 def _whole(text: str) -> int | LongNumber:

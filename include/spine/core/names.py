@@ -13,20 +13,20 @@ from spine.core.errors import ConfigError
 DEFAULT_TENANT = "default"
 CONNECTION_PREFIX = "ipai_connector_"
 CONNECTOR_POOL = "spine_connectors"
-_WORD = re.compile(r"^[a-z][a-z0-9]*(_[a-z0-9]+)*$")
-_TENANT = re.compile(r"^[a-z][a-z0-9-]{0,39}$")
+_WORD = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
+_TENANT = re.compile(r"[a-z][a-z0-9-]{0,39}")
 
 
 def require_word(value: str, what: str) -> str:
     """`value` if it is a lower-case word with single underscores; raises ConfigError otherwise."""
-    if not _WORD.match(value):
+    if not _WORD.fullmatch(value):
         raise ConfigError(f"{what} {value!r} is not a lower-case word", hint="Use a-z, 0-9 and single underscores")
     return value
 
 
 def require_tenant(value: str) -> str:
     """`value` if it is a tenant slug; raises ConfigError otherwise."""
-    if not _TENANT.match(value):
+    if not _TENANT.fullmatch(value):
         raise ConfigError(f"tenant {value!r} is not a slug", hint="Use up to 40 of a-z, 0-9 and -, starting with a letter")
     return value
 

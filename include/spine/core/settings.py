@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from spine.core.addresses import Networks
+from spine.core.bounds import Bounds
 from spine.core.errors import ConfigError
 
 _Number = TypeVar("_Number", int, float)
@@ -38,6 +39,10 @@ def _private_networks() -> Networks:
     if raw is None and kept.is_file():
         return Networks.parse(kept.read_text(encoding="utf-8"), str(kept))
     return Networks.parse(raw or "")
+
+
+def _list(text: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(",") if part.strip())
 
 
 def _number(name: str, default: _Number, least: _Number, most: _Number | None = None) -> _Number:
@@ -122,6 +127,7 @@ class Settings:
 
     `home` holds what the embedded services keep (PostgreSQL, Airflow, jars, logs, validation pages); `lake` is a folder or `s3://…`.
     `private_networks` may be called besides public addresses; `ca_bundle` is a file of authorities to trust in place of certifi's.
+    `drops` are the folders and prefixes below which tenants' Connections may name theirs, with `{tenant}` for its name.
     """
 
     home: Path = field(default_factory=lambda: _path("SPINE_HOME", PROJECT / ".spine"))
@@ -150,6 +156,8 @@ class Settings:
     retention: Retention = field(default_factory=lambda: Retention.parse(os.environ.get("SPINE_RETENTION", "")))
     private_networks: Networks = field(default_factory=_private_networks)
     ca_bundle: str = field(default_factory=lambda: os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or "")
+    bounds: Bounds = field(default_factory=lambda: Bounds.parse(os.environ.get("SPINE_BOUNDS", "")))
+    drops: tuple[str, ...] = field(default_factory=lambda: _list(os.environ.get("SPINE_DROPS", "")))
     failpoint: str = field(default_factory=lambda: os.environ.get("SPINE_FAILPOINT", ""))
 
     @property

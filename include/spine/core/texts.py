@@ -73,10 +73,19 @@ def _field_path(value: str) -> str:
 
 
 def _pattern(value: str) -> str:
+    """One that RE2 can run, which takes linear time on any text: without what looks ahead, behind or back."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
     try:
         re.compile(value)
     except re.error as error:
         raise ValueError(f"{value!r} is no regular expression: {error}") from None
+    try:
+        pc.match_substring_regex(pa.array([""]), value)
+    except pa.ArrowInvalid as error:
+        why = str(error).removeprefix("Invalid regular expression: ").splitlines()[0]
+        raise ValueError(f"{value!r} cannot be matched in linear time ({why}): see https://github.com/google/re2/wiki/Syntax") from None
     return value
 
 

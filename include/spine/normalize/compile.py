@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from spine.core.entities import Entity, EntityField
 from spine.core.mapping import FieldMapping, Mapping, RowFilter
-from spine.normalize.payload import text_at, trimmed, unless_blank, unmapped
+from spine.normalize.payload import short_number, text_at, trimmed, unless_blank, unmapped
 from spine.normalize.scripts import FAILED, apply_script
 from spine.normalize.transforms import apply_transform
 
@@ -135,7 +135,8 @@ def cast(text: Column, field: EntityField) -> Column:
     if field.type == "string":
         return text
     plain = trimmed(text)
-    value = plain.try_cast(SPARK_TYPES[field.type])
+    number = short_number(plain) if field.type == "decimal" else plain
+    value = number.try_cast(SPARK_TYPES[field.type])
     return F.when(plain.rlike(_DATE_START), value) if field.type in ("date", "timestamp") else value
 
 

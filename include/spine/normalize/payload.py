@@ -38,6 +38,7 @@ def letters_of(letters: str) -> str:
     return rf"[\x00-\x20\x7F-\x{{10FFFF}}&&[{_ranges(letters)}]]"
 
 
+_LONGEST_NUMBER = 400  # letters; a double has up to 309 digits before its point
 _VISIBLE = f"[!-~]|[^{_ranges(EDGES)}]"
 
 
@@ -80,6 +81,13 @@ def trimmed(text: Column, also: str = "") -> Column:
 
     edge = f"[{also}{letters_of(EDGES)}]" if also else letters_of(EDGES)
     return F.regexp_replace(text, rf"\A{edge}++|(?={edge})(?<!{edge}){edge}++\z", "")
+
+
+def short_number(text: Column) -> Column:
+    """The text, or null if it is longer than any number that is meant: Java reads digits in quadratic time."""
+    from pyspark.sql import functions as F
+
+    return F.when(F.length(text) <= _LONGEST_NUMBER, text)
 
 
 def without_nul(text: Column) -> Column:

@@ -18,13 +18,14 @@ _ALIASES = {
 
 # Extensions as people write them behind a number: `ext: 31`, `extension 9`, `;ext=44`, `p. 12`, `, 77`, `x5`, `#5`, `Durchwahl 3`.
 _EXTENSION = re.compile(
-    r"[\s,;(]*(?:(?<![a-z])(?:extension|extn|ext|durchwahl|dw|poste|interno|int|anexo|ramal|toestel|tst|wew|p|x|доб|вн)[\s.:=]*|\#\s*|,\s*)\d{1,5}\)?\s*$",
+    r"[\s,;(]*(?:(?<![a-z])(?:extension|extn|ext|durchwahl|dw|poste|interno|int|anexo|ramal|toestel|tst|wew|p|x|доб|вн)[\s.:=]*|\#\s*|,\s*)\d{1,5}\)?\s*\Z",
     re.IGNORECASE,
 )
 _BETWEEN = re.compile(r"\s*(?:[;,|\n]|\bor\b|\boder\b|\bou\b)\s*", re.IGNORECASE)
 _NUMERAL = re.compile(r"[+]?\d+(?:[.,]0+|(?:[.,]\d+)?[eE][+]?\d{1,2})")
 _NO_DIGIT = re.compile(r"[^0-9]")
 _LETTER = re.compile(r"[^\W\d_]")
+_LONGEST = 250  # letters of a text that is a number, of several, or with words around: as many as `phonenumbers` reads
 _FEWEST, _MOST = 6, 15  # digits of a number: E.164 allows fifteen
 
 
@@ -47,13 +48,17 @@ def region_of(country: str) -> str | None:
     return _regions_by_name().get(cleaned(country).casefold())
 
 
-@lru_cache(maxsize=65536)
 def e164(number: str, country: str | None) -> str | None:
     """`number` as E.164 if it is a possible number, read as one of `country` where it has no `+`; else its digits.
 
     An extension is left out, and of several numbers the first is taken. None for what lost digits on its way (`4.91511E+12`), or has more
     than a number can have: it would be a number that nobody has.
     """
+    return _e164(number, country) if len(number) <= _LONGEST else _digits(_plain(number))
+
+
+@lru_cache(maxsize=65536)
+def _e164(number: str, country: str | None) -> str | None:
     plain = _plain(number)
     text = _numeral(_first_number(_EXTENSION.sub("", plain) or plain))
     if text is None:

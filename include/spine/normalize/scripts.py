@@ -62,4 +62,7 @@ def _tried(function: Script, text: str) -> str | None:
 @script("without_markup")
 def without_markup(text: str) -> str | None:
     """Plain text of a value with HTML tags, as CRM note and address fields have them."""
-    return re.sub(r"\s+", " ", re.sub(r"<[^>]*>", " ", text)).strip() or None
+    *pieces, rest = text.split(">")
+    # Each piece ends a tag if it begins one. An expression would look for the end of each `<` of a text that has none.
+    plain = [f"{head} " if bracket else f"{head}>" for head, bracket, _ in (piece.partition("<") for piece in pieces)]
+    return re.sub(r"\s+", " ", "".join(plain) + rest).strip() or None

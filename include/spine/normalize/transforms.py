@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from spine.core.errors import ConfigError
 from spine.core.vocabulary import Vocabulary
-from spine.normalize.payload import MARKS, SPACES, letters_of, trimmed, unless_blank
+from spine.normalize.payload import MARKS, SPACES, letters_of, short_number, trimmed, unless_blank
 
 if TYPE_CHECKING:
     from pyspark.sql import Column
@@ -111,7 +111,7 @@ def email(value: Column, _: Column) -> Column:
     text = F.regexp_replace(F.lower(trimmed(value)), letters_of(MARKS), "")
     text = F.regexp_replace(text, r"^[^<>@]*<([^<>@\s]+@[^<>@\s]+)>[\s,;.]*$", "$1")
     text = F.regexp_replace(text, r"^mailto:([^?]*)(\?.*)?$", "$1")
-    return F.regexp_replace(trimmed(text, also=",;<>'\""), r"\.+$", "")
+    return F.regexp_replace(trimmed(text, also=",;<>'\""), r"(?<!\.)\.++\z", "")
 
 
 @transform("url_domain")
@@ -182,7 +182,7 @@ def cents(value: Column, _: Column) -> Column:
     """
     from pyspark.sql import functions as F
 
-    return F.coalesce((trimmed(value).try_cast("decimal(26,4)") / 100).cast("decimal(28,6)").cast("string"), value)
+    return F.coalesce((short_number(trimmed(value)).try_cast("decimal(26,4)") / 100).cast("decimal(28,6)").cast("string"), value)
 
 
 @transform("boolean")

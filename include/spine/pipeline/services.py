@@ -17,10 +17,13 @@ from spine.http.allowance import Allowance
 from spine.http.auth import Account, Credentials
 from spine.http.client import Client, NoBucket
 from spine.http.transport import Transport, require_encrypted
-from spine.sources.files import Folder
+from spine.sources.drops import Folder
 from spine.sources.loader import reader_for
+from spine.sources.places import Place
 from spine.sources.reading import Reader
 from spine.sources.spec import Budget, Source
+
+_DAY = 86_400.0
 
 
 @dataclass(frozen=True)
@@ -59,7 +62,7 @@ def open_reader(
     Raises ConfigError or AuthFailed if the Connection is incomplete.
     """
     if source.kind == "files":
-        return reader_for(source, folder=_folder(info))
+        return reader_for(source, folder=_folder(info, Place(tenant, frozenset(services.tenants(source.source)))))
     client = _client(source, tenant, info, run_id, services, sleep)
     client.allowance = Allowance(source.limits, pages, size)
     return reader_for(source, client=client)
@@ -97,14 +100,31 @@ def base_url(info: ConnectionInfo) -> str:
     return url.rstrip("/")
 
 
-def _folder(info: ConnectionInfo) -> Folder:
+def _folder(info: ConnectionInfo, place: Place) -> Folder:
     uri = str(info.extra.get("path") or info.host)
     if not uri:
         raise ConfigError("the Connection names no folder", hint="Put a path or s3://bucket/prefix in its host", connection=info.conn_id)
-    options = dict(info.extra.get("s3") or {})
+    given = info.extra.get("s3") or {}
+    if not isinstance(given, dict):
+        raise ConfigError("`s3` in the Connection's extra is no object", hint='Write {"s3": {"region": "…"}}', connection=info.conn_id)
+    options = dict(given)
     if uri.startswith("s3://") and info.login:
         options |= {"access_key": info.login, "secret_key": info.password}
-    return Folder(uri, options, settle=float(info.extra.get("settle_seconds") or 0))
+    return Folder(uri, options, _settle(info), place)
+
+
+def _settle(info: ConnectionInfo) -> float:
+    """Seconds for which a file must have stayed unchanged, up to a day."""
+    given = info.extra.get("settle_seconds") or 0
+    try:
+        seconds = float(given)
+    except (TypeError, ValueError):
+        seconds = -1.0
+    if not 0 <= seconds <= _DAY:
+        raise ConfigError(
+            "`settle_seconds` in the Connection's extra is no number of seconds up to a day", hint="Write 60", connection=info.conn_id
+        )
+    return seconds
 
 
 def _bucket(database: TenantDatabase, name: str, budget: Budget, share: float) -> bucket.Allotments:

@@ -10,23 +10,23 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from fnmatch import fnmatchcase
 from itertools import islice
-from typing import Any
 
 import orjson
-from pyarrow import fs as arrow_fs
 
 from spine.core import clock, jsontext
 from spine.core.declarations import Place
-from spine.core.errors import ConfigError, SchemaMismatch, SourceUnavailable
+from spine.core.errors import ConfigError, FileRefused, SchemaMismatch, SourceUnavailable
 from spine.core.screen import logger
 from spine.core.settings import settings
-from spine.sources.buckets import open_bucket
-from spine.sources.formats import BadRow, EmptyRow, Row, rows_of
+from spine.sources.drops import Drop, File, Folder, natural, shown
+from spine.sources.formats import rows_of
 from spine.sources.reading import Page, Record, State, Window, cursor_text, has, lookup, make_record, malformed, record_id
+from spine.sources.rows import BadRow, EmptyRow, Row
 from spine.sources.spec import Source, Stream
 
 _log = logger(__name__)
@@ -39,48 +39,6 @@ DETECTS = frozenset({"sweep"})
 
 
 @dataclass(frozen=True)
-class Folder:
-    """Where the files are: a path or `s3://bucket/prefix`, and what `open_bucket` may be told of it."""
-
-    uri: str
-    options: dict[str, Any] = field(repr=False)
-    settle: float = 0.0  # seconds for which a file must have stayed unchanged to count as complete
-
-    def open(self) -> tuple[arrow_fs.FileSystem, str]:
-        """The file system and the folder's path in it. Raises ConfigError."""
-        try:
-            if self.uri.startswith("s3://"):
-                return open_bucket(self.options), self.uri.removeprefix("s3://").rstrip("/")
-            if "://" in self.uri and not self.uri.startswith("file://"):
-                raise ConfigError(
-                    "the folder cannot be opened: it is neither a path nor s3://bucket/prefix", hint="Check the host of the Connection"
-                )
-            filesystem, path = arrow_fs.FileSystem.from_uri(self.uri) if "://" in self.uri else (arrow_fs.LocalFileSystem(), self.uri)
-        except (ValueError, TypeError, OSError) as error:
-            raise ConfigError(f"the folder cannot be opened: {error}", hint="Check host and extra of the Connection") from error
-        return filesystem, str(path).rstrip("/")
-
-
-@dataclass(frozen=True)
-class File:
-    """One file as listed."""
-
-    changed: datetime
-    name: str
-    size: int = 0
-
-    @property
-    def order(self) -> str:
-        """A text that sorts files as they are to be read: by time, then by name, in which numbers count as such."""
-        return f"{clock.to_text(self.changed)} {natural(self.name)}"
-
-    @property
-    def version(self) -> str:
-        """Tells versions of a file apart."""
-        return f"{self.size}-{clock.to_text(self.changed)}"
-
-
-@dataclass(frozen=True)
 class Reader:
     """Reads all files of a folder whose name matches the stream's path."""
 
@@ -90,57 +48,82 @@ class Reader:
 
     def read(self, stream: Stream, state: State, window: Window) -> Iterator[Page]:
         """Pages of the files that the cursor does not know, or of all for full reads and backfills."""
-        filesystem, root = self.folder.open()
         token = orjson.loads(state.token) if state.token else None
         known: dict[str, str] = {} if window.full or window.backfill else _manifest(state.cursor)
         done: dict[str, str] = dict(token["done"]) if token else {}
         current, skip = (token["file"], token["row"]) if token else (None, 0)
-        listed, notes = self._list(filesystem, root, stream, window)
-        present = {file.name for file in listed}
-        done |= {name: version for name, version in known.items() if name in present and name not in done}
-        todo = [file for file in listed if done.get(file.name) != file.version]
-        for file in todo:
-            rows_read = skip if [file.name, file.version] == current else 0
-            for records, count in self._pages(filesystem, root, file, stream, window, rows_read, notes):
-                rows_read += count
-                place = {"file": [file.name, file.version], "row": rows_read, "done": done}
-                yield Page(records, orjson.dumps(place).decode(), _cursor(done))
-            done = {**done, file.name: file.version}
+        with self._opened(stream) as folder:
+            listed, refused, notes = self._list(folder, stream, window)
+            present = {file.name for file in listed}
+            done |= {name: version for name, version in known.items() if name in present and name not in done}
+            for file in listed:
+                if done.get(file.name) == file.version:
+                    continue
+                following = {**done, file.name: file.version}
+                rows_read = skip if [file.name, file.version] == current else 0
+                try:
+                    for records, count in self._pages(folder, file, stream, window, rows_read, notes):
+                        rows_read += count
+                        yield Page(records, _token(done, file, rows_read), _cursor(done))
+                except FileRefused as error:
+                    refused[file.name] = error
+                    if rows_read == 0 and error.where.get("file"):
+                        continue  # it could not even be opened, and is looked at again the next time
+                    yield Page([_rest(file, error)], _token(following), _cursor(done))
+                done = following
+        notes += [f"{shown(name)}: [{error.code}] {error.message}. {error.hint}." for name, error in sorted(refused.items())]
         for note in notes:
             _log.warning("%s: %s", stream.name, note)
-        yield Page([], None, _cursor(done), tuple(notes))
+        # A full read must not take for deleted what a refused file may hold.
+        unread = [_refused(name, error) for name, error in refused.items() if window.full and name not in done]
+        yield Page(unread, None, _cursor(done), tuple(notes))
 
-    def _list(self, filesystem: arrow_fs.FileSystem, root: str, stream: Stream, window: Window) -> tuple[list[File], list[str]]:
-        """The complete files of known kinds in their order, and a note for each file of another kind."""
+    @contextmanager
+    def _opened(self, stream: Stream) -> Iterator[Drop]:
+        with ExitStack() as stack:
+            try:
+                folder = stack.enter_context(self.folder.open())
+            except OSError as error:
+                raise _unlisted(error, stream) from error
+            yield folder
+
+    def _list(self, folder: Drop, stream: Stream, window: Window) -> tuple[list[File], dict[str, FileRefused], list[str]]:
+        """The complete files of known kinds in their order, why others are none, and a note for each file of another kind."""
         try:
-            found = filesystem.get_file_info(arrow_fs.FileSelector(root))
+            found, odd = folder.list()
         except FileNotFoundError as error:
-            raise ConfigError(f"there is no folder {root}", hint="Check the host of the Connection", stream=stream.name) from error
+            raise ConfigError(
+                f"there is no folder {self.folder.uri}", hint="Check the host of the Connection", stream=stream.name
+            ) from error
         except OSError as error:
-            raise SourceUnavailable(f"the folder cannot be listed: {error}", hint="Look at its rights", stream=stream.name) from error
+            raise _unlisted(error, stream) from error
         settled = clock.now() - timedelta(seconds=self.folder.settle)
-        meant = [info for info in found if info.is_file and _meant(info.base_name, stream)]
-        foreign = sorted(info.base_name for info in meant if not info.base_name.lower().endswith(_FORMATS))
+        meant = [file for file in found if _meant(file.name, stream)]
+        foreign = sorted(file.name for file in meant if not file.name.lower().endswith(_FORMATS))
         notes = [f"{name} is neither CSV, JSON Lines nor Parquet and is left alone" for name in foreign]
-        files = [File(info.mtime, info.base_name, info.size) for info in meant if info.base_name not in foreign and info.mtime <= settled]
+        files = [file for file in meant if file.name.lower().endswith(_FORMATS) and file.changed <= settled]
         chosen = [file for file in files if window.end is None or window.backfill or file.changed <= window.end]
-        return sorted(chosen, key=lambda file: file.order), notes
+        refused = {name: error for name, error in odd.items() if _meant(name, stream)}
+        return sorted(chosen, key=lambda file: file.order), refused, notes
 
     def _pages(
-        self, filesystem: arrow_fs.FileSystem, root: str, file: File, stream: Stream, window: Window, skip: int, notes: list[str]
+        self, folder: Drop, file: File, stream: Stream, window: Window, skip: int, notes: list[str]
     ) -> Iterator[tuple[list[Record], int]]:
         """Records of up to `page_rows` rows at a time, with the number of rows that were read for them; remarks go to `notes`."""
-        rows = rows_of(filesystem, f"{root}/{file.name}", lambda text: notes.append(f"{file.name}: {text}"))
-        blank = 0
+        bounds, blank = settings().bounds, 0
+        if file.size > bounds.file:
+            raise FileRefused(f"is larger than {bounds.file:,} bytes", hint="Divide it, or raise `file` of SPINE_BOUNDS")
         try:
-            for row in islice(rows, skip):
-                blank += isinstance(row, EmptyRow)
-            while chunk := list(islice(rows, self.page_rows)):
-                filled = [row for row in chunk if not isinstance(row, EmptyRow)]
-                blank += len(chunk) - len(filled)
-                _require_columns(stream, file, filled)
-                records = [_record(stream, file, row) for row in filled if _wanted(stream, file, row, window)]
-                yield records, len(chunk)
+            with folder.open(file.name) as stored:
+                rows = rows_of(stored, file.name, lambda text: notes.append(f"{file.name}: {text}"), bounds)
+                for row in islice(rows, skip):
+                    blank += isinstance(row, EmptyRow)
+                for chunk in _chunks(rows, self.page_rows, settings().flush_bytes):
+                    filled = [row for row in chunk if not isinstance(row, EmptyRow)]
+                    blank += len(chunk) - len(filled)
+                    _require_columns(stream, file, filled)
+                    records = [_record(stream, file, row) for row in filled if _wanted(stream, file, row, window)]
+                    yield records, len(chunk)
             if blank:
                 notes.append(f"{file.name}: {blank:,} empty rows are skipped")
         except OSError as error:
@@ -152,9 +135,22 @@ class Reader:
             ) from error
 
 
-def natural(name: str) -> str:
-    """A name whose numbers sort as numbers: `people_9` before `people_10`."""
-    return re.sub(r"\d+", lambda digits: digits[0].lstrip("0").zfill(20), name)
+def _unlisted(error: OSError, stream: Stream) -> SourceUnavailable:
+    return SourceUnavailable(f"the folder cannot be listed: {error}", hint="Look at its rights", stream=stream.name)
+
+
+def _chunks(rows: Iterator[Row], most: int, letters: int) -> Iterator[list[Row]]:
+    """Up to `most` rows at a time, fewer where they are long: as many as have so many letters together."""
+    chunk: list[Row] = []
+    size = 0
+    for row in rows:
+        chunk.append(row)
+        size += row.size
+        if len(chunk) >= most or size >= letters:
+            yield chunk
+            chunk, size = [], 0
+    if chunk:
+        yield chunk
 
 
 def _meant(name: str, stream: Stream) -> bool:
@@ -223,6 +219,19 @@ def _record(stream: Stream, file: File, row: Row) -> Record:
         reason = f"{' or '.join(stream.key)} is missing"
         return malformed(f"{file.name}:{row.line}", reason, raw, cursor=_version(stream, file, row), line=row.line)
     return make_record(stream, row.values, cursor=_version(stream, file, row))
+
+
+def _rest(file: File, error: FileRefused) -> Record:
+    """What was not read of a file, as a record that cannot be read: so it is in quarantine, where nobody overlooks it."""
+    return malformed(f"{file.name}:rest", f"[{error.code}] {error.message}", "", cursor=f"{clock.to_text(file.changed)} {file.order}")
+
+
+def _refused(name: str, error: FileRefused) -> Record:
+    return malformed(f"{shown(name)}:refused", f"[{error.code}] {error.message}", "", cursor=None)
+
+
+def _token(done: dict[str, str], file: File | None = None, row: int = 0) -> str:
+    return orjson.dumps({"file": [file.name, file.version] if file else None, "row": row, "done": done}).decode()
 
 
 def _manifest(cursor: str | None) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Rows of CSV, JSON Lines and Parquet files, one at a time; a row that cannot be read comes out as a BadRow with its text."""
+"""Rows of CSV and JSON Lines files, one at a time; a row that cannot be read comes out as a BadRow with its text."""
 
 from __future__ import annotations
 
@@ -6,80 +6,72 @@ import csv
 import io
 from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from itertools import islice
-from typing import Any
-
-import pyarrow as pa
-import pyarrow.parquet as pq
-from pyarrow import fs as arrow_fs
+from typing import Any, BinaryIO
 
 from spine.core import jsontext
+from spine.core.bounds import Bounds
 from spine.core.dialect import SAMPLE, UTF_8, Dialect, cleaned, dialect_of, empty, encoding_of
+from spine.core.errors import FileRefused
+from spine.sources import parquet
+from spine.sources.bounded import Bounded
+from spine.sources.rows import BadRow, EmptyRow, Row
 
-_BATCH = 1000
-
-
-@dataclass(frozen=True)
-class Row:
-    """One row and the number of its first line (in Parquet: of the row itself), from 1."""
-
-    line: int
-    values: dict[str, Any]
-
-
-@dataclass(frozen=True)
-class BadRow(Row):
-    """A row that cannot be read, why, and its text."""
-
-    error: str = ""
-    raw: str = field(default="", repr=False)
+_BUFFER = 1 << 18
+_PATIENCE = 20
+_SHOWN = 1000  # of what is too long
+_END = "the end"
+_CUT = "\n\0cut"  # no line goes on behind its end
+_TOO_LONG = "a row longer than its bound (`row` of SPINE_BOUNDS), or a quote that is never closed"
 
 
-@dataclass(frozen=True)
-class EmptyRow(Row):
-    """A row of delimiters alone, as spreadsheets leave them behind their last one."""
+class _TooLong(Exception):
+    """A line, or a row of several, is longer than its bound."""
 
 
-def rows_of(filesystem: arrow_fs.FileSystem, path: str, remark: Callable[[str], None]) -> Iterator[Row]:
+def rows_of(stored: BinaryIO, name: str, remark: Callable[[str], None], bounds: Bounds) -> Iterator[Row]:
     """All rows of a file, by the format that its name tells in any case; `remark` is told what a person should know of the file.
 
-    Raises OSError when the file cannot be opened or read.
+    Raises OSError when the file cannot be read, FileRefused where it is larger than the bounds: the rows before that stay.
     """
-    name = path.lower()
+    name = name.lower()
     if name.endswith(".parquet"):
-        yield from _parquet(filesystem, path)
+        yield from parquet.rows(stored, bounds)
         return
-    compression = "gzip" if name.endswith(".gz") else None
-    with filesystem.open_input_stream(path, compression=compression) as stream:
-        start = _start(stream)
-    with filesystem.open_input_stream(path, compression=compression) as stream:
-        lines = _Lines(io.BufferedReader(stream), encoding_of(start))
-        if name.removesuffix(".gz").endswith((".csv", ".tsv")):
-            dialect = dialect_of(start, whole=len(start) < SAMPLE)
-            if dialect is not None:
-                for column, places in dialect.repeated.items():
-                    remark(f"columns {' and '.join(map(str, places))} are all named {column}; the later ones got a number")
-                yield from _csv(lines, dialect)
-        else:
-            yield from _json_lines(lines)
+    decoded = Bounded(stored, packed=name.endswith(".gz"), bounds=bounds)
+    start = decoded.start(SAMPLE)
+    lines = _Lines(io.BufferedReader(decoded, _BUFFER), encoding_of(start), bounds.row)
+    if name.removesuffix(".gz").endswith((".csv", ".tsv")):
+        dialect = _dialect(start, bounds)
+        if dialect is not None:
+            for column, places in dialect.repeated.items():
+                remark(f"columns {' and '.join(map(str, places[:_SHOWN]))} are all named {column[:_SHOWN]}; the later ones got a number")
+            yield from _csv(lines, dialect)
+    else:
+        yield from _json_lines(lines, bounds.columns)
 
 
-def _start(stream: pa.NativeFile) -> bytes:
-    pieces, missing = [], SAMPLE
-    while missing and (piece := stream.read(missing)):
-        pieces.append(piece)
-        missing -= len(piece)
-    return b"".join(pieces)
+def _dialect(start: bytes, bounds: Bounds) -> Dialect | None:
+    whole = len(start) < SAMPLE
+    if not whole and b"\n" not in start:
+        raise FileRefused(f"has a first line of more than {SAMPLE:,} bytes", hint="A CSV starts with a line of column names")
+    dialect = dialect_of(start, whole=whole)
+    if dialect is not None and len(dialect.names) > bounds.columns:
+        raise FileRefused(f"has {len(dialect.names):,} columns, more than {bounds.columns:,}", hint="Divide it, or raise SPINE_BOUNDS")
+    return dialect
 
 
 class _Lines:
-    """Decoded lines of a file. Keeps the text since `take` was called last, and whether it was of the encoding."""
+    """Decoded lines of a file. Keeps the text since `take` was called last, and whether it was of the encoding.
 
-    def __init__(self, stream: io.BufferedReader, encoding: str) -> None:
-        self._stream, self.encoding = stream, encoding
+    Of a line that is too long only its beginning is kept. Raises _TooLong for it, and for a row whose lines are too long together.
+    """
+
+    def __init__(self, stream: io.BufferedReader, encoding: str, most: int) -> None:
+        self._stream, self.encoding, self._most = stream, encoding, most
         self._taken: list[tuple[str, bool]] = []
         self._returned: deque[tuple[str, bool]] = deque()
+        self._size = 0
         self._source = self._utf8() if encoding.startswith(UTF_8) else self._decoded()
         self.number = 0
 
@@ -90,23 +82,40 @@ class _Lines:
         line = self._returned.popleft() if self._returned else next(self._source)
         self.number += 1
         self._taken.append(line)
+        self._size += len(line[0])
+        if line[0].endswith(_CUT) or self._size > self._most:
+            raise _TooLong
         return line[0]
 
     def _utf8(self) -> Iterator[tuple[str, bool]]:
-        for number, line in enumerate(self._stream):
-            try:
-                yield line.decode("utf-8" if number else "utf-8-sig"), True
-            except UnicodeDecodeError:
-                yield line.decode("latin-1"), False
+        first = True
+        while line := self._stream.readline(self._most + 1):
+            if len(line) > self._most:
+                yield line[:_SHOWN].decode("utf-8", "replace") + _CUT, False
+                while line and not line.endswith(b"\n"):
+                    line = self._stream.readline(_BUFFER)
+            else:
+                try:
+                    yield line.decode("utf-8-sig" if first else "utf-8"), True
+                except UnicodeDecodeError:
+                    yield line.decode("latin-1"), False
+            first = False
 
     def _decoded(self) -> Iterator[tuple[str, bool]]:
-        for line in io.TextIOWrapper(self._stream, self.encoding, errors="replace", newline="\n"):
-            yield line, "\ufffd" not in line
+        text = io.TextIOWrapper(self._stream, self.encoding, errors="replace", newline="\n")
+        while line := text.readline(self._most + 1):
+            if len(line) > self._most:
+                yield line[:_SHOWN] + _CUT, False
+                while line and not line.endswith("\n"):
+                    line = text.readline(_BUFFER)
+            else:
+                yield line, "\ufffd" not in line
 
     def take(self) -> tuple[str, bool]:
         """The text of the row that was just read, and whether it was of the encoding."""
-        text, sound = "".join(line for line, _ in self._taken), all(sound for _, sound in self._taken)
+        text, sound = "".join(line for line, _ in self._taken).removesuffix(_CUT), all(sound for _, sound in self._taken)
         self._taken.clear()
+        self._size = 0
         return text.rstrip("\r\n"), sound
 
     def give_back(self) -> bool:
@@ -115,6 +124,7 @@ class _Lines:
         self._returned.extendleft(reversed(others))
         del self._taken[1:]
         self.number -= len(others)
+        self._size = len(self._taken[0][0]) if self._taken else 0
         return bool(others)
 
 
@@ -122,28 +132,41 @@ def _csv(lines: _Lines, dialect: Dialect) -> Iterator[Row]:
     for _ in islice(lines, dialect.before):
         pass
     lines.take()
-    reader = csv.reader(lines, delimiter=dialect.delimiter, strict=True)
-    header, anew = False, 0  # lines up to `anew` were once taken into a value whose quote was never closed
+    reader: Iterator[list[str]] | None = None
+    header, anew, tries = False, 0, 0  # lines up to `anew` were once taken into a value whose quote was never closed
     while True:
-        line, error, values = lines.number + 1, "", []
-        try:
-            values = next(reader)
-        except StopIteration:
+        # Each stray quote reads the lines behind it again. Where there are many of them, no value has more than one line any more.
+        alone = tries > _PATIENCE and lines.number < anew
+        if reader is None or alone:
+            reader = csv.reader(islice(lines, 1) if alone else lines, delimiter=dialect.delimiter, strict=True)
+        line = lines.number + 1
+        values, error = _values(reader)
+        if error == _END:
             return
-        except csv.Error as problem:
-            error, last = f"not CSV: {problem}", lines.number
-            if lines.give_back():  # a stray quote takes but its own line
-                anew = max(anew, last)
-                reader = csv.reader(lines, delimiter=dialect.delimiter, strict=True)
+        last = lines.number
+        if error and lines.give_back():  # a stray quote takes but its own line
+            tries = tries + 1 if line <= anew else 0
+            anew = max(anew, last)
+        if error or alone:
+            reader = None
         raw, sound = lines.take()
-        if not raw and not values:
-            continue
-        if not header:
-            header = True
-            continue
-        if not error and line <= anew and any('"' in value for value in values):
-            error = "not CSV: a quote inside a value"
-        yield _row(line, values, error, raw, sound, dialect)
+        if header and (raw or values):
+            if not error and line <= anew and any('"' in value for value in values):
+                error = "not CSV: a quote inside a value"
+            yield _row(line, values, error, raw, sound, dialect)
+        header = header or bool(raw or values)
+
+
+def _values(reader: Iterator[list[str]]) -> tuple[list[str], str]:
+    """The next row's values, and why it is none; _END behind the last one."""
+    try:
+        return next(reader), ""
+    except StopIteration:
+        return [], _END
+    except csv.Error as problem:
+        return [], f"not CSV: {problem}"
+    except _TooLong:
+        return [], _TOO_LONG
 
 
 def _row(line: int, values: list[str], error: str, raw: str, sound: bool, dialect: Dialect) -> Row:
@@ -154,65 +177,41 @@ def _row(line: int, values: list[str], error: str, raw: str, sound: bool, dialec
     if not error and not sound:
         error = f"not {dialect.encoding.upper().removesuffix('-SIG')}"
     if error:
-        return BadRow(line, {}, error, raw)
+        return BadRow(line, {}, len(raw), error, raw)
     named = zip(dialect.names, dialect.header, values, strict=True)
     kept = {
         name: dialect.value(place, value) or None
         for place, (name, header, value) in enumerate(named)
         if value or cleaned(header)  # a column that has neither a name nor a value is a delimiter too many
     }
-    return Row(line, kept)
+    return Row(line, kept, len(raw))
 
 
-def _json_lines(lines: _Lines) -> Iterator[Row]:
-    for _ in lines:
+def _json_lines(lines: _Lines, columns: int) -> Iterator[Row]:
+    while True:
+        error, values = "", None
+        try:
+            next(lines)
+        except StopIteration:
+            return
+        except _TooLong:
+            error = _TOO_LONG
         raw, sound = lines.take()
         if not raw.strip():
             continue
-        error, values = "" if sound else f"not {lines.encoding.upper().removesuffix('-SIG')}", None
-        if sound:
+        if not error:
+            error = "" if sound else f"not {lines.encoding.upper().removesuffix('-SIG')}"
+        if not error:
             try:
                 values = jsontext.parse(raw.encode(errors="surrogatepass"))
             except ValueError as problem:
                 error = f"not JSON: {problem}"
             else:
-                error = "" if isinstance(values, dict) else "not a JSON object"
-        yield BadRow(lines.number, {}, error, raw) if error else Row(lines.number, values or {})
+                error = _no_row(values, columns)
+        yield BadRow(lines.number, {}, len(raw), error, raw) if error else Row(lines.number, values or {}, len(raw))
 
 
-def _parquet(filesystem: arrow_fs.FileSystem, path: str) -> Iterator[Row]:
-    with filesystem.open_input_file(path) as stream:
-        try:
-            file = pq.ParquetFile(stream, coerce_int96_timestamp_unit="us")
-        except pa.ArrowInvalid as problem:
-            yield BadRow(1, {}, f"not Parquet: {str(problem).splitlines()[0]}", "")
-            return
-        number = 0
-        for batch in file.iter_batches(batch_size=_BATCH):
-            for row in _typed(batch):
-                number += 1
-                if isinstance(row, dict):
-                    yield Row(number, row)
-                else:
-                    yield BadRow(number, {}, row[0], jsontext.as_sent(row[1]))
-
-
-def _typed(batch: pa.RecordBatch) -> Iterator[dict[str, Any] | tuple[str, dict[str, Any]]]:
-    """Rows of a batch; of one that has a value which Python cannot hold, why, and its other values."""
-    try:
-        rows = batch.to_pylist()
-    except (ValueError, OverflowError, pa.ArrowException):  # UnicodeDecodeError is a ValueError
-        yield from (_alone(batch, place) for place in range(batch.num_rows))
-    else:
-        yield from rows
-
-
-def _alone(batch: pa.RecordBatch, place: int) -> dict[str, Any] | tuple[str, dict[str, Any]]:
-    values: dict[str, Any] = {}
-    problem = ""
-    for name, column in zip(batch.schema.names, batch.columns, strict=True):
-        try:
-            values[name] = column[place].as_py()
-        except (ValueError, OverflowError, pa.ArrowException) as error:
-            problem = problem or f"{name} cannot be read as {column.type}: {str(error).splitlines()[0][:200]}"
-    return (problem, values) if problem else values
+def _no_row(values: Any, columns: int) -> str:
+    if not isinstance(values, dict):
+        return "not a JSON object"
+    return f"{len(values):,} fields, more than {columns:,}" if len(values) > columns else ""

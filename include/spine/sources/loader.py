@@ -8,11 +8,12 @@ from types import ModuleType
 from spine.core.errors import ConfigError
 from spine.http.client import Client
 from spine.sources import files, rest
+from spine.sources.drops import Folder
 from spine.sources.reading import Reader
 from spine.sources.spec import Source
 
 
-def reader_for(source: Source, *, client: Client | None = None, folder: files.Folder | None = None) -> Reader:
+def reader_for(source: Source, *, client: Client | None = None, folder: Folder | None = None) -> Reader:
     """The reader of a source on an account (`client`) or a folder. Raises ConfigError if the source needs code that is not there."""
     if source.kind == "files":
         if folder is None:

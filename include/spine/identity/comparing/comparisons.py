@@ -18,8 +18,10 @@ import pyarrow.compute as pc
 from spine.identity.comparing.plan import Feature, Plan
 from spine.identity.comparing.texts import Values
 from spine.identity.standardize.columns import text_of
+from spine.identity.standardize.text import MAX_LENGTH
 
 Array: TypeAlias = Any  # numpy arrays of many element types
+_LONGEST = 4 * MAX_LENGTH
 
 
 def standardized(table: pa.Table, plan: Plan) -> pa.Table:
@@ -29,11 +31,17 @@ def standardized(table: pa.Table, plan: Plan) -> pa.Table:
     kinds = plan.matching.attributes
 
     def standardize_one(feature: Feature) -> pa.DictionaryArray:
-        values = [text_of(table.column(attribute)) for attribute in feature.attributes]
+        values = [_cut(text_of(table.column(attribute))) for attribute in feature.attributes]
         return feature.kind.column([kinds[attribute] for attribute in feature.attributes], values, feature.function)
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         return pa.table(dict(zip((feature.name for feature in plan.features), pool.map(standardize_one, plan.features), strict=True)))
+
+
+def _cut(values: pa.Array) -> pa.Array:
+    """Texts of a length that caches can hold; kinds look at their first MAX_LENGTH letters."""
+    longest = pc.max(pc.binary_length(values)).as_py() or 0
+    return pc.utf8_slice_codeunits(values, 0, _LONGEST) if longest > _LONGEST else values
 
 
 def coded(features: pa.Table) -> dict[str, tuple[Array, list[str]]]:

@@ -19,9 +19,9 @@ from spine.identity.standardize.columns import Function, first_filled, parts
 from spine.identity.standardize.text import CACHED, MAX_LENGTH, SEP, content, fold, is_placeholder, tokens
 
 MEMBERS = ("street", "house_number", "postcode", "city", "region")
-_ZIP_IN_STREET = re.compile(r"\b\d{5}(?:-\d{4})?$")
+_ZIP_IN_STREET = re.compile(r"\b\d{5}(?:-\d{4})?\Z")
 _ZIP_WITH_PLUS = re.compile(r"\d{5}-\d{4}")
-_NUMBER = re.compile(r"^\d+[a-z]?$")
+_NUMBER = re.compile(r"^\d+[a-z]?\Z")
 _PARTS = "nrct"  # number, road, code and town in the name of an address's shape
 _DIGIT = re.compile(r"\d")
 ADDRESS_LEVELS = (

@@ -16,7 +16,7 @@ from spine.identity.comparing.stated import near
 from spine.identity.comparing.texts import Codes, derive
 from spine.identity.standardize.text import fold
 
-_DURATION = re.compile(r"^(\d{1,3})\s*(?:m|min|:)\s*([0-5]?\d)\s*(?:s|sec)?\.?$")
+_DURATION = re.compile(r"^(\d{1,3})\s*(?:m|min|:)\s*([0-5]?\d)\s*(?:s|sec)?\.?\Z")
 _AMOUNT = re.compile(r"-?\d{1,3}(?:[ ']\d{3})+(?:[.,]\d+)?|-?\d[\d.,]*\d|-?\.?\d")
 NUMBER_LEVELS = ("same number", "nearly the same", "about the same", "different number")
 YEARS = (1_000, 2_200)
@@ -34,7 +34,7 @@ def number(text: str | None) -> str | None:
     if "," in digits and "." in digits:
         grouping = "," if digits.rindex(".") > digits.rindex(",") else "."
         digits = digits.replace(grouping, "").replace(",", ".")
-    elif digits.count(",") == 1 and not re.search(r",\d{3}$", digits):
+    elif digits.count(",") == 1 and not re.search(r",\d{3}\Z", digits):
         digits = digits.replace(",", ".")
     elif digits.count(".") > 1:
         digits = digits.replace(".", "")

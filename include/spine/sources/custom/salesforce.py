@@ -44,7 +44,7 @@ from spine.sources.spec import Source, Stream
 
 _log = logger(__name__)
 _PATH = "/services/data/v61.0/queryAll"
-_NAME = re.compile(r"^[A-Za-z][A-Za-z0-9_]*(\.[A-Za-z][A-Za-z0-9_]*)*$")
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*(\.[A-Za-z][A-Za-z0-9_]*)*")
 _ESCAPES = str.maketrans({"\\": "\\\\", "'": "\\'", '"': '\\"', "\n": "\\n", "\r": "\\r", "\t": "\\t", "\b": "\\b", "\f": "\\f"})
 _NO_FIELD = re.compile(r"(?:No such column|Didn't understand relationship) '([A-Za-z0-9_.]+)'")
 _LIMIT_PAUSE = 900.0  # seconds; the daily limit is a rolling one, so that calls come back little by little
@@ -60,7 +60,7 @@ DETECTS = frozenset({"flag", "sweep"})
 def mistakes(stream: Stream) -> Iterator[tuple[declarations.Place, str]]:
     """What is wrong with a stream of objects: places inside it, and why. SOQL sends the `fields` that are asked for and nothing else."""
     for place, text in ((("object",), stream.object or stream.name), *((("fields", at), item) for at, item in enumerate(stream.fields))):
-        if not _NAME.match(text):
+        if not _NAME.fullmatch(text):
             yield place, f"{text!r} is no name of an object or field"
     keys = stream.key if "Id" in stream.key else (*stream.key, "Id")
     asked: list[tuple[declarations.Place, str]] = [(("key", at), item) for at, item in enumerate(keys)]
@@ -85,7 +85,7 @@ def time_literal(moment: datetime) -> str:
 
 def name(identifier: str) -> str:
     """An object or field name, which SOQL cannot quote. Raises ConfigError for anything else."""
-    if not _NAME.match(identifier):
+    if not _NAME.fullmatch(identifier):
         raise ConfigError(f"{identifier!r} is no name of an object or field", hint="Correct the source's file")
     return identifier
 
