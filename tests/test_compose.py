@@ -21,9 +21,8 @@ from spine.stack.files import secret_path
 TEXT = (PROJECT / "docker-compose.yaml").read_text()
 SERVICES: dict[str, Any] = yaml.safe_load(TEXT)["services"]
 OURS = {name: service for name, service in SERVICES.items() if service.get("image", "").startswith("connected-data-spine")}
-PASSWORDS = {  # pragma: allowlist nextline secret
-    "SPINE_APP_PASSWORD": "app-word", "SPINE_JOBS_PASSWORD": "jobs-word", "SPINE_ANALYST_PASSWORD": "analyst-word",
-}  # fmt: skip
+# pragma: allowlist nextline secret
+PASSWORDS = {"SPINE_APP_PASSWORD": "app-word", "SPINE_JOBS_PASSWORD": "jobs-word", "SPINE_ANALYST_PASSWORD": "analyst-word"}
 
 
 VARIABLE = re.compile(r"\$\{([A-Z0-9_]+)(:\?|:-)?")

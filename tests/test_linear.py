@@ -149,9 +149,10 @@ def test_there_are_expressions() -> None:
     assert len(EXPRESSIONS) > 50
 
 
-# What sees texts of a bounded length (folded ones 400 letters, a vendor's words 600, telephones 250), or the operator's own.
+# What sees texts of a bounded length (folded ones 400 letters, a line of an error 2,000, a vendor's words 600, telephones 250), or the
+# operator's own.
 BOUNDED = (
-    "identity/kinds/number", "identity/kinds/date", "identity/standardize", "identity/composites", "http/words", "normalize/regions",
+    "identity/kinds/", "core/foreign", "identity/standardize", "identity/composites", "http/words", "normalize/regions",
     "core/texts", "core/choices", "core/declarations", "stack/", "dagkit/", "sources/rest", "sandbox/",
 )  # fmt: skip
 ASKED = [expression for expression in EXPRESSIONS if not expression.place.startswith(BOUNDED)]
@@ -170,8 +171,9 @@ def test_expressions_that_are_not_linear_are_seen(text: str) -> None:
 
 
 def test_no_expression_ends_with_a_sign_that_a_line_break_may_follow() -> None:
-    """`$` takes `name` with a line break behind it for `name`; `fullmatch` and `\\Z` do not."""
-    assert [found.place for found in EXPRESSIONS if re.search(r"(?<!\\)\$", found.pattern.pattern.replace("[$", "["))] == []
+    """`$` takes `name` with a line break behind it for `name`; `fullmatch` and `\\Z` do not. RE2, by which Arrow works, has no `\\Z`."""
+    python = [found for found in EXPRESSIONS if not found.place.startswith("identity/kinds/email")]
+    assert [one.place for one in python if re.search(r"(?<!\\)\$", re.sub(r"\[!?#?\$", "[", one.pattern.pattern))] == []
 
 
 @pytest.mark.parametrize("pattern", [r"^(?=.*a)b", r"(a)\1", r"a++", r"(?>a)", r"(?<!a)b"])

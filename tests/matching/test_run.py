@@ -179,7 +179,8 @@ class TestResult:
         match()
         before = sorted(tmp_path.iterdir())
         plan = explain_plan(tmp_path / "people.csv", tmp_path / "rules.yaml")
-        assert "240 records" in plan
+        assert "160 distinct records" in plan
+        assert "80 more have the same values" in plan
         assert "same mail" in plan
         assert sorted(tmp_path.iterdir()) == before
 

@@ -158,5 +158,5 @@ def test_what_a_connection_may_not_choose(options):
     "uri", ["gs://bucket/x", "hdfs://10.1.2.3:8020/x", "abfs://x@y/z", "S3://bucket?endpoint_override=169.254.169.254", "s3a://b"]
 )
 def test_other_file_systems_are_none_of_a_connection_s(uri):
-    with pytest.raises(ConfigError, match=r"neither a path nor s3://"):
-        Folder(uri, {}).open()
+    with pytest.raises(ConfigError, match=r"neither a path nor s3://"), Folder(uri, {}).open():
+        pass

@@ -42,7 +42,7 @@ def test_tasks_know_home_lake_and_control_plane(env: dict[str, str]) -> None:
 
 
 def test_no_process_of_airflow_has_an_administrators_address(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SPINE_ADMIN_URL", "postgresql://postgres:word@db/spine")
+    monkeypatch.setenv("SPINE_ADMIN_URL", "postgresql://postgres:word@db/spine")  # pragma: allowlist secret
     monkeypatch.setenv("SPINE_ANALYST_PASSWORD", "word")
     server = EmbeddedPostgres("postgresql://postgres@/spine?host=/pg", Path("/pg"))
     env = airflow.environment(server, server.uri("spine", user="spine_app"), 4711)

@@ -11,14 +11,17 @@ import traceback
 from spine.core.errors import JobFailed, SpineError
 
 _HIDDEN = "…"
+_LOOKED_AT = 2_000
 _QUOTED = re.compile(r"'.*'|\".*\"|`.*`|\(.*=.*\)", re.DOTALL)  # greedy, since what is quoted may hold quotes itself
-_TELLING = re.compile(r"(?=\S*@)\S+|(?=[^\s/]*(?:\d[^\s/]*){4})[^\s/]+(?=\s|$)")
+_TELLING = re.compile(r"(?=\S*@)\S+|(?=[^\s/]*(?:\d[^\s/]*){4})[^\s/]+(?=\s|\Z)")
 _HINT = "It was not foreseen. Its text is not shown, since it may quote a record; the log says where it came from"
 
 
 def told(error: BaseException | str, longest: int = 300) -> str:
     """The first line of an error's text without what may be a value: quoted texts, addresses of persons, and words of four digits."""
     first = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    if len(first) > _LOOKED_AT:  # the patterns cost the square of it; what is quoted may end beyond
+        first = re.split(r"['\"`(]", first[:_LOOKED_AT])[0]
     return _TELLING.sub(_HIDDEN, _QUOTED.sub(_HIDDEN, first))[:longest]
 
 

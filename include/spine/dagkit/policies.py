@@ -54,7 +54,7 @@ class ErrorTablePolicy(ExceptionRetryPolicy):
     def __init__(self) -> None:
         fail = [errors.AuthFailed, errors.SourceRejected, errors.SourceTooLarge, errors.SchemaMismatch, errors.ConfigError]
         fail += [errors.SyncInProgress, errors.QualityFailed, errors.ConservationFailed, errors.DeleteSweepRefused]
-        fail += [errors.IdentityConflict, errors.RunFailed, errors.AuditBroken, errors.StreamStopped]
+        fail += [errors.IdentityConflict, errors.RunFailed, errors.AuditBroken, errors.StreamStopped, errors.FileRefused]
         retry = [errors.RateLimited, errors.CircuitOpen, errors.SourceUnavailable, errors.LakeError, errors.PublishFailed]
         retry += [errors.JobFailed, errors.ControlPlaneUnavailable]
         fail += [errors.SecretUnreadable]

@@ -92,9 +92,10 @@ def people() -> People:
 def test_a_mailbox_made_of_the_name_does_not_count_the_name_twice(people):
     found = people.matched(forename="forename", surname="surname", private="email", mobile="phone")
     assert people.figures(found)[0] >= 0.9
-    same_mailbox = np.flatnonzero(found.scored.levels[:, 2] == 2)
+    place = [comparison.name for comparison in found.records.plan.comparisons].index("private")
+    same_mailbox = np.flatnonzero(found.scored.levels[:, place] == 2)
     assert len(same_mailbox)
-    assert found.scored.follows[same_mailbox, 2].min() > 5
+    assert found.scored.follows[same_mailbox, place].min() > 5
     at = int(same_mailbox[0])
     told = steps(found.records, found.model, found.scored, at, int(found.found.left[at]), int(found.found.right[at]))
     assert [step["label"] for step in told if step["attribute"] == "dependence"] == ["private follows from person name"]

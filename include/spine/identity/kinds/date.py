@@ -20,20 +20,20 @@ from spine.identity.standardize import vocabulary as words
 from spine.identity.standardize.text import fold
 
 _YEAR = "[0-9a-z]{4}"
-_ISO_DATE = re.compile(rf"^({_YEAR})([-/.])([0-9a-z]{{1,2}})(?:\2([0-9a-z]{{1,2}}))?(?:[t ].*)?$")
-_DAY_FIRST = re.compile(r"^(\d{1,2})[./-](\d{1,2})[./-](\d{4}|\d{2})(?:[t ].*)?$")
-_DAY_AND_NAME = re.compile(r"^(\d{1,2})(?:st|nd|rd|th)?[\s.,-]+([^\W\d_]{3,})[\s.,-]+(\d{4}|\d{2})$")
-_NAME_AND_DAY = re.compile(r"^([^\W\d_]{3,})[\s.,-]+(\d{1,2})(?:st|nd|rd|th)?[\s.,-]+(\d{4}|\d{2})$")
-_MONTH_FIRST = re.compile(r"^(\d{1,2})[./-](\d{4})$")
-_NAME_OF_MONTH = re.compile(r"^([^\W\d_]{3,})[\s.,/-]+(\d{4})$")
-_DECADE = re.compile(r"^(?:the )?(\d{3})0'?s$|^(\d{3})[x?_-]$")
+_ISO_DATE = re.compile(rf"^({_YEAR})([-/.])([0-9a-z]{{1,2}})(?:\2([0-9a-z]{{1,2}}))?(?:[t ].*)?\Z")
+_DAY_FIRST = re.compile(r"^(\d{1,2})[./-](\d{1,2})[./-](\d{4}|\d{2})(?:[t ].*)?\Z")
+_DAY_AND_NAME = re.compile(r"^(\d{1,2})(?:st|nd|rd|th)?[\s.,-]+([^\W\d_]{3,})[\s.,-]+(\d{4}|\d{2})\Z")
+_NAME_AND_DAY = re.compile(r"^([^\W\d_]{3,})[\s.,-]+(\d{1,2})(?:st|nd|rd|th)?[\s.,-]+(\d{4}|\d{2})\Z")
+_MONTH_FIRST = re.compile(r"^(\d{1,2})[./-](\d{4})\Z")
+_NAME_OF_MONTH = re.compile(r"^([^\W\d_]{3,})[\s.,/-]+(\d{4})\Z")
+_DECADE = re.compile(r"^(?:the )?(\d{3})0'?s\Z|^(\d{3})[x?_-]\Z")
 # What says that a date is not known exactly: circa and its sisters.
 _ABOUT = re.compile(
     r"^(?:c|ca|circa|cir|about|abt|around|approx|approximately|est|estimated|um|etwa|ungefahr|vers|env|environ|hacia|alrededor de|cerca de|"
-    r"verso|intorno al|rond|omstreeks|ok|okolo|kolem|n|noin|ad|born|b|geb|in|year)\b[.\s]*(?=\d|\w{3,}\W+\d{4}$)"
-    r"|^[~\u2248<(\[?]+\s*|^c(?=\d{4})|(?<=\d{4})[\s?)\]]+$"
+    r"verso|intorno al|rond|omstreeks|ok|okolo|kolem|n|noin|ad|born|b|geb|in|year)\b[.\s]*(?=\d|\w{3,}\W+\d{4}\Z)"
+    r"|^[~\u2248<(\[?]+\s*|^c(?=\d{4})|(?<=\d{4})[\s?)\]]+\Z"
 )
-_EAST_ASIAN = re.compile("^(\\d{4})\\s*[\u5e74\ub144](?:\\s*(\\d{1,2})\\s*[\u6708\uc6d4](?:\\s*(\\d{1,2})\\s*[\u65e5\uc77c])?)?$")
+_EAST_ASIAN = re.compile("^(\\d{4})\\s*[\u5e74\ub144](?:\\s*(\\d{1,2})\\s*[\u6708\uc6d4](?:\\s*(\\d{1,2})\\s*[\u65e5\uc77c])?)?\\Z")
 _PARTICLES = re.compile(r"(?<=[\w.])\s+(?:de|del|di|of)\s+")
 _NO_CENTURY = "xx"
 _FIRST_YEAR, _LAST_YEAR = 1000, 2099  # what lies outside is typed because there must be a date (`0001-01-01`, `9999-12-31`)

@@ -20,7 +20,7 @@ IDENTIFIER_LEVELS = ("same identifier", "one character off", "different identifi
 # Numbers of the form of a US social security number that nobody has (no area 000 or 666, no group 00, no serial 0000), and two that were
 # printed in advertisements (Social Security Administration, "Social Security Numbers": history of the number 078-05-1120; 219-09-9999).
 _NO_SOCIAL_SECURITY = re.compile(r"(?:000|666)-\d\d-\d{4}|\d{3}-00-\d{4}|\d{3}-\d\d-0000|078-05-1120|219-09-9999")
-_MASKED = re.compile(r"[*#\u2022\u25cf]{2}|(?:^|[^a-z0-9])x{2,}(?:[^a-z0-9]|\d+$)")
+_MASKED = re.compile(r"[*#\u2022\u25cf]{2}|(?:^|[^a-z0-9])x{2,}(?:[^a-z0-9]|\d+\Z)")
 _LEAST_RUN = 6
 _RUNS = ("0123456789" * 2, "9876543210" * 2)
 

@@ -18,7 +18,7 @@ from spine.identity.comparing.texts import Codes, Ends, Texts, derive
 from spine.identity.composites import person_name
 from spine.identity.kinds import organization
 from spine.identity.standardize.columns import Function, bytes_of, encoded
-from spine.identity.standardize.text import fold
+from spine.identity.standardize.text import MAX_LENGTH, fold
 
 _NO_DIGITS = re.compile(r"\D+")
 # What follows a number to reach one desk behind it, in the words of several languages and as RFC 3966 and dial strings write it; and
@@ -28,12 +28,12 @@ _EXTENSION = re.compile(
     r"(?:;?\s*ext?(?:ension|n)?|x|#|\*|,|;|/\s*/|(?<![a-z])(?:int|interno|intern|anexo|anx|dw|durchwahl|durchw|klappe|kl|nst|nebenstelle|poste|pst|p|"
     r"ramal|rml|wew|wewn|wewnetrzny|linka|kl|mellek|m|toestel|tst|tl|ankn|anknytning|lokal|vn|dahili|dah|dob|dobavochnyi|vn|vnutr|naisen|"
     r"or|oder|ou|o|und|and)\b|naisen|\u5185\u7ebf|\u5185\u7dda|\u5206\u673a|\u8f6c|\u8f49|\ub0b4\uc120|\u062f\u0627\u062e\u0644\u064a)"
-    r"[\s.:=]*-?\s*\d.*$"
+    r"[\s.:=]*-?\s*\d.*\Z"
 )
 _SECOND = re.compile(r"\s*[/|]\s*(?=(?:\D*\d){6})")
 _FEWEST = 6  # digits of a number
-_SCIENTIFIC = re.compile(r"^\s*\d(?:[.,]\d+)?e\+?\d+\s*$")
-_POINT_ZERO = re.compile(r"^(\s*\+?\d{6,})[.,]0+\s*$")
+_SCIENTIFIC = re.compile(r"^\s*\d(?:[.,]\d+)?e\+?\d+\s*\Z")
+_POINT_ZERO = re.compile(r"^(\s*\+?\d{6,})[.,]0+\s*\Z")
 PHONE_LEVELS = ("same number", "same last seven digits", "one digit off", "different number")
 
 
@@ -51,6 +51,7 @@ def phone(text: str | None) -> str | None:
 
 def _main_number(text: str) -> str:
     """A number as it was written, without what follows it; nothing if a spreadsheet has rounded it (`4.91511E+12`)."""
+    text = text[:MAX_LENGTH]
     if _EXTENSION_MARK.search(text):
         text = fold(text)
         text = "" if _SCIENTIFIC.match(text) else _kept(_EXTENSION, text)

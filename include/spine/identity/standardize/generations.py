@@ -21,7 +21,7 @@ _NEVER_ALONE = frozenset(["i", "v", "2", "3", "4", "id", "padre", "vater"])  # t
 _SPELLED = re.compile(
     r"[\s,]+(?:(?P<jr>(?i:the younger|der j(?:ü|ue|u)ngere|den yngre|il giovane|el joven|mladší|ml\.)|"
     r"d\. ?J\.|d\. ?y\.)|"
-    r"(?P<sr>(?i:the elder|der (?:ä|ae|a)ltere|den (?:ä|æ|e)ldre|il vecchio|el viejo|starší|st\.)|d\. ?(?:Ä|Ae)\.|d\. ?[äæe]\.))\s*$"
+    r"(?P<sr>(?i:the elder|der (?:ä|ae|a)ltere|den (?:ä|æ|e)ldre|il vecchio|el viejo|starší|st\.)|d\. ?(?:Ä|Ae)\.|d\. ?[äæe]\.))\s*\Z"
 )
 
 
