@@ -146,4 +146,4 @@ def test_nothing_of_the_normal_tenant_or_the_worker_came_to_the_hostile_one(outc
     theirs = among.of("raw_people_files_people", HOSTILE)
     assert theirs
     assert not [row["cursor"] for row in theirs if any(name in str(row["cursor"]) for name in LINKS)]
-    assert not [row for row in theirs if "SPINE_" in row["payload"] or "PATH=" in row["payload"]]
+    assert not [row for row in theirs if re.search(r"(?:SPINE_\w+|PATH)=", row["payload"])]

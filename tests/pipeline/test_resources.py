@@ -174,8 +174,8 @@ class Reading:
         whole = extract.open_reader
         with ExitStack() as stack, self.monkeypatch.context() as patch:
 
-            def opened(*arguments: Any) -> Any:
-                reader = whole(*arguments)
+            def opened(*arguments: Any, **more: Any) -> Any:
+                reader = whole(*arguments, **more)
                 pages = reader.read
 
                 def read(*asked: Any) -> Iterator[Any]:

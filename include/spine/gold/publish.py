@@ -90,9 +90,13 @@ def publish_each(entity: str, run_id: str, *, url: str, versions: dict[str, int]
             raise
         log.warning("%s: tenants are published apart, since together they fail: %s", entity, as_ours(error).message)
         first = error
+    try:
+        tenants = _tenants(entity, url, versions or {})
+    except ControlPlaneUnavailable:  # what failed was PostgreSQL, not somebody's rows
+        raise first from None
     done: list[dict[str, Any]] = []
     failures: list[SpineError] = []
-    for tenant in _tenants(entity, url, versions or {}):
+    for tenant in tenants:
         try:
             done.append(_publish(entity, run_id, url, versions or {}, tenant))
         except Exception as error:
