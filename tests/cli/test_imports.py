@@ -35,6 +35,8 @@ COMMANDS: dict[str, tuple[str, set[str]]] = {
     "keys rotate": ("…", set()),
     "keys drop": ("…", set()),
     "keys renew": ("…", set()),
+    "audit verify": ("…", set()),
+    "audit accept": ("acme --reason x …", set()),
     "lookup": ("--family-name Abel", set()),
     "why": ("{ref} {twin}", LAKE),
     "how": ("{one}", LAKE | {"scipy"}),

@@ -21,6 +21,9 @@ from spine.pipeline.resolve import resolve
 pytestmark = [pytest.mark.spark, pytest.mark.slow]
 TABLES = (gold.LINKS, gold.MATCHES, gold.CHANGES, gold.REDIRECTS, gold.MODELS, "gold_party_person", "gold_party_person_history")
 
+# Ways to write one person so that no record is a copy of another: copies count once in the limit of an entity's size.
+OTHERWISE: list[dict[str, str | None]] = [{}, {"postcode": None}, {"given_name": "J."}, {"city": None}]
+
 
 def test_a_first_run_makes_golden_records_that_other_engines_read(spark, people):
     people.put("salesforce", [{"id": "1", **people.JANE}, {"id": "2", **people.JIM}])
@@ -109,7 +112,7 @@ def test_the_gate_keeps_gold_as_it_was_and_names_the_cause(spark, people, monkey
     people.put("salesforce", [{"id": "1", **people.JANE}])
     resolve(spark, "person", "r1")
     before = people.versions()
-    people.put("hubspot", [{"id": str(number), **people.JANE} for number in range(4)])
+    people.put("hubspot", [{"id": str(number), **people.JANE, **other} for number, other in enumerate(OTHERWISE)])
     with monkeypatch.context() as strict:
         strict.setattr(limits, "LARGEST_ENTITY", 2)
         strict.setattr(limits, "SIZE_JUMP", 1.0)
@@ -125,7 +128,7 @@ def test_a_tenant_beyond_the_limits_holds_up_nobody_and_is_tried_again(spark, pe
     people.put("salesforce", [{"id": "1", **people.JANE}])
     people.put("salesforce", [{"id": "1", **people.JIM}], tenant="north")
     resolve(spark, "person", "r1")
-    people.put("hubspot", [{"id": f"h{number}", **people.JANE} for number in range(4)])
+    people.put("hubspot", [{"id": f"h{number}", **people.JANE, **other} for number, other in enumerate(OTHERWISE)])
     people.put("hubspot", [{"id": "9", **people.JIM}], tenant="north")
     with monkeypatch.context() as strict:
         strict.setattr(limits, "LARGEST_ENTITY", 3)

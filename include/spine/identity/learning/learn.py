@@ -154,7 +154,7 @@ def start(plan: Plan, coded: Coded, rows: int) -> Model:
 def shapes(tallied: Tallies) -> dict[str, dict[str, int]]:
     """How many values have each shape, by comparison."""
     return {
-        name: dict(zip(tally.texts.to_pylist(), tally.count.to_pylist(), strict=True))
+        name: dict(sorted(zip(tally.texts.to_pylist(), tally.count.to_pylist(), strict=True)))
         for (name, level), tally in tallied.items()
         if level == SHAPES
     }

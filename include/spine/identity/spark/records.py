@@ -145,12 +145,12 @@ def _standardiser(plan: Plan, attributes: Sequence[str]) -> Worker:
 
 
 def tallies(records: Spread) -> learn.Tallies:
-    """`learn.tallies` on Spark, without texts that occur once, and of terms the MOST_TERMS most frequent only."""
+    """`learn.tallies` on Spark, without texts (but shapes) that occur once, and of terms the MOST_TERMS most frequent only."""
     from pyspark.sql import Window
     from pyspark.sql import functions as F
 
     counted = records.frame.mapInArrow(_tallier(records.plan), "name string, level int, text string, count long")
-    total = counted.groupBy("name", "level", "text").agg(F.sum("count").alias("count")).where("count > 1 OR text = ''")
+    total = counted.groupBy("name", "level", "text").agg(F.sum("count").alias("count")).where("count > 1 OR text = '' OR level < 0")
     order = Window.partitionBy("name", "level").orderBy(F.expr("text = ''").desc(), F.col("count").desc(), "text")
     bounded = total.withColumn("place", F.row_number().over(order)).where(f"level = 0 OR place <= {learn.MOST_TERMS + 1}").drop("place")
     told = bounded.toArrow()
