@@ -56,7 +56,9 @@ def services(database: Database, lake: str, tmp_path: Path, monkeypatch: pytest.
 
     def connection(conn_id: str) -> ConnectionInfo:
         if conn_id.startswith(connection_id("people_files")):
-            return ConnectionInfo(conn_id, "fs", str(drop))
+            own = drop / conn_id.partition("__")[2]  # a tenant's folder has its name in its path
+            own.mkdir(exist_ok=True)
+            return ConnectionInfo(conn_id, "fs", str(own))
         raise errors.ConfigError(f"There is no Airflow Connection {conn_id}")
 
     made = Services(database, MemoryVariables(), connection)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -47,7 +48,7 @@ def test_a_lost_key_is_named_and_nothing_happens_without_yes(
 ) -> None:
     TokenVault(database.of(tenant), "run").save("ipai_connector_x", Token("access"))
     monkeypatch.setenv("SPINE_FERNET_KEY", Fernet.generate_key().decode())
-    assert f"lost: {tenant}" in " ".join(spine("status").stdout.split())
+    assert re.search(rf"lost: [\w, ]*{tenant}", " ".join(spine("status").stdout.split()))
     assert f"{tenant}: key lost, tokens lost: ipai_connector_x" in spine("renew").stdout
     assert json.loads(spine("status", "--json").stdout)["lost"] >= 1
     assert "New keys are made" in spine("renew", "--yes").stdout

@@ -71,7 +71,8 @@ def sources(tmp_path_factory):
 @pytest.fixture(scope="module")
 def world(make_world, sources, tmp_path_factory):
     world = make_world({TENANT: 20}, sources=sources)
-    folder = tmp_path_factory.mktemp("registers")
+    folder = tmp_path_factory.mktemp("registers") / TENANT
+    folder.mkdir()
     name = connection_id("city_registers", TENANT)
     world.connections[name] = ConnectionInfo(name, "generic", str(folder))
     return world

@@ -63,6 +63,7 @@ HOLD_NO_SECRET = {
     # Of rows: tests/e2e/test_personal_data.py.
     "LakeError", "QualityFailed", "ConservationFailed", "DeleteSweepRefused", "IdentityConflict", "PublishFailed",
     "RunFailed", "StackFailed", "SourceTooLarge",  # counts of tasks; a service and its log; a number of bytes
+    "StreamStopped", "AuditBroken", "FileRefused",  # a time; a tenant and the number of a row; a file and its bounds
     "ConnectorError", "SpineError",  # nobody raises them themselves
 }  # fmt: skip
 
