@@ -166,7 +166,7 @@ def test_each_copy_has_a_link_and_none_has_many() -> None:
     assert set(found.found.right[copies].tolist()) == set(range(len(FILE), len(FILE) + 200))
     assert found.found.left[copies].tolist() == [0] * 200
     pair = found.scored.probability[copies][0]
-    np.testing.assert_allclose(found.confidence[len(FILE) :], pair)
+    np.testing.assert_allclose(found.confidence[len(FILE) :], max(pair, found.confidence[0]))  # the first may have a better link yet
     assert found.weakest[0] <= pair
 
 

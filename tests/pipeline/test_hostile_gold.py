@@ -45,7 +45,7 @@ def usual(world: Any, tenant: str) -> None:
 
 
 def larger(world: Any, tenant: str) -> None:
-    world.put("hubspot", [person(number, name=1) for number in range(100, 201)], tenant)
+    world.put("hubspot", [person(number, name=1) | {"postcode": f"L{number} 4AP"} for number in range(100, 201)], tenant)
 
 
 def merging(world: Any, tenant: str) -> None:
@@ -65,7 +65,7 @@ def linked_by_a_steward(world: Any, tenant: str) -> None:
     for number in range(3):
         refs = [f"salesforce:contacts:p{number:03}", f"hubspot:contacts:p{60 + number:03}"]
         stewardship.order("link", tenant=tenant, actor="eve", reason="same", run_id=f"o{number}", records=refs)
-    world.put("hubspot", [person(60 + number, name=20 + number) for number in range(3)], tenant)
+    world.put("hubspot", [person(60 + number, name=25 + number) for number in range(3)], tenant)
 
 
 def parted_by_a_steward(world: Any, tenant: str) -> None:

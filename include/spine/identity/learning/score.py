@@ -154,7 +154,7 @@ def _rarity(comparison: Comparison, model: Model, coded: Coded, left: Array, rig
         counts[used] = terms.frequency(texts.distinct.filter(pa.array(used)).to_pylist()) * max(1, terms.total)
         count = np.maximum(counts[one], counts[other])
         usual = model.u[comparison.name][at - 1]
-        chance = (np.maximum(count - 2 * model.partners - 1, 0) + SMOOTHING * usual) / (terms.total + SMOOTHING)
+        chance = (np.maximum(count - 1 - model.partners**0.75, 0) + SMOOTHING * usual) / (terms.total + SMOOTHING)
         result[rows] = np.log2(usual / np.maximum(chance, min(usual, 0.5 / (terms.total + SMOOTHING))))
     return result
 
