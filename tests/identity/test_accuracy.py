@@ -59,3 +59,22 @@ def test_a_generated_world(benchmark, kind, records, precision, recall, tmp_path
     found = figures(benchmark, benchmark.data.world(kind, records, tmp_path), record_property)
     assert found["precision"] >= precision
     assert found["recall"] >= recall
+
+
+@pytest.mark.parametrize(
+    ("name", "precision", "recall"),
+    [  # measured: 0.998 and 0.988; 0.966, 0.963; 0.996, 0.947; 0.989, 0.955; 0.995, 0.943; 0.999, 0.999; 0.996, 0.789
+        pytest.param("company_domains", 0.97, 0.95, id="colleagues of one domain, employer and telephone"),
+        pytest.param("switchboards", 0.92, 0.90, id="two thirds of the telephones are switchboards"),
+        pytest.param("families", 0.96, 0.92, id="twins, and fathers and sons of one name"),
+        pytest.param("mailbox_of_the_name", 0.97, 0.92, id="mailboxes made of the name"),
+        pytest.param("historical", 0.96, 0.85, id="years of birth that are often wrong"),
+        pytest.param("inventors", 0.97, 0.95, id="up to a thousand records of one person"),
+        pytest.param("affiliations", 0.95, 0.70, id="one column"),
+    ],
+)
+def test_a_world_of_the_grid(benchmark, name, precision, recall, tmp_path, record_property):
+    case, _ = import_module("identity_worlds").case(name, 6_000, tmp_path)
+    found = figures(benchmark, case, record_property)
+    assert found["precision"] >= precision
+    assert found["recall"] >= recall
