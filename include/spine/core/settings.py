@@ -9,6 +9,7 @@ import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
+from functools import lru_cache
 from pathlib import Path
 from typing import TypeVar
 
@@ -24,12 +25,19 @@ _SAFE_DAYS = 7  # who reads or writes for longer than this loses the files under
 
 
 def _path(name: str, default: Path) -> Path:
-    return Path(os.environ.get(name, str(default))).expanduser().resolve()
+    raw = os.environ.get(name, str(default))
+    return _resolved(raw, "" if raw.startswith("/") else os.getcwd())
+
+
+@lru_cache(maxsize=256)
+def _resolved(raw: str, _folder: str) -> Path:
+    """A path without links, looked for once: settings are read hundreds of times while DAGs are parsed."""
+    return Path(raw).expanduser().resolve()
 
 
 def _lake_uri() -> str:
     raw = os.environ.get("SPINE_LAKE", str(PROJECT / "lake"))
-    return raw.rstrip("/") if "://" in raw else str(Path(raw).expanduser().resolve())
+    return raw.rstrip("/") if "://" in raw else str(_path("SPINE_LAKE", PROJECT / "lake"))
 
 
 def _private_networks() -> Networks:
