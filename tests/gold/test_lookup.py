@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import psycopg
 import pytest
 
-from spine.control.bootstrap import bootstrap, ensure_analyst
+from spine.control.bootstrap import ensure_analyst
 from spine.control.database import Database
 from spine.core.errors import ConfigError
 from spine.core.failpoints import failpoint
@@ -20,15 +20,6 @@ from spine.gold.publish import publish
 pytestmark = pytest.mark.postgres
 Ask = Callable[[str], list[tuple[Any, ...]]]
 ATTRIBUTES = ("given_name", "family_name", "email", "phone", "birth_date", "street", "city", "postcode")
-
-
-@pytest.fixture
-def url(admin_url: str) -> Iterator[str]:
-    """A control plane whose Gold is empty."""
-    application = bootstrap(admin_url)
-    yield application
-    with psycopg.connect(admin_url, autocommit=True) as connection:
-        connection.execute("DROP SCHEMA gold CASCADE")
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,6 @@ import pytest
 import yaml
 from deltalake import DeltaTable
 
-from spine.control.bootstrap import bootstrap
 from spine.core.errors import ConfigError, ControlPlaneUnavailable, PublishFailed
 from spine.core.settings import settings
 from spine.gold.publish import publish
@@ -24,15 +23,6 @@ from spine.lake.paths import table_uri
 
 pytestmark = pytest.mark.postgres
 Gold = Callable[..., None]
-
-
-@pytest.fixture
-def url(admin_url: str) -> Iterator[str]:
-    """A control plane whose Gold is empty."""
-    application = bootstrap(admin_url)
-    yield application
-    with psycopg.connect(admin_url, autocommit=True) as connection:
-        connection.execute("DROP SCHEMA gold CASCADE")
 
 
 @pytest.fixture

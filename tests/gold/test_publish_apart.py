@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import os
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,6 @@ import pyarrow as pa
 import pytest
 from deltalake import DeltaTable, write_deltalake
 
-from spine.control.bootstrap import bootstrap
 from spine.core.errors import PublishFailed, SpineError, error_from_dict
 from spine.gold.publish import publish, publish_each
 from spine.lake.paths import table_uri
@@ -23,14 +22,6 @@ pytestmark = pytest.mark.postgres
 GOOD = ("a-good", "m-good", "z-good")
 HOSTILE = "h-hostile"
 ALL = dict.fromkeys([*GOOD, HOSTILE], 2)
-
-
-@pytest.fixture
-def url(admin_url: str) -> Iterator[str]:
-    application = bootstrap(admin_url)
-    yield application
-    with psycopg.connect(admin_url, autocommit=True) as connection:
-        connection.execute("DROP SCHEMA gold CASCADE")
 
 
 @pytest.fixture
