@@ -36,7 +36,7 @@ def _resolved(raw: str, _folder: str) -> Path:
 
 
 def _lake_uri() -> str:
-    raw = os.environ.get("SPINE_LAKE", str(PROJECT / "lake"))
+    raw = os.environ.get("SPINE_LAKE", "")
     return raw.rstrip("/") if "://" in raw else str(_path("SPINE_LAKE", PROJECT / "lake"))
 
 

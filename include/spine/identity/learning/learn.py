@@ -179,10 +179,11 @@ def learn(plan: Plan, rules: Sequence[Rule], rows: int, candidates: Counts, stra
     """The model of `rows` records from the pattern counts of candidate pairs and of random pairs."""
     model = beliefs(plan, rows)
     digits, random_digits = plan.digits(candidates.pattern), plan.digits(strangers.pattern)
+    lonely = not any(_trains(plan, rule) for rule in rules)
     for _ in range(3):
         matched = posterior(plan, model, random_digits)[0]
         _learn_u(plan, model, random_digits, strangers.count * (1 - matched))
-        if not any(_trains(plan, rule) for rule in rules):
+        if lonely:
             _trust_sameness(plan, model, digits, candidates, rows)
         _learn_m(plan, rules, model, digits, candidates)
         _judge(plan, rules, model, digits, candidates)
