@@ -1,0 +1,12 @@
+"""The language of `include/sources/<source>.yaml`: everything that is said about a source, a file for each group of words."""
+
+from spine.sources.spec.budgets import Budget, RateLimit, Timeouts
+from spine.sources.spec.cursors import Cursor
+from spine.sources.spec.deletes import Deletes
+from spine.sources.spec.source import TIER_SCHEDULE, TIER_STREAM, AnyAuth, Source, Tier, load_source, source_names
+from spine.sources.spec.streams import AnyPaging, Stream
+
+__all__ = [
+    "TIER_SCHEDULE", "TIER_STREAM", "AnyAuth", "AnyPaging", "Budget", "Cursor", "Deletes", "RateLimit", "Source", "Stream", "Tier",
+    "Timeouts", "load_source", "source_names",
+]  # fmt: skip
