@@ -11,9 +11,12 @@ import pytest
 from cryptography.fernet import Fernet
 from typer.testing import CliRunner, Result
 
+from spine.cli import world
 from spine.cli.commands import app
+from spine.control import audit_heads
 from spine.control.database import Database
 from spine.control.tokens import TokenVault
+from spine.control.variables import MemoryVariables
 from spine.core.tokens import Token
 
 pytestmark = pytest.mark.postgres
@@ -21,14 +24,23 @@ Spine = Callable[..., Result]
 
 
 @pytest.fixture
-def spine(admin_url: str, control_url: str, home: Path, monkeypatch: pytest.MonkeyPatch) -> Spine:
+def variables(monkeypatch: pytest.MonkeyPatch) -> MemoryVariables:
+    """In place of Airflow's, whose database would have to be made; `test_whole_path` rotates with those."""
+    made = MemoryVariables()
+    monkeypatch.setattr(world, "variables", lambda _url: made)
+    return made
+
+
+@pytest.fixture
+def spine(admin_url: str, control_url: str, home: Path, variables: MemoryVariables, monkeypatch: pytest.MonkeyPatch) -> Spine:
     monkeypatch.setenv("SPINE_ADMIN_URL", admin_url)
     monkeypatch.delenv("SPINE_FERNET_KEY", raising=False)
     return lambda *words: CliRunner().invoke(app, ["keys", *words], prog_name="spine")
 
 
-def test_a_rotation_from_first_to_last(spine: Spine, database: Database, tenant: str, home: Path) -> None:
+def test_a_rotation_from_first_to_last(spine: Spine, database: Database, variables: MemoryVariables, tenant: str, home: Path) -> None:
     TokenVault(database.of(tenant), "run").save("ipai_connector_x", Token("access"))
+    assert audit_heads.check(database.of(tenant), variables).wrong == ""
     before = (home / "fernet.key").read_text()
     assert json.loads(spine("status", "--json").stdout)["newest"] == 1
     assert "1 tenants' keys are under key" in spine("rotate").stdout
@@ -37,6 +49,7 @@ def test_a_rotation_from_first_to_last(spine: Spine, database: Database, tenant:
     assert "1 older keys forgotten" in spine("drop").stdout
     assert before not in (home / "fernet.key").read_text()
     assert TokenVault(database.of(tenant), "run").load("ipai_connector_x") == Token("access")
+    assert audit_heads.check(database.of(tenant), variables).wrong == ""
     shown = spine("status").output
     assert tenant in shown
     assert before not in shown

@@ -79,3 +79,6 @@ def test_files_to_golden_records(spine: Spine, spark_server: dict[str, str]) -> 
     assert next(item for item in status["gold"] if item["entity"] == "person")["published_rows"] == 2
     again = json.loads(spine("sync", "people_files", "--json", server=spark_server).stdout)
     assert (again["streams"][0]["rows"], again["entities"]["person"]["published"]) == (0, 0)
+    for words in (("audit", "verify"), ("keys", "rotate"), ("keys", "drop"), ("audit", "verify")):
+        done = spine(*words)
+        assert done.returncode == 0, (words, done.stderr)

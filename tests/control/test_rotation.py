@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import runpy
 import stat
 import threading
 from collections.abc import Callable
@@ -14,7 +15,7 @@ import pytest
 from cryptography.fernet import Fernet
 from sqlalchemy import text
 
-from spine.control import audit, keys
+from spine.control import audit, audit_heads, keys
 from spine.control.bootstrap import bootstrap
 from spine.control.database import Database
 from spine.control.rotation import Keeper
@@ -24,6 +25,7 @@ from spine.core.tokens import Token
 
 pytestmark = pytest.mark.postgres
 PROGRAM = Path(__file__).with_name("keys_process.py")
+FileVariables = runpy.run_path(str(PROGRAM))["FileVariables"]
 TENANTS = ("alpha", "beta", "gamma")
 CONNECTION = "ipai_connector_salesforce"
 
@@ -45,6 +47,18 @@ def _key_file(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("SPINE_FERNET_KEY", raising=False)
 
 
+@pytest.fixture
+def variables(tmp_path: Path) -> Any:
+    """The store outside PostgreSQL, where the heads of audit logs are."""
+    (tmp_path / "variables").mkdir()
+    return FileVariables(tmp_path / "variables")
+
+
+@pytest.fixture
+def keeper(plane: tuple[str, Database], variables: Any) -> Keeper:
+    return Keeper(plane[0], "ops", variables)
+
+
 def vault(database: Database, tenant: str) -> TokenVault:
     return TokenVault(database.of(tenant), "run-1")
 
@@ -61,47 +75,107 @@ def opened(database: Database) -> list[str]:
 ALL = [f"access-{tenant}" for tenant in TENANTS]
 
 
-def states(url: str) -> dict[str, str]:
-    return {one.tenant: one.state for one in Keeper(url, "ops").status()}
+def states(keeper: Keeper) -> dict[str, str]:
+    return {one.tenant: one.state for one in keeper.status()}
+
+
+def heads(keeper: Keeper) -> dict[str, str]:
+    return {one.tenant: one.audit_head for one in keeper.status()}
+
+
+def look(database: Database, variables: Any) -> set[str]:
+    """What a whole check of each log finds wrong."""
+    return {audit_heads.check(database.of(tenant), variables).wrong for tenant in TENANTS}
 
 
 def test_after_a_rotation_everything_opens_with_the_new_key_alone_and_nothing_with_the_old(
-    plane: tuple[str, Database], monkeypatch: pytest.MonkeyPatch
+    plane: tuple[str, Database], keeper: Keeper, variables: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    url, database = plane
+    _, database = plane
     store(database)
+    assert look(database, variables) == {""}
     mark = vault(database, "alpha").fingerprint(b"refused")
     (old,) = keys.deployment_keys()
-    assert Keeper(url, "ops").rotate() == list(TENANTS)
+    assert keeper.rotate() == list(TENANTS)
     new, kept = keys.deployment_keys()
     assert kept == old
-    assert states(url) == dict.fromkeys(TENANTS, "newest")
-    assert Keeper(url, "ops").drop() == 1
+    assert states(keeper) == heads(keeper) == dict.fromkeys(TENANTS, "newest")
+    assert keeper.drop() == 1
     assert keys.deployment_keys() == [new]
     assert opened(database) == ALL
+    assert look(database, variables) == {""}
     assert vault(database, "alpha").fingerprint(b"refused") == mark, "what is derived from a tenant's key outlives the deployment's"
     monkeypatch.setenv("SPINE_FERNET_KEY", old)
-    assert states(url) == dict.fromkeys(TENANTS, "lost")
+    assert states(keeper) == heads(keeper) == dict.fromkeys(TENANTS, "lost")
     assert [row["action"] for row in audit.entries(database.of("beta")) if row["user_id"] == "ops"] == ["key_rewrapped"]
 
 
-def test_keys_of_the_environment_are_the_operators_and_the_older_one_is_counted_until_it_may_go(
-    plane: tuple[str, Database], monkeypatch: pytest.MonkeyPatch, home: Path
-) -> None:
+def test_a_head_says_after_a_rotation_what_it_said_before(plane: tuple[str, Database], keeper: Keeper, variables: Any) -> None:
+    """Sealing it anew takes nothing for right: rows that were cut are missed after it as before."""
     url, database = plane
+    store(database)
+    look(database, variables)
+    with psycopg.connect(url) as admin:
+        admin.execute("SET session_replication_role = replica")
+        admin.execute("DELETE FROM spine.audit_log WHERE tenant_id = 'beta'; DELETE FROM spine.audit_heads WHERE tenant_id = 'beta'")
+    keeper.rotate()
+    keeper.drop()
+    assert [bool(audit_heads.check(database.of(tenant), variables).wrong) for tenant in TENANTS] == [False, True, False]
+
+
+def test_a_head_that_an_older_key_sealed_keeps_that_key(plane: tuple[str, Database], keeper: Keeper, variables: Any) -> None:
+    """As one of a worker that was still at it, or of a tenant whose key is under the newest since it was made."""
+    _, database = plane
+    store(database)
+    keeper.rotate()
+    new, old = keys.deployment_keys()
+    keys.replace_file([old])
+    look(database, variables)
+    keys.replace_file([new, old])
+    assert heads(keeper) == dict.fromkeys(TENANTS, "older")
+    with pytest.raises(ConfigError, match=r"3 tenants' audit logs have a head that is sealed by an older key.*spine keys rotate"):
+        keeper.drop()
+    assert keys.deployment_keys() == [new, old]
+    assert keeper.rotate() == []
+    assert keeper.drop() == 1
+    assert look(database, variables) == {""}
+
+
+def test_a_tenant_that_has_a_head_and_no_key_is_none_that_has_lost_one(plane: tuple[str, Database], keeper: Keeper, variables: Any) -> None:
+    audit.record(plane[1].of("alpha"), audit.Entry("ana", "a", "b", "c"))
+    audit_heads.check(plane[1].of("alpha"), variables)
+    assert [(one.state, one.audit_head) for one in keeper.status()] == [("none", "newest")]
+    assert keeper.renew() == []
+
+
+def test_a_head_that_nothing_opens_is_named_and_keeps_no_key(plane: tuple[str, Database], keeper: Keeper, variables: Any) -> None:
+    store(plane[1])
+    variables.set(f"{audit_heads.PREFIX}alpha", "forged")
+    keeper.rotate()
+    assert heads(keeper) == {"alpha": "lost", "beta": "none", "gamma": "none"}
+    assert keeper.drop() == 1
+    assert "not sealed" in audit_heads.check(plane[1].of("alpha"), variables).wrong
+
+
+def test_keys_of_the_environment_are_the_operators_and_the_older_one_is_counted_until_it_may_go(
+    plane: tuple[str, Database], keeper: Keeper, variables: Any, monkeypatch: pytest.MonkeyPatch, home: Path
+) -> None:
+    _, database = plane
     old, new = Fernet.generate_key().decode(), Fernet.generate_key().decode()
     monkeypatch.setenv("SPINE_FERNET_KEY", old)
     store(database)
-    assert Keeper(url, "ops").rotate() == []
+    look(database, variables)
+    assert keeper.rotate() == []
     monkeypatch.setenv("SPINE_FERNET_KEY", f"{new}, {old}")
-    assert states(url) == dict.fromkeys(TENANTS, "older")
+    assert states(keeper) == dict.fromkeys(TENANTS, "older")
     with pytest.raises(ConfigError, match="3 tenants' keys are still under an older key"):
-        Keeper(url, "ops").drop()
-    assert Keeper(url, "ops").rotate() == list(TENANTS)
-    assert Keeper(url, "ops").drop() == 1
+        keeper.drop()
+    assert keeper.rotate() == list(TENANTS)
+    assert keeper.drop() == 1
     monkeypatch.setenv("SPINE_FERNET_KEY", new)
     assert opened(database) == ALL
-    assert not (home / "fernet.key").exists()
+    assert look(database, variables) == {""}
+    assert not list(home.iterdir()), "a container's home is read-only"
 
 
 @pytest.mark.parametrize(
@@ -111,32 +185,37 @@ def test_keys_of_the_environment_are_the_operators_and_the_older_one_is_counted_
         ("rotate", "keys.rewrapped:1"),
         ("rotate", "keys.rewrapped:2"),
         ("rotate", "keys.rewrapped:3"),
+        ("rotate", "keys.resealed:1"),
+        ("rotate", "keys.resealed:3"),
         ("drop", "keys.dropping"),
     ],
 )
 def test_a_kill_in_the_middle_loses_nothing_and_the_next_try_ends_it(
-    plane: tuple[str, Database], run_program: Callable[..., Any], word: str, place: str
+    plane: tuple[str, Database], keeper: Keeper, variables: Any, run_program: Callable[..., Any], word: str, place: str
 ) -> None:
     url, database = plane
     store(database)
+    look(database, variables)
     (old,) = keys.deployment_keys()
     if word == "drop":
-        Keeper(url, "ops").rotate()
-    died = run_program(PROGRAM, url, word, env={**os.environ, "SPINE_FAILPOINT": place})
+        keeper.rotate()
+    died = run_program(PROGRAM, url, word, str(variables.folder), env={**os.environ, "SPINE_FAILPOINT": place})
     assert died.returncode == -9, died.stderr
     assert opened(database) == ALL
     assert old in keys.deployment_keys()
     assert len(keys.deployment_keys()) == 2
+    assert look(database, variables) == {""}
     for again in ("rotate", "drop"):
-        done = run_program(PROGRAM, url, again, env=dict(os.environ))
+        done = run_program(PROGRAM, url, again, str(variables.folder), env=dict(os.environ))
         assert done.returncode == 0, done.stderr
     assert opened(database) == ALL
     assert len(keys.deployment_keys()) == 1
     assert old not in keys.deployment_keys()
+    assert look(database, variables) == {""}
 
 
-def test_workers_read_save_and_join_while_keys_are_rotated_and_dropped(plane: tuple[str, Database]) -> None:
-    url, database = plane
+def test_workers_read_save_and_join_while_keys_are_rotated_and_dropped(plane: tuple[str, Database], keeper: Keeper, variables: Any) -> None:
+    _, database = plane
     store(database)
     stop, failures, turns = threading.Event(), [], [0, 0]
 
@@ -147,6 +226,7 @@ def test_workers_read_save_and_join_while_keys_are_rotated_and_dropped(plane: tu
                 mine.save(CONNECTION, Token(f"access-{TENANTS[number]}"))
                 assert mine.load(CONNECTION)
                 vault(database, joined).save(CONNECTION, Token("joined"))
+                assert audit_heads.check(database.of(TENANTS[number]), variables, whole=False).wrong == ""
                 turns[number] += 1
             except Exception as error:
                 failures.append(error)
@@ -158,8 +238,8 @@ def test_workers_read_save_and_join_while_keys_are_rotated_and_dropped(plane: tu
     rounds = 0
     while rounds < 4 and not failures:
         before = list(turns)
-        Keeper(url, "ops").rotate()
-        Keeper(url, "ops").drop()
+        keeper.rotate()
+        keeper.drop()
         rounds += 1
         while not failures and any(now <= then for now, then in zip(turns, before, strict=True)):
             stop.wait(0.01)
@@ -167,14 +247,19 @@ def test_workers_read_save_and_join_while_keys_are_rotated_and_dropped(plane: tu
     for thread in threads:
         thread.join()
     assert not failures
-    assert set(states(url).values()) == {"newest"}
+    assert set(states(keeper).values()) == {"newest"}
+    assert look(database, variables) == {""}
 
 
-def test_two_rotations_at_once_agree_on_one_new_key(plane: tuple[str, Database], run_program: Callable[..., Any]) -> None:
+def test_two_rotations_at_once_agree_on_one_new_key(plane: tuple[str, Database], variables: Any, run_program: Callable[..., Any]) -> None:
     url, database = plane
     store(database)
+    look(database, variables)
     (old,) = keys.deployment_keys()
-    threads = [threading.Thread(target=run_program, args=(PROGRAM, url, "rotate"), kwargs={"env": dict(os.environ)}) for _ in range(2)]
+    threads = [
+        threading.Thread(target=run_program, args=(PROGRAM, url, "rotate", str(variables.folder)), kwargs={"env": dict(os.environ)})
+        for _ in range(2)
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -182,12 +267,13 @@ def test_two_rotations_at_once_agree_on_one_new_key(plane: tuple[str, Database],
     assert len(keys.deployment_keys()) == 2
     assert keys.deployment_keys()[1] == old
     assert opened(database) == ALL
+    assert look(database, variables) == {""}
 
 
 def test_a_lost_key_says_what_is_lost_and_renewing_it_loses_nothing_else(
-    plane: tuple[str, Database], monkeypatch: pytest.MonkeyPatch
+    plane: tuple[str, Database], keeper: Keeper, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    url, database = plane
+    _, database = plane
     old, new = Fernet.generate_key().decode(), Fernet.generate_key().decode()
     monkeypatch.setenv("SPINE_FERNET_KEY", old)
     vault(database, "alpha").save(CONNECTION, Token("gone"))
@@ -202,7 +288,6 @@ def test_a_lost_key_says_what_is_lost_and_renewing_it_loses_nothing_else(
         vault(database, "alpha").load(CONNECTION)
     with pytest.raises(SecretUnreadable, match=r"tenant=alpha"):
         vault(database, "alpha").save(CONNECTION, Token("fresh"))
-    keeper = Keeper(url, "ops")
     assert [(one.tenant, one.state, one.lost_tokens) for one in keeper.status()] == [
         ("alpha", "lost", (CONNECTION,)),
         ("beta", "newest", ()),
@@ -218,28 +303,28 @@ def test_a_lost_key_says_what_is_lost_and_renewing_it_loses_nothing_else(
     assert audit.verify_chain(database.of("alpha")).intact
 
 
-def test_a_damaged_token_alone_is_named_and_removed_alone(plane: tuple[str, Database]) -> None:
-    url, database = plane
+def test_a_damaged_token_alone_is_named_and_removed_alone(plane: tuple[str, Database], keeper: Keeper) -> None:
+    _, database = plane
     store(database)
     with database.of("beta").begin() as connection:
         connection.execute(text("UPDATE spine.oauth_tokens SET ciphertext = 'gAAAAA'"))
     with pytest.raises(SecretUnreadable, match=f"{CONNECTION}.*tenant=beta"):
         vault(database, "beta").load(CONNECTION)
-    assert [(one.tenant, one.state, one.lost_tokens) for one in Keeper(url, "ops").renew()] == [("beta", "newest", (CONNECTION,))]
+    assert [(one.tenant, one.state, one.lost_tokens) for one in keeper.renew()] == [("beta", "newest", (CONNECTION,))]
     assert opened(database) == ["access-alpha", "access-gamma"]
 
 
-def test_the_key_file_stays_readable_by_its_owner_only_and_leaves_no_draft(plane: tuple[str, Database], home: Path) -> None:
-    url, database = plane
+def test_the_key_file_stays_readable_by_its_owner_only_and_leaves_no_draft(plane: tuple[str, Database], keeper: Keeper, home: Path) -> None:
+    _, database = plane
     store(database)
-    Keeper(url, "ops").rotate()
+    keeper.rotate()
     assert stat.S_IMODE((home / "fernet.key").stat().st_mode) == 0o600
     assert sorted(path.name for path in home.iterdir()) == ["fernet.key", "fernet.lock"]
 
 
-def test_the_application_may_not_do_it(plane: tuple[str, Database]) -> None:
+def test_the_application_may_not_do_it(plane: tuple[str, Database], variables: Any) -> None:
     _, database = plane
     store(database)
     with pytest.raises(Exception, match=r"permission denied to set role|ControlPlane") as refused:
-        Keeper(database.url.render_as_string(hide_password=False), "worker").rotate()
+        Keeper(database.url.render_as_string(hide_password=False), "worker", variables).rotate()
     assert not isinstance(refused.value, ControlPlaneUnavailable)

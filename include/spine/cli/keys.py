@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from spine.cli import show
+from spine.cli import show, world
 from spine.cli.options import Json
 from spine.core.errors import ConfigError
 from spine.core.screen import say
@@ -21,7 +21,7 @@ app = typer.Typer(no_args_is_help=True, help="The deployment's keys: whose token
 
 @app.command("status")
 def status(json: Json = False) -> None:
-    """Each tenant's key (under the newest key, an older one, or lost), its tokens that open and those that do not.
+    """Each tenant's key (under the newest key, an older one, or lost), its tokens that open and those that do not, its audit log's head.
 
     spine keys status
     """
@@ -31,17 +31,21 @@ def status(json: Json = False) -> None:
         show.as_json({"keys": given, **counts, "tenants": [vars(one) for one in found]})
         return
     rows = [{**vars(one), "lost_tokens": ", ".join(one.lost_tokens)} for one in found]
-    show.as_table(f"Under the keys {', '.join(given)} (newest first)", rows, ("tenant", "state", "tokens", "lost_tokens"))
-    _tell("older", [one.tenant for one in found if one.state == "older"], "`spine keys rotate` puts them under the newest")
+    show.as_table(f"Under the keys {', '.join(given)} (newest first)", rows, ("tenant", "state", "tokens", "lost_tokens", "audit_head"))
+    _tell(
+        "older", [one.tenant for one in found if "older" in (one.state, one.audit_head)], "`spine keys rotate` puts them under the newest"
+    )
     lost = [one.tenant for one in found if one.state == "lost" or one.lost_tokens]
     _tell("lost", lost, "add the key that they were stored with to SPINE_FERNET_KEY, or begin anew with `spine keys renew`")
+    heads = [one.tenant for one in found if one.audit_head == "lost"]
+    _tell("audit logs with a lost head", heads, "if a key was lost, `spine audit accept` takes a log for right; else somebody wrote there")
 
 
 @app.command("rotate")
 def rotate(json: Json = False) -> None:
-    """Wrap every tenant's key with the newest key, while syncs run. A key file gets a new key first; repeat it after a crash.
+    """Wrap every tenant's key, and seal its audit log's head, with the newest key, while syncs run; repeat it after a crash.
 
-    With SPINE_FERNET_KEY, put the new key before the old one (new,old), restart all services, then rotate.
+    A key file gets a new key first. With SPINE_FERNET_KEY, put the new key before the old one (new,old) and restart all services.
 
       spine keys rotate && spine keys drop
     """
@@ -54,7 +58,7 @@ def rotate(json: Json = False) -> None:
 
 @app.command("drop")
 def drop(json: Json = False) -> None:
-    """Forget the older keys of the key file, once no tenant's key needs them. Older backups of the database still do: keep a copy.
+    """Forget the older keys of the key file, once no key and no head needs them. Older backups of the database still do: keep a copy.
 
     spine keys drop
     """
@@ -103,14 +107,13 @@ def _keeper() -> Keeper:
             "Keys are changed by an administrator only",
             hint="Set SPINE_ADMIN_URL; under Compose: docker compose run --rm airflow-init spine keys status",
         )
-    with show.working("Open the control plane"):
-        from spine.control import embedded
-        from spine.control.bootstrap import ensure
-        from spine.control.rotation import Keeper
+    from spine.control import embedded
+    from spine.control.bootstrap import ensure
+    from spine.control.rotation import Keeper
 
+    with show.working("Open the control plane and Airflow's store"):
         url = url or embedded.start(settings().home).uri_admin
-        ensure(url)
-        return Keeper(url, getpass.getuser())
+        return Keeper(url, getpass.getuser(), world.variables(ensure(url)))
 
 
 def _given() -> list[str]:

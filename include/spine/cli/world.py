@@ -10,6 +10,7 @@ from spine.cli import show
 from spine.core.settings import settings
 
 if TYPE_CHECKING:
+    from spine.control.variables import Variables
     from spine.pipeline.services import Services
 
 
@@ -31,16 +32,22 @@ def control_url() -> str:
 
 def services() -> Services:
     """The pipeline's services outside a task. Raises ControlPlaneUnavailable, ConfigError."""
-    os.environ.setdefault("AIRFLOW__LOGGING__LOGGING_LEVEL", "WARNING")
     with show.working("Open the control plane and Airflow's store"):  # also: Airflow logs to what is stdout at its import
-        url = control_url()
-        if "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN" not in os.environ:
-            _use_embedded_airflow(url)
-        from spine.control.airflow_state import TENANTS_VARIABLE
+        variables(control_url())
         from spine.pipeline.services import services_from_environment
 
-        made = services_from_environment()
-        made.variables.get(TENANTS_VARIABLE)  # a first question, so that Airflow is imported here and now
+        return services_from_environment()
+
+
+def variables(url: str) -> Variables:
+    """Airflow's Variables alone, of the deployment whose control plane is at `url`. Raises ControlPlaneUnavailable."""
+    os.environ.setdefault("AIRFLOW__LOGGING__LOGGING_LEVEL", "WARNING")
+    if "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN" not in os.environ:
+        _use_embedded_airflow(url)
+    from spine.control.airflow_state import TENANTS_VARIABLE, AirflowVariables
+
+    made = AirflowVariables()
+    made.get(TENANTS_VARIABLE)  # a first question, so that Airflow is imported here and now
     return made
 
 

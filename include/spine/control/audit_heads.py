@@ -6,15 +6,15 @@ last is therefore an Airflow Variable, sealed by the deployment's key (Fernet: A
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import orjson
-from cryptography.fernet import InvalidToken
+from cryptography.fernet import Fernet, InvalidToken
 from sqlalchemy import text
 
-from spine.control import audit
+from spine.control import audit, keys
 from spine.control.database import TenantDatabase
-from spine.control.keys import deployment_key
 from spine.control.variables import Variables
 
 PREFIX = "spine.audit_head."
@@ -36,8 +36,7 @@ def check(database: TenantDatabase, variables: Variables, *, whole: bool = True)
 
     Not `whole`: only what came after that head, which is quick. Raises ControlPlaneUnavailable, ConfigError for a malformed key.
     """
-    kept = variables.get(PREFIX + database.tenant)
-    last = _opened(kept, database.tenant) if kept else None
+    kept, last = _kept(variables, database.tenant)
     chain = audit.verify_chain(database, after=0 if whole or last is None else last[0])
     wrong = ""
     if kept and last is None:
@@ -63,6 +62,19 @@ def accept(database: TenantDatabase, variables: Variables, *, by: str, reason: s
     return found
 
 
+def places(variables: Variables) -> dict[str, int | None]:
+    """Which of the deployment's keys sealed each tenant's head: 0 is the newest; None if none of them did."""
+    return {tenant: _place(kept) for tenant, kept in _all(variables)}
+
+
+def reseal(variables: Variables) -> Iterator[str]:
+    """Seal with the newest key what an older one has sealed, as it is; gives each tenant once its head is stored. Safe to repeat."""
+    for tenant, kept in _all(variables):
+        if _place(kept) and variables.get(PREFIX + tenant) == kept:  # else somebody has kept a newer one since
+            _seal(variables, tenant, keys.deployment_key().decrypt(kept.encode()))
+            yield tenant
+
+
 def known_tenants(variables: Variables) -> set[str]:
     """Tenants whose head is kept: one that is in no list any more is looked at as well."""
     return {key.removeprefix(PREFIX) for key in variables.keys(PREFIX)}
@@ -75,17 +87,50 @@ def _keep(database: TenantDatabase, variables: Variables, found: Checked, *, fir
         audit.record(database, audit.Entry("spine", SEALED, "audit_log", database.tenant))
         chain = audit.verify_chain(database)
         rows, head = chain.rows, chain.head
-    content = {"audit_head": database.tenant, "id": rows, "hash": head}
-    variables.set(PREFIX + database.tenant, deployment_key().encrypt(orjson.dumps(content)).decode())
+    _seal(variables, database.tenant, orjson.dumps({"audit_head": database.tenant, "id": rows, "hash": head}))
+
+
+def _seal(variables: Variables, tenant: str, content: bytes) -> None:
+    """By the newest key, and once more if a rotation has begun meanwhile: it may have looked at this head before."""
+    newest = ""
+    while newest != (now := keys.deployment_keys()[0]):
+        newest = now
+        variables.set(PREFIX + tenant, Fernet(newest).encrypt(content).decode())
+
+
+def _kept(variables: Variables, tenant: str) -> tuple[str | None, tuple[int, str] | None]:
+    """What is kept, and the number and hash in it; looked for twice, since a rotation may begin and end in between."""
+    for _ in range(2):
+        kept = variables.get(PREFIX + tenant)
+        last = _opened(kept, tenant) if kept else None
+        if last or not kept:
+            break
+    return kept, last
 
 
 def _opened(kept: str, tenant: str) -> tuple[int, str] | None:
     """Number and hash of the head; None if it was not sealed by us, or is another tenant's."""
     try:
-        content = orjson.loads(deployment_key().decrypt(kept.encode()))
+        content = orjson.loads(keys.deployment_key().decrypt(kept.encode()))
     except (InvalidToken, orjson.JSONDecodeError):
         return None
     return (content["id"], content["hash"]) if content.get("audit_head") == tenant else None
+
+
+def _all(variables: Variables) -> Iterator[tuple[str, str]]:
+    for tenant in sorted(known_tenants(variables)):
+        if kept := variables.get(PREFIX + tenant):
+            yield tenant, kept
+
+
+def _place(kept: str) -> int | None:
+    for place, key in enumerate(keys.deployment_keys()):
+        try:
+            Fernet(key).decrypt(kept.encode())
+        except InvalidToken:
+            continue
+        return place
+    return None
 
 
 def _was_sealed(database: TenantDatabase) -> bool:

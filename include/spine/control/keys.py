@@ -82,7 +82,10 @@ def open_sealed(key: Fernet | MultiFernet, sealed: str, what: str, **where: Any)
 
 @contextmanager
 def changing_file() -> Iterator[None]:
-    """One change of the key file at a time; freed by the kernel if this process dies."""
+    """One change of the key file at a time; freed by the kernel if this process dies. Nothing is written where there is none."""
+    if from_environment():  # as in a container, whose home may be read-only
+        yield
+        return
     path = key_file().with_name("fernet.lock")
     path.parent.mkdir(parents=True, exist_ok=True)
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600), "w") as handle:

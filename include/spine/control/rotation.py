@@ -1,4 +1,4 @@
-"""Rotation of the deployment's key: tenants' keys are wrapped anew, what they seal stays as it is.
+"""Rotation of the deployment's key: tenants' keys are wrapped anew, heads of audit logs sealed anew, what they hold stays as it is.
 
 Works as role `spine_owner` with an administrator's URL, since the application may not change a tenant's key. Each tenant is a transaction
 of its own: whoever opens a key finds it under the older key or under the newest, and both are given until the older one is dropped.
@@ -6,7 +6,7 @@ of its own: whoever opens a key finds it under the older key or under the newest
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -14,42 +14,48 @@ from typing import Any
 from cryptography.fernet import Fernet
 from sqlalchemy import Connection, text
 
-from spine.control import audit, keys
+from spine.control import audit, audit_heads, keys
 from spine.control.database import new_engine, psycopg_url, reachable
+from spine.control.variables import Variables
 from spine.core.errors import ConfigError, SecretUnreadable
 from spine.core.failpoints import failpoint
 
-NEWEST, OLDER, LOST = "newest", "older", "lost"
+NEWEST, OLDER, LOST, NONE = "newest", "older", "lost", "none"
 
 
 @dataclass(frozen=True)
 class KeyState:
-    """A tenant's key: under the `newest` key of the deployment, under an `older` one, or `lost`, if none that is given opens it.
+    """A tenant's key: under the `newest` key of the deployment, under an `older` one, `lost`, if none that is given opens it, or `none`.
 
-    `tokens` counts the connections whose stored token opens, `lost_tokens` names the others.
+    `tokens` counts the connections whose stored token opens, `lost_tokens` names the others. `audit_head` says of the head of its audit
+    log what `state` says of its key.
     """
 
     tenant: str
     state: str
     tokens: int
     lost_tokens: tuple[str, ...]
+    audit_head: str
 
 
 class Keeper:
-    """What an operator may do with tenants' keys; `actor` is the person in the audit log, `admin_url` an administrator's."""
+    """What an operator may do with tenants' keys; `actor` is the person in the audit log, `admin_url` an administrator's.
 
-    def __init__(self, admin_url: str, actor: str) -> None:
-        self._url, self._actor = psycopg_url(admin_url), actor
+    `variables` hold the heads of the audit logs.
+    """
+
+    def __init__(self, admin_url: str, actor: str, variables: Variables) -> None:
+        self._url, self._actor, self._variables = psycopg_url(admin_url), actor, variables
 
     def status(self) -> list[KeyState]:
-        """Every tenant that has a key or a token. Raises ConfigError, ControlPlaneUnavailable."""
+        """Every tenant that has a key, a token, or an audit log that was seen. Raises ConfigError, ControlPlaneUnavailable."""
         with self._owning() as connection:
-            return _states(connection)
+            return _states(connection, audit_heads.places(self._variables))
 
     def rotate(self) -> list[str]:
-        """Wrap every key that opens with the newest key; returns the tenants whose key has changed. Safe to repeat after a death.
+        """Wrap every key, and seal every head, that opens with the newest key; returns the tenants whose key has changed.
 
-        A key file that holds one key gets a new one first; keys of SPINE_FERNET_KEY are the operator's to change.
+        Safe to repeat after a death. A key file that holds one key gets a new one first; keys of SPINE_FERNET_KEY are the operator's to change.
         """
         with keys.changing_file():
             if not keys.from_environment() and len(found := keys.deployment_keys()) == 1:
@@ -62,18 +68,16 @@ class Keeper:
                         _rewrap(connection, tenant, self._actor)
                     changed.append(tenant)
                     failpoint("keys.rewrapped")
+            for _ in audit_heads.reseal(self._variables):
+                failpoint("keys.resealed")
         return changed
 
     def drop(self) -> int:
-        """Forget the older keys of the key file; returns how many. Raises ConfigError while a tenant's key still needs one of them."""
+        """Forget the older keys of the key file; returns how many. Raises ConfigError while a key or a head still needs one of them."""
         with keys.changing_file(), self._owning() as connection:
             # No key is made meanwhile: who makes one reads the key file after having waited for this lock.
             connection.execute(text("LOCK TABLE spine.tenant_keys IN EXCLUSIVE MODE"))
-            needed = [state.tenant for state in _states(connection) if state.state == OLDER]
-            if needed:
-                raise ConfigError(
-                    f"{len(needed)} tenants' keys are still under an older key: {', '.join(needed)}", hint="`spine keys rotate` first"
-                )
+            _require_newest(_states(connection, audit_heads.places(self._variables)))
             found = keys.deployment_keys()
             if not keys.from_environment() and len(found) > 1:
                 failpoint("keys.dropping")
@@ -100,25 +104,41 @@ class Keeper:
             engine.dispose()
 
 
-def _states(connection: Connection) -> list[KeyState]:
+def _require_newest(states: Sequence[KeyState]) -> None:
+    for what, tenants in (
+        ("keys are still under", [state.tenant for state in states if state.state == OLDER]),
+        ("audit logs have a head that is sealed by", [state.tenant for state in states if state.audit_head == OLDER]),
+    ):
+        if tenants:
+            raise ConfigError(f"{len(tenants)} tenants' {what} an older key: {', '.join(tenants)}", hint="`spine keys rotate` first")
+
+
+def _states(connection: Connection, heads: Mapping[str, int | None]) -> list[KeyState]:
     wrapped: dict[str, str] = {row.tenant_id: row.wrapped_key for row in connection.execute(text("SELECT * FROM spine.tenant_keys"))}
     sealed: dict[str, dict[str, str]] = {tenant: {} for tenant in wrapped}
     query = text("SELECT tenant_id, connection_id, ciphertext FROM spine.oauth_tokens ORDER BY connection_id")
     for tenant, connection_id, ciphertext in connection.execute(query):
         sealed.setdefault(tenant, {})[connection_id] = ciphertext
-    return [_state(tenant, wrapped.get(tenant, ""), sealed[tenant]) for tenant in sorted(sealed)]
+    return [
+        _state(tenant, wrapped.get(tenant, ""), sealed.get(tenant, {}), _word(heads[tenant]) if tenant in heads else NONE)
+        for tenant in sorted({*sealed, *heads})
+    ]
 
 
-def _state(tenant: str, wrapped: str, sealed: Mapping[str, str]) -> KeyState:
-    state, key = _found(tenant, wrapped)
+def _state(tenant: str, wrapped: str, sealed: Mapping[str, str], head: str) -> KeyState:
+    state, key = _found(tenant, wrapped) if wrapped or sealed else (NONE, None)
     lost = tuple(name for name, ciphertext in sealed.items() if key is None or not _opens(key, tenant, name, ciphertext))
-    return KeyState(tenant, state, len(sealed) - len(lost), lost)
+    return KeyState(tenant, state, len(sealed) - len(lost), lost, head)
+
+
+def _word(place: int | None) -> str:
+    return LOST if place is None else OLDER if place else NEWEST
 
 
 def _found(tenant: str, wrapped: str) -> tuple[str, Fernet | None]:
-    for number, master in enumerate(keys.deployment_keys()):
+    for place, master in enumerate(keys.deployment_keys()):
         try:
-            return (OLDER if number else NEWEST), Fernet(keys.unwrap(tenant, wrapped, Fernet(master)))
+            return _word(place), Fernet(keys.unwrap(tenant, wrapped, Fernet(master)))
         except ConfigError:
             continue
     return LOST, None
