@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
+
 import psycopg
 import pytest
 
@@ -9,7 +11,18 @@ from spine.control import connections, events
 from spine.control.bootstrap import bootstrap
 from spine.control.database import Database, TenantDatabase
 from spine.control.migrations.run import migrate
-from spine.core.events import EVENTS, ConnectorPaused, ConnectorResumed, Event, SyncCompleted, SyncStarted, event_of
+from spine.core.events import (
+    EVENTS,
+    ChainBroken,
+    ConnectorPaused,
+    ConnectorResumed,
+    CredentialExpiring,
+    DeadlineMissed,
+    Event,
+    SyncCompleted,
+    SyncStarted,
+    event_of,
+)  # fmt: skip
 
 pytestmark = pytest.mark.postgres
 
@@ -27,6 +40,19 @@ def test_the_kinds_are_those_that_are_documented() -> None:
         "sync.started", "sync.completed", "sync.failed", "connector.paused", "connector.resumed", "deadline.missed", "drift.detected",
         "credential.expiring", "audit.broken",
     }  # fmt: skip
+
+
+def test_what_makes_an_event_the_same_again_is_as_earlier_versions_stored_it() -> None:
+    told = (
+        SyncStarted("c", "r", "full"),
+        DeadlineMissed("d", "r", "standard", "2026-01-01", "failed"),
+        CredentialExpiring("c", "2027-01-31"),
+        ChainBroken(3, "h", "row 3 is gone"),
+        ConnectorPaused("c", "why", "who"),
+    )
+    assert [event.key for event in told] == ["c r", "d r", "c 2027-01-31", "row 3 is gone", None]
+    for kind in EVENTS.values():
+        assert {field.name for field in fields(kind)} >= set(kind.once_per), kind
 
 
 def test_what_has_a_key_is_told_once(control: TenantDatabase) -> None:

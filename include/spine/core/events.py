@@ -9,14 +9,15 @@ from typing import Any, ClassVar
 
 @dataclass(frozen=True)
 class Event:
-    """Something that happened to a tenant. An event with a `key` happens once, however often it is told."""
+    """Something that happened to a tenant. `once_per` names the facts that make it the same event again, however often it is told."""
 
     kind: ClassVar[str]
+    once_per: ClassVar[tuple[str, ...]] = ()
 
     @property
     def key(self) -> str | None:
-        """What makes it the same event again; None if each telling is another one."""
-        return None
+        """These facts; None if each telling is another event."""
+        return " ".join(str(getattr(self, name)) for name in self.once_per) or None
 
     def facts(self) -> dict[str, Any]:
         """Its facts as JSON-ready values."""
@@ -29,17 +30,13 @@ class Event:
 
 @dataclass(frozen=True)
 class SyncStarted(Event):
-    """A run has taken the connection."""
+    """A run has taken the connection; a retried plan takes it again."""
 
     kind: ClassVar[str] = "sync.started"
+    once_per: ClassVar[tuple[str, ...]] = ("connection", "run_id")
     connection: str
     run_id: str
     mode: str
-
-    @property
-    def key(self) -> str:
-        """A retried plan takes the connection again."""
-        return f"{self.connection} {self.run_id}"
 
 
 @dataclass(frozen=True)
@@ -88,16 +85,12 @@ class DeadlineMissed(Event):
     """A scheduled run was not done when its tier wants it to be."""
 
     kind: ClassVar[str] = "deadline.missed"
+    once_per: ClassVar[tuple[str, ...]] = ("dag", "run_id")
     dag: str
     run_id: str
     tier: str
     deadline: str
     state: str
-
-    @property
-    def key(self) -> str:
-        """A run misses its deadline once."""
-        return f"{self.dag} {self.run_id}"
 
 
 @dataclass(frozen=True)
@@ -115,13 +108,9 @@ class CredentialExpiring(Event):
     """The secret of a Connection ends on a day that is near."""
 
     kind: ClassVar[str] = "credential.expiring"
+    once_per: ClassVar[tuple[str, ...]] = ("connection", "expires")
     connection: str
     expires: str
-
-    @property
-    def key(self) -> str:
-        """Said once of each day."""
-        return f"{self.connection} {self.expires}"
 
 
 @dataclass(frozen=True)
@@ -129,14 +118,10 @@ class ChainBroken(Event):
     """The tenant's audit log is not what was written: a row was changed or removed, or its end was cut off."""
 
     kind: ClassVar[str] = "audit.broken"
+    once_per: ClassVar[tuple[str, ...]] = ("wrong",)
     rows: int
     head: str
     wrong: str
-
-    @property
-    def key(self) -> str:
-        """Said once of each thing that is wrong."""
-        return self.wrong
 
 
 EVENTS: dict[str, type[Event]] = {
