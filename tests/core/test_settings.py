@@ -86,9 +86,27 @@ def texts(tree: ast.AST) -> set[str]:
 
 def test_every_setting_does_something() -> None:
     read = set().union(*(asked_of_settings(tree) for tree in TREES))
-    assert {field.name for field in fields(Settings)} <= read
+    assert {field.name for field in fields(Settings)} <= read | {"listed_networks"}, "which `private_networks` is made of"
+    assert "private_networks" in read
     kept = {field.name for field in fields(Retention)}
     assert kept <= loaded(ast.parse((PACKAGE / "pipeline" / "maintain.py").read_text(encoding="utf-8")))
+
+
+def test_settings_are_made_once_for_an_environment(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """DAGs ask for them hundreds of times while they are parsed."""
+    first = settings()
+    assert settings() is first
+    monkeypatch.setenv("SPINE_RETENTION", "bronze=60")
+    assert (settings().retention.bronze, settings() is first) == (60, False)
+    monkeypatch.setenv("SPINE_HOME", "here")
+    for folder in (tmp_path / "a", tmp_path / "b"):
+        folder.mkdir()
+        monkeypatch.chdir(folder)
+        assert settings().home == folder / "here"
+    monkeypatch.setenv("SPINE_RETENTION", "bronze=no")
+    for _ in range(2):
+        with pytest.raises(ConfigError, match="SPINE_RETENTION"):
+            settings()
 
 
 def test_every_field_of_a_declaration_is_read() -> None:

@@ -25,14 +25,7 @@ _SAFE_DAYS = 7  # who reads or writes for longer than this loses the files under
 
 
 def _path(name: str, default: Path) -> Path:
-    raw = os.environ.get(name, str(default))
-    return _resolved(raw, "" if raw.startswith("/") else os.getcwd())
-
-
-@lru_cache(maxsize=256)
-def _resolved(raw: str, _folder: str) -> Path:
-    """A path without links, looked for once: settings are read hundreds of times while DAGs are parsed."""
-    return Path(raw).expanduser().resolve()
+    return Path(os.environ.get(name, default)).expanduser().resolve()
 
 
 def _lake_uri() -> str:
@@ -40,13 +33,9 @@ def _lake_uri() -> str:
     return raw.rstrip("/") if "://" in raw else str(_path("SPINE_LAKE", PROJECT / "lake"))
 
 
-def _private_networks() -> Networks:
-    """The variable, else the file that `make up` leaves in the home folder: its own vendors listen on this machine."""
-    kept = _path("SPINE_HOME", PROJECT / ".spine") / PRIVATE_NETWORKS
+def _listed_networks() -> Networks | None:
     raw = os.environ.get("SPINE_PRIVATE_NETWORKS")
-    if raw is None and kept.is_file():
-        return Networks.parse(kept.read_text(encoding="utf-8"), str(kept))
-    return Networks.parse(raw or "")
+    return None if raw is None else Networks.parse(raw)
 
 
 def _list(text: str) -> tuple[str, ...]:
@@ -134,7 +123,7 @@ class Settings:
     """All settings of one process. Sizes are bytes, times seconds. Raises ConfigError for a value that makes no sense.
 
     `home` holds what the embedded services keep (PostgreSQL, Airflow, jars, logs, validation pages); `lake` is a folder or `s3://…`.
-    `private_networks` may be called besides public addresses; `ca_bundle` is a file of authorities to trust in place of certifi's.
+    `ca_bundle` is a file of authorities to trust in place of certifi's.
     `drops` are the folders and prefixes below which tenants' Connections may name theirs, with `{tenant}` for its name.
     """
 
@@ -162,11 +151,19 @@ class Settings:
     s3_endpoint: str = field(default_factory=lambda: os.environ.get("AWS_ENDPOINT_URL", ""))
     flush_seconds: float = field(default_factory=lambda: _number("SPINE_FLUSH_SECONDS", 30.0, 0.0))
     retention: Retention = field(default_factory=lambda: Retention.parse(os.environ.get("SPINE_RETENTION", "")))
-    private_networks: Networks = field(default_factory=_private_networks)
+    listed_networks: Networks | None = field(default_factory=_listed_networks)
     ca_bundle: str = field(default_factory=lambda: os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or "")
     bounds: Bounds = field(default_factory=lambda: Bounds.parse(os.environ.get("SPINE_BOUNDS", "")))
     drops: tuple[str, ...] = field(default_factory=lambda: _list(os.environ.get("SPINE_DROPS", "")))
     failpoint: str = field(default_factory=lambda: os.environ.get("SPINE_FAILPOINT", ""))
+
+    @property
+    def private_networks(self) -> Networks:
+        """What may be called besides public addresses: those listed, else what `make up` leaves in the home for its own vendors."""
+        if self.listed_networks is not None:
+            return self.listed_networks
+        kept = self.home / PRIVATE_NETWORKS
+        return Networks.parse(kept.read_text(encoding="utf-8"), str(kept)) if kept.is_file() else Networks()
 
     @property
     def jars(self) -> Path:
@@ -197,5 +194,10 @@ def without_secrets(environment: Mapping[str, str]) -> dict[str, str]:
 
 
 def settings() -> Settings:
-    """The settings as the environment says now (cheap; tests change the environment)."""
+    """The settings as the environment says now; made anew only when it has changed, since each step asks for them. Raises ConfigError."""
+    return _made(frozenset(os.environ.items()), os.getcwd())
+
+
+@lru_cache(maxsize=4)
+def _made(_environment: frozenset[tuple[str, str]], _folder: str) -> Settings:
     return Settings()
