@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 import ssl
 import threading
 from collections.abc import Callable, Iterator
@@ -12,14 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from spine.core.errors import ConfigError
 from spine.sources.buckets import open_bucket
 from spine.sources.files import Folder
+from tests.certificates import certificate
 
 CONTENT = b"id,name\n1,a\n"
 
@@ -31,18 +27,6 @@ class Storage:
     address: str
     redirect: str = ""
     seen: list[tuple[str, dict[str, str]]] = field(default_factory=list)
-
-
-def certificate(folder: Path) -> Path:
-    """Key and certificate of `localhost`."""
-    key, name = ec.generate_private_key(ec.SECP256R1()), x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
-    today = datetime.datetime.now(datetime.UTC)
-    builder = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key()).serial_number(1)
-    builder = builder.add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
-    signed = builder.not_valid_before(today).not_valid_after(today + datetime.timedelta(days=1)).sign(key, hashes.SHA256())
-    pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    (folder / "both.pem").write_bytes(pem + signed.public_bytes(serialization.Encoding.PEM))
-    return folder / "both.pem"
 
 
 def handler(storage: Storage) -> type[BaseHTTPRequestHandler]:
