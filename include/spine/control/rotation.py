@@ -55,7 +55,7 @@ class Keeper:
     def rotate(self) -> list[str]:
         """Wrap every key, and seal every head, that opens with the newest key; returns the tenants whose key has changed.
 
-        Safe to repeat after a death. A key file that holds one key gets a new one first; keys of SPINE_FERNET_KEY are the operator's to change.
+        Safe to repeat after a death. A key file that holds one key gets a new one first; keys of SPINE_FERNET_KEY are the operator's.
         """
         with keys.changing_file():
             if not keys.from_environment() and len(found := keys.deployment_keys()) == 1:

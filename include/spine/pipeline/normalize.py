@@ -18,10 +18,9 @@ from spine.control import ledger
 from spine.control.ledger import Line
 from spine.core.clock import now
 from spine.core.entities import Entity, load_entity
-from spine.core.errors import ConfigError, ConservationFailed, LakeError, QualityFailed, SpineError, as_ours, together
+from spine.core.errors import ConfigError, ConservationFailed, QualityFailed, SpineError, together
 from spine.core.failpoints import failpoint
 from spine.core.names import bronze_table, quarantine_table, silver_table
-from spine.core.screen import logger
 from spine.lake import quarantine, silver
 from spine.lake.delta_sql import table_at
 from spine.lake.paths import table_uri
@@ -29,6 +28,7 @@ from spine.lake.reading import storage
 from spine.lake.silver import Position
 from spine.lake.tables import Tables, tables_for
 from spine.normalize.staging import ENVELOPE, Plan, canonical, elements_of, judged, newest, parts
+from spine.pipeline.apart import Step, together_or_apart
 from spine.quality import gate
 from spine.quality.profile import STAGED, Profile
 from spine.quality.profiling import profiles, reason_counts
@@ -41,7 +41,6 @@ if TYPE_CHECKING:
 
     from spine.control.database import Database
 
-log = logger(__name__)
 WRITTEN = ("new", "changed", "removed")
 
 
@@ -160,47 +159,15 @@ def normalize_each(
 
 
 def normalize_apart(job: Job) -> tuple[SilverResult, dict[str, SpineError]]:
-    """`normalize_entity` for all tenants together; where that fails, by halves, until those whose rows make it fail are alone.
-
-    The others' rows are then in Silver. What fails for each and every tenant is nobody's rows: it is raised as it was.
-    """
-    try:
-        found, refused = normalize_entity(job)
-        return found, dict(refused)
-    except (LakeError, ConfigError, OSError):
-        raise
-    except Exception as error:
-        tenants = _tenants(job)
-        if len(tenants) < 2 or not _answers(job.spark):
-            raise
-        log.warning("%s: tenants are normalized apart, since together they fail", job.entity.entity, exc_info=True)
-        results, failures = _by_halves(job, tenants)
-        if len(failures) == len(tenants):
-            raise error from None
-        return sum_of(results), failures
-
-
-def _by_halves(job: Job, tenants: list[str]) -> tuple[list[SilverResult], dict[str, SpineError]]:
-    results: list[SilverResult] = []
-    failures: dict[str, SpineError] = {}
-    middle = len(tenants) // 2
-    for half in (tenants[:middle], tenants[middle:]):
-        try:
-            found, refused = normalize_entity(replace(job, tenants=tuple(half)))
-            results.append(found)
-            failures |= refused
-        except (LakeError, ConfigError, OSError):
-            raise
-        except Exception as error:
-            if len(half) > 1:
-                more, failed = _by_halves(job, half)
-                results += more
-                failures |= failed
-            else:
-                log.warning("%s of %s failed", job.entity.entity, half[0], exc_info=True)
-                where = {"run": job.run_id, "source": job.source.source, "entity": job.entity.entity}
-                failures[half[0]] = as_ours(error, tenant=half[0], **where)
-    return results, failures
+    """`normalize_entity` for all tenants together; where that fails, apart, so that the others' rows are in Silver."""
+    step = Step(
+        work=lambda tenants: normalize_entity(replace(job, tenants=None if tenants is None else tuple(tenants))),
+        tenants=lambda: _tenants(job),
+        answers=lambda: _answers(job.spark),
+        where={"run": job.run_id, "source": job.source.source, "entity": job.entity.entity},
+    )
+    results, failures = together_or_apart(step, job.tenants)
+    return sum_of(results), failures
 
 
 def _answers(spark: SparkSession) -> bool:
