@@ -18,6 +18,7 @@ from spine.core.errors import ConservationFailed, QualityFailed
 from spine.lake import amounts
 from spine.lake.paths import table_uri
 from spine.pipeline import normalize as module
+from spine.pipeline import quarantine
 from spine.pipeline.normalize import normalize, normalize_each
 
 pytestmark = [pytest.mark.spark, pytest.mark.slow]
@@ -204,6 +205,39 @@ class TestWithdrawnRows:
         assert outcome(spark, "run2")["deleted"] == 2
         assert self.living() == {}
         assert [row["family_name"] for row in table() if row["record_id"].endswith("#2")] == ["Ray"]
+
+    def test_an_array_without_end_is_one_row_of_quarantine_and_changes_nothing(
+        self, spark: Any, bronze: Bronze, home: Path, split: None, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A mebibyte of a vendor's would be as many rows as it has commas, each with the whole of it."""
+        monkeypatch.setenv("SPINE_BOUNDS", "elements=3")
+        bronze("salesforce", "contacts", [self.people(1, "Lee", "Ray", "Kim"), contact(2, payload={"people": [{"name": "Ann"}] * 4})])
+        found = outcome(spark, "run1")
+        assert (found["rows_in"], found["published"], found["quarantined"]) == (4, 3, 1)
+        held = quarantine.list_rows("salesforce", "person")
+        assert [(row["record_ref"], [reason["reason"] for reason in row["reasons"]]) for row in held] == [
+            ("salesforce:contacts:0032", ["`people` has 4 elements, more than 3 (`elements` of SPINE_BOUNDS)"])
+        ]
+        bronze("salesforce", "contacts", [self.people(2, *["New"] * 4)])
+        assert counts(outcome(spark, "run2"))[:3] == (1, 0, 0)
+        assert self.living() == {"1": "Lee", "2": "Ray", "3": "Kim"}, "as after a row that cannot be read"
+        monkeypatch.setenv("SPINE_BOUNDS", "elements=4")
+        outcome(spark, "run3", renormalize=True)
+        assert [row["family_name"] for row in table() if row["record_ref"].startswith("salesforce:contacts:0032#")] == ["Ann"] * 4
+        monkeypatch.setenv("SPINE_BOUNDS", "elements=3")
+        bronze("salesforce", "contacts", [self.people(3, *["New"] * 9, op="delete")])
+        assert outcome(spark, "run4")["deleted"] == 4, "a delete is one of the elements that there are"
+
+    def test_an_id_of_the_vendor_that_ends_with_a_number_makes_no_rows(
+        self, spark: Any, bronze: Bronze, home: Path, own_sources: Any
+    ) -> None:
+        """It stood in Silver before the mapping split anything; two thousand million elements would follow from it."""
+        own_sources(fields={"family_name": "name", "employer": "company"})
+        bronze("salesforce", "contacts", [contact(1, payload={"name": "Lee"}) | {"record_id": "a#2000000000"}])
+        outcome(spark, "run1")
+        own_sources(fields={"family_name": "people.name", "employer": "company"}, split="people")
+        bronze("salesforce", "contacts", [self.people(2, "Ray") | {"record_id": "a"}])
+        assert counts(outcome(spark, "run2"))[:2] == (1, 1)
 
     @pytest.mark.parametrize("order", [(0, 1), (1, 0)])
     @pytest.mark.parametrize("together", [True, False])

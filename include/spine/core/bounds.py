@@ -1,4 +1,4 @@
-"""The most that is read of a file which comes from outside. Whoever reads asks while it decodes, so that memory stays flat."""
+"""The most that is read of a file or record which comes from outside. Whoever reads asks while it decodes, so that memory stays flat."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ class Bounds:
 
     `file` is bytes of one file when decoded, `row` bytes of one row or line: Spark holds no document of more than 16 MiB. `ratio` is
     decoded bytes per stored byte, asked beyond `small` bytes: what people export shrinks to a tenth or a hundredth, zeros to a thousandth.
-    `columns` is fields of a row, `files` those of a folder, since a cursor names them all.
+    `columns` is fields of a row, `files` those of a folder, since a cursor names them all. `elements` is those of an array that a mapping
+    splits: each becomes a row that holds its whole record.
     """
 
     file: int = 8 << 30
@@ -26,6 +27,7 @@ class Bounds:
     small: int = 64 << 20
     columns: int = 4096
     files: int = 100_000
+    elements: int = 1000
 
     @classmethod
     def parse(cls, text: str) -> Bounds:

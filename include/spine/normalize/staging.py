@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Literal
 
 from spine.core.entities import Entity
 from spine.core.mapping import Mapping
+from spine.core.settings import settings
 from spine.lake.delta_sql import row_hash
 from spine.lake.silver import cursor_order
 from spine.normalize.compile import REASON_TYPE, cast_problems, compile_mapping, reason, typed_values, with_texts
@@ -34,11 +35,13 @@ _JUDGED = (
     "payload_hash", "key", "place",
 )  # fmt: skip
 _OBJECT = r"^[ \t\n\r\uFEFF]*\{"
-UNREADABLE, NO_KEY = "readable", "key"
+UNREADABLE, NO_KEY, CROWDED = "readable", "key", "elements"
 UNREADABLE_TEXT = "the record could not be read"
 NOT_JSON_TEXT = "the payload is not a JSON object"
 NO_KEY_TEXT = "the record has no id"
 LONGEST_REF = 1000  # bytes: an index of PostgreSQL holds 2,704 a row, and a match has two references and its tenant
+_NUMBERED = r"#(\d{1,6})$"  # an element's place, behind its record's id; a vendor's own ids may end with any number
+_HIGHEST = 999_999
 LONG_KEY_TEXT = "the record's reference (source, stream and id) is longer than 1,000 bytes"
 
 
@@ -56,14 +59,15 @@ class Plan:
 def parts(bronze: DataFrame, mapping: Mapping, known: DataFrame | None = None) -> DataFrame:
     """Bronze rows with the parsed payload in `document`; a mapping with `split` yields one row per element, in `part`.
 
-    Elements that an array had before, in another row or by `known` (see `elements_of`), yield a row without `part`: they are gone.
+    A record with more elements than the bound is one row, with the reason in `crowded`. Elements that an array had before, in another row
+    or by `known` (see `elements_of`), yield a row without `part`: they are gone.
     """
     from pyspark.sql import functions as F
 
     cleaned = {"record_id": without_nul(F.col("record_id")).alias("record_id")}
     rows = bronze.select(*[cleaned.get(name, F.col(name)) for name in ENVELOPE]).withColumn("document", F.try_parse_json("payload"))
     if mapping.split is None:
-        return rows.withColumn("part", F.lit(None).cast("variant"))
+        return rows.withColumns({"part": F.lit(None).cast("variant"), "crowded": F.lit(None).cast(REASON_TYPE)})
     rows = _counted(rows, mapping.split, known)
     last = F.when(F.col("whole"), F.greatest("most", "alive")).otherwise(F.col("count"))
     rows = rows.select("*", F.explode_outer(F.when(last > 0, F.sequence(F.lit(1), last))).alias("number"))
@@ -71,19 +75,26 @@ def parts(bronze: DataFrame, mapping: Mapping, known: DataFrame | None = None) -
     part = F.when((F.col("number") <= F.col("count")) & ~late, F.get("elements", F.col("number") - 1))
     numbered = F.concat("record_id", F.lit("#"), F.col("number").cast("string"))
     own = {"record_id": F.coalesce(numbered, F.col("record_id")).alias("record_id")}
-    return rows.select(*[own.get(name, F.col(name)) for name in ENVELOPE], "document", part.alias("part"))
+    return rows.select(*[own.get(name, F.col(name)) for name in ENVELOPE], "document", part.alias("part"), "crowded")
 
 
 def _counted(rows: DataFrame, split: str, known: DataFrame | None) -> DataFrame:
     """Rows with their `elements`: `count` in this row, `most` in any row of the record, `alive` in Silver; `late` if that is newer.
 
-    `whole` tells that the row says which elements there are: it is a delete, or readable with an array or nothing in the array's place.
+    Where there are too many there are none of them, and `crowded` says why. `whole` tells that the row says which elements there are: it is
+    a delete, or readable with an array or nothing in the array's place.
     """
     from pyspark.sql import Window
     from pyspark.sql import functions as F
 
     path = f"$['{split}']"
-    rows = rows.withColumn("elements", F.try_variant_get("document", path, "array<variant>"))
+    rows = rows.withColumn("found", F.try_variant_get("document", path, "array<variant>"))
+    most, size = min(settings().bounds.elements, _HIGHEST), F.array_size("found")
+    said = F.concat(
+        F.lit(f"`{split}` has "), F.format_number(size, 0), F.lit(f" elements, more than {most:,} (`elements` of SPINE_BOUNDS)")
+    )
+    why = F.struct(F.lit(CROWDED).alias("rule"), F.lit(None).cast("string").alias("field"), said.alias("reason"))
+    rows = rows.withColumns({"elements": F.when(size <= most, F.col("found")), "crowded": F.when(size > most, why)})
     value = F.try_variant_get("document", path, "variant")
     nothing = value.isNull() | F.is_variant_null(value)
     whole = (F.col("op") == "delete") | (
@@ -102,10 +113,10 @@ def elements_of(silver: DataFrame, stream: str) -> DataFrame:
     """What Silver knows of the arrays that a stream's records were split from: the highest `alive` element, and the `latest` version."""
     from pyspark.sql import functions as F
 
-    numbered = silver.where((F.col("stream") == stream) & F.col("record_id").rlike(r"#\d+$"))
-    number = F.regexp_extract("record_id", r"#(\d+)$", 1).cast("int")
+    numbered = silver.where((F.col("stream") == stream) & F.col("record_id").rlike(_NUMBERED))
+    number = F.regexp_extract("record_id", _NUMBERED, 1).cast("int")
     version = F.struct(F.expr(cursor_order("coalesce(source_cursor, '')")).alias("c"), F.col("emitted_at").alias("e"))
-    return numbered.groupBy("tenant_id", F.regexp_replace("record_id", r"#\d+$", "").alias("record_id")).agg(
+    return numbered.groupBy("tenant_id", F.regexp_replace("record_id", _NUMBERED, "").alias("record_id")).agg(
         F.max(F.when(~F.col("is_deleted"), number)).alias("alive"), F.max(version).alias("latest")
     )
 
@@ -125,6 +136,7 @@ def canonical(rows: DataFrame, plan: Plan, rules: Callable[[Callable[[str], Colu
         F.col("cursor").alias("source_cursor"),
         F.concat_ws(":", F.lit(plan.source), F.lit(plan.stream), F.col("record_id")).alias("record_ref"),
         F.col("document"),
+        F.col("crowded"),
         *[text.alias(_text(name)) for name, text in reading.texts.items()],
         F.coalesce(reading.custom_fields, F.lit("{}")).alias("custom_fields"),
         kept.alias("kept"),
@@ -134,7 +146,7 @@ def canonical(rows: DataFrame, plan: Plan, rules: Callable[[Callable[[str], Colu
     values = typed_values(plan.entity, plan.mapping, lambda name: F.col(_text(name)))
     # Columns of their own, not of a struct: Spark would take a struct apart and compute a value anew wherever it is used.
     staged = staged.select("*", *[value.alias(_value(name)) for name, value in values.items()])
-    staged = staged.withColumn("unreadable", _unreadable(F.col("document"), F.col("payload")))
+    staged = staged.withColumn("unreadable", F.coalesce(_unreadable(F.col("document"), F.col("payload")), F.col("crowded")))
     readable = F.col("unreadable")
     problems = [
         *cast_problems(plan.entity, plan.mapping, lambda name: F.col(_text(name)), lambda name: F.col(_value(name))),
