@@ -53,6 +53,19 @@ def test_every_stream_says_whether_it_answers_and_with_which_fields(spine, sourc
     assert not found.resumed
 
 
+def test_what_a_connection_says_in_vain_is_told_by_a_test_and_by_each_run(spine, caplog):
+    name = connection_id("hubspot", spine.tenants[0])
+    change(spine, extra={**spine.services.connections(name).extra, "allow_private": True})
+    (told,) = probe("hubspot", spine.tenants[0], spine.services, "test").remarks
+    assert "allow_private" in told
+    assert "SPINE_PRIVATE_NETWORKS" in told
+    (read,) = spine.sync("hubspot", "r1", streams=["contacts"])
+    assert list(read["notes"]) == [told]
+    assert [record.getMessage() for record in caplog.records].count(told) == 1
+    change(spine, extra={})
+    assert probe("hubspot", spine.tenants[0], spine.services, "test").remarks == ()
+
+
 def test_a_stream_that_fails_hides_none_that_answers(spine):
     spine.server.sandbox.faults.add("schema_change", vendor="hubspot", stream="contacts", field="email", change="remove")
     spine.server.sandbox.faults.add("server_error", vendor="hubspot", stream="deals", count=None)

@@ -97,10 +97,20 @@ def try_connection(
         found = probe(source, tenant, services, run_id(), stream)
     rows = [{**vars(one), "error": one.error.describe() if one.error else None} for one in found.streams]
     if json:
-        show.as_json({"connection": found.connection_id, "ok": found.error is None, "resumed": found.resumed, "streams": rows})
+        show.as_json(
+            {
+                "connection": found.connection_id,
+                "ok": found.error is None,
+                "resumed": found.resumed,
+                "streams": rows,
+                "remarks": found.remarks,
+            }
+        )
     else:
         readable = [{**row, "answers": row["error"] is None, "fields": ", ".join(row["fields"])} for row in rows]
         show.as_table(found.connection_id, readable, ("stream", "answers", "records", "fields"))
+    for remark in found.remarks:
+        say(remark, err=True)
     if found.resumed:
         say(f"{found.connection_id} was paused for its credentials and runs again", err=True)
     if found.error is not None:

@@ -50,5 +50,6 @@ class ConnectorHook(BaseHook):
         except SpineError as error:
             return False, error.describe()
         if found.error is not None:
-            return False, found.error.describe()
-        return True, "; ".join(f"{stream.stream}: {stream.records} records on a first page" for stream in found.streams)
+            return False, "; ".join([found.error.describe(), *found.remarks])
+        answered = [f"{stream.stream}: {stream.records} records on a first page" for stream in found.streams]
+        return True, "; ".join([*answered, *found.remarks])

@@ -24,7 +24,7 @@ from spine.core.settings import settings
 from spine.lake.bronze import BronzeWriter, Envelope, Progress, living_unseen, newest_since, rows_of_run
 from spine.lake.paths import table_uri
 from spine.pipeline.planning import plan
-from spine.pipeline.services import Services, fingerprint, open_reader
+from spine.pipeline.services import Services, fingerprint, ignored, open_reader
 from spine.pipeline.work import StreamRead, StreamWork
 from spine.sources.coverage import Watch
 from spine.sources.reading import MALFORMED, Page, Record, State, Window
@@ -141,6 +141,9 @@ class _Extraction:
 
     def _pages(self, window: Window, done: Progress | None) -> Iterator[Page]:
         self.info = self.services.connections(self.work.connection_id)
+        self.notes += ignored(self.info)
+        for note in self.notes:
+            _log.warning("%s", note)
         reader = open_reader(
             self.source, self.work.tenant, self.info, self.work.run_id, self.services, self._sleep,
             pages=done.pages if done else 0, size=done.bytes if done else 0,

@@ -12,7 +12,7 @@ from spine.control import connections
 from spine.core import clock
 from spine.core.errors import AuthFailed, RateLimited, SpineError
 from spine.core.names import connection_id
-from spine.pipeline.services import Services, open_reader
+from spine.pipeline.services import Services, ignored, open_reader
 from spine.sources.reading import Reader, State, Window
 from spine.sources.spec import Source, Stream, load_source
 
@@ -32,11 +32,15 @@ class StreamProbe:
 
 @dataclass(frozen=True)
 class Probe:
-    """What a connection answered. `resumed`: it was paused for refused credentials, and these were taken."""
+    """What a connection answered. `resumed`: it was paused for refused credentials, and these were taken.
+
+    `remarks` are what it says that does nothing.
+    """
 
     connection_id: str
     streams: tuple[StreamProbe, ...]
     resumed: bool = False
+    remarks: tuple[str, ...] = ()
 
     @property
     def error(self) -> SpineError | None:
@@ -56,8 +60,9 @@ def probe(source: str, tenant: str, services: Services, run_id: str, streams: Se
     connection = connection_id(source, tenant)
     database = services.database.of(tenant)
     brief = replace(services, sleep=_impatient(services))
-    reader = open_reader(spec, tenant, services.connections(connection), run_id, brief, brief.sleep)
-    found = Probe(connection, tuple(_ask(spec, reader, stream) for stream in wanted))
+    info = services.connections(connection)
+    reader = open_reader(spec, tenant, info, run_id, brief, brief.sleep)
+    found = Probe(connection, tuple(_ask(spec, reader, stream) for stream in wanted), remarks=ignored(info))
     if isinstance(found.error, AuthFailed) or all(one.error is not None for one in found.streams):
         return found
     refused = connections.state(database, connection).refused

@@ -68,6 +68,14 @@ def open_reader(
     return reader_for(source, client=client)
 
 
+def ignored(info: ConnectionInfo) -> tuple[str, ...]:
+    """What a Connection says that does nothing any more, with what does it now; empty for one that is up to date."""
+    if not info.extra.get("allow_private"):
+        return ()
+    said = f"`allow_private` in {info.conn_id} does nothing: private networks are the operator's to allow, by SPINE_PRIVATE_NETWORKS"
+    return (f"{said}. Remove it",)
+
+
 def fingerprint(database: TenantDatabase, info: ConnectionInfo) -> str:
     """What tells this Connection from a changed one, under the tenant's key; empty if the deployment's key does not open that."""
     try:
