@@ -16,6 +16,7 @@ from spine.sources.spec import Cursor, Deletes, Source, Stream, load_source, sou
 
 READERS = (rest, files, hubspot, salesforce)
 PARTS: dict[str, type[Strict]] = {"cursor": Cursor, "paging": Paging, "deletes": Deletes}
+SHARED = ("reading.py", "rest/requester.py", "spec/streams.py")  # what several readers leave to them
 SPINE = Path(check.__file__).parents[1]
 
 
@@ -37,8 +38,9 @@ def test_every_word_of_a_stream_has_a_reader() -> None:
 
 @pytest.mark.parametrize("reader", READERS, ids=lambda reader: reader.__name__)
 def test_a_reader_reads_what_it_lists(reader: object) -> None:
-    text = Path(str(reader.__file__)).read_text(encoding="utf-8")
-    text += Path(SPINE / "sources" / "reading.py").read_text(encoding="utf-8")
+    own = Path(str(reader.__file__))
+    files = own.parent.glob("*.py") if own.stem == "__init__" else [own]
+    text = "".join(file.read_text(encoding="utf-8") for file in [*files, *(SPINE / "sources" / path for path in SHARED)])
     unread = [word for word in reader.READS if f"stream.{word}" not in text and f".{word.rpartition('.')[2]}" not in text]
     assert unread == []
 

@@ -107,7 +107,7 @@ class Client:
     sleep: Callable[[float], None] = time.sleep
     where: Mapping[str, Any] = field(default_factory=dict)
 
-    def get(self, path: str, params: Mapping[str, str] | None = None, headers: Mapping[str, str] | None = None) -> Response:
+    def get(self, path: str, params: Mapping[str, str | list[str]] | None = None, headers: Mapping[str, str] | None = None) -> Response:
         """GET a path of the source, or an absolute URL on its host."""
         return self.request(Request("GET", path, params=params or {}, headers=headers or {}))
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from http.cookiejar import DefaultCookiePolicy
 from typing import Any
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import quote, urljoin, urlsplit
 
 import orjson
 import requests
@@ -39,6 +39,7 @@ _CHUNK = 256 * 1024
 _KINDS = frozenset({"no content type", "application/json", "application/xml", "text/html", "text/plain", "text/xml", "text/csv"})
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, 5.6.2 and 5.5
 _HEADER_VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
+_RAW = "/?:@!$'()*,;=+%"  # what a query may hold unencoded (RFC 3986, 3.4), without `&` and `#`
 _WITHOUT_BODY = {204, 205}
 _REDIRECTS = {301, 302, 303, 307, 308}
 _HARMLESS = frozenset({"accept", "content-type"})  # headers that say nothing of us
@@ -53,13 +54,15 @@ _NO_ADDRESS = (
 class Request:
     """One request. `secret_headers` and `secret_params` sign it; they and its other headers go to its own origin only.
 
+    Of `params` those named in `raw` are sent as they are written, all others percent-encoded.
     `idempotent` says that it may be sent twice; None decides by the method. `most` bytes may come back.
     `asked` is the place that was asked first, where redirects have led here: what a vendor writes in them is told to nobody.
     """
 
     method: str
     url: str
-    params: Mapping[str, str] = field(default_factory=dict, repr=False)
+    params: Mapping[str, str | list[str]] = field(default_factory=dict, repr=False)
+    raw: frozenset[str] = frozenset()
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     json: Any = field(default=None, repr=False)
     form: Mapping[str, str] | None = field(default=None, repr=False)
@@ -182,8 +185,8 @@ class Transport:
     def _exchange(self, request: Request, session: requests.Session) -> Response:
         with session.request(
             request.method,
-            request.url,
-            params={**request.params, **request.secret_params} or None,
+            _with_raw(request),
+            params={**{name: value for name, value in request.params.items() if name not in request.raw}, **request.secret_params} or None,
             headers={**request.headers, **request.secret_headers},
             data=orjson.dumps(request.json) if request.json is not None else request.form,
             timeout=(self._connect, self._read),
@@ -282,6 +285,17 @@ def _require_headers(request: Request) -> None:
             f"{request.place} cannot be asked: a header would hold a line break or a letter that no header may hold",
             hint="Check the secrets of the Connection, and `headers` in the source's file",
         )
+
+
+def _with_raw(request: Request) -> str:
+    """The address with those parameters that are sent as they are; only what would end the query is encoded."""
+    told = [(name, value) for name in sorted(request.raw.intersection(request.params)) for value in _all(request.params[name])]
+    query = "&".join(f"{quote(name, safe='[]$')}={quote(value, safe=_RAW)}" for name, value in told)
+    return f"{request.url}{'&' if '?' in request.url else '?'}{query}" if query else request.url
+
+
+def _all(value: str | list[str]) -> list[str]:
+    return value if isinstance(value, list) else [value]
 
 
 def _unsigned(request: requests.PreparedRequest) -> requests.PreparedRequest:

@@ -21,6 +21,7 @@ from spine.http.client import Client
 from spine.http.transport import Response
 from spine.sources.reading import Page, Position, Record, State, Turning, Window, later, lookup, make_record, position_of, require_fields
 from spine.sources.rest import records_of, said_empty
+from spine.sources.rest.requester import params_of
 from spine.sources.spec import Source, Stream
 
 _DAILY_PAUSE = 3600.0  # seconds; the daily limit is reset at midnight of the account's time zone
@@ -110,7 +111,7 @@ class Reader:
         }
         if place.after:
             params["after"] = place.after
-        answer = self.client.get(stream.path, {**stream.params, **params}).json()
+        answer = self.client.get(stream.path, {**params_of(stream, {}), **params}).json()
         rows = _rows(stream, answer)
         after = lookup(answer, "paging.next.after")
         following = Place(place.phase, str(after)) if after else (None if archived else _then_archived(stream))

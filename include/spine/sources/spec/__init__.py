@@ -3,10 +3,11 @@
 from spine.sources.spec.budgets import Budget, RateLimit, Timeouts
 from spine.sources.spec.cursors import Cursor
 from spine.sources.spec.deletes import Deletes
+from spine.sources.spec.requests import AnyPaging, Asking, Body, Later, Reading
 from spine.sources.spec.source import TIER_SCHEDULE, TIER_STREAM, AnyAuth, Source, Tier, load_source, source_names
-from spine.sources.spec.streams import AnyPaging, Stream
+from spine.sources.spec.streams import Stream
 
 __all__ = [
-    "TIER_SCHEDULE", "TIER_STREAM", "AnyAuth", "AnyPaging", "Budget", "Cursor", "Deletes", "RateLimit", "Source", "Stream", "Tier",
-    "Timeouts", "load_source", "source_names",
+    "TIER_SCHEDULE", "TIER_STREAM", "AnyAuth", "AnyPaging", "Asking", "Body", "Budget", "Cursor", "Deletes", "Later",
+    "RateLimit", "Reading", "Source", "Stream", "Tier", "Timeouts", "load_source", "source_names",
 ]  # fmt: skip

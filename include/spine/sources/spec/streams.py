@@ -2,26 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeAlias
-
 from pydantic import Field
 
-from spine.core.declarations import Strict
 from spine.core.mapping import Mapping
-from spine.core.texts import FieldPath, JmesPath, Word
-from spine.http.paging import PAGING_KINDS, Paging
-from spine.http.paging.none import NoPaging
+from spine.core.texts import FieldPath, Word
 from spine.sources.spec.cursors import Cursor
 from spine.sources.spec.deletes import Deletes
-
-# Which kinds there are is known when the program runs: one for each file of the package.
-if TYPE_CHECKING:
-    AnyPaging: TypeAlias = Paging
-else:
-    AnyPaging = PAGING_KINDS.choice()
+from spine.sources.spec.requests import Later, Reading, words_said
 
 
-class Stream(Strict):
+class Stream(Reading):
     """One table, object or endpoint of a source, and the canonical entity it becomes.
 
     Not every reader reads every word: `records`, `paging` but for its size, and `since` and `until` of the cursor are for sources of kind
@@ -30,15 +20,16 @@ class Stream(Strict):
     """
 
     name: Word
-    path: str = ""
     object: str | None = None
-    params: dict[str, str] = Field(default_factory=dict)
-    records: JmesPath = "@"
     key: tuple[FieldPath, ...] = Field(min_length=1)
     fields: tuple[str, ...] = ()
     required_fields: tuple[FieldPath, ...] = ()
     cursor: Cursor | None = None
-    paging: AnyPaging = Field(default_factory=NoPaging)
+    later: Later | None = Field(default=None, description="What is asked otherwise once there is a cursor")
     deletes: Deletes = Deletes()
     entity: Word
     mapping: Mapping
+
+    def asked(self, *, first: bool) -> Stream:
+        """The stream as it is asked: on its `first` read, or once there is a cursor."""
+        return self if first or self.later is None else self.model_copy(update=words_said(self.later))

@@ -1,0 +1,93 @@
+"""Where a reading stands: which partition, which span of time, which job, and in it which page. As a text it is a page's token."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any
+
+import orjson
+
+from spine.core import clock
+from spine.core.errors import ConfigError
+
+_MARK = '{"at":'
+
+
+@dataclass(frozen=True)
+class Span:
+    """The part of a window that one walk through pages reads; None where it has no bound."""
+
+    start: datetime | None = None
+    end: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Part:
+    """One partition: what its requests' placeholders name, and the `key` by which a later run finds it again (any JSON)."""
+
+    key: Any = None
+    values: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Place:
+    """A place of a reading. `page` is the paging's own token, None the first page; `job` what is known of a job that was ordered."""
+
+    part: Any = None
+    span: Span | None = None
+    job: Any = None
+    page: str | None = None
+
+    def text(self) -> str | None:
+        """The token of this place: the paging's own where there is nothing besides, None for the very beginning."""
+        if self.part is None and self.span is None and self.job is None and not (self.page or "").startswith(_MARK):
+            return self.page
+        span = None if self.span is None else [at and clock.to_text(at) for at in (self.span.start, self.span.end)]
+        said = {"part": self.part, "span": span, "job": self.job, "page": self.page}
+        return _MARK + orjson.dumps({name: value for name, value in said.items() if value is not None}).decode() + "}"
+
+    @classmethod
+    def parse(cls, token: str | None) -> Place:
+        """The place of a token that `text` gave. Raises ConfigError."""
+        if token is None or not token.startswith(_MARK):
+            return cls(page=token)
+        try:
+            said = orjson.loads(token)["at"]
+            span = None if said.get("span") is None else Span(*(at and clock.parse(at) for at in said["span"]))
+            return cls(said.get("part"), span, said.get("job"), said.get("page"))
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            raise ConfigError("the page token of this run cannot be read", hint="Start a new run") from error
+
+
+class Walk:
+    """The steps of a reading, a span of a partition each, in order: `here` is the one that is read, `go_on` moves to the next."""
+
+    def __init__(self, parts: Iterator[Part], first: Span | None, after: Callable[[Span], Span | None], at: Place) -> None:
+        self._parts, self._first, self._after = parts, first, after
+        self._part = next(parts, None)
+        self._span = at.span if at.span is not None and self._part is not None and self._part.key == at.part else first
+
+    @property
+    def here(self) -> tuple[Part, Span | None] | None:
+        """The partition and the span, None behind the last one."""
+        return None if self._part is None else (self._part, self._span)
+
+    def narrow(self, span: Span) -> None:
+        """Read this span, which begins where the current one does, in its place."""
+        self._span = span
+
+    def go_on(self) -> Place | None:
+        """Move on; the place where the next step begins, None at the end."""
+        if self._part is None:
+            return None
+        self._span = self._after(self._span) if self._span is not None else None
+        if self._span is None:
+            self._part, self._span = next(self._parts, None), self._first
+        return None if self._part is None else Place(self._part.key, self._span)
+
+
+def at_page(place: Place, page: str | None) -> Place:
+    """The same place at another page."""
+    return replace(place, page=page)
