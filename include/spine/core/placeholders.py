@@ -42,6 +42,11 @@ def fill(text: str, values: Mapping[str, Any], write: Callable[[Any], str] | Non
     return _TOKEN.sub(lambda found: writing(_value(found[1], values)) if found[1] else _BRACES[found[0]], text)
 
 
+def replaced(text: str, lookup: Callable[[str], str]) -> str:
+    """The text with what `lookup` gives for each name."""
+    return _TOKEN.sub(lambda found: lookup(found[1]) if found[1] else _BRACES[found[0]], text)
+
+
 def fill_all(value: Any, values: Mapping[str, Any]) -> Any:
     """A value of JSON with all its texts filled, and without what has no value.
 

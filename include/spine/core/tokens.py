@@ -9,21 +9,30 @@ from typing import Protocol
 
 from spine.core import clock
 
-_LEEWAY = timedelta(seconds=60)
+LEEWAY = 60.0  # seconds before its end from which on a token is renewed; less of one that does not live long
 
 
 @dataclass(frozen=True)
 class Token:
-    """What a token endpoint returned; it may end at a time, `extra` holds facts such as Salesforce's instance URL. Never printed."""
+    """What a token endpoint returned; it may end at a time, `extra` holds facts such as Salesforce's instance URL. Never printed.
+
+    It is renewed `leeway` seconds ahead of its end. `grant_expires_at` is when there is nothing left to renew it with, None if unknown.
+    """
 
     access_token: str = field(repr=False)
     refresh_token: str | None = field(default=None, repr=False)
     expires_at: datetime | None = None
     extra: dict[str, str] = field(default_factory=dict, repr=False)
+    leeway: float = LEEWAY
+    grant_expires_at: datetime | None = None
 
     def usable(self) -> bool:
         """False when it has ended or is about to."""
-        return self.expires_at is None or self.expires_at - _LEEWAY > clock.now()
+        return self.expires_at is None or self.expires_at - timedelta(seconds=self.leeway) > clock.now()
+
+    def alive(self) -> bool:
+        """False when it has ended."""
+        return self.expires_at is None or self.expires_at > clock.now()
 
 
 class LockedToken(Protocol):

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from http.cookiejar import DefaultCookiePolicy
 from typing import Any
-from urllib.parse import quote, urljoin, urlsplit
+from urllib.parse import quote, urlencode, urljoin, urlsplit
 
 import orjson
 import requests
@@ -54,8 +54,9 @@ _NO_ADDRESS = (
 class Request:
     """One request. `secret_headers` and `secret_params` sign it; they and its other headers go to its own origin only.
 
-    Of `params` those named in `raw` are sent as they are written, all others percent-encoded.
-    `idempotent` says that it may be sent twice; None decides by the method. `most` bytes may come back.
+    Of `params` those named in `raw` are sent as they are written, all others percent-encoded. `secret_body` is merged into form or JSON.
+    `idempotent` says that it may be sent twice; None decides by the method. `most` bytes may come back. `hidden` are secrets that stand
+    inside longer values, `token` the one that it was signed with; neither is sent.
     `asked` is the place that was asked first, where redirects have led here: what a vendor writes in them is told to nobody.
     """
 
@@ -69,6 +70,9 @@ class Request:
     idempotent: bool | None = None
     secret_headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     secret_params: Mapping[str, str] = field(default_factory=dict, repr=False)
+    secret_body: Mapping[str, str] = field(default_factory=dict, repr=False)
+    hidden: tuple[str, ...] = field(default=(), repr=False)
+    token: str = field(default="", repr=False)
     most: int | None = None
     asked: str = ""
 
@@ -78,13 +82,37 @@ class Request:
 
         A source's file may hold a key among its headers, so what they say counts too.
         """
-        found = []
+        found = [*self.hidden, *self.secret_body.values()]
         plain = [value for name, value in self.headers.items() if name.lower() not in _HARMLESS]
         for value in (*self.secret_headers.values(), *self.secret_params.values(), *plain):
             found += [value, *(word for word in value.split() if word not in ("Bearer", "Basic", "Token"))]
             with suppress(ValueError):
                 found += b64decode(value.split()[-1], validate=True).decode().split(":") if value.startswith("Basic ") else []
         return [secret for secret in found if secret]
+
+    @property
+    def content(self) -> bytes | None:
+        """The body as it is sent. Raises ConfigError where a secret has no place in it."""
+        if self.json is None:
+            form = {**(self.form or {}), **self.secret_body}
+            return urlencode(form).encode("utf-8", "surrogatepass") if form or self.form is not None else None
+        if self.secret_body and not isinstance(self.json, dict):
+            raise ConfigError("a secret belongs into a body that is no object", hint="Send it as a header, or write the body as an object")
+        return orjson.dumps({**self.json, **self.secret_body} if self.secret_body else self.json)
+
+    @property
+    def query(self) -> list[tuple[str, str]]:
+        """Its own parameters, secret ones included and each value of a list apart; those of its address are not among them."""
+        plain = [(name, one) for name, value in self.params.items() for one in _all(value)]
+        return [*plain, *self.secret_params.items()]
+
+    @property
+    def told(self) -> dict[str, str]:
+        """The headers as they are sent, secret ones included."""
+        told = {**self.headers, **self.secret_headers}
+        if self.json is None and self.content is not None and not any(name.lower() == "content-type" for name in told):
+            told["Content-Type"] = "application/x-www-form-urlencoded"
+        return told
 
     @property
     def repeatable(self) -> bool:
@@ -187,8 +215,8 @@ class Transport:
             request.method,
             _with_raw(request),
             params={**{name: value for name, value in request.params.items() if name not in request.raw}, **request.secret_params} or None,
-            headers={**request.headers, **request.secret_headers},
-            data=orjson.dumps(request.json) if request.json is not None else request.form,
+            headers=request.told,
+            data=request.content,
             timeout=(self._connect, self._read),
             allow_redirects=False,
             stream=True,
@@ -198,6 +226,8 @@ class Transport:
 
     def _failure(self, request: Request, line: Line, error: Exception) -> SpineError:
         place = request.place
+        if isinstance(error, SpineError):
+            return error
         if isinstance(error, Refused):
             return ConfigError(
                 f"{place}: the host has no address that may be called",
@@ -274,7 +304,9 @@ def _redirected(request: Request, target: str, origin: tuple[str | None, str | N
         return request
     # Headers of a source's file may hold its key, and what is left of them says who asks.
     harmless = {name: value for name, value in request.headers.items() if name.lower() in _HARMLESS}
-    return replace(request, headers=harmless, json=None, form=None, secret_headers={}, secret_params={})
+    return replace(
+        request, headers=harmless, json=None, form=None, secret_headers={}, secret_params={}, secret_body={}, hidden=(), token=""
+    )
 
 
 def _require_headers(request: Request) -> None:

@@ -1,15 +1,20 @@
-"""One signed request to a real server."""
+"""Signed requests to a real server, and an authorization server that trusts nobody."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
 
+from spine.core.tokens import Token
 from spine.http.auth import AUTH_KINDS, Account, Credentials
 from spine.http.client import Client
+from spine.http.retry import Retry
 from spine.http.transport import Transport
+from spine.sandbox.oauth import CLIENT, SECRET, OAuthServer
 
 
 @pytest.fixture
@@ -24,3 +29,56 @@ def signed(make_vendor: Callable[..., Any]) -> Callable[..., Any]:
         return vendor.seen[0]
 
     return send
+
+
+class Store:
+    """A token store in memory with a real lock."""
+
+    def __init__(self, token: Token | None = None) -> None:
+        self.token, self.saves, self._lock = token, 0, threading.Lock()
+
+    def load(self) -> Token | None:
+        return self.token
+
+    def save(self, token: Token) -> None:
+        self.token, self.saves = token, self.saves + 1
+
+    @contextmanager
+    def locked(self) -> Iterator[Store]:
+        with self._lock:
+            yield self
+
+
+@pytest.fixture
+def store() -> Store:
+    """An empty token store."""
+    return Store()
+
+
+@pytest.fixture
+def issuer() -> Iterator[OAuthServer]:
+    """An authorization server that rotates and refuses."""
+    with OAuthServer() as server:
+        yield server
+
+
+@pytest.fixture
+def account(issuer: OAuthServer, store: Store) -> Callable[..., Account]:
+    """An account at that server, with this extra."""
+
+    def make(login: str = CLIENT, password: str = SECRET, **extra: Any) -> Account:
+        return Account(Credentials(issuer.url, login, password, extra, "ipai_connector_x"), store, Transport().send)
+
+    return make
+
+
+@pytest.fixture
+def client(account: Callable[..., Account]) -> Callable[..., Client]:
+    """A client that signs by the declaration of these words; `extra` is the Connection's, `to` an account of one's own."""
+
+    def make(extra: dict[str, Any] | None = None, to: Account | None = None, **words: Any) -> Client:
+        mine = to or account(**(extra or {}))
+        signer = AUTH_KINDS.parse(**words).signer(mine)
+        return Client(mine.credentials.base_url, Transport(), signer, sleep=lambda seconds: None, retry=Retry(max_retries=1, base=0))
+
+    return make

@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 import traceback
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from datetime import timedelta
 from urllib.parse import parse_qsl
 
@@ -20,24 +19,7 @@ from spine.http.auth.oauth2 import OAuth2Auth
 from spine.http.client import Client
 from spine.http.retry import Retry
 from spine.http.transport import Request, Transport
-
-
-class Store:
-    """A token store in memory with a real lock."""
-
-    def __init__(self, token: Token | None = None) -> None:
-        self.token, self.saves, self._lock = token, 0, threading.Lock()
-
-    def load(self) -> Token | None:
-        return self.token
-
-    def save(self, token: Token) -> None:
-        self.token, self.saves = token, self.saves + 1
-
-    @contextmanager
-    def locked(self):
-        with self._lock:
-            yield self
+from tests.http.auth.conftest import Store
 
 
 class Issuer:
@@ -202,7 +184,7 @@ def test_nothing_shows_a_secret(issuer, caplog):
     issuer.number = 99
     with pytest.raises(ConnectorError) as caught:
         client.get("/x")
-    shown = caplog.text + str(caught.value) + repr(store.token) + repr(client.auth._credentials)
+    shown = caplog.text + str(caught.value) + repr(store.token) + repr(client.auth._account)
     assert not any(secret in shown for secret in ("client-secret", "refresh-1", "refresh-0", "access-1"))
 
 

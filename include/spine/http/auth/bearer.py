@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
-from spine.http.auth.signing import Account, Auth, Credentials, Signer, with_header
-from spine.http.transport import Request
+from pydantic import Field
+
+from spine.http.auth.api_key import Keys
+from spine.http.auth.signing import Account, Auth, Credentials, Signer
+from spine.http.auth.values import Send, Value
 
 
 class BearerAuth(Auth):
@@ -15,19 +18,17 @@ class BearerAuth(Auth):
         type: bearer
     """
 
-    type: Literal["bearer"] = "bearer"
+    labels: ClassVar[dict[str, str]] = {"password": "Access token"}
+    type: Literal["bearer", "token"] = "bearer"
+    value: Value = Field(default="{password}", description="The token")
 
     def signer(self, account: Account) -> Signer:
-        """Signs with the Connection's password."""
-        return Bearer(account.credentials)
+        """Signs with the token."""
+        return Bearer(account.credentials, self.value)
 
 
-class Bearer(Signer):
+class Bearer(Keys):
     """Puts the fixed token in the Authorization header."""
 
-    def __init__(self, credentials: Credentials) -> None:
-        self._token = credentials.needed("password")
-
-    def sign(self, request: Request) -> Request:
-        """The request with the Authorization header."""
-        return with_header(request, "Authorization", f"Bearer {self._token}")
+    def __init__(self, credentials: Credentials, value: str = "{password}") -> None:
+        super().__init__(credentials, Send(headers={"Authorization": f"Bearer {value}"}))

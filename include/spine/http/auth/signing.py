@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, ClassVar
+
+from pydantic import Field
 
 from spine.core.declarations import Strict
 from spine.core.errors import AuthFailed
@@ -26,8 +28,24 @@ class Credentials:
         """The login or the password. Raises AuthFailed if the Connection has none."""
         value = str(getattr(self, name))
         if not value:
-            raise AuthFailed(f"the Connection has no {name}", hint="Complete the Connection", connection=self.connection)
+            raise self._lacks(name)
         return value
+
+    def value(self, name: str) -> str:
+        """A field: `login`, `password`, `base_url`, or one of the extra, with dots into objects. Raises AuthFailed without it."""
+        if name in ("login", "password"):
+            return self.needed(name)
+        if name == "base_url":
+            return self.base_url
+        found: Any = self.extra
+        for part in name.split("."):
+            found = found.get(part) if isinstance(found, Mapping) else None
+        if isinstance(found, str | int | float) and not isinstance(found, bool) and found != "":
+            return str(found)
+        raise self._lacks(f"{name} in its extra")
+
+    def _lacks(self, what: str) -> AuthFailed:
+        return AuthFailed(f"the Connection has no {what}", hint="Complete the Connection", connection=self.connection)
 
 
 @dataclass(frozen=True)
@@ -56,9 +74,19 @@ class Signer:
 
 
 class Auth(Strict):
-    """How requests are signed; the secrets are in the Connection. Base of the kinds, whose word is their `type`."""
+    """How requests are signed; the secrets are in the Connection. Base of the kinds, whose word is their `type`.
 
+    `labels` say what a kind reads of the Connection: `login`, `password`, `extra.<name>`, each as a person would call it.
+    """
+
+    labels: ClassVar[dict[str, str]] = {}
     type: str
+    form: dict[str, str] = Field(default_factory=dict, description="What the vendor calls the Connection's fields, as `login: Account SID`")
+
+    @property
+    def asked_for(self) -> dict[str, str]:
+        """The Connection's fields that this authentication reads, with their labels."""
+        return {**self.labels, **self.form}
 
     def signer(self, account: Account) -> Signer:
         """What signs the requests of an account. Raises AuthFailed if its Connection lacks a secret."""
