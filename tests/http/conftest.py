@@ -25,6 +25,7 @@ class Seen:
     query: dict[str, str]
     headers: dict[str, str]
     body: bytes
+    target: str = ""
 
 
 @dataclass
@@ -56,7 +57,9 @@ def _handler(vendor: Vendor) -> type[BaseHTTPRequestHandler]:
         def _serve(self) -> None:
             parts = urlsplit(self.path)
             body = self.rfile.read(int(self.headers.get("content-length") or 0))
-            seen = Seen(self.command, parts.path, dict(parse_qsl(parts.query)), {k.lower(): v for k, v in self.headers.items()}, body)
+            seen = Seen(
+                self.command, parts.path, dict(parse_qsl(parts.query)), {k.lower(): v for k, v in self.headers.items()}, body, self.path
+            )
             vendor.seen.append(seen)
             answer = vendor.answer(seen, len(vendor.seen) - 1)
             if answer.hang:

@@ -283,5 +283,5 @@ def test_a_next_page_may_lie_elsewhere_on_the_same_host(make_vendor, client):
 
 def test_an_unencrypted_next_page_of_an_encrypted_source_is_asked_for_encrypted():
     caller = Client("https://e.example/api", Transport())
-    assert caller._url("http://e.example/api/x?page=2") == "https://e.example/api/x?page=2"
-    assert caller._url("https://E.example:443/api/x") == "https://E.example:443/api/x"
+    assert caller._url("http://e.example/api/x?page=2")[0] == "https://e.example/api/x?page=2"
+    assert caller._url("https://E.example:443/api/x")[0] == "https://E.example:443/api/x"

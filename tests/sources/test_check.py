@@ -32,7 +32,7 @@ def words_of_a_stream() -> Iterator[str]:
 
 
 def test_every_word_of_a_stream_has_a_reader() -> None:
-    read = check.STREAM_WORDS.union(check.CURSOR_WORDS, *(reader.READS for reader in READERS))
+    read = check.STREAM_WORDS.union(check.CALLED_WORDS, *(reader.READS for reader in READERS))
     assert [word for word in words_of_a_stream() if word not in read and word.partition(".")[0] not in read] == []
 
 

@@ -33,7 +33,8 @@ def _word(value: str) -> str:
         raise ValueError(f"{error.message}: use a-z, 0-9 and single underscores") from None
 
 
-def _duration(value: Any) -> Any:
+def duration(value: Any) -> timedelta:
+    """A whole number of s, m, h or d, as 10m. Raises ValueError."""
     found = re.fullmatch(r"(\d{1,6})([smhd])", value) if isinstance(value, str) else None
     if found:
         return timedelta(**{_UNITS[found[2]]: int(found[1])})
@@ -89,9 +90,20 @@ def _pattern(value: str) -> str:
     return value
 
 
+def _host_pattern(value: str) -> str:
+    name, _, port = value.removeprefix("*.").partition(":")
+    labels = name.split(".")
+    if not all(re.fullmatch(r"[a-z0-9{](?:[a-z0-9_{}-]*[a-z0-9}])?", label) for label in labels) or (port and not port.isdigit()):
+        raise ValueError(f"{value!r} is no host: write it in small letters as files.example.com, or *.example.com for all below it")
+    if value.startswith("*.") and len(labels) < 2:
+        raise ValueError(f"{value!r} is the whole internet below one word")
+    return value
+
+
 Word = Annotated[str, AfterValidator(_word)]
-Duration = Annotated[timedelta, BeforeValidator(_duration, json_schema_input_type=str)]
+Duration = Annotated[timedelta, BeforeValidator(duration, json_schema_input_type=str)]
 Cron = Annotated[str, AfterValidator(_cron)]
 JmesPath = Annotated[str, AfterValidator(_jmespath)]
 FieldPath = Annotated[str, AfterValidator(_field_path)]
 Pattern = Annotated[str, AfterValidator(_pattern)]
+HostPattern = Annotated[str, AfterValidator(_host_pattern)]

@@ -109,7 +109,7 @@ def build_sync_dag(source: Source) -> DAG:
             task_id="extract",
             pool=CONNECTOR_POOL,
             max_active_tis_per_dagrun=share(),
-            execution_timeout=source.stream_time + GRACE,
+            execution_timeout=max(source.time_of(stream) for stream in source.streams) + GRACE,
         ).expand(work=planned)
         normalized = SpineSparkOperator(
             task_id="normalize",
@@ -193,7 +193,8 @@ def _extract(work: dict[str, Any]) -> dict[str, Any]:
     from spine.pipeline.work import StreamWork
 
     planned = StreamWork.from_json(work)
-    context, services, allowed = get_current_context(), services_from_environment(), load_source(planned.source).stream_time
+    source = load_source(planned.source)
+    context, services, allowed = get_current_context(), services_from_environment(), source.time_of(source.stream(planned.stream))
     context["label"] = planned.label
     with waiting_unless_manual(context["dag_run"]), own_share(planned, services, longest=allowed + GRACE):
         try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
@@ -91,6 +91,7 @@ class Client:
     """Requests to one account of one source; searches have a budget of their own besides.
 
     A worker sleeps up to the retries' cap; beyond that it raises RateLimited with the time, so that its task comes back then.
+    It asks the host of `base_url`, those of `hosts`, and without credentials those of `open_hosts` (`*.example.com` is all below it).
     `inspect` sees each answer before it is judged and may raise one of our errors for what the source says in its own words.
     """
 
@@ -102,6 +103,8 @@ class Client:
     breaker: Breaker = field(default_factory=NoBreaker)
     retry: Retry = field(default_factory=Retry)
     headers: Mapping[str, str] = field(default_factory=dict)
+    hosts: Sequence[str] = ()
+    open_hosts: Sequence[str] = ()
     allowance: Allowance = field(default_factory=Allowance)
     inspect: Callable[[Response], None] = lambda response: None
     sleep: Callable[[float], None] = time.sleep
@@ -121,7 +124,9 @@ class Client:
 
         `besides` are budgets that such a call uses up besides the account's.
         """
-        request = replace(request, url=self._url(request.url), headers={"Accept": "application/json", **self.headers, **request.headers})
+        url, ours = self._url(request.url)
+        told = {"Accept": "application/json", **(self.headers if ours else {}), **request.headers}
+        request = replace(request, url=url, headers=told, unsigned=request.unsigned or not ours)
         self.breaker.before()
         attempts = Retrying(
             stop=stop_after_attempt(1 + self.retry.max_retries),
@@ -138,17 +143,35 @@ class Client:
             error.args = (error.describe(),)
             raise
 
-    def _url(self, path: str) -> str:
-        """The address of a path below the Connection's, or of a whole address, which must have its origin."""
+    def _url(self, path: str) -> tuple[str, bool]:
+        """The address of a path below the Connection's, or a whole one of a host that may be asked; and whether it gets our credentials."""
         base = self.base_url.rstrip("/") + "/"
         url = path if _ABSOLUTE.match(path) else joined(base, f"./{path.lstrip('/')}")
         if base.startswith("https://") and url.lower().startswith("http://"):
             # Behind a proxy that ends TLS a source does not know its own scheme; the unencrypted address is never called.
             url = f"https{url[4:]}"
         # A next link to somewhere else must not take our credentials along.
-        if origin_of(url) != origin_of(base):
-            raise SourceRejected("the source's next page lies on another host", hint="Check the Connection's host", **self.where)
-        return url
+        if origin_of(url) == origin_of(base) or self._listed(url, self.hosts):
+            return url, True
+        if self._listed(url, self.open_hosts):
+            return url, False
+        raise SourceRejected(
+            "the source's next page lies on another host",
+            hint="Check the Connection's host, and `hosts` in the source's file",
+            **self.where,
+        )
+
+    def _listed(self, url: str, hosts: Sequence[str]) -> bool:
+        """Whether an address lies on one of the hosts, over TLS or as the Connection's own."""
+        scheme, host, port = origin_of(url)
+        if scheme not in ("https", origin_of(self.base_url)[0]) or not host:
+            return False
+        for listed in hosts:
+            name, _, its = listed.partition(":")
+            fits = host.endswith(name[1:]) if name.startswith("*.") else host == name
+            if fits and port == (int(its) if its else 443):
+                return True
+        return False
 
     def _attempt(self, request: Request, buckets: tuple[Bucket, ...]) -> Response:
         for bucket in buckets:
@@ -180,6 +203,8 @@ class Client:
 
     def _signed(self, request: Request) -> tuple[Request, Response]:
         """Sign and send; once more as long as the answer refuses the signature and the signer can make another."""
+        if request.unsigned:
+            return request, self.transport.send(request)
         signed = self.auth.sign(request)
         response = self.transport.send(signed)
         for _ in range(_RENEWALS):

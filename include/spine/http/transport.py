@@ -56,7 +56,8 @@ class Request:
 
     Of `params` those named in `raw` are sent as they are written, all others percent-encoded. `secret_body` is merged into form or JSON.
     `idempotent` says that it may be sent twice; None decides by the method. `most` bytes may come back. `hidden` are secrets that stand
-    inside longer values, `token` the one that it was signed with; neither is sent.
+    inside longer values, `token` the one that it was signed with; neither is sent. One that is
+    `unsigned` goes without our credentials.
     `asked` is the place that was asked first, where redirects have led here: what a vendor writes in them is told to nobody.
     """
 
@@ -74,6 +75,7 @@ class Request:
     hidden: tuple[str, ...] = field(default=(), repr=False)
     token: str = field(default="", repr=False)
     most: int | None = None
+    unsigned: bool = False
     asked: str = ""
 
     @property

@@ -146,7 +146,7 @@ class _Extraction:
             _log.warning("%s", note)
         reader = open_reader(
             self.source, self.work.tenant, self.info, self.work.run_id, self.services, self._sleep,
-            pages=done.pages if done else 0, size=done.bytes if done else 0,
+            stream=self.stream, pages=done.pages if done else 0, size=done.bytes if done else 0,
         )  # fmt: skip
         state = State(self.cursor_from, done.token if done else None, done.high_water if done else None)
         for page in reader.read(self.stream, state, window):
@@ -186,6 +186,8 @@ class _Extraction:
         deletes = self.stream.deletes
         if deletes.mode == "ignore" or deletes.detect == "none":
             return False
+        if self.stream.cursor is not None and self.stream.cursor.bounded:
+            return False  # what is older than its first moment was not looked for
         return deletes.detect == "sweep" or self.work.mode == "full" or self.stream.cursor is None
 
     def _news(self, records: Sequence[Record], writer: BronzeWriter) -> Sequence[Record]:
@@ -246,7 +248,8 @@ class _Extraction:
             return self.cursor_from
         value = high_water
         if self.source.kind != "files":
-            value = min(value, self.progress.window_end or value)
+            if self.stream.cursor.type == "time":
+                value = min(value, self.progress.window_end or value)
             if self.cursor_from and not self.work.full:
                 value = max(value, self.cursor_from)
         if (value, self.stream.cursor.field) != (self.cursor_from, self.cursor_field):

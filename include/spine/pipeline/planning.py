@@ -12,7 +12,7 @@ from spine.control.cursors import Cursor as SavedCursor
 from spine.control.cursors import Cursors
 from spine.control.database import TenantDatabase
 from spine.core import clock
-from spine.core.errors import LakeError, SpineError, SyncInProgress, as_ours
+from spine.core.errors import ConfigError, LakeError, SpineError, SyncInProgress, as_ours
 from spine.core.events import SyncStarted
 from spine.core.names import bronze_table, connection_id
 from spine.core.screen import logger
@@ -137,6 +137,12 @@ class _Planning:
 
     def _window_start(self, cursors: Cursors, stream: Stream) -> tuple[datetime | None, bool]:
         """Where a stream's window begins, and whether everything is to be read."""
+        if self.sync.backfill and stream.cursor is not None and stream.cursor.type == "number":
+            raise ConfigError(
+                f"the cursor of {stream.name} is a number: no interval of time bounds it",
+                hint="Run without an interval",
+                stream=stream.name,
+            )
         if self.sync.backfill:
             return self.sync.interval_start, False
         if self.sync.mode == "full" or stream.cursor is None:
@@ -146,6 +152,8 @@ class _Planning:
         saved = cursors.show(stream.name)
         if saved is None or _of_another_field(saved, stream.cursor):
             return None, True
+        if stream.cursor.type == "number":
+            return None, False
         return clock.parse(saved.value) - stream.cursor.lookback, False
 
 

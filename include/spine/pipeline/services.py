@@ -13,6 +13,7 @@ from spine.control.database import Database, TenantDatabase
 from spine.control.tokens import ConnectionToken, TokenVault
 from spine.control.variables import Variables
 from spine.core.errors import ConfigError
+from spine.core.placeholders import needed
 from spine.http.allowance import Allowance
 from spine.http.auth import Account, Credentials
 from spine.http.client import Client, NoBucket
@@ -21,7 +22,9 @@ from spine.sources.drops import Folder
 from spine.sources.loader import reader_for
 from spine.sources.places import Place
 from spine.sources.reading import Reader
-from spine.sources.spec import Budget, Source
+from spine.sources.rest.requester import host_of
+from spine.sources.spec import Budget, Source, Stream, Timeouts
+from spine.sources.variables import values_of
 
 _DAY = 86_400.0
 
@@ -55,17 +58,20 @@ def services_from_environment() -> Services:
 
 def open_reader(
     source: Source, tenant: str, info: ConnectionInfo, run_id: str, services: Services, sleep: Callable[[float], None],
-    *, pages: int = 0, size: int = 0,
+    *, stream: Stream | None = None, pages: int = 0, size: int = 0,
 ) -> Reader:  # fmt: skip
     """The reader of one connection, for a stream that has brought `pages` of `size` bytes in this run already.
+
+    Without a `stream` it is for any of them, and keeps to the source's own times and limits.
 
     Raises ConfigError or AuthFailed if the Connection is incomplete.
     """
     if source.kind == "files":
         return reader_for(source, folder=_folder(info, Place(tenant, frozenset(services.tenants(source.source)))))
-    client = _client(source, tenant, info, run_id, services, sleep)
-    client.allowance = Allowance(source.limits, pages, size)
-    return reader_for(source, client=client)
+    times = (stream.timeouts if stream else None) or source.timeouts
+    client = _client(source, tenant, info, run_id, services, sleep, times)
+    client.allowance = Allowance((stream.limits if stream else None) or source.limits, pages, size)
+    return reader_for(source, client=client, extra=info.extra)
 
 
 def ignored(info: ConnectionInfo) -> tuple[str, ...]:
@@ -97,8 +103,15 @@ def resume_if_changed(database: TenantDatabase, connection_id: str, services: Se
         connections.resume(database, connection_id, by=connections.SYSTEM, reason="the Connection has changed")
 
 
-def base_url(info: ConnectionInfo) -> str:
-    """The address of a Connection's host, https unless it says otherwise. Raises ConfigError if secrets would travel unencrypted."""
+def base_url(info: ConnectionInfo, source: Source | None = None) -> str:
+    """The address of a Connection's host, https unless it says otherwise; where it has none, that of the source's file.
+
+    Raises ConfigError if there is none, or secrets would travel unencrypted.
+    """
+    if not info.host and source is not None and source.host:
+        url = host_of(source.host, values_of(source, info.extra))
+        require_encrypted(url, connection=info.conn_id)
+        return url.rstrip("/")
     if not info.host:
         raise ConfigError("the Connection has no host", hint="Put the address of the account there", connection=info.conn_id)
     url = info.host if "://" in info.host else f"{info.schema or 'https'}://{info.host}"
@@ -140,9 +153,9 @@ def _bucket(database: TenantDatabase, name: str, budget: Budget, share: float) -
 
 
 def _client(
-    source: Source, tenant: str, info: ConnectionInfo, run_id: str, services: Services, sleep: Callable[[float], None]
+    source: Source, tenant: str, info: ConnectionInfo, run_id: str, services: Services, sleep: Callable[[float], None], times: Timeouts
 ) -> Client:  # fmt: skip
-    url, times = base_url(info), source.timeouts
+    url, values = base_url(info, source), values_of(source, info.extra)
     transport = Transport(connect=times.connect, read=times.read, total=times.total)
     credentials = Credentials(url, info.login, info.password, info.extra, info.conn_id)
     limit, database = source.rate_limit, services.database.of(tenant)
@@ -155,7 +168,9 @@ def _client(
         search_bucket=_bucket(database, f"{info.conn_id} search", limit.search, limit.share) if limit.search else NoBucket(),
         breaker=breaker.Watched(breaker.Breaker(database, info.conn_id)),
         retry=source.retry,
-        headers=source.headers,
+        headers={name: needed(said, values) for name, said in source.headers.items()},
+        hosts=tuple(needed(host, values).lower() for host in source.hosts),
+        open_hosts=tuple(needed(host, values).lower() for host in source.open_hosts),
         sleep=sleep,
         where={"connection": info.conn_id},
     )

@@ -10,13 +10,14 @@ from spine.core.errors import ConfigError
 from spine.core.settings import settings
 from spine.core.texts import nearest
 from spine.sources.loader import module_of
+from spine.sources.rest import source_mistakes
 from spine.sources.spec import Source, Stream, load_source, source_names
 
 # What is read of a stream whoever its reader is; `mapping` is the normaliser's, a sweep is extraction's.
 STREAM_WORDS = frozenset({"name", "key", "entity", "mapping", "deletes.mode", "deletes.max_share", "deletes.detect"})
 # Folders of files are not called over the network, and have no clock of their own.
 CALL_WORDS = frozenset({"auth", "rate_limit", "retry", "timeouts", "limits", "headers"})
-CURSOR_WORDS = frozenset({"cursor.lookback", "cursor.formerly"})
+CALLED_WORDS = frozenset({"cursor.lookback", "cursor.formerly", "timeouts", "limits"})
 
 
 def entity_names() -> list[str]:
@@ -106,6 +107,8 @@ def mistakes_of(source: Source) -> list[tuple[Place, str]]:
             why = f"{stream.deletes.detect!r} is not seen by the reader of this source, which knows {', '.join(known)}"
             found.append(((*place, "deletes", "detect"), why))
         found += [((*place, *inner), why) for inner, why in reader.mistakes(stream)]
+    if source.kind == "generic":
+        found += source_mistakes(source)
     return found
 
 
@@ -135,7 +138,7 @@ def unread_places(source: Source) -> list[Place]:
     unread: list[Place] = [(word,) for word in sorted(source.model_fields_set & CALL_WORDS)] if files else []
     if source.reader and source.kind in ("files", "generic"):
         unread.append(("reader",))
-    read = STREAM_WORDS | module_of(source).READS | (frozenset() if files else CURSOR_WORDS)
+    read = STREAM_WORDS | module_of(source).READS | (frozenset() if files else CALLED_WORDS)
     for number, stream in enumerate(source.streams):
         unread += [("streams", number, *word.split(".")) for word in sorted(_said(stream)) if not _covered(word, read)]
     return unread

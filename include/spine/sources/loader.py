@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from importlib import import_module
 from types import ModuleType
+from typing import Any
 
 from spine.core.errors import ConfigError
 from spine.http.client import Client
@@ -13,14 +15,21 @@ from spine.sources.reading import Reader
 from spine.sources.spec import Source
 
 
-def reader_for(source: Source, *, client: Client | None = None, folder: Folder | None = None) -> Reader:
-    """The reader of a source on an account (`client`) or a folder. Raises ConfigError if the source needs code that is not there."""
+def reader_for(
+    source: Source, *, client: Client | None = None, folder: Folder | None = None, extra: Mapping[str, Any] | None = None
+) -> Reader:  # fmt: skip
+    """The reader of a source on an account (`client`, and the `extra` of its Connection) or a folder.
+
+    Raises ConfigError if the source needs code that is not there.
+    """
     if source.kind == "files":
         if folder is None:
             raise ConfigError("a source of files needs a folder", hint="Put its path in the host of the Connection", source=source.source)
         return files.Reader(source, folder)
     if client is None:
         raise ConfigError("the source needs a client", source=source.source)
+    if source.kind == "generic":
+        return rest.Reader(source, client, extra or {})
     reader: Reader = module_of(source).Reader(source, client)
     return reader
 

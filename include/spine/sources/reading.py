@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import hashlib
 import math
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from decimal import Decimal
 from functools import lru_cache
 from typing import Any, Literal, Protocol
 
-from spine.core import clock, jsontext
+from spine.core import clock, jsontext, times
 from spine.core.errors import ConfigError, SchemaMismatch, SourceRejected
 from spine.sources.spec import Stream
 
 Op = Literal["upsert", "delete"]
 _COMPOUND = "|"
 _NO = frozenset({"", "false", "f", "no", "n", "0", "off", "null", "none"})
+_EPOCH = re.compile(r"([0-9]{10,16})(\.[0-9]{1,9})?", re.ASCII)
+_NUMBER = re.compile(r"[0-9]{1,19}(?:\.0+)?", re.ASCII)
+_WIDTH = 20  # digits of a number as a cursor, since cursors are compared as texts
 _EMPTY_PAGES = 10_000  # a source that filters after paging may send some
 
 
@@ -137,18 +141,24 @@ def _key_text(value: Any) -> str:
     return "" if isinstance(value, float | Decimal) and math.isnan(value) else str(value).replace("\0", "")
 
 
-def cursor_text(value: Any) -> str | None:
-    """A time as text that sorts (ISO 8601 in UTC), also from epoch seconds or milliseconds. Raises SchemaMismatch for anything else."""
+def cursor_text(value: Any, form: str | None = None) -> str | None:
+    """A time as text that sorts (ISO 8601 in UTC), also from seconds to microseconds since 1970, or of a format of times.
+
+    Raises SchemaMismatch for anything else.
+    """
     if value is None or value == "":
         return None
     if isinstance(value, datetime):
         return clock.to_text(value)
     text = str(value)
     try:
-        if text.isascii() and text.isdigit() and len(text) >= 10:
-            return clock.to_text(datetime.fromtimestamp(int(text) / (1000 if len(text) > 11 else 1), tz=UTC))
+        if form is not None:
+            return clock.to_text(times.read(value, form))
+        if (epoch := _EPOCH.fullmatch(text)) is not None:
+            unit = "epoch" if len(epoch[1]) < 12 else "epoch_ms" if len(epoch[1]) < 15 else "epoch_us"
+            return clock.to_text(times.read(int(text) if epoch[2] is None else Decimal(text), unit))
         return clock.to_text(clock.parse(text))
-    except (ConfigError, ValueError, OverflowError, OSError) as error:
+    except (ConfigError, ValueError, OverflowError, OSError, TypeError) as error:
         raise SchemaMismatch(
             f"the cursor field holds a {type(value).__name__} that is no time", hint="Check `cursor` in the source's file"
         ) from error
@@ -166,12 +176,32 @@ class Position:
         return clock.parse(self.cursor) if self.cursor else None
 
 
-def position_of(value: Any, field: str) -> Position:
-    """The cursor at a record's `field`; a value that is no time (`0000-00-00`) costs that record and not the stream."""
+def position_of(value: Any, field: str, form: str | None = None) -> Position:
+    """The cursor at a record's `field`; a value that is no time (`0000-00-00`) costs that record and not the stream.
+
+    `form` is the format of its times, where they are not recognised.
+    """
     try:
-        return Position(cursor_text(value))
+        return Position(cursor_text(value, form))
     except SchemaMismatch:
         return Position(None, f"{field} is no time")
+
+
+def numbered(value: Any, field: str) -> Position:
+    """The cursor at a `field` of whole numbers that grow, as a text that sorts as they do."""
+    if value is None or value == "":
+        return Position(None)
+    text = str(value)
+    if isinstance(value, bool) or not _NUMBER.fullmatch(text):
+        return Position(None, f"{field} is no whole number from 0 on")
+    return Position(text.partition(".")[0].zfill(_WIDTH))
+
+
+def number_of(cursor: str) -> int:
+    """The number of a cursor that `numbered` has made. Raises ConfigError for what somebody else has left there."""
+    if not cursor.isascii() or not cursor.isdigit():
+        raise ConfigError("the saved cursor is no number", hint="Reset the cursor of the stream")
+    return int(cursor)
 
 
 def make_record(stream: Stream, record: Any, *, cursor: str | None, op: Op = "upsert", mistake: str = "") -> Record:

@@ -4,7 +4,8 @@
 records. `parts` and `spans` are what a stream is read in; `reader` walks through them, and `place` is how far it is.
 """
 
-from spine.sources.rest.reader import DETECTS, READS, Reader, mistakes
+from spine.sources.rest.checking import mistakes, source_mistakes
+from spine.sources.rest.reader import DETECTS, READS, Reader
 from spine.sources.rest.selecting import records_of, said_empty
 
-__all__ = ["DETECTS", "READS", "Reader", "mistakes", "records_of", "said_empty"]
+__all__ = ["DETECTS", "READS", "Reader", "mistakes", "records_of", "said_empty", "source_mistakes"]

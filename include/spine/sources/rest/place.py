@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -33,19 +33,23 @@ class Part:
 
 @dataclass(frozen=True)
 class Place:
-    """A place of a reading. `page` is the paging's own token, None the first page; `job` what is known of a job that was ordered."""
+    """A place of a reading. `page` is the paging's own token, None the first page; `job` what is known of a job that was ordered.
+
+    `seen` counts the records of the span so far, where a source gives only so many of them.
+    """
 
     part: Any = None
     span: Span | None = None
     job: Any = None
     page: str | None = None
+    seen: int = 0
 
     def text(self) -> str | None:
         """The token of this place: the paging's own where there is nothing besides, None for the very beginning."""
         if self.part is None and self.span is None and self.job is None and not (self.page or "").startswith(_MARK):
             return self.page
         span = None if self.span is None else [at and clock.to_text(at) for at in (self.span.start, self.span.end)]
-        said = {"part": self.part, "span": span, "job": self.job, "page": self.page}
+        said = {"part": self.part, "span": span, "job": self.job, "page": self.page, "seen": self.seen or None}
         return _MARK + orjson.dumps({name: value for name, value in said.items() if value is not None}).decode() + "}"
 
     @classmethod
@@ -56,7 +60,7 @@ class Place:
         try:
             said = orjson.loads(token)["at"]
             span = None if said.get("span") is None else Span(*(at and clock.parse(at) for at in said["span"]))
-            return cls(said.get("part"), span, said.get("job"), said.get("page"))
+            return cls(said.get("part"), span, said.get("job"), said.get("page"), int(said.get("seen", 0)))
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise ConfigError("the page token of this run cannot be read", hint="Start a new run") from error
 
@@ -74,20 +78,14 @@ class Walk:
         """The partition and the span, None behind the last one."""
         return None if self._part is None else (self._part, self._span)
 
-    def narrow(self, span: Span) -> None:
-        """Read this span, which begins where the current one does, in its place."""
-        self._span = span
-
-    def go_on(self) -> Place | None:
-        """Move on; the place where the next step begins, None at the end."""
+    def go_on(self, instead: Span | None = None) -> Place | None:
+        """Move on; the place where the next step begins, None at the end. `instead` is read in place of what is left of this span."""
         if self._part is None:
             return None
+        if instead is not None:
+            self._span = instead
+            return Place(self._part.key, instead)
         self._span = self._after(self._span) if self._span is not None else None
         if self._span is None:
             self._part, self._span = next(self._parts, None), self._first
         return None if self._part is None else Place(self._part.key, self._span)
-
-
-def at_page(place: Place, page: str | None) -> Place:
-    """The same place at another page."""
-    return replace(place, page=page)

@@ -8,7 +8,8 @@ from typing import Any
 
 import jmespath
 
-from spine.core.declarations import Place as FilePlace
+from spine.core import clock
+from spine.core.errors import SourceRejected
 from spine.http.client import Client
 from spine.http.paging import Fetched
 from spine.http.paging.pages import search
@@ -24,58 +25,85 @@ from spine.sources.reading import (
     later,
     lookup,
     make_record,
+    numbered,
     position_of,
     require_fields,
 )
 from spine.sources.rest.parts import parts_of
-from spine.sources.rest.place import Part, Place, Span, Walk, at_page
+from spine.sources.rest.place import Part, Place, Span, Walk
 from spine.sources.rest.requester import request_of
 from spine.sources.rest.selecting import records_of, said_empty
 from spine.sources.rest.spans import Spans, bounds
 from spine.sources.spec import Source, Stream
+from spine.sources.variables import typed_values, values_of
 
 READS = frozenset({
     "path", "host", "method", "params", "lists", "raw", "headers", "body", "idempotent", "records", "later", "required_fields",
-    "cursor.field", "cursor.since", "cursor.until", "paging", "deletes.field",
+    "cursor", "paging", "deletes.field",
 })  # fmt: skip
 DETECTS = frozenset({"flag", "sweep"})
 
 
 @dataclass(frozen=True)
 class Reader:
-    """Sources that need no code. `variables` are the Connection's values of the source's variables."""
+    """Sources that need no code. `extra` is the Connection's, which has the values of the source's variables."""
 
     source: Source
     client: Client
-    variables: Mapping[str, Any] = field(default_factory=dict)
+    extra: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
     def read(self, stream: Stream, state: State, window: Window) -> Iterator[Page]:
         """Pages of the stream; where the source cannot bound the reading, the records outside the window are left out."""
-        asked = stream.asked(first=window.full)
-        place, high_water = Place.parse(state.token), state.high_water
-        spans = Spans.of(asked.cursor, window)
-        walk = Walk(parts_of(asked, place.part), spans.first, spans.after, place)
+        reading = _Reading(self, stream.asked(first=window.full), window, state.cursor)
+        yield from reading.pages(Place.parse(state.token), state.high_water)
+
+
+class _Reading:
+    """One reading of a stream, as it is asked in its window."""
+
+    def __init__(self, reader: Reader, stream: Stream, window: Window, saved: str | None) -> None:
+        self._client, self._stream, self._window, self._saved = reader.client, stream, window, saved
+        self._typed = typed_values(reader.source, reader.extra, window.end)
+        self._values = values_of(reader.source, reader.extra, window.end)
+        self._selector = jmespath.compile(stream.records)
+        windows = stream.cursor.windows if stream.cursor else None
+        self._ceiling = windows if windows and windows.ceiling else None
+        self._spans = Spans.of(stream.cursor, window, self._typed)
+
+    def pages(self, place: Place, high_water: str | None) -> Iterator[Page]:
+        """All pages from a place on."""
+        walk = Walk(parts_of(self._stream, place.part), self._spans.first, self._spans.after, place)
         if walk.here is None:
             yield Page((), None, high_water)
         while walk.here is not None:
             part, span = walk.here
             place = replace(place, part=part.key, span=span)
-            for fetched, following in self._pages(asked, window, part, span, place.page):
-                records = [record for item in fetched.records if (record := self._record(asked, item, window)) is not None]
-                for record in records:
-                    high_water = later(high_water, record.cursor)
-                upcoming = walk.go_on() if following is None else at_page(place, self.client.auth.unsigned(following))
+            before: str | None = None
+            for fetched, following in self._pages(part, place):
+                if place.page is None and span is not None and self._too_many(fetched, 0):
+                    walk.go_on(self._spans.half(span))  # before anything of it is taken
+                    break
+                records, reached = self._records(fetched)
+                high_water = later(high_water, reached)
+                place = replace(place, seen=place.seen + len(fetched.records) if self._ceiling else 0)
+                instead = self._instead(span, fetched, place.seen, reached, before)
+                before = reached or before
+                if following is None or instead is not None:
+                    upcoming = walk.go_on(instead)
+                else:
+                    upcoming = place = replace(place, page=self._client.auth.unsigned(following))
                 yield Page(records, upcoming.text() if upcoming else None, high_water)
+                if instead is not None:
+                    break
             place = Place()
 
-    def _pages(
-        self, stream: Stream, window: Window, part: Part, span: Span | None, token: str | None
-    ) -> Iterator[tuple[Fetched, str | None]]:  # fmt: skip
-        """The pages of one step from a token on, each with the token of the one that follows in it."""
-        first = self._first(stream, window, part, span)
+    def _pages(self, part: Part, place: Place) -> Iterator[tuple[Fetched, str | None]]:
+        """The pages of one step from a place on, each with the token of the one that follows in it."""
+        stream, token = self._stream, place.page
+        first = self._first(part, place.span)
         turning = Turning(stream, stream.paging.turned_by)
         while True:
-            fetched = self._fetch(stream, stream.paging.request(first, token), token)
+            fetched = self._fetch(stream.paging.request(first, token), token)
             following = stream.paging.following(fetched)
             turning.see(fetched.records, token, following)
             require_fields(stream, fetched.records)
@@ -84,44 +112,66 @@ class Reader:
                 return
             token = following
 
-    def _first(self, stream: Stream, window: Window, part: Part, span: Span | None) -> Request:
+    def _first(self, part: Part, span: Span | None) -> Request:
         """The request of a step's first page."""
-        limits = bounds(stream.cursor, window, span)
-        request = request_of(stream, {**self.variables, **part.values, **limits})
-        if stream.cursor is None:
+        cursor = self._stream.cursor
+        limits = bounds(cursor, self._window, span, self._typed, self._saved)
+        request = request_of(self._stream, {**self._values, **part.values, **limits})
+        if cursor is None:
             return request
-        asked = {stream.cursor.since: limits.get("start"), stream.cursor.until: limits.get("end")}
+        asked = {cursor.since: limits.get("start"), cursor.until: limits.get("end")}
         return replace(request, params={**request.params, **{name: str(at) for name, at in asked.items() if name and at is not None}})
 
-    def _fetch(self, stream: Stream, request: Request, token: str | None) -> Fetched:
+    def _fetch(self, request: Request, token: str | None) -> Fetched:
         """The answer to a request, and the records in it."""
-        response = self.client.request(request)
+        response = self._client.request(request)
         body = response.json()
-        selector = jmespath.compile(stream.records)
-        found = records_of(stream, search(selector, body), empty=said_empty(body, stream.records))
+        found = records_of(self._stream, search(self._selector, body), empty=said_empty(body, self._stream.records))
         return Fetched(request, response, body, found, token)
 
-    @staticmethod
-    def _record(stream: Stream, item: Any, window: Window) -> Record | None:
-        if stream.cursor is None:
+    def _records(self, fetched: Fetched) -> tuple[list[Record], str | None]:
+        """A page's records that belong to the window, and the latest cursor of all of them."""
+        records = [record for item in fetched.records if (record := self._record(item)) is not None]
+        return records, max((record.cursor for record in records if record.cursor is not None), default=None)
+
+    def _record(self, item: Any) -> Record | None:
+        stream, cursor = self._stream, self._stream.cursor
+        if cursor is None:
             position = Position(None)
+        elif cursor.type == "number":
+            position = numbered(lookup(item, cursor.field), cursor.field)
+            if not self._window.full and position.cursor is not None and self._saved is not None and position.cursor <= self._saved:
+                return None
         else:
-            position = position_of(lookup(item, stream.cursor.field), stream.cursor.field)
-            if not window.full and not window.holds(position.moment()):
+            position = position_of(lookup(item, cursor.field), cursor.field, cursor.reads)
+            if not self._window.full and not self._window.holds(position.moment()):
                 return None
         flag = stream.deletes.detect == "flag" and stream.deletes.field and flagged(lookup(item, stream.deletes.field))
         return make_record(stream, item, cursor=position.cursor, op="delete" if flag else "upsert", mistake=position.mistake)
 
+    def _too_many(self, fetched: Fetched, seen: int) -> bool:
+        """Whether a span holds more than the source gives: by the answer's own count, else by how many have come."""
+        windows = self._ceiling
+        if windows is None or windows.ceiling is None:
+            return False
+        total = search(jmespath.compile(windows.total), fetched.body) if windows.total else None
+        if isinstance(total, int):
+            return total > windows.ceiling and (windows.beyond == "split" or seen >= windows.ceiling)
+        return seen >= windows.ceiling
 
-def mistakes(stream: Stream) -> Iterator[tuple[FilePlace, str]]:
-    """What is wrong with a stream of this kind: places inside it, and why."""
-    if stream.cursor is not None and "since" not in stream.cursor.model_fields_set:
-        yield (
-            ("cursor", "since"),
-            (
-                "no parameter asks the source for changes: name it, or write `since: null` if there is none; "
-                "every run then reads everything and leaves out what is old"
-            ),
-        )
-    if stream.deletes.detect == "flag" and stream.deletes.field is None:
-        yield ("deletes", "field"), "`detect: flag` needs the field that tells a deleted record"
+    def _instead(self, span: Span | None, fetched: Fetched, seen: int, reached: str | None, before: str | None) -> Span | None:
+        """What is read in place of the rest of a span of which the source gives no more, None while it does."""
+        windows = self._ceiling
+        if windows is None or span is None:
+            return None
+        if windows.beyond == "restart" and reached and before and reached < before:
+            raise SourceRejected(
+                "the records do not come in the order of their cursor, by which the reading would go on",
+                hint="Ask the source to sort them, or use `beyond: split`",
+                stream=self._stream.name,
+            )
+        if not self._too_many(fetched, seen):
+            return None
+        if windows.beyond == "restart":
+            return self._spans.behind(span, clock.parse(reached) if reached else None)
+        return self._spans.half(span)

@@ -12,13 +12,14 @@ from pydantic import Field, model_validator
 from spine.core.declarations import Strict, load_declaration, located, refuse
 from spine.core.errors import ConfigError
 from spine.core.settings import settings
-from spine.core.texts import Cron, Word
+from spine.core.texts import Cron, HostPattern, Word
 from spine.http.allowance import Limits
 from spine.http.auth import AUTH_KINDS, Auth
 from spine.http.auth.none import NoAuth
 from spine.http.retry import Retry
 from spine.sources.spec.budgets import RateLimit, Timeouts
 from spine.sources.spec.streams import Stream
+from spine.sources.spec.variables import Variable
 
 Tier = Literal["critical", "standard", "best_effort"]
 # Which kinds there are is known when the program runs: one for each file of the package.
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 else:
     AnyAuth = AUTH_KINDS.choice()
 TIER_SCHEDULE: dict[str, str] = {"critical": "0 * * * *", "standard": "0 2 * * *", "best_effort": "0 3 * * 0"}
+# Names that placeholders have besides variables.
+RESERVED = frozenset({"start", "end", "parent", "partition", "job", "fields", "page", "item"})
 # How long one stream may be read in one run: well within the tier's deadline, since Silver waits for all streams of a run.
 TIER_STREAM: dict[str, timedelta] = {"critical": timedelta(minutes=10), "standard": timedelta(hours=1), "best_effort": timedelta(hours=6)}
 
@@ -51,15 +54,23 @@ class Source(Strict):
     timeouts: Timeouts = Timeouts()
     limits: Limits = Limits()
     headers: dict[str, str] = Field(default_factory=dict)
+    variables: dict[Word, Variable] = Field(default_factory=dict, description="Values of the Connection's extra, for placeholders `{name}`")
+    host: str | None = Field(
+        default=None, description="The address of accounts whose Connection has no host, as https://{name}.example.com"
+    )
+    hosts: tuple[HostPattern, ...] = Field(default=(), description="Other hosts that get our credentials; `*.example.com` is all below it")
+    open_hosts: tuple[HostPattern, ...] = Field(default=(), description="Hosts that are asked without credentials, as stores of files")
     streams: tuple[Stream, ...] = Field(min_length=1)
 
     @model_validator(mode="after")
     def _names(self) -> Source:
         names = [stream.name for stream in self.streams]
-        refuse(type(self), [
+        taken: list[tuple[tuple[str | int, ...], str]] = [
             (("streams", number, "name"), f"another stream is named {name!r} too")
             for number, name in enumerate(names) if name in names[:number]
-        ])  # fmt: skip
+        ]  # fmt: skip
+        taken += [(("variables", name), f"{{{name}}} means something else already") for name in self.variables if name in RESERVED]
+        refuse(type(self), taken)
         return self
 
     @property
@@ -71,6 +82,10 @@ class Source(Strict):
     def stream_time(self) -> timedelta:
         """How long one stream may be read in one run, by its own word or by its tier."""
         return self.timeouts.stream or TIER_STREAM[self.tier]
+
+    def time_of(self, stream: Stream) -> timedelta:
+        """How long this stream may be read in one run."""
+        return (stream.timeouts.stream if stream.timeouts else None) or self.stream_time
 
     @property
     def entities(self) -> tuple[str, ...]:

@@ -6,6 +6,8 @@ from pydantic import Field
 
 from spine.core.mapping import Mapping
 from spine.core.texts import FieldPath, Word
+from spine.http.allowance import Limits
+from spine.sources.spec.budgets import Timeouts
 from spine.sources.spec.cursors import Cursor
 from spine.sources.spec.deletes import Deletes
 from spine.sources.spec.requests import Later, Reading, words_said
@@ -25,6 +27,8 @@ class Stream(Reading):
     fields: tuple[str, ...] = ()
     required_fields: tuple[FieldPath, ...] = ()
     cursor: Cursor | None = None
+    timeouts: Timeouts | None = Field(default=None, description="Of this stream, in place of the source's")
+    limits: Limits | None = Field(default=None, description="Of this stream, in place of the source's")
     later: Later | None = Field(default=None, description="What is asked otherwise once there is a cursor")
     deletes: Deletes = Deletes()
     entity: Word

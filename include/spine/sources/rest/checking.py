@@ -1,0 +1,98 @@
+"""What is wrong with a REST stream that can be known before it is read: places in the source's file, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from spine.core.declarations import Place
+from spine.core.placeholders import names_in
+from spine.core.texts import nearest
+from spine.sources.spec import Asking, Source, Stream
+
+_ASKING = ("path", "host", "params", "headers", "body")
+_INNER = {"json_": "json"}
+
+
+def mistakes(stream: Stream) -> Iterator[tuple[Place, str]]:
+    """What is wrong with a stream of this kind: places inside it, and why."""
+    cursor = stream.cursor
+    if cursor is not None and "since" not in cursor.model_fields_set and not _asks_for_changes(stream):
+        yield (
+            ("cursor", "since"),
+            (
+                "no parameter asks the source for changes: name it, or write `since: null` if there is none; "
+                "every run then reads everything and leaves out what is old"
+            ),
+        )
+    if stream.deletes.detect == "flag" and stream.deletes.field is None:
+        yield ("deletes", "field"), "`detect: flag` needs the field that tells a deleted record"
+    if stream.deletes.detect == "sweep" and cursor is not None and cursor.bounded:
+        yield ("deletes", "detect"), "a sweep needs reads of everything, and the cursor's `start` leaves out what is older"
+    if stream.later is not None and cursor is None:
+        yield ("later",), "a stream without a cursor is asked in the same way each time"
+    if cursor is not None and cursor.windows is not None and not _asks_for_changes(stream) and not cursor.since:
+        yield ("cursor", "windows"), "no span of time is asked for: name `since` and `until`, or write {start} and {end} into the request"
+    for place, method in _methods(stream):
+        if method == "GET":
+            yield place, "a GET has no body: leave the method out, or write POST"
+
+
+def source_mistakes(source: Source) -> Iterator[tuple[Place, str]]:
+    """Placeholders that name nothing, and those that may have no value where one is needed."""
+    for where in ("host", "headers", "hosts", "open_hosts"):
+        yield from _unknown(source, (where,), getattr(source, where), set(source.variables))
+    for number, stream in enumerate(source.streams):
+        at: Place = ("streams", number)
+        known = set(source.variables) | _names_of(stream)
+        for place, asking in [(at, stream), *([((*at, "later"), stream.later)] if stream.later else [])]:
+            for word in _ASKING:
+                yield from _unknown(source, (*place, word), _plain(getattr(asking, word)), known)
+            yield from _unbounded(stream, place, asking)
+        if stream.cursor is not None:
+            yield from _unknown(source, (*at, "cursor", "start"), stream.cursor.start, set(source.variables))
+            if stream.cursor.windows is not None:
+                yield from _unknown(source, (*at, "cursor", "windows", "step"), stream.cursor.windows.step, set(source.variables))
+
+
+def _names_of(stream: Stream) -> set[str]:
+    """What a stream's placeholders may begin with, besides the source's variables."""
+    found = {"parent", "partition", "job", "fields", "page", "item"}
+    return found | {"start", "end"} if stream.cursor else found
+
+
+def _unknown(source: Source, place: Place, value: Any, known: set[str]) -> Iterator[tuple[Place, str]]:
+    if isinstance(value, Mapping):
+        for key, inner in value.items():
+            yield from _unknown(source, (*place, str(_INNER.get(key, key))), inner, known)
+        return
+    for name in dict.fromkeys(names_in(value)):
+        root = name.partition(".")[0]
+        if root not in known:
+            near = nearest(root, known) or "; declare it in `variables`"
+            yield place, f"{{{name}}} names nothing{near}"
+
+
+def _unbounded(stream: Stream, place: Place, asking: Asking) -> Iterator[tuple[Place, str]]:
+    if stream.cursor is None or stream.cursor.start is not None:
+        return
+    for word in ("path", "host"):
+        if {"start", "end"}.intersection(names_in(getattr(asking, word))) and place[-1] != "later":
+            yield (*place, word), "the first read has no bound to put there: say where it begins by `start` of the cursor"
+
+
+def _asks_for_changes(stream: Stream) -> bool:
+    asked = [stream, *([stream.later] if stream.later else [])]
+    return any("start" in names_in(_plain(getattr(asking, word))) for asking in asked for word in _ASKING)
+
+
+def _methods(stream: Stream) -> Iterator[tuple[Place, str | None]]:
+    if stream.body is not None:
+        yield ("method",), stream.method
+    if stream.later is not None and stream.later.body is not None:
+        yield ("later", "method"), stream.later.method
+
+
+def _plain(value: Any) -> Any:
+    """A body as a map of its words; a query of GraphQL has braces of its own."""
+    return value.model_dump(exclude={"graphql"}, exclude_none=True) if hasattr(value, "model_dump") else value
