@@ -20,7 +20,7 @@ ALLOWED = {
     "identity": {"core"},
     "quality": {"core", "lake"},
     "sandbox": {"core"},
-    "matching": {"core", "lake", "identity"},
+    "matching": {"core", "lake", "identity", "sources"},  # files within bounds are read in one way
     "gold": {"core", "lake", "sources", "control", "identity", "matching"},
     "events": {"core", "control"},
     "pipeline": STEP - {"pipeline"},

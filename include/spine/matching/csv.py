@@ -5,11 +5,11 @@ from __future__ import annotations
 import codecs
 import csv
 import difflib
-import gzip
 import io
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import IO
 
@@ -17,7 +17,9 @@ import pyarrow as pa
 import pyarrow.csv as pacsv
 
 from spine.core.dialect import SAMPLE, UTF_8, Dialect, dialect_of, plain_number
-from spine.core.errors import ConfigError
+from spine.core.errors import ConfigError, FileRefused
+from spine.core.settings import settings
+from spine.sources.bounded import Bounded
 
 # Arrow reads a CSV in blocks, and a row must fit into one: first as is quick, then as the largest row that is believable wants.
 _BLOCKS = (8 << 20, 1 << 30)
@@ -62,7 +64,10 @@ def _known(path: Path, wanted: Sequence[str]) -> Dialect:
 
 
 def read(path: Path, wanted: Sequence[str]) -> pa.Table:
-    """The wanted columns as texts. Raises ConfigError for unknown columns, torn rows, stray quotes and what is not of the encoding."""
+    """The wanted columns as texts. Raises ConfigError for unknown columns, torn rows, stray quotes and what is not of the encoding.
+
+    FileRefused for a `.gz` that grows beyond the bounds of SPINE_BOUNDS: it is unpacked no further than that.
+    """
     dialect = _known(path, wanted)
     if dialect.bare:
         return pa.table({name: pa.array([], pa.string()) for name in wanted})
@@ -99,7 +104,7 @@ def _require_sound_quotes(path: Path, dialect: Dialect, quotes: int) -> None:
     if quotes == 0:
         return
     csv.field_size_limit(_BLOCKS[-1])
-    with io.TextIOWrapper(_opened(path), encoding=dialect.encoding, errors="replace", newline="") as lines:
+    with _opened(path) as file, io.TextIOWrapper(file, encoding=dialect.encoding, errors="replace", newline="") as lines:
         rows, last = csv.reader(lines, delimiter=dialect.delimiter, strict=True), 0
         try:
             for _ in rows:
@@ -111,14 +116,12 @@ def _require_sound_quotes(path: Path, dialect: Dialect, quotes: int) -> None:
 
 def _read_csv(path: Path, raw: Sequence[str], dialect: Dialect, block: int, *, threads: bool) -> pa.Table:
     encoding = "utf8" if dialect.encoding.startswith(UTF_8) else dialect.encoding
-    return pacsv.read_csv(
-        path,
-        pacsv.ReadOptions(block_size=block, use_threads=threads, skip_rows=dialect.before, encoding=encoding),
-        pacsv.ParseOptions(delimiter=dialect.delimiter, newlines_in_values=True),
-        pacsv.ConvertOptions(
-            include_columns=list(raw), column_types=dict.fromkeys(raw, pa.string()), null_values=[""], strings_can_be_null=True
-        ),
-    )
+    reading = pacsv.ReadOptions(block_size=block, use_threads=threads, skip_rows=dialect.before, encoding=encoding)
+    parsing = pacsv.ParseOptions(delimiter=dialect.delimiter, newlines_in_values=True)
+    types = dict.fromkeys(raw, pa.string())
+    turning = pacsv.ConvertOptions(include_columns=list(raw), column_types=types, null_values=[""], strings_can_be_null=True)
+    with _opened(path) if _packed(path) else nullcontext(path) as given:
+        return pacsv.read_csv(given, reading, parsing, turning)
 
 
 def _csv_error(path: Path, raw: Sequence[str], dialect: Dialect, problem: str) -> ConfigError:
@@ -146,10 +149,25 @@ def _dialect(path: Path) -> Dialect:
     return dialect
 
 
-def _opened(path: Path) -> IO[bytes]:
-    if path.suffix.lower() == ".gz":
-        return gzip.open(path, "rb")  # type: ignore[return-value]  # a GzipFile is a binary stream
-    return path.open("rb")
+def _packed(path: Path) -> bool:
+    return path.suffix.lower() == ".gz"
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[IO[bytes]]:
+    """The bytes of a file, unpacked within the bounds of files. Raises FileRefused beyond them, ConfigError for a torn archive."""
+    with path.open("rb") as stored:
+        if not _packed(path):
+            yield stored
+            return
+        try:
+            yield io.BufferedReader(Bounded(stored, packed=True, bounds=settings().bounds), _PIECE)
+        except FileRefused as error:
+            raise FileRefused(f"{path.name} {error.message}", hint=error.hint) from None
+        except OSError as error:
+            if error.errno is not None:
+                raise
+            raise ConfigError(f"{path.name} is no whole gzip: {error}", hint="Write it anew; it may have been cut off") from None
 
 
 def _foreign(path: Path, line: int) -> ConfigError:

@@ -21,10 +21,12 @@ import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 
-from spine.core.errors import ConfigError, LakeError
+from spine.core.errors import ConfigError, FileRefused, LakeError
 from spine.core.foreign import told
+from spine.core.settings import settings
 from spine.matching import csv as match_csv
 from spine.matching.csv import require_columns
+from spine.sources import parquet
 
 Array: TypeAlias = Any  # numpy arrays of many element types
 
@@ -35,7 +37,8 @@ OUTPUT_SUFFIXES = (".csv", ".parquet")
 def read_columns(path: Path, columns: Sequence[str]) -> pa.Table:
     """The named columns of a CSV, Parquet or Delta table as texts, in the order of `columns`; an empty text is null.
 
-    Raises ConfigError for a missing or unreadable file, an unknown column (with those there are) and values that are no texts.
+    Raises ConfigError for a missing or unreadable file, an unknown column (with those there are) and values that are no texts; FileRefused
+    for a compressed one that grows beyond the bounds of SPINE_BOUNDS.
     """
     wanted = list(dict.fromkeys(columns))
     kind = kind_of(path)
@@ -72,7 +75,7 @@ def has_more_rows(path: Path, most: int) -> bool:
         if path.suffix.lower() != ".gz" and path.stat().st_size <= 2 * most:
             return False
         return match_csv.lines(path) > most
-    except (ConfigError, OSError, pa.ArrowException):
+    except (ConfigError, FileRefused, OSError, pa.ArrowException):
         return False  # whoever reads it says what is wrong
 
 
@@ -83,6 +86,8 @@ def typed_schema(path: Path, wanted: Sequence[str]) -> pa.Schema:
     else:
         with _parquet_file(path) as file:
             schema = file.schema_arrow
+            require_columns(path, wanted, schema.names)
+            parquet.require_bounds(file, wanted, settings().bounds)
     require_columns(path, wanted, schema.names)
     found = pa.schema([schema.field(name) for name in wanted])
     _texts(found.empty_table(), path)
@@ -155,9 +160,9 @@ def _neighbours(path: Path) -> str:
 
 
 def _parquet(path: Path, wanted: Sequence[str]) -> pa.Table:
-    with _parquet_file(path) as file:
+    with _parquet_file(path) as file, path.open("rb") as stored:
         require_columns(path, wanted, file.schema_arrow.names)
-        return file.read(columns=list(wanted)).select(list(wanted))
+        return parquet.columns(stored, wanted, settings().bounds)
 
 
 @contextmanager
@@ -165,6 +170,8 @@ def _parquet_file(path: Path) -> Iterator[pq.ParquetFile]:
     try:
         with pq.ParquetFile(path) as file:
             yield file
+    except FileRefused as error:
+        raise FileRefused(f"{path.name} {error.message}", hint=error.hint) from None
     except (pa.ArrowException, OSError) as error:
         raise ConfigError(
             f"{path.name} is not a Parquet file: {first_line(error)}", hint="Write it anew; it may have been cut off"

@@ -1,11 +1,12 @@
-"""Rows of Parquet files within bounds: what the footer says is judged before anything is decoded, each row before it becomes Python's.
+"""Rows and columns of Parquet files within bounds: the footer is judged before anything is decoded, each row before it becomes Python's.
 
 Texts stay in their dictionaries while they are read: a million rows may share one text of a million letters.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any, BinaryIO
 
 import pyarrow as pa
@@ -21,13 +22,51 @@ _BATCH = 1000
 _DECODED = 256 << 20  # bytes of a column without a dictionary that are decoded at once
 _IN_DICTIONARIES = frozenset({"PLAIN", "RLE", "BIT_PACKED", "PLAIN_DICTIONARY", "RLE_DICTIONARY"})
 _VALUE = 8  # bytes at least, that a number or a place in a dictionary counts
+_LEAST = 4  # bytes that a place in a dictionary takes while it is decoded; a run of one value takes none in the file
+
+
+def columns(stored: BinaryIO, wanted: Sequence[str], bounds: Bounds) -> pa.Table:
+    """The wanted columns. Raises FileRefused where they, each value written out, are larger than the bounds.
+
+    pa.ArrowException or OSError for what is no whole Parquet. Where the longest text of a dictionary in every row were too much, texts stay
+    in dictionaries until it is known how large they become.
+    """
+    with pq.ParquetFile(stored, pre_buffer=False) as file:
+        footer = _judged(file, bounds, wanted)
+    decoded, parts = 0, []
+    with pq.ParquetFile(stored, pre_buffer=False, read_dictionary=footer.texts) as file:
+        if not footer.hidden and not _beyond(bounds, footer.decoded + _at_most(file, wanted), footer.stored):
+            with pq.ParquetFile(stored) as whole:
+                return whole.read(columns=list(wanted)).select(list(wanted))
+        for group in range(file.num_row_groups):
+            for part in file.iter_batches(footer.at_once, row_groups=[group], columns=list(wanted)):
+                decoded += sum(_weight(column) for column in part.columns)
+                _require_within(bounds, decoded, footer.stored)
+                parts.append(pa.table([_written_out(column) for column in part.columns], names=part.schema.names))
+    return pa.concat_tables(parts) if parts else footer.schema.empty_table().select(list(wanted))
+
+
+def _at_most(file: pq.ParquetFile, wanted: Sequence[str]) -> int:
+    """Bytes of texts that come from dictionaries, if each were the longest one of its own; of each only the first row is decoded."""
+    found = 0
+    for group in range(file.num_row_groups):
+        first = next(file.iter_batches(1, row_groups=[group], columns=list(wanted)), None)
+        for column in first.columns if first else ():
+            if isinstance(column, pa.DictionaryArray):
+                longest = pc.max(pc.binary_length(column.dictionary)).as_py() or 0
+                found += longest * file.metadata.row_group(group).num_rows
+    return found
+
+
+def _written_out(column: pa.Array) -> pa.Array:
+    return column.dictionary_decode() if isinstance(column, pa.DictionaryArray) else column
 
 
 def rows(stored: BinaryIO, bounds: Bounds) -> Iterator[Row]:
     """All rows of a Parquet file. Raises FileRefused beyond the bounds and for what breaks off, OSError if it cannot be read."""
     try:
         with pq.ParquetFile(stored, pre_buffer=False) as file:
-            schema, texts, batch = _judged(file, bounds)
+            footer = _judged(file, bounds)
     except pa.ArrowInvalid as problem:
         yield BadRow(1, {}, 0, f"not Parquet: {_first_line(problem)}", "")
         return
@@ -35,13 +74,13 @@ def rows(stored: BinaryIO, bounds: Bounds) -> Iterator[Row]:
         raise _broken(problem) from None
     number = decoded = 0
     try:
-        with pq.ParquetFile(stored, pre_buffer=False, coerce_int96_timestamp_unit="us", read_dictionary=texts) as file:
-            for part in file.iter_batches(batch_size=batch):
+        with pq.ParquetFile(stored, pre_buffer=False, coerce_int96_timestamp_unit="us", read_dictionary=footer.texts) as file:
+            for part in file.iter_batches(batch_size=min(_BATCH, footer.at_once)):
                 for piece, size in _pieces(part, bounds.row):
                     decoded += size
                     if decoded > bounds.file:
                         raise FileRefused(f"is larger than {bounds.file:,} bytes when decoded", hint="Divide it, or raise SPINE_BOUNDS")
-                    yield from _rows(piece, size, schema, bounds.row, number)
+                    yield from _rows(piece, size, footer.schema, bounds.row, number)
                     number += piece.num_rows
     except (pa.ArrowException, OSError) as problem:
         raise _broken(problem) from None
@@ -54,8 +93,41 @@ def _broken(problem: BaseException) -> BaseException:
     return FileRefused(f"is no whole Parquet: {_first_line(problem)}", hint="Write it anew")
 
 
-def _judged(file: pq.ParquetFile, bounds: Bounds) -> tuple[pa.Schema, list[str], int]:
-    """The schema, the columns of texts that can stay in dictionaries, and how many rows to decode at once. Raises FileRefused."""
+@dataclass(frozen=True)
+class _Footer:
+    """What a footer says: the columns of `texts` that can stay in dictionaries, rows to decode `at_once`, bytes `stored` and `decoded`.
+
+    `hidden`: texts may grow by more than it says, since they are no dictionary's or lie deeper.
+    """
+
+    schema: pa.Schema
+    texts: list[str]
+    at_once: int
+    stored: int
+    decoded: int
+    hidden: bool
+
+
+def require_bounds(file: pq.ParquetFile, wanted: Collection[str], bounds: Bounds) -> None:
+    """Raise FileRefused for a file whose footer says that the wanted columns are larger than the bounds."""
+    _judged(file, bounds, wanted)
+
+
+def _beyond(bounds: Bounds, decoded: int, stored: int) -> FileRefused | None:
+    if decoded > bounds.file:
+        return FileRefused(f"is larger than {bounds.file:,} bytes when decoded", hint="Divide it, or raise SPINE_BOUNDS")
+    if decoded > bounds.small and decoded > bounds.ratio * max(1, stored):
+        return FileRefused(f"grows to more than {bounds.ratio} times its size when decoded", hint="Write it anew, or raise SPINE_BOUNDS")
+    return None
+
+
+def _require_within(bounds: Bounds, decoded: int, stored: int) -> None:
+    if refused := _beyond(bounds, decoded, stored):
+        raise refused
+
+
+def _judged(file: pq.ParquetFile, bounds: Bounds, wanted: Collection[str] | None = None) -> _Footer:
+    """Raises FileRefused; the wanted columns count, all unless told."""
     metadata = file.metadata
     if metadata.num_columns > bounds.columns:
         raise FileRefused(f"has {metadata.num_columns:,} columns, more than {bounds.columns:,}", hint="Divide it, or raise SPINE_BOUNDS")
@@ -63,19 +135,24 @@ def _judged(file: pq.ParquetFile, bounds: Bounds) -> tuple[pa.Schema, list[str],
     if any(leaf.path.count(".") >= jsontext.DEPTH for leaf in leaves):
         raise FileRefused(f"is nested more than {jsontext.DEPTH} levels deep", hint="Make it flat")
     stored = decoded = largest = 0
-    texts = {leaf.path for leaf in leaves if leaf.physical_type == "BYTE_ARRAY"}
+    texts = {leaf.path for leaf in leaves if leaf.physical_type == "BYTE_ARRAY" and _asked(leaf.path, wanted)}
     for group in range(metadata.num_row_groups):
         for place in range(metadata.num_columns):
             column = metadata.row_group(group).column(place)
-            stored, decoded = stored + column.total_compressed_size, decoded + column.total_uncompressed_size
+            if not _asked(column.path_in_schema, wanted):
+                continue
+            stored += column.total_compressed_size
+            decoded += max(column.total_uncompressed_size, _LEAST * column.num_values)
             if not _IN_DICTIONARIES.issuperset(column.encodings):
                 texts.discard(column.path_in_schema)
                 largest = max(largest, column.total_uncompressed_size)
-    if decoded > bounds.file:
-        raise FileRefused(f"is larger than {bounds.file:,} bytes when decoded", hint="Divide it, or raise SPINE_BOUNDS")
-    if decoded > bounds.small and decoded > bounds.ratio * max(1, stored):
-        raise FileRefused(f"grows to more than {bounds.ratio} times its size when decoded", hint="Write it anew, or raise SPINE_BOUNDS")
-    return file.schema_arrow, sorted(texts), max(1, min(_BATCH, _DECODED // max(1, largest)))
+    _require_within(bounds, decoded, stored)
+    hidden = largest > 0 or any("." in leaf for leaf in texts)
+    return _Footer(file.schema_arrow, sorted(texts), max(1, _DECODED // max(1, largest)), stored, decoded, hidden)
+
+
+def _asked(path: str, wanted: Collection[str] | None) -> bool:
+    return wanted is None or any(path == name or path.startswith(f"{name}.") for name in wanted)
 
 
 def _pieces(batch: pa.RecordBatch, most: int) -> Iterator[tuple[pa.RecordBatch, int]]:
