@@ -8,6 +8,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from textwrap import dedent, indent
 from typing import Any
@@ -83,6 +84,29 @@ def _word(name: str, field: FieldInfo) -> Word:
 
 def _words(model: type[BaseModel], names: Iterable[str]) -> tuple[Word, ...]:
     return tuple(_word(name, model.model_fields[name]) for name in names)
+
+
+def words_of(model: type[BaseModel]) -> tuple[Word, ...]:
+    """All words of a model, as a file writes them; **needed** are those without which it is none."""
+    found = []
+    for name, field in model.model_fields.items():
+        word = _word(field.alias or name, field)
+        found.append(Word(word.name, _shown(field), f"**needed**. {word.meaning}" if field.is_required() else word.meaning))
+    return tuple(found)
+
+
+def _shown(field: FieldInfo) -> str:
+    """A default as a file says it; empty for one that is made anew, or says nothing."""
+    value = field.default
+    if field.is_required() or field.default_factory or value in (None, (), "", {}) or isinstance(value, BaseModel):
+        return ""
+    if isinstance(value, timedelta):
+        seconds = int(value.total_seconds())
+        return next(
+            (f"{seconds // size}{unit}" for unit, size in (("d", 86400), ("h", 3600), ("m", 60)) if seconds and not seconds % size),
+            f"{seconds}s",
+        )
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def kinds(family: Variants[Any]) -> list[Entry]:

@@ -20,15 +20,19 @@ class FieldMapping(Strict):
     `source` is a dotted path in the payload, or several: with `join` they are merged by it, without it the first present one wins.
     `transform` is a registered normalisation, `lookup` replaces values by a table, `script` names a registered function,
     `default` fills what is missing, `confidence` (0 to 1) tells people how sure the mapping is; no value depends on it.
+
+    Example:
+        from: [work_email, email]
+        transform: email
     """
 
-    source: tuple[FieldPath, ...] = Field(default=(), alias="from")
-    join: str | None = None
-    transform: Transform = "none"
-    lookup: dict[str, str] | None = None
-    script: Script | None = None
-    default: Any = None
-    confidence: float = Field(default=1.0, ge=0, le=1)
+    source: tuple[FieldPath, ...] = Field(default=(), alias="from", description="One path in the payload, or several")
+    join: str | None = Field(default=None, description="What stands between several values; without it the first one that is there wins")
+    transform: Transform = Field(default="none", description="A [transform](reference.md#transforms)")
+    lookup: dict[str, str] | None = Field(default=None, description="A table that replaces values")
+    script: Script | None = Field(default=None, description="A registered function")
+    default: Any = Field(default=None, description="What stands where nothing is")
+    confidence: float = Field(default=1.0, ge=0, le=1, description="How sure the mapping is, for people")
 
     @field_validator("source", mode="before")
     @classmethod
@@ -45,11 +49,16 @@ class FieldMapping(Strict):
 
 
 class RowFilter(Strict):
-    """Keeps rows whose payload field is (or is not) one of the values; the others are counted as filtered."""
+    """Keeps rows whose payload field is (or is not) one of the values; the others are counted as filtered.
 
-    field: FieldPath
-    one_of: tuple[str, ...] = ()
-    none_of: tuple[str, ...] = ()
+    Example:
+        field: status
+        none_of: [draft]
+    """
+
+    field: FieldPath = Field(description="A path in the payload")
+    one_of: tuple[str, ...] = Field(default=(), description="Values of rows that are kept")
+    none_of: tuple[str, ...] = Field(default=(), description="Values of rows that are not")
 
     @model_validator(mode="after")
     def _says_something(self) -> RowFilter:
@@ -59,13 +68,19 @@ class RowFilter(Strict):
 
 
 class Mapping(Strict):
-    """A stream's mapping, version by version: canonical field -> source field (text) or FieldMapping."""
+    """A stream's mapping, version by version: canonical field -> source field (text) or FieldMapping.
 
-    version: int = Field(default=1, ge=1)
-    entity_version: int | None = None
-    fields: dict[str, FieldMapping] = Field(min_length=1)
-    filters: tuple[RowFilter, ...] = ()
-    split: FieldPath | None = None
+    Example:
+        fields:
+          given_name: first
+          email: {from: contact.email, transform: email}
+    """
+
+    version: int = Field(default=1, ge=1, description="Counted up with each change")
+    entity_version: int | None = Field(default=None, description="The version of the entity that it was written for")
+    fields: dict[str, FieldMapping] = Field(min_length=1, description="The entity's fields, each a path or what follows below")
+    filters: tuple[RowFilter, ...] = Field(default=(), description="Which rows are kept")
+    split: FieldPath | None = Field(default=None, description="A path to an array: each of its elements becomes a row")
 
     @model_validator(mode="before")
     @classmethod

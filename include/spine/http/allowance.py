@@ -17,10 +17,13 @@ class Limits(Strict):
 
     `pages` are answers with success, `megabytes` the unpacked bytes of all answers. The defaults are far above what a source has that pages
     by a hundred records; they end a reading that has no end.
+
+    Example:
+        pages: 2000
     """
 
-    pages: int = Field(default=100_000, ge=1)
-    megabytes: int = Field(default=100_000, ge=1)
+    pages: int = Field(default=100_000, ge=1, description="Answers with success")
+    megabytes: int = Field(default=100_000, ge=1, description="Unpacked bytes of all answers")
 
 
 @dataclass

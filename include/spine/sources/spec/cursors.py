@@ -89,11 +89,11 @@ class Cursor(Strict):
         start: 2020-01-01
     """
 
-    field: FieldPath
-    formerly: FieldPath | None = None
-    lookback: Duration = timedelta(minutes=5)
-    since: str | None = None
-    until: str | None = None
+    field: FieldPath = Field(description="The field of a record, nested with dots")
+    formerly: FieldPath | None = Field(default=None, description="The field of cursors that were saved before they noted it")
+    lookback: Duration = Field(default=timedelta(minutes=5), description="How much is read again on each run")
+    since: str | None = Field(default=None, description="The parameter that asks for changes after the cursor, as `{start}` does elsewhere")
+    until: str | None = Field(default=None, description="The parameter of the upper bound, as `{end}` elsewhere")
     type: Literal["time", "number"] = Field(default="time", description="What the field holds: times, or whole numbers that only grow")
     reads: TimeFormat | None = Field(default=None, description="How the field writes times; ISO 8601 and seconds since 1970 are recognised")
     format: TimeFormat = Field(default="iso", description="How `{start}` and `{end}`, `since` and `until` are written in requests")

@@ -11,12 +11,21 @@ from spine.core.texts import FieldPath
 
 
 class Deletes(Strict):
-    """How deletes are seen and what they do. `sweep`: a full read marks what it did not see, up to `max_share` of the stream."""
+    """How deletes are seen and what they do. `sweep`: a full read marks what it did not see, up to `max_share` of the stream.
 
-    mode: Literal["soft_delete", "hard_delete", "ignore"] = "soft_delete"
-    detect: Literal["none", "flag", "archived", "sweep"] = "none"
-    field: FieldPath | None = None
-    max_share: float = Field(default=0.2, gt=0, le=1)
+    Example:
+        detect: flag
+        field: deleted_at
+    """
+
+    mode: Literal["soft_delete", "hard_delete", "ignore"] = Field(
+        default="soft_delete", description="What becomes of a deleted record in Silver: it is marked, it goes, or it stays"
+    )
+    detect: Literal["none", "flag", "archived", "sweep"] = Field(
+        default="none", description="How a delete is seen: by a field, in a list of what is archived, or by its absence from a full read"
+    )
+    field: FieldPath | None = Field(default=None, description="The field of `detect: flag`: true, or a time")
+    max_share: float = Field(default=0.2, gt=0, le=1, description="The part of a stream above which a sweep is not believed")
 
     @model_validator(mode="after")
     def _field_is_read(self) -> Deletes:

@@ -38,29 +38,44 @@ class Source(Strict):
     """A whole source. `kind`: `generic` needs YAML only, `files` is a folder, `custom` has a module in `spine.sources.custom`.
 
     That module has the source's name unless `reader` names another. `hybrid` means the same as `custom`: older files say so.
+
+    Example:
+        source: acme
+        label: Acme
+        domain: revops
+        auth: {type: bearer}
+        variables: {region: {default: eu}}
+        host: https://{region}.api.acme.example/v1
+        streams:
+          - name: customers
+            path: /customers
+            key: [id]
+            entity: person
+            mapping:
+              fields: {given_name: first, family_name: last}
     """
 
-    source: Word
-    label: str
-    description: str = ""
-    domain: Literal["revops", "finops", "supportops", "marketingops", "hr"]
-    kind: Literal["generic", "files", "custom", "hybrid"] = "generic"
-    reader: Word | None = None
-    auth: AnyAuth = NoAuth()
-    tier: Tier = "standard"
-    schedule: Cron | None = None
-    rate_limit: RateLimit = RateLimit()
-    retry: Retry = Retry()
-    timeouts: Timeouts = Timeouts()
-    limits: Limits = Limits()
-    headers: dict[str, str] = Field(default_factory=dict)
+    source: Word = Field(description="Its name, which is the file's, the DAG's and the Connection's")
+    label: str = Field(description="Its name for people")
+    description: str = Field(default="", description="What it brings")
+    domain: Literal["revops", "finops", "supportops", "marketingops", "hr"] = Field(description="Who asks for it")
+    kind: Literal["generic", "files", "custom", "hybrid"] = Field(default="generic", description="What reads it")
+    reader: Word | None = Field(default=None, description="The module of a `custom` reader")
+    auth: AnyAuth = Field(default=NoAuth(), description="How requests are signed: a kind of [authentication](reference.md#authentication)")
+    tier: Tier = Field(default="standard", description="How often it is read, how often tried again, and how late it may be")
+    schedule: Cron | None = Field(default=None, description="When it is read, as cron; by the tier if not given")
+    rate_limit: RateLimit = Field(default=RateLimit(), description="How fast it may be asked")
+    retry: Retry = Field(default=Retry(), description="How often a request is tried again")
+    timeouts: Timeouts = Field(default=Timeouts(), description="How long it may take")
+    limits: Limits = Field(default=Limits(), description="How much a stream may bring")
+    headers: dict[str, str] = Field(default_factory=dict, description="Headers of every request")
     variables: dict[Word, Variable] = Field(default_factory=dict, description="Values of the Connection's extra, for placeholders `{name}`")
     host: str | None = Field(
         default=None, description="The address of accounts whose Connection has no host, as https://{name}.example.com"
     )
     hosts: tuple[HostPattern, ...] = Field(default=(), description="Other hosts that get our credentials; `*.example.com` is all below it")
     open_hosts: tuple[HostPattern, ...] = Field(default=(), description="Hosts that are asked without credentials, as stores of files")
-    streams: tuple[Stream, ...] = Field(min_length=1)
+    streams: tuple[Stream, ...] = Field(min_length=1, description="What is read")
 
     @model_validator(mode="after")
     def _names(self) -> Source:

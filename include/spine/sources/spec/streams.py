@@ -19,20 +19,31 @@ class Stream(Reading):
     Not every reader reads every word: `records`, `paging` but for its size, and `since` and `until` of the cursor are for sources of kind
     `generic`; `object` and `fields` are for readers that ask for them. Each reader's module lists what it reads (`READS`), how it sees
     deletes (`DETECTS`), and what else is wrong with a stream (`mistakes`).
+
+    Example:
+        - name: customers
+          path: /customers
+          records: data
+          key: [id]
+          cursor: {field: updated_at, since: updated_since}
+          paging: {type: next_token, next: next_cursor, param: cursor}
+          entity: person
+          mapping:
+            fields: {given_name: first, family_name: last}
     """
 
-    name: Word
-    object: str | None = None
-    key: tuple[FieldPath, ...] = Field(min_length=1)
-    fields: tuple[str, ...] = ()
-    required_fields: tuple[FieldPath, ...] = ()
-    cursor: Cursor | None = None
+    name: Word = Field(description="Its name, which tables have too")
+    object: str | None = Field(default=None, description="The vendor's name of it, for readers that ask for one")
+    key: tuple[FieldPath, ...] = Field(min_length=1, description="The fields that tell a record from all others")
+    fields: tuple[str, ...] = Field(default=(), description="The fields that are asked for")
+    required_fields: tuple[FieldPath, ...] = Field(default=(), description="Fields that some record of each page must have")
+    cursor: Cursor | None = Field(default=None, description="What orders changes; without it everything is read on each run")
     timeouts: Timeouts | None = Field(default=None, description="Of this stream, in place of the source's")
     limits: Limits | None = Field(default=None, description="Of this stream, in place of the source's")
     later: Later | None = Field(default=None, description="What is asked otherwise once there is a cursor")
-    deletes: Deletes = Deletes()
-    entity: Word
-    mapping: Mapping
+    deletes: Deletes = Field(default=Deletes(), description="How deletes are seen, and what they do")
+    entity: Word = Field(description="The canonical entity that its records become")
+    mapping: Mapping = Field(description="How they become it")
 
     def asked(self, *, first: bool) -> Stream:
         """The stream as it is asked: on its `first` read, or once there is a cursor."""
