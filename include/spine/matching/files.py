@@ -84,10 +84,10 @@ def typed_schema(path: Path, wanted: Sequence[str]) -> pa.Schema:
     if kind_of(path) == "delta":
         schema = _dataset(path).schema
     else:
-        with _parquet_file(path) as file:
+        with _parquet_file(path) as file, path.open("rb") as stored:
             schema = file.schema_arrow
             require_columns(path, wanted, schema.names)
-            parquet.require_bounds(file, wanted, settings().bounds)
+            parquet.require_bounds(file, stored, wanted, settings().bounds)
     require_columns(path, wanted, schema.names)
     found = pa.schema([schema.field(name) for name in wanted])
     _texts(found.empty_table(), path)

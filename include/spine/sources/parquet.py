@@ -1,4 +1,4 @@
-"""Rows and columns of Parquet files within bounds: the footer is judged before anything is decoded, each row before it becomes Python's.
+"""Rows and columns of Parquet files within bounds: what the pages say is judged before anything is decoded, each row before it becomes Python's.
 
 Texts stay in their dictionaries while they are read: a million rows may share one text of a million letters.
 """
@@ -16,11 +16,17 @@ import pyarrow.parquet as pq
 from spine.core import jsontext
 from spine.core.bounds import Bounds
 from spine.core.errors import FileRefused
+from spine.sources.parquet_pages import APART, Chunk, Pages
 from spine.sources.rows import BadRow, Row
 
 _BATCH = 1000
-_DECODED = 256 << 20  # bytes of a column without a dictionary that are decoded at once
-_IN_DICTIONARIES = frozenset({"PLAIN", "RLE", "BIT_PACKED", "PLAIN_DICTIONARY", "RLE_DICTIONARY"})
+_BATCHES = (64_000, 16_000, 4000, _BATCH, 250, 60, 15, 4, 1)  # rows that may be decoded at once
+_DECODED, _AT_ONCE = 256 << 20, 1 << 30  # bytes that they should take, and that one row may take with the pages which it is in
+_BUFFER = 1 << 16  # of each column's bytes in the file; without one all of a column's are read at once
+_IN_DICTIONARIES = frozenset({0, 2, 3, 4, 8})  # PLAIN, where a dictionary grew too large; PLAIN_DICTIONARY, RLE, BIT_PACKED, RLE_DICTIONARY
+_WIDTHS = {"BOOLEAN": 1, "INT32": 4, "INT64": 8, "INT96": 12, "FLOAT": 4, "DOUBLE": 8}
+_PLACE = 16  # bytes of a value besides its own: levels, offsets, places in a dictionary
+_RESERVED = 1024  # values of a fixed length that Arrow makes room for, however few it reads
 _VALUE = 8  # bytes at least, that a number or a place in a dictionary counts
 _LEAST = 4  # bytes that a place in a dictionary takes while it is decoded; a run of one value takes none in the file
 
@@ -32,18 +38,18 @@ def columns(stored: BinaryIO, wanted: Sequence[str], bounds: Bounds) -> pa.Table
     in dictionaries until it is known how large they become.
     """
     with pq.ParquetFile(stored, pre_buffer=False) as file:
-        footer = _judged(file, bounds, wanted)
+        judged = _judged(file, stored, bounds, wanted)
     decoded, parts = 0, []
-    with pq.ParquetFile(stored, pre_buffer=False, read_dictionary=footer.texts) as file:
-        if not footer.hidden and not _beyond(bounds, footer.decoded + _at_most(file, wanted), footer.stored):
+    with pq.ParquetFile(stored, pre_buffer=False, buffer_size=_BUFFER, read_dictionary=judged.texts) as file:
+        if not judged.hidden and not _beyond(bounds, judged.decoded + _at_most(file, wanted), judged.stored):
             with pq.ParquetFile(stored) as whole:
                 return whole.read(columns=list(wanted)).select(list(wanted))
         for group in range(file.num_row_groups):
-            for part in file.iter_batches(footer.at_once, row_groups=[group], columns=list(wanted)):
+            for part in file.iter_batches(judged.at_once, row_groups=[group], columns=list(wanted)):
                 decoded += sum(_weight(column) for column in part.columns)
-                _require_within(bounds, decoded, footer.stored)
+                _require_within(bounds, decoded, judged.stored)
                 parts.append(pa.table([_written_out(column) for column in part.columns], names=part.schema.names))
-    return pa.concat_tables(parts) if parts else footer.schema.empty_table().select(list(wanted))
+    return pa.concat_tables(parts) if parts else judged.schema.empty_table().select(list(wanted))
 
 
 def _at_most(file: pq.ParquetFile, wanted: Sequence[str]) -> int:
@@ -66,7 +72,7 @@ def rows(stored: BinaryIO, bounds: Bounds) -> Iterator[Row]:
     """All rows of a Parquet file. Raises FileRefused beyond the bounds and for what breaks off, OSError if it cannot be read."""
     try:
         with pq.ParquetFile(stored, pre_buffer=False) as file:
-            footer = _judged(file, bounds)
+            judged = _judged(file, stored, bounds)
     except pa.ArrowInvalid as problem:
         yield BadRow(1, {}, 0, f"not Parquet: {_first_line(problem)}", "")
         return
@@ -74,13 +80,15 @@ def rows(stored: BinaryIO, bounds: Bounds) -> Iterator[Row]:
         raise _broken(problem) from None
     number = decoded = 0
     try:
-        with pq.ParquetFile(stored, pre_buffer=False, coerce_int96_timestamp_unit="us", read_dictionary=footer.texts) as file:
-            for part in file.iter_batches(batch_size=min(_BATCH, footer.at_once)):
+        with pq.ParquetFile(
+            stored, pre_buffer=False, buffer_size=_BUFFER, coerce_int96_timestamp_unit="us", read_dictionary=judged.texts
+        ) as file:
+            for part in file.iter_batches(batch_size=min(_BATCH, judged.at_once)):
                 for piece, size in _pieces(part, bounds.row):
                     decoded += size
                     if decoded > bounds.file:
                         raise FileRefused(f"is larger than {bounds.file:,} bytes when decoded", hint="Divide it, or raise SPINE_BOUNDS")
-                    yield from _rows(piece, size, footer.schema, bounds.row, number)
+                    yield from _rows(piece, size, judged.schema, bounds.row, number)
                     number += piece.num_rows
     except (pa.ArrowException, OSError) as problem:
         raise _broken(problem) from None
@@ -94,10 +102,10 @@ def _broken(problem: BaseException) -> BaseException:
 
 
 @dataclass(frozen=True)
-class _Footer:
-    """What a footer says: the columns of `texts` that can stay in dictionaries, rows to decode `at_once`, bytes `stored` and `decoded`.
+class _Judged:
+    """What a file says of itself: the columns of `texts` that can stay in dictionaries, rows to decode `at_once`, bytes `stored` and `decoded`.
 
-    `hidden`: texts may grow by more than it says, since they are no dictionary's or lie deeper.
+    `hidden`: values may grow by more than it says, since they are no dictionary's, lie deeper, or are of a fixed length.
     """
 
     schema: pa.Schema
@@ -108,9 +116,9 @@ class _Footer:
     hidden: bool
 
 
-def require_bounds(file: pq.ParquetFile, wanted: Collection[str], bounds: Bounds) -> None:
-    """Raise FileRefused for a file whose footer says that the wanted columns are larger than the bounds."""
-    _judged(file, bounds, wanted)
+def require_bounds(file: pq.ParquetFile, stored: BinaryIO, wanted: Collection[str], bounds: Bounds) -> None:
+    """Raise FileRefused for a file whose pages say that the wanted columns are larger than the bounds."""
+    _judged(file, stored, bounds, wanted)
 
 
 def _beyond(bounds: Bounds, decoded: int, stored: int) -> FileRefused | None:
@@ -126,29 +134,55 @@ def _require_within(bounds: Bounds, decoded: int, stored: int) -> None:
         raise refused
 
 
-def _judged(file: pq.ParquetFile, bounds: Bounds, wanted: Collection[str] | None = None) -> _Footer:
+def _judged(file: pq.ParquetFile, stored: BinaryIO, bounds: Bounds, wanted: Collection[str] | None = None) -> _Judged:
     """Raises FileRefused; the wanted columns count, all unless told."""
     metadata = file.metadata
     if metadata.num_columns > bounds.columns:
         raise FileRefused(f"has {metadata.num_columns:,} columns, more than {bounds.columns:,}", hint="Divide it, or raise SPINE_BOUNDS")
-    leaves = [file.schema.column(place) for place in range(metadata.num_columns)]
-    if any(leaf.path.count(".") >= jsontext.DEPTH for leaf in leaves):
+    leaves = {place: file.schema.column(place) for place in range(metadata.num_columns)}
+    if any(leaf.path.count(".") >= jsontext.DEPTH for leaf in leaves.values()):
         raise FileRefused(f"is nested more than {jsontext.DEPTH} levels deep", hint="Make it flat")
-    stored = decoded = largest = 0
-    texts = {leaf.path for leaf in leaves if leaf.physical_type == "BYTE_ARRAY" and _asked(leaf.path, wanted)}
-    for group in range(metadata.num_row_groups):
-        for place in range(metadata.num_columns):
-            column = metadata.row_group(group).column(place)
-            if not _asked(column.path_in_schema, wanted):
-                continue
-            stored += column.total_compressed_size
-            decoded += max(column.total_uncompressed_size, _LEAST * column.num_values)
-            if not _IN_DICTIONARIES.issuperset(column.encodings):
-                texts.discard(column.path_in_schema)
-                largest = max(largest, column.total_uncompressed_size)
-    _require_within(bounds, decoded, stored)
-    hidden = largest > 0 or any("." in leaf for leaf in texts)
-    return _Footer(file.schema_arrow, sorted(texts), max(1, _DECODED // max(1, largest)), stored, decoded, hidden)
+    leaves = {place: leaf for place, leaf in leaves.items() if _asked(leaf.path, wanted)}
+    pages, taken, decoded = Pages(stored), 0, 0
+    texts = {leaf.path for leaf in leaves.values() if leaf.physical_type == "BYTE_ARRAY"}
+    hidden = any(leaf.physical_type == "FIXED_LEN_BYTE_ARRAY" or "." in leaf.path for leaf in leaves.values())
+    groups: list[list[tuple[Any, Chunk]]] = []
+    for number in range(metadata.num_row_groups):
+        group = metadata.row_group(number)
+        groups.append([(leaf, pages.of(group.column(place))) for place, leaf in leaves.items()])
+        for leaf, chunk in groups[-1]:
+            taken, decoded = taken + chunk.stored, decoded + max(chunk.decoded, _LEAST * chunk.values)
+            if not chunk.encodings <= _IN_DICTIONARIES:
+                texts.discard(leaf.path)
+                hidden = True
+    _require_within(bounds, decoded, taken)
+    at_once = min((_rows_at_once(group, texts) for group in groups), default=_BATCHES[0])
+    return _Judged(file.schema_arrow, sorted(texts), at_once, taken, decoded, hidden)
+
+
+def _rows_at_once(group: Sequence[tuple[Any, Chunk]], texts: set[str]) -> int:
+    """How many rows of a group to decode at once. Raises FileRefused where a single one may take too much."""
+    pages = sum(chunk.dictionary + chunk.largest for _, chunk in group)
+    for rows in _BATCHES:
+        values = sum(_most(leaf, chunk, rows, kept=leaf.path in texts) for leaf, chunk in group)
+        if values <= _DECODED and pages <= _AT_ONCE:
+            return rows
+    if pages + values > _AT_ONCE:
+        raise FileRefused(f"may take {pages + values:,} bytes for a single row", hint="Write smaller pages, and fewer rows in a group")
+    return _BATCHES[-1]
+
+
+def _most(leaf: Any, chunk: Chunk, rows: int, *, kept: bool) -> int:
+    """Bytes that a column's values may take, of so many rows of a group; one row may have all values of lists."""
+    count: int = chunk.values if leaf.max_repetition_level else min(rows, chunk.values)
+    if kept:
+        return count * _PLACE + min(chunk.decoded, count * chunk.largest)
+    if leaf.physical_type == "FIXED_LEN_BYTE_ARRAY":
+        return max(count, min(_RESERVED, chunk.values)) * (_PLACE + int(leaf.length))
+    if leaf.physical_type != "BYTE_ARRAY":
+        return count * (_PLACE + _WIDTHS[leaf.physical_type])
+    longest = max(chunk.largest, chunk.dictionary)
+    return count * _PLACE + (min(chunk.decoded, count * longest) if chunk.encodings <= APART else count * longest)
 
 
 def _asked(path: str, wanted: Collection[str] | None) -> bool:
