@@ -19,7 +19,7 @@ from spine.lake.silver import silver_schema
 from spine.pipeline.resolve import resolve
 
 pytestmark = pytest.mark.slow
-EVIL = "\x1b[2J\x9b1m\u202e\u2066\x07\r\u200f"
+EVIL = "\x1b[2J\x9b1m\u202e\u2066\x07\r\u200f[link=https://evil.example][/x]"  # the last two are words to rich, which draws the tables
 OBEYED = set("\x1b\x9b\u202e\u2066\x07\r\u200f")
 WHEN = datetime(2026, 1, 5, tzinfo=UTC)
 ADA = {"given_name": f"Ada{EVIL}", "family_name": f"Lovelace{EVIL}", "email": f"ada{EVIL}@lovelace.org", "city": f"Ulm{EVIL}"}
@@ -87,6 +87,7 @@ def test_what_a_command_shows_of_records_moves_nothing(lake: Path, words: tuple[
     assert not OBEYED & set(done.stdout + done.stderr)
     if words[0] != "review":
         assert "\\u0" in done.stdout, "the value is shown, and written out"
+        assert "evil" in done.stdout.replace("\n", ""), "and so is what looks like a link"
 
 
 @pytest.mark.parametrize(

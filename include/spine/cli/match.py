@@ -94,11 +94,11 @@ def _progress(records: Path) -> Iterator[Callable[[str, str, float | None], None
     out = console(stderr=True, highlight=False)
     status = out.status("Start") if out.is_terminal else None
     if status is None:
-        out.print(f"Match {records} …", markup=False, soft_wrap=True)
+        out.print(f"Match {records} …", soft_wrap=True)
 
     def listen(stage: str, note: str, seconds: float | None) -> None:
         if seconds is not None:
-            out.print(f"{stage:<28} {seconds:>7.1f} s   {note}", markup=False)
+            out.print(f"{stage:<28} {seconds:>7.1f} s   {note}")
         elif status:
             status.update(stage)
 

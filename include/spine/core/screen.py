@@ -28,7 +28,10 @@ def say(text: str, *, err: bool = False, end: str = "\n") -> None:
 
 
 def console(**options: Any) -> Console:
-    """A rich console that cleans what it prints; its own colours are no part of the text."""
+    """A rich console that cleans what it prints; its own colours are no part of the text.
+
+    Texts are no markup unless `markup` says so: a value with `[/x]` would end the command, one with `[link=…]` lead elsewhere.
+    """
     from rich.console import Console, RenderableType
     from rich.segment import Segment
 
@@ -37,7 +40,7 @@ def console(**options: Any) -> Console:
             for segment in super().render(renderable, options):
                 yield segment if segment.control else Segment(clean(segment.text), segment.style)
 
-    return Cleaning(**options)
+    return Cleaning(**{"markup": False, **options})
 
 
 class CleanLogger(logging.LoggerAdapter[logging.Logger]):

@@ -14,7 +14,7 @@ from spine.stack import airflow, keeper, supervisor
 from spine.stack.analysts import TRUST
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help="The embedded stack: PostgreSQL, Spark Connect, sandbox, Airflow.")
-_out = console(highlight=False)
+_out = console(highlight=False, markup=True)
 
 
 def _say(line: str) -> None:
@@ -71,5 +71,5 @@ def main() -> None:
     try:
         app()
     except SpineError as error:
-        console(stderr=True, highlight=False).print(f"[red]{escape(error.describe())}[/]", soft_wrap=True)
+        console(stderr=True, highlight=False, markup=True).print(f"[red]{escape(error.describe())}[/]", soft_wrap=True)
         raise SystemExit(1) from error

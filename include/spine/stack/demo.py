@@ -48,7 +48,7 @@ _CHANGES = (
 
 def main(scale: Annotated[int, typer.Option(help="real persons in the sandbox's world; counts at the first start only")] = 1000) -> None:
     """Run the demo."""
-    console = screen.console(highlight=False, soft_wrap=True)
+    console = screen.console(highlight=False, soft_wrap=True, markup=True)
 
     def put(seconds: float, line: str) -> None:
         console.print(f"[dim]{seconds:5.0f} s[/]  {escape(line)}")

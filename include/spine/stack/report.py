@@ -161,7 +161,7 @@ def _show_reasons(report: Report, console: Console) -> None:
     table = Table("Quarantined in", "Why", title="\nRows in quarantine", title_justify="left", box=None, pad_edge=False)
     table.add_column("Rows", justify="right")
     for (name, reason), count in sorted(report.reasons.items()):
-        table.add_row(name, reason, str(count))
+        table.add_row(name, escape(reason), str(count))
     console.print(table)
 
 
