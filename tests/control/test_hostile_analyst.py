@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, nullcontext
+from contextlib import closing, contextmanager, nullcontext, suppress
 from pathlib import Path
 from uuid import uuid4
 
@@ -230,6 +230,32 @@ def test_what_everybody_shares_is_not_an_analysts_to_use_up(analyst: Login, publ
     assert allowed == []
 
 
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "DO $$ BEGIN FOR n IN 1..5 LOOP RAISE LOG '%', repeat('x', 1000000); END LOOP; END $$",
+        "DO $$ BEGIN RAISE WARNING '%', repeat('x', 5000000); END $$",
+        "SELECT repeat('x', 5000000)::int",
+        "SET debug_print_plan = on; SELECT * FROM gold.person",
+        f"SELECT {'(' * 50}{'x' * 100_000}",
+    ],
+)
+def test_what_an_analyst_says_fills_no_log(analyst: Login, admin_url: str, published: str, statement: str) -> None:
+    hostile = analyst()
+    with psycopg.connect(admin_url, autocommit=True) as admin:
+        folder = admin.execute("SHOW data_directory").fetchone()
+    assert folder is not None
+    log = Path(folder[0]) / "log"
+    before = log.stat().st_size
+    with suppress(psycopg.Error):
+        hostile.execute(statement)  # type: ignore[arg-type]
+    assert log.stat().st_size - before < 10_000
+    for name in ("log_min_messages", "log_min_error_statement", "log_statement", "log_duration", "log_min_duration_statement"):
+        for word in ("SET", "ALTER ROLE CURRENT_USER SET"):
+            with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                hostile.execute(f"{word} {name} = DEFAULT")  # type: ignore[arg-type]
+
+
 def test_a_session_that_wants_all_memory_gets_an_error_and_ends_nobody_else(analyst: Login, database: Database) -> None:
     hostile = analyst()
     hostile.execute(
@@ -267,13 +293,35 @@ def test_a_transaction_beyond_the_limits_is_ended_whatever_the_session_has_set(a
     assert [one.why for one in sessions.end_beyond(database, AnalystLimits(idle=0))] == ["idle for more than 0 minutes"]
 
 
+def test_a_statement_that_begins_ever_new_transactions_is_ended_all_the_same(analyst: Login, database: Database, admin_url: str) -> None:
+    """It burns a processor and transaction ids, of which a server has four thousand million."""
+    hostile, good, limits = analyst(), analyst("bolt"), AnalystLimits(minutes=1 / 30)  # type: ignore[arg-type]  # two seconds
+    hostile.execute("SET statement_timeout = 0")
+    ended = threading.Event()
+
+    def run() -> None:
+        with suppress(psycopg.Error):
+            hostile.execute("DO $$ BEGIN LOOP PERFORM pg_current_xact_id(); PERFORM pg_sleep(0.01); COMMIT; END LOOP; END $$")
+        ended.set()
+
+    threading.Thread(target=run, daemon=True).start()
+    with psycopg.connect(admin_url, autocommit=True) as admin:
+        asked = "SELECT now() - query_start > '3s' AND now() - xact_start < '1s' FROM pg_stat_activity WHERE pid = %s AND state = 'active'"
+        ends = time.monotonic() + 30
+        while admin.execute(asked, (hostile.info.backend_pid,)).fetchone() != (True,) and time.monotonic() < ends:
+            time.sleep(0.1)
+    assert [(one.login, one.why[:11]) for one in sessions.end_beyond(database, limits)] == [("analyst_acme", "a statement")]
+    assert ended.wait(10)
+    assert good.execute("SELECT 1").fetchone() == (1,)
+
+
 def test_what_a_login_has_set_for_itself_ends_with_the_next_set_up(analyst: Login, admin_url: str) -> None:
     analyst().execute("ALTER ROLE CURRENT_USER SET statement_timeout = 0; ALTER ROLE CURRENT_USER SET search_path = 'pg_temp'")
     bootstrap(admin_url)
     again = analyst()
     assert again.execute("SHOW statement_timeout").fetchone() == ("15min",)
     assert again.execute("SHOW search_path").fetchone() == ('"$user", public',)
-    assert again.execute("SHOW temp_file_limit").fetchone() == ("5GB",)
+    assert again.execute("SHOW temp_file_limit").fetchone() == ("1GB",)  # a tenth of what the login may take
 
 
 def test_a_login_that_was_made_by_hand_is_named_and_ended_once_it_is_granted(

@@ -175,7 +175,7 @@ def test_the_retention_names_what_differs(monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_the_analysts_limits_name_what_differs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SPINE_ANALYST_LIMITS", "connections=20, minutes=60")
-    assert settings().analyst_limits == AnalystLimits(connections=20, minutes=60, idle=480, temp=5)
+    assert settings().analyst_limits == AnalystLimits(connections=20, minutes=60, idle=480, temp=10)
 
 
 def test_the_batch_size_is_the_page_of_a_source_that_names_none(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

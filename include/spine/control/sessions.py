@@ -34,7 +34,9 @@ SELECT pid, why, pg_terminate_backend(pid) FROM beyond
 """
 _BEYOND = text(
     _END.format(
-        why="""CASE WHEN xact_start < now() - make_interval(mins => :minutes) THEN 'a transaction of more than ' || :minutes || ' minutes'
+        why="""CASE WHEN xact_start < now() - :minutes * interval '1 minute' THEN 'a transaction of more than ' || :minutes || ' minutes'
+        WHEN state = 'active' AND query_start < now() - :minutes * interval '1 minute'
+        THEN 'a statement of more than ' || :minutes || ' minutes'
         WHEN state = 'idle' AND state_change < now() - make_interval(mins => :idle) THEN 'idle for more than ' || :idle || ' minutes' END"""
     )
 )
@@ -51,7 +53,10 @@ class Ended:
 
 
 def end_beyond(database: Database, limits: AnalystLimits) -> list[Ended]:
-    """End analysts' sessions whose transaction or idleness is beyond the limits. Raises ControlPlaneUnavailable."""
+    """End analysts' sessions whose transaction, statement or idleness is beyond the limits. Raises ControlPlaneUnavailable.
+
+    A statement counts by itself: a `DO` may end its transaction and begin another as often as it likes.
+    """
     return _end(database, _BEYOND, {"minutes": limits.minutes, "idle": limits.idle}, blocked=None)
 
 

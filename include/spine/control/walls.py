@@ -1,8 +1,9 @@
 """What keeps an analyst's login from taking PostgreSQL away from the application. Part of set-up; safe to run again.
 
 A login may change most settings of its own session, and those of its own role, so a time-out alone is a courtesy. What holds: the number of
-connections, slots kept for the application, functions that are taken from PUBLIC, the limit on temporary files, and `control.sessions`,
-which ends what goes beyond the limits. Functions, slots and temporary files need a superuser, which a managed server may not have.
+connections, slots kept for the application, functions that are taken from PUBLIC, limits on temporary files and on the server's log, and
+`control.sessions`, which ends what goes beyond the limits. Functions, slots, files and the log need a superuser, which a managed server may
+not have.
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ DELETE FROM pg_statistic s USING pg_class c, pg_attribute a
 WHERE c.oid = s.starelid AND c.relnamespace = 'gold'::regnamespace AND c.relrowsecurity
   AND a.attrelid = s.starelid AND a.attnum = s.staattnum AND a.attstattarget = 0
 """
+_MOST_TEMP = 2_000_000  # megabytes; PostgreSQL counts kilobytes in 31 bits
 APPLICATION = {"lock_timeout": "30s", "idle_in_transaction_session_timeout": "15min"}
 
 
@@ -61,7 +63,11 @@ def limit_analyst(connection: Connection, role: str) -> None:
     limits = settings().analyst_limits
     minutes = f"{limits.minutes}min"
     wanted = {"statement_timeout": minutes, "idle_in_transaction_session_timeout": minutes, "idle_session_timeout": f"{limits.idle}min"}
-    wanted |= {"lock_timeout": "10s"} | ({"temp_file_limit": f"{limits.temp}GB"} if is_superuser(connection) else {})
+    wanted["lock_timeout"] = "10s"
+    if is_superuser(connection):
+        # Each session has a limit of its own. What an analyst raises, or makes fail, is a text of any length in the server's log.
+        share = min(max(1, limits.temp * 1024 // limits.connections), _MOST_TEMP)
+        wanted |= {"temp_file_limit": f"{share}MB", "log_min_messages": "fatal"}
     _settle(connection, role, wanted, limits.connections)
 
 

@@ -94,13 +94,14 @@ class Retention:
 class AnalystLimits:
     """What one analysts' login may take of PostgreSQL; `SPINE_ANALYST_LIMITS` names those that differ, as in `connections=20 minutes=60`.
 
-    `connections` at once, `minutes` of one transaction, `idle` minutes of a session that asks nothing, `temp` gigabytes of temporary files.
+    `connections` at once, `minutes` of one transaction, `idle` minutes of a session that asks nothing, `temp` gigabytes of temporary
+    files, of which each connection has its share.
     """
 
     connections: int = 10
     minutes: int = 15
     idle: int = 480
-    temp: int = 5
+    temp: int = 10
 
     @classmethod
     def parse(cls, text: str) -> AnalystLimits:
