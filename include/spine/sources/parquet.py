@@ -1,4 +1,4 @@
-"""Rows and columns of Parquet files within bounds: what the pages say is judged before anything is decoded, each row before it becomes Python's.
+"""Rows and columns of Parquet files within bounds: their pages are judged before anything is decoded, each row before it becomes Python's.
 
 Texts stay in their dictionaries while they are read: a million rows may share one text of a million letters.
 """
@@ -103,7 +103,8 @@ def _broken(problem: BaseException) -> BaseException:
 
 @dataclass(frozen=True)
 class _Judged:
-    """What a file says of itself: the columns of `texts` that can stay in dictionaries, rows to decode `at_once`, bytes `stored` and `decoded`.
+    """What a file says of itself: the columns of `texts` that can stay in dictionaries, rows to decode `at_once`, bytes `stored` and
+    `decoded`.
 
     `hidden`: values may grow by more than it says, since they are no dictionary's, lie deeper, or are of a fixed length.
     """
