@@ -39,6 +39,7 @@ MAY_KNOW = {
     "AIRFLOW_FERNET_KEY": {"airflow-init", "airflow-api-server", "airflow-scheduler", "airflow-dag-processor", "airflow-triggerer"},
     "AIRFLOW_SECRET_KEY": {"airflow-init", "airflow-api-server", "airflow-scheduler", "airflow-dag-processor", "airflow-triggerer"},
     "AIRFLOW_JWT_SECRET": {"airflow-init", "airflow-api-server", "airflow-scheduler"},
+    "SPINE_PROXY": {"airflow-init", "airflow-scheduler"},  # may hold a password
     "SPARK_SECRET": {"spark-master", "spark-worker-1", "spark-worker-2", "airflow-scheduler"},
     "S3_ACCESS_KEY": {"storage", "storage-init", *LAKE},
     "S3_SECRET_KEY": {"storage", "storage-init", *LAKE},
@@ -54,7 +55,7 @@ def known_to(name: str) -> set[str]:
 
 
 def test_a_secret_reaches_the_services_that_need_it_and_no_other() -> None:
-    secrets = set(re.findall(r"\$\{([A-Z0-9_]+):\?", TEXT))
+    secrets = {*re.findall(r"\$\{([A-Z0-9_]+):\?", TEXT), "SPINE_PROXY"}
     assert {secret: {name for name in SERVICES if secret in known_to(name)} for secret in secrets} == MAY_KNOW
 
 

@@ -66,6 +66,14 @@ class Networks:
             return False
         return all(self._admits(each) for each in _meant(found))
 
+    def lists(self, address: str) -> bool:
+        """Whether a numeric address lies in the operator's own list; False for what is none."""
+        try:
+            found = ip_address(address.partition("%")[0])
+        except ValueError:
+            return False
+        return all(any(each in network for network in self.allowed) for each in _meant(found))
+
     def _admits(self, address: Address) -> bool:
         listed = [network for network in self.allowed if network.version == address.version and address in network]
         if any(network.num_addresses == 1 for network in listed):

@@ -16,6 +16,7 @@ from typing import TypeVar
 from spine.core.addresses import Networks
 from spine.core.bounds import Bounds
 from spine.core.errors import ConfigError
+from spine.core.proxies import Proxy
 
 _Number = TypeVar("_Number", int, float)
 PROJECT = Path(__file__).resolve().parents[3]
@@ -124,7 +125,7 @@ class Settings:
     """All settings of one process. Sizes are bytes, times seconds. Raises ConfigError for a value that makes no sense.
 
     `home` holds what the embedded services keep (PostgreSQL, Airflow, jars, logs, validation pages); `lake` is a folder or `s3://…`.
-    `ca_bundle` is a file of authorities to trust in place of certifi's.
+    `proxy` is the way to public addresses. `ca_bundle` is a file of authorities to trust in place of certifi's.
     `drops` are the folders and prefixes below which tenants' Connections may name theirs, with `{tenant}` for its name.
     """
 
@@ -152,6 +153,7 @@ class Settings:
     s3_endpoint: str = field(default_factory=lambda: os.environ.get("AWS_ENDPOINT_URL", ""))
     flush_seconds: float = field(default_factory=lambda: _number("SPINE_FLUSH_SECONDS", 30.0, 0.0))
     retention: Retention = field(default_factory=lambda: Retention.parse(os.environ.get("SPINE_RETENTION", "")))
+    proxy: Proxy | None = field(default_factory=lambda: Proxy.parse(os.environ.get("SPINE_PROXY", "")))
     listed_networks: Networks | None = field(default_factory=_listed_networks)
     ca_bundle: str = field(default_factory=lambda: os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or "")
     bounds: Bounds = field(default_factory=lambda: Bounds.parse(os.environ.get("SPINE_BOUNDS", "")))
@@ -177,7 +179,7 @@ class Settings:
         return self.home / "validations"
 
 
-_SECRET = ("AIRFLOW__", "AIRFLOW_CONN_", "SPINE_ADMIN_", "SPINE_POSTGRES", "SPINE_FERNET_")
+_SECRET = ("AIRFLOW__", "AIRFLOW_CONN_", "SPINE_ADMIN_", "SPINE_POSTGRES", "SPINE_FERNET_", "SPINE_PROXY")
 
 
 def secrets_of(environment: Mapping[str, str]) -> list[str]:

@@ -19,7 +19,12 @@ from functools import lru_cache
 from typing import Any
 
 from spine.core.addresses import Networks
+from spine.core.proxies import Proxy
+from spine.core.screen import logger
 from spine.http.line import Line, Overdue, Refused, Unreachable
+from spine.http.tunnel import ProxyAway, ProxyRefused
+
+_log = logger(__name__)
 
 _HEAD = 8192  # bytes of a request to the gate
 _CONNECT, _IDLE, _TOTAL = 10.0, 60.0, 3600.0  # seconds: to connect, without a byte, of a connection in all
@@ -30,8 +35,8 @@ _USER = "spine"
 class Gate:
     """Listens on this machine only, for whoever knows its password."""
 
-    def __init__(self, networks: Networks) -> None:
-        self._networks, self._password = networks, secrets.token_hex(16)
+    def __init__(self, networks: Networks, proxy: Proxy | None = None) -> None:
+        self._networks, self._proxy, self._password = networks, proxy, secrets.token_hex(16)
         self._key = b"basic " + b64encode(f"{_USER}:{self._password}".encode())
         self._socket = socket.create_server(("127.0.0.1", 0))
         threading.Thread(target=self._accept, name="gate", daemon=True).start()
@@ -55,11 +60,13 @@ class Gate:
             if place is None or not self._knows(head):
                 client.sendall(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n")
                 return
-            line = Line(self._networks, _CONNECT, _IDLE)
+            line = Line(self._networks, _CONNECT, _IDLE, self._proxy)
             line.begin(_CONNECT, 0)
             try:
                 vendor = line.open(*place, encrypted=True)
-            except (Refused, Unreachable, Overdue):  # one answer, which tells neither from the other
+            except (Refused, Unreachable, Overdue, ProxyAway, ProxyRefused) as error:  # one answer, which tells none from the other
+                if isinstance(error, ProxyAway | ProxyRefused):
+                    _log.warning("the deployment's proxy (SPINE_PROXY) takes no connection, or not its credentials")
                 client.sendall(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n")
                 return
             with vendor:
@@ -72,13 +79,16 @@ class Gate:
 
 
 @lru_cache(maxsize=8)
-def _of_process(networks: Networks, _process: int) -> Gate:
-    return Gate(networks)
+def _of_process(networks: Networks, proxy: Proxy | None, _process: int) -> Gate:
+    return Gate(networks, proxy)
 
 
-def gate(networks: Networks) -> Gate:
-    """The gate of this process to public addresses and these networks; a fork has none of its parent's threads, so it makes its own."""
-    return _of_process(networks, os.getpid())
+def gate(networks: Networks, proxy: Proxy | None = None) -> Gate:
+    """The gate of this process to public addresses, by the deployment's proxy if it has one, and to these networks.
+
+    A fork has none of its parent's threads, so it makes its own.
+    """
+    return _of_process(networks, proxy, os.getpid())
 
 
 def _head(client: socket.socket) -> bytes:

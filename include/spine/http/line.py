@@ -12,6 +12,7 @@ import io
 import logging
 import socket
 import time
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from urllib3 import PoolManager
@@ -19,6 +20,8 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
 from spine.core.addresses import Networks, loopback
+from spine.core.proxies import Proxy
+from spine.http import tunnel
 
 # Their lines quote whole addresses, with the keys in them, and headers as the vendor sent them; what fails becomes an error of ours.
 for _name in ("urllib3.connection", "urllib3.connectionpool"):
@@ -42,10 +45,13 @@ class TooMuch(Exception):
 
 
 class Line:
-    """What the connections of one thread have to keep to. Seconds and bytes; `begin` starts the time and the count of a request."""
+    """What the connections of one thread have to keep to. Seconds and bytes; `begin` starts the time and the count of a request.
 
-    def __init__(self, networks: Networks, connect: float, read: float) -> None:
-        self._networks, self._connect, self._read = networks, connect, read
+    With a proxy all but the listed networks is called through it.
+    """
+
+    def __init__(self, networks: Networks, connect: float, read: float, proxy: Proxy | None = None) -> None:
+        self._networks, self._connect, self._read, self._proxy = networks, connect, read, proxy
         self._ends, self._left = 0.0, 0
 
     def begin(self, total: float, most: int) -> None:
@@ -70,18 +76,45 @@ class Line:
             raise TooMuch
 
     def open(self, host: str, port: int, *, encrypted: bool) -> socket.socket:
-        """A socket that is connected to an allowed address of the host. Raises Refused, Unreachable, Overdue."""
-        allowed = [entry for entry in _resolved(host, port) if self._admits(str(entry[4][0]), encrypted)]
-        if not allowed:
+        """A socket that is connected to an allowed address of the host. Raises Refused, Unreachable, Overdue, ProxyRefused, ProxyAway."""
+        found = _resolved(host, port)
+        allowed = [entry for entry in found if self._admits(str(entry[4][0]), encrypted)]
+        if found and not allowed:
             raise Refused
-        for family, kind, protocol, _, address in allowed:
+        if self._proxy is None or not encrypted or (found and all(self._networks.lists(str(entry[4][0])) for entry in allowed)):
+            return self._first(allowed, lambda address: self._admits(address, encrypted))
+        if not found and not tunnel.outer(host):  # a name that the world knows may be unknown inside a company, and the proxy knows it
+            raise Unreachable
+        return self._through(self._proxy, host, port)
+
+    def _through(self, proxy: Proxy, host: str, port: int) -> socket.socket:
+        try:
+            opened = self._first(_resolved(proxy.host, proxy.port), lambda _address: True)
+        except Unreachable:
+            opened = None
+        if opened is None:
+            raise tunnel.ProxyAway
+        try:
+            tunnel.connect(opened, proxy, host.strip("[]"), port, lambda: self.patience(self._connect))
+        except (OSError, UnicodeError, tunnel.NoWay):
+            opened.close()
+        except BaseException:
+            opened.close()
+            raise
+        else:
+            opened.settimeout(self.patience(self._connect))
+            return opened
+        raise Unreachable
+
+    def _first(self, entries: Sequence[Any], admits: Callable[[str], bool]) -> socket.socket:
+        for family, kind, protocol, _, address in entries:
             opened = socket.socket(family, kind, protocol)
             try:
                 opened.settimeout(self.patience(self._connect))
                 opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 opened.connect(address)
                 opened.settimeout(self.patience(self._connect))  # of the whole handshake that may follow
-                if self._admits(str(opened.getpeername()[0]), encrypted):
+                if admits(str(opened.getpeername()[0])):
                     return opened
             except OSError:
                 pass
@@ -97,11 +130,11 @@ class Line:
 
 
 def _resolved(host: str, port: int) -> list[Any]:
+    """The addresses of a host, none if there is no such host."""
     try:
         return socket.getaddrinfo(host.strip("[]"), port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError):
-        pass
-    raise Unreachable
+        return []
 
 
 class _Metered(io.RawIOBase):

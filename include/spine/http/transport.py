@@ -31,6 +31,7 @@ from spine.core.errors import ConfigError, SourceRejected, SourceUnavailable, Sp
 from spine.core.settings import settings
 from spine.http import links
 from spine.http.line import Line, Overdue, Refused, TooMuch, Unreachable, pools
+from spine.http.tunnel import ProxyAway, ProxyRefused
 
 MAX_BODY = 256 * 1024 * 1024  # bytes of one answer; a page beyond that is a mistake of the spec's page size
 MAX_REDIRECTS = 5
@@ -181,8 +182,8 @@ class _Adapter(HTTPAdapter):
 class Transport:
     """Pooled sessions, one per thread, to public addresses and those of `private` networks, which are the settings' unless given.
 
-    `connect` and `read` are seconds for a step, `total` for a request with all its redirects. The environment's proxies and `.netrc` are
-    not looked at: a proxy would connect to where we may not, and a machine's own logins are not its users'.
+    `connect` and `read` are seconds for a step, `total` for a request with all its redirects. The one proxy is the operator's, SPINE_PROXY;
+    the environment's are meant for other programs, and a machine's own logins (`.netrc`) are not its users'.
     """
 
     def __init__(self, *, connect: float = 30.0, read: float = 60.0, total: float = 300.0, private: Networks | None = None) -> None:
@@ -235,6 +236,8 @@ class Transport:
                 f"{place}: the host has no address that may be called",
                 hint="Private networks are the operator's to allow, by SPINE_PRIVATE_NETWORKS; a Connection's `allow_private` does nothing",
             )
+        if isinstance(error, ProxyRefused | ProxyAway):
+            return _proxy_failure(place, error)
         if isinstance(error, TooMuch):
             return SourceRejected(f"{place} answers with more than {_most(request)} bytes", hint="Lower the page size")
         if isinstance(error, Overdue) or line.overdue:
@@ -255,7 +258,7 @@ class Transport:
 
     def _thread(self) -> tuple[Line, requests.Session]:
         if not hasattr(self._local, "session"):
-            line, session = Line(self._private, self._connect, self._read), requests.Session()
+            line, session = Line(self._private, self._connect, self._read, settings().proxy), requests.Session()
             session.trust_env = False
             session.auth = _unsigned  # an address may hold a login of its own
             session.verify = settings().ca_bundle or True
@@ -330,6 +333,12 @@ def _with_raw(request: Request) -> str:
 
 def _all(value: str | list[str]) -> list[str]:
     return value if isinstance(value, list) else [value]
+
+
+def _proxy_failure(place: str, error: ProxyRefused | ProxyAway) -> SpineError:
+    if isinstance(error, ProxyRefused):
+        return ConfigError(f"{place}: the deployment's proxy does not take its credentials", hint="Correct SPINE_PROXY")
+    return SourceUnavailable(f"{place}: the deployment's proxy takes no connection", hint="Look at SPINE_PROXY and at the proxy")
 
 
 def _unsigned(request: requests.PreparedRequest) -> requests.PreparedRequest:

@@ -14,6 +14,7 @@ from spine.control.tokens import ConnectionToken, TokenVault
 from spine.control.variables import Variables
 from spine.core.errors import ConfigError
 from spine.core.placeholders import needed
+from spine.core.settings import settings
 from spine.http.allowance import Allowance
 from spine.http.auth import Account, Credentials
 from spine.http.client import Client, NoBucket
@@ -66,6 +67,8 @@ def open_reader(
 
     Raises ConfigError or AuthFailed if the Connection is incomplete.
     """
+    if proxy := settings().proxy:
+        airflow_state.mask(proxy.secrets())
     if source.kind == "files":
         return reader_for(source, folder=_folder(info, Place(tenant, frozenset(services.tenants(source.source)))))
     times = (stream.timeouts if stream else None) or source.timeouts

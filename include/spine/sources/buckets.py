@@ -12,7 +12,7 @@ from spine.core.settings import settings
 from spine.http.gate import gate
 from spine.http.transport import origin_of, require_encrypted
 
-# What a Connection may say of its bucket. A role would be taken with the worker's own rights, a proxy would lead past our checks.
+# What a Connection may say of its bucket. A role would be taken with the worker's own rights, its own proxy would lead past our checks.
 _OPTIONS = frozenset({
     "region", "endpoint_override", "scheme", "access_key", "secret_key", "session_token", "connect_timeout", "request_timeout",
     "force_virtual_addressing",
@@ -40,7 +40,7 @@ def open_bucket(options: dict[str, Any]) -> arrow_fs.S3FileSystem:
     elif settings().s3_endpoint:
         return arrow_fs.S3FileSystem(**chosen)  # the deployment's own storage, which the operator has named
     if chosen.get("scheme", "https") == "https":
-        chosen["proxy_options"] = gate(settings().private_networks).options()
+        chosen["proxy_options"] = gate(settings().private_networks, settings().proxy).options()
     if settings().ca_bundle:
         chosen["tls_ca_file_path"] = settings().ca_bundle
     return arrow_fs.S3FileSystem(**chosen)
