@@ -113,8 +113,8 @@ class Request:
     def told(self) -> dict[str, str]:
         """The headers as they are sent, secret ones included."""
         told = {**self.headers, **self.secret_headers}
-        if self.json is None and self.content is not None and not any(name.lower() == "content-type" for name in told):
-            told["Content-Type"] = "application/x-www-form-urlencoded"
+        if self.content is not None and not any(name.lower() == "content-type" for name in told):
+            told["Content-Type"] = "application/x-www-form-urlencoded" if self.json is None else "application/json"
         return told
 
     @property

@@ -6,13 +6,13 @@ from typing import Literal
 
 from pydantic import Field
 
-from spine.core.texts import JmesPath
-from spine.http.paging.pages import Fetched, Paging, named, with_params
+from spine.core.texts import JmesPath, Pattern
+from spine.http.paging.pages import Fetched, Placed, cut, named
 from spine.http.transport import Request
 
 
-class NextToken(Paging):
-    """The answer names the next page by a token that goes into a parameter of the next request.
+class NextToken(Placed):
+    """The answer names the next page by a token that goes into the next request.
 
     Example:
         type: next_token
@@ -24,7 +24,9 @@ class NextToken(Paging):
 
     type: Literal["next_token", "cursor"] = "next_token"
     next: JmesPath | None = Field(default=None, description="JMESPath of the token in the answer; `next` if it is not given")
-    param: str | None = Field(default=None, description="The request parameter of the token; `cursor` if it is not given")
+    from_header: str | None = Field(default=None, description="The header of the answer that has the token instead")
+    cut: Pattern | None = Field(default=None, description="A regular expression (RE2) whose group is the token in what was found")
+    first: str | None = Field(default=None, description="What the first request says in the token's place")
 
     @property
     def turned_by(self) -> str:
@@ -32,9 +34,12 @@ class NextToken(Paging):
         return f"the parameter {self.param or 'cursor'!r}"
 
     def at(self, request: Request, token: str | None) -> Request:
-        """The request with the token as a parameter."""
-        return request if token is None else with_params(request, {self.param or "cursor": token})
+        """The request with the token at its place."""
+        asked = self.first if token is None else token
+        return request if asked is None else self.place(request, self.param or "cursor", asked)
 
     def next_token(self, page: Fetched) -> str | None:
         """The token in the answer."""
-        return named(page, self.next or "next")
+        if self.from_header is not None:
+            return cut(page.response.headers.get(self.from_header.lower()) or None, self.cut)
+        return cut(named(page, self.next or "next"), self.cut)

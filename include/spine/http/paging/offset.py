@@ -6,12 +6,11 @@ from typing import Literal
 
 from pydantic import Field
 
-from spine.core.texts import JmesPath
-from spine.http.paging.pages import Fetched, Paging, at_end, with_params
+from spine.http.paging.pages import Counted, Fetched
 from spine.http.transport import Request
 
 
-class Offset(Paging):
+class Offset(Counted):
     """A parameter counts the records that were read, until a page is empty or the answer says that there are no more.
 
     Example:
@@ -23,8 +22,7 @@ class Offset(Paging):
     """
 
     type: Literal["offset"] = "offset"
-    next: JmesPath | None = Field(default=None, description="JMESPath of what is true or filled while there are more pages")
-    param: str | None = Field(default=None, description="The request parameter of the count; `offset` if it is not given")
+    first: int = Field(default=0, ge=0, le=1, description="The number of the first record")
 
     @property
     def turned_by(self) -> str:
@@ -33,8 +31,9 @@ class Offset(Paging):
 
     def at(self, request: Request, token: str | None) -> Request:
         """The request with the number of records to leave out."""
-        return with_params(request, {self.param or "offset": "0" if token is None else token})
+        return self.place(request, self.param or "offset", self.first if token is None else int(token))
 
     def next_token(self, page: Fetched) -> str | None:
         """The number of records up to the end of this page."""
-        return None if at_end(page, self.next) else str(int(page.token or 0) + len(page.records))
+        after = (self.first if page.token is None else int(page.token)) + len(page.records)
+        return None if self.read_all(page, after - self.first) else str(after)

@@ -7,24 +7,23 @@ from typing import Literal
 from pydantic import Field
 
 from spine.core.texts import JmesPath
-from spine.http.paging.pages import Fetched, Paging, at_end, with_params
+from spine.http.paging.pages import Counted, Fetched, reached
 from spine.http.transport import Request
 
-_FIRST = 1
 
-
-class PageNumber(Paging):
-    """A parameter counts pages from 1, until a page is empty or the answer says that there are no more.
+class PageNumber(Counted):
+    """A parameter counts pages, until a page is empty or the answer says that there are no more.
 
     Example:
         type: page
         param: page_number
-        next: links.more
+        first: 0
+        pages: meta.page_count
     """
 
     type: Literal["page"] = "page"
-    next: JmesPath | None = Field(default=None, description="JMESPath of what is true or filled while there are more pages")
-    param: str | None = Field(default=None, description="The request parameter of the number; `page` if it is not given")
+    first: int = Field(default=1, ge=0, description="The number of the first page")
+    pages: JmesPath | None = Field(default=None, description="JMESPath of the number of all pages")
 
     @property
     def turned_by(self) -> str:
@@ -33,8 +32,20 @@ class PageNumber(Paging):
 
     def at(self, request: Request, token: str | None) -> Request:
         """The request with the page's number."""
-        return with_params(request, {self.param or "page": str(_FIRST) if token is None else token})
+        return self.place(request, self.param or "page", self._number(token))
 
     def next_token(self, page: Fetched) -> str | None:
         """The number after this page's."""
-        return None if at_end(page, self.next) else str(int(page.token or _FIRST) + 1)
+        number = self._number(page.token)
+        seen = self._seen(page.token) + len(page.records)
+        if self.read_all(page, seen) or (self.pages is not None and reached(page, self.pages, number - self.first + 1)):
+            return None
+        return f"{number + 1}:{seen}" if self.total else str(number + 1)
+
+    def _number(self, token: str | None) -> int:
+        return self.first if token is None else int(token.partition(":")[0])
+
+    @staticmethod
+    def _seen(token: str | None) -> int:
+        """How many records the pages before had, which a vendor may make smaller than they were asked for."""
+        return int((token or "").partition(":")[2] or 0)

@@ -8,7 +8,8 @@ from typing import Any
 from spine.core.declarations import Place
 from spine.core.placeholders import names_in
 from spine.core.texts import nearest
-from spine.sources.spec import Asking, Source, Stream
+from spine.http.paging.pages import Placed
+from spine.sources.spec import Asking, Reading, Source, Stream
 
 _ASKING = ("path", "host", "params", "headers", "body")
 _INNER = {"json_": "json"}
@@ -33,9 +34,29 @@ def mistakes(stream: Stream) -> Iterator[tuple[Place, str]]:
         yield ("later",), "a stream without a cursor is asked in the same way each time"
     if cursor is not None and cursor.windows is not None and not _asks_for_changes(stream) and not cursor.since:
         yield ("cursor", "windows"), "no span of time is asked for: name `since` and `until`, or write {start} and {end} into the request"
+    yield from _paging(stream)
     for place, method in _methods(stream):
         if method == "GET":
             yield place, "a GET has no body: leave the method out, or write POST"
+
+
+def _paging(stream: Stream) -> Iterator[tuple[Place, str]]:
+    """Tokens of pages that have no place to go to."""
+    asked: list[tuple[Place, Reading]] = [((), stream), *([(("later",), stream.later)] if stream.later else [])]
+    for place, asking in asked:
+        paging = asking.paging
+        slot = "page" in names_in(asking.path)
+        into = paging.into if isinstance(paging, Placed) else "body" if paging.type == "graphql" else "query"
+        if place and "paging" not in asking.model_fields_set:
+            continue
+        if slot and into != "path":
+            yield (*place, "path"), "{page} has no value unless the paging is `into: path`"
+        if into == "path" and not slot:
+            yield (*place, "paging", "into"), "the path has no {page} for the token"
+        if into == "path" and getattr(paging, "first", 0) is None:
+            yield (*place, "paging", "first"), "the path needs something in the token's place on the first page"
+        if into == "body" and asking.body is None and asking.method in (None, "GET"):
+            yield (*place, "paging", "into"), "the request has no body: write `body`, or `method: POST`"
 
 
 def source_mistakes(source: Source) -> Iterator[tuple[Place, str]]:

@@ -12,7 +12,7 @@ from spine.core import clock
 from spine.core.errors import SourceRejected
 from spine.http.client import Client
 from spine.http.paging import Fetched
-from spine.http.paging.pages import search
+from spine.http.paging.pages import SLOT, search
 from spine.http.transport import Request
 from spine.sources.reading import (
     Page,
@@ -116,7 +116,7 @@ class _Reading:
         """The request of a step's first page."""
         cursor = self._stream.cursor
         limits = bounds(cursor, self._window, span, self._typed, self._saved)
-        request = request_of(self._stream, {**self._values, **part.values, **limits})
+        request = request_of(self._stream, {"page": SLOT, **self._values, **part.values, **limits})
         if cursor is None:
             return request
         asked = {cursor.since: limits.get("start"), cursor.until: limits.get("end")}

@@ -23,8 +23,6 @@ def request_of(asking: Asking, values: Mapping[str, Any]) -> Request:
     body = asking.body
     json, form = _said(body, values) if body else (None, None)
     headers = {name: text for name, said in asking.headers.items() if (text := _text(said, values)) is not None}
-    if json is not None:
-        headers = {"Content-Type": "application/json", **headers}
     return Request(
         asking.method or ("POST" if body else "GET"),
         address(asking, values),
