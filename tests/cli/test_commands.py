@@ -147,7 +147,7 @@ class TestAirflow:
     ("error", "code"),
     [
         (errors.ConfigError("x"), 2), (errors.AuthFailed("x"), 3), (errors.SyncInProgress("x"), 4), (errors.LakeError("x"), 1),
-        (errors.ControlPlaneUnavailable("x"), 1),
+        (errors.ControlPlaneUnavailable("x"), 1), (errors.NothingToMatch("x"), 5),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, Exception) else "",
 )  # fmt: skip

@@ -114,6 +114,68 @@ def test_a_mistake_is_one_line_and_exit_code_2(spine: Spine, folder: Path, words
     assert len([line for line in failed.stderr.splitlines() if not line.endswith(" …")]) == 1  # others say what is being done
 
 
+NAMES = [(given, family) for given in GIVEN for family in FAMILY]
+
+
+@pytest.mark.parametrize(
+    ("rows", "attributes", "part"),
+    [
+        pytest.param([",,", ",,"] * 20, "given: forename, family: surname", "given, family are empty", id="empty columns"),
+        pytest.param(["Ann,Lee,"] * 20, "given: forename, family: surname", "all 20 records have the same given and family", id="one name"),
+        pytest.param([f"{given},{family}," for given, family in NAMES * 20], "given: forename, family: surname",
+                     "even with the same person name two are one with a probability of 0", id="namesakes"),
+        pytest.param([f"{at % 3},," for at in range(90)], "given: city", "no two of the 90 records can be one", id="one column of towns"),
+    ],
+)  # fmt: skip
+def test_records_that_hold_too_little_end_with_a_word_and_a_code_of_their_own(
+    spine: Spine, folder: Path, rows: list[str], attributes: str, part: str
+) -> None:
+    Path("person.yaml").write_text(f"entity: person\nrecord_id: id\nattributes: {{{attributes}}}\n")
+    Path("people.csv").write_text("id,given,family,mail\n" + "".join(f"{at},{row}\n" for at, row in enumerate(rows)))
+    failed = spine("match people.csv -e person.yaml -o clusters.csv --json")
+    told = json.loads(failed.stdout)["error"]
+    assert (failed.exit_code, told["code"]) == (5, "NOTHING_TO_MATCH")
+    assert part in told["message"]
+    assert part in failed.stderr
+    assert told["hint"], "what would help"
+    assert not Path("clusters.csv").exists()
+
+
+def test_ids_alone_are_a_mistake_of_the_rules(spine: Spine, folder: Path) -> None:
+    Path("ids.csv").write_text("id\n1\n2\n")
+    failed = spine("match ids.csv -e person -o clusters.csv --json")
+    assert failed.exit_code == 2
+    assert "ids.csv has no column that can be matched (it has id)" in json.loads(failed.stdout)["error"]["message"]
+
+
+def test_nothing_found_is_a_warning(spine: Spine, folder: Path) -> None:
+    lines = Path("people.csv").read_text().splitlines()
+    Path("people.csv").write_text("\n".join(line for line in lines if not line.startswith("b")) + "\n")
+    done = spine("match people.csv -e person.yaml -o clusters.csv")
+    assert done.exit_code == 0
+    assert "Warning: no two of the 40 records were found to be one" in done.stderr
+
+
+def test_a_run_ends_with_what_it_could_not_do(spine: Spine, folder: Path) -> None:
+    done = spine("match people.csv -e person.yaml -o clusters.csv")
+    assert "What it could not do" in done.stdout
+    assert "pairs of records is a match" in done.stdout.splitlines()[-1]
+    assert json.loads(spine("match people.csv -e person.yaml -o clusters.csv --json").stdout)["shortfalls"]["rarity"]["together"] == 40
+
+
+def test_several_files_tell_which_column_was_taken_for_what(spine: Spine, folder: Path) -> None:
+    Path("erp.csv").write_text(
+        Path("people.csv").read_text().replace("id,given,family,mail", "key;Vorname;Nachname;E-Mail").replace(",", ";")
+    )
+    done = spine("match people.csv erp.csv --entity person -o clusters.csv")
+    assert done.exit_code == 0, done.output
+    assert "erp: record_id ← key, given_name ← Vorname, family_name ← Nachname, email ← E-Mail" in done.stderr
+    assert Path("clusters.csv").read_text().splitlines()[0] == "source,record_id,cluster_id,confidence"
+    assert [source["source"] for source in json.loads(spine("match people.csv erp.csv -e person -o c.csv --json").stdout)["sources"]] == [
+        "people", "erp"
+    ]  # fmt: skip
+
+
 @pytest.mark.slow
 def test_a_thousand_records_take_less_than_three_seconds(folder: Path) -> None:
     """On a busy machine: no more than four times what importing pandas and scipy takes, which every such process must do."""

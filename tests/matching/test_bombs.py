@@ -70,7 +70,7 @@ def test_a_torn_gzip_is_named(tmp_path: Path, cut: float) -> None:
     path = packed(tmp_path / "people.csv.gz", os.urandom(1000).hex().encode(), 1)
     content = path.read_bytes()
     path.write_bytes(content[: int(len(content) * cut)])
-    with pytest.raises(ConfigError, match=r"people\.csv\.gz is no whole gzip"):
+    with pytest.raises(ConfigError, match=r"people\.csv\.gz cannot be decompressed"):
         read_columns(path, COLUMNS)
 
 

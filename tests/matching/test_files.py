@@ -119,7 +119,7 @@ class TestUnknown:
             read_columns(tmp_path / "none" / "people.csv", ["id"])
 
     def test_a_format_that_is_not_known(self, tmp_path: Path) -> None:
-        with pytest.raises(ConfigError, match="neither CSV nor Parquet"):
+        with pytest.raises(ConfigError, match="neither CSV nor JSON nor Parquet"):
             read_columns(csv_file(tmp_path, "x", "people.xlsx"), ["id"])
 
     def test_a_folder_that_is_no_delta_table(self, tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 import pytest
 from deltalake import write_deltalake
 
-from spine.core.errors import ConfigError
+from spine.core.errors import ConfigError, NothingToMatch
 from spine.matching.files import read_columns
 from spine.matching.request import MatchRequest
 from spine.matching.run import explain_plan, match_records
@@ -205,9 +205,10 @@ class TestOddRecords:
         assert groups(tmp_path / "clusters.csv") == PAIRS
         assert result["warnings"] == ["column born is empty: it tells nothing"]
 
-    def test_no_value_at_all_links_nobody(self, match: Match, tmp_path: Path) -> None:
-        match(text([[row[0], row[1], "", "", "", ""] for row in people()]))
-        assert {len(group) for group in groups(tmp_path / "clusters.csv")} == {1}
+    def test_no_value_at_all_is_an_error_and_leaves_nothing(self, match: Match, tmp_path: Path) -> None:
+        with pytest.raises(NothingToMatch, match="none of the 240 records has a value to match by"):
+            match(text([[row[0], row[1], "", "", "", ""] for row in people()]))
+        assert not (tmp_path / "clusters.csv").exists()
 
     def test_a_constant_attribute(self, match: Match, tmp_path: Path) -> None:
         result = match(text([[*row[:5], "1970-01-02"] for row in people()]))

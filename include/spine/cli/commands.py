@@ -8,10 +8,10 @@ import typer
 from typer.core import TyperGroup
 
 from spine.cli import audit, bronze, connector, cursor, identity, keys, look, match, quarantine, run, steward, tenant
-from spine.core.errors import AuthFailed, ConfigError, SpineError, SyncInProgress
+from spine.core.errors import AuthFailed, ConfigError, NothingToMatch, SpineError, SyncInProgress
 from spine.core.screen import say
 
-EXIT_CODES: tuple[tuple[type[SpineError], int], ...] = ((ConfigError, 2), (AuthFailed, 3), (SyncInProgress, 4))
+EXIT_CODES: tuple[tuple[type[SpineError], int], ...] = ((ConfigError, 2), (AuthFailed, 3), (SyncInProgress, 4), (NothingToMatch, 5))
 WORK, LOOK, DECIDE, CARE = "Move data", "Look", "Decide who is who", "Take care"
 
 
@@ -35,7 +35,7 @@ def _what_next(error: SpineError) -> str:
 
 
 def exit_code(error: SpineError) -> int:
-    """2 a mistake in specs or arguments, 3 refused credentials, 4 busy, 1 anything else."""
+    """2 a mistake in specs or arguments, 3 refused credentials, 4 busy, 5 records of which no two can be one, 1 anything else."""
     return next((code for kind, code in EXIT_CODES if isinstance(error, kind)), 1)
 
 

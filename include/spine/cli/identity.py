@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Annotated
 
 import typer
 
 from spine.cli import evidence, show, world
-from spine.cli.options import DEFAULT_TENANT, Json, Tenant
+from spine.cli.options import DEFAULT_TENANT, Json, Tenant, grouped
 from spine.core.errors import ConfigError
 
 EntityName = Annotated[str, typer.Option("--entity", "-e", help="Kind of entity: person, organization, …")]
@@ -51,20 +52,38 @@ def how(
     show.as_json(found) if json else evidence.entity(evidence.console(), found, limit)
 
 
+@dataclass(frozen=True)
+class Known:
+    """What is known of whom is looked for."""
+
+    name: Annotated[Value, typer.Option(help="Whole name of a person or an organisation.")] = None
+    given_name: Annotated[Value, typer.Option(help="Given name.")] = None
+    family_name: Annotated[Value, typer.Option(help="Family name.")] = None
+    email: Annotated[Value, typer.Option(help="E-mail address.")] = None
+    phone: Annotated[Value, typer.Option(help="Telephone number.")] = None
+    birth_date: Annotated[Value, typer.Option(help="Date of birth, such as 1980-02-29.")] = None
+    street: Annotated[Value, typer.Option(help="Street and house number.")] = None
+    postcode: Annotated[Value, typer.Option(help="Postal code.")] = None
+    city: Annotated[Value, typer.Option(help="Town or city.")] = None
+    website: Annotated[Value, typer.Option(help="Website of an organisation.")] = None
+    other: Annotated[list[str] | None, typer.Option("--with", help="Any other attribute; may be given again.", metavar="FIELD=VALUE")] = (
+        None
+    )
+
+    def values(self, entity: str) -> dict[str, str]:
+        """The values by the entity's own fields. Raises ConfigError."""
+        from spine.gold.lookup import values_by_kind
+
+        kinds = {
+            "name": self.name, "forename": self.given_name, "surname": self.family_name, "email": self.email, "phone": self.phone,
+            "date": self.birth_date, "street": self.street, "postcode": self.postcode, "city": self.city, "url": self.website,
+        }  # fmt: skip
+        return values_by_kind(entity, kinds) | _others(self.other or [])
+
+
+@grouped
 def lookup(
-    name: Annotated[Value, typer.Option(help="Whole name of a person or an organisation.")] = None,
-    given_name: Annotated[Value, typer.Option(help="Given name.")] = None,
-    family_name: Annotated[Value, typer.Option(help="Family name.")] = None,
-    email: Annotated[Value, typer.Option(help="E-mail address.")] = None,
-    phone: Annotated[Value, typer.Option(help="Telephone number.")] = None,
-    birth_date: Annotated[Value, typer.Option(help="Date of birth, such as 1980-02-29.")] = None,
-    street: Annotated[Value, typer.Option(help="Street and house number.")] = None,
-    postcode: Annotated[Value, typer.Option(help="Postal code.")] = None,
-    city: Annotated[Value, typer.Option(help="Town or city.")] = None,
-    website: Annotated[Value, typer.Option(help="Website of an organisation.")] = None,
-    other: Annotated[
-        list[str] | None, typer.Option("--with", help="Any other attribute; may be given again.", metavar="FIELD=VALUE")
-    ] = None,
+    known: Known,
     entity: EntityName = "person",
     tenant: Tenant = DEFAULT_TENANT,
     limit: Annotated[int, typer.Option(help="Golden records at most.", min=1)] = 5,
@@ -77,13 +96,9 @@ def lookup(
     spine lookup --entity organization --name "Acme Ltd" --website acme.com
     """
     from spine.control.database import Database
-    from spine.gold.lookup import Lookup, values_by_kind
+    from spine.gold.lookup import Lookup
 
-    kinds = {
-        "name": name, "forename": given_name, "surname": family_name, "email": email, "phone": phone, "date": birth_date, "street": street,
-        "postcode": postcode, "city": city, "url": website,
-    }  # fmt: skip
-    values = values_by_kind(entity, kinds) | _others(other or [])
+    values = known.values(entity)
     database = Database(world.control_url())
     try:
         warm = Lookup(database, entity, tenant)

@@ -6,16 +6,22 @@ import logging
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext, redirect_stdout
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from textwrap import wrap
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from spine.cli import show, world
-from spine.cli.options import Json
-from spine.core.errors import ConfigError
+from spine.cli.options import Json, grouped
+from spine.core.errors import ConfigError, SpineError
 from spine.core.screen import console, say
+
+if TYPE_CHECKING:
+    from spine.core.entities import MatchRules
+    from spine.matching.records import Mapped
 
 
 class Engine(StrEnum):
@@ -26,75 +32,168 @@ class Engine(StrEnum):
     spark = "spark"
 
 
-Records = Annotated[Path, typer.Argument(help="CSV, Parquet, or the folder of a Delta table.", metavar="RECORDS", show_default=False)]
-Rules = Annotated[Path, typer.Option("--entity", "-e", help="Which column holds what, as YAML.", metavar="RULES.yaml", show_default=False)]
 _NEXT = {
     "created": "new clusters", "joined": "records that joined a cluster", "merged": "clusters merged into another", "split": "splits",
     "left": "records that are gone", "retired": "clusters that are gone",
 }  # fmt: skip
 
 
-def match(
-    records: Records,
-    entity: Rules,
+@dataclass(frozen=True)
+class Inputs:
+    """Records and what is known of their columns."""
+
+    entity: Annotated[
+        str,
+        typer.Option(
+            "--entity", "-e", help="A declared entity, such as person, or a file that says which column holds what.",
+            metavar="ENTITY|RULES.yaml", show_default=False,
+        ),
+    ]  # fmt: skip
+    records: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            help="CSV, JSON lines or Parquet, or the folder of a Delta table; CSV and JSON may be compressed. Of several each is a source.",
+            metavar="RECORDS…", show_default=False,
+        ),
+    ] = None  # fmt: skip
+    source: Annotated[list[str] | None, typer.Option(help="A file under a name of its own; may be given again.", metavar="NAME=FILE")] = (
+        None
+    )
+    column: Annotated[
+        list[str] | None,
+        typer.Option(help="What holds an attribute, or record_id, where the guess is wrong; may be given again.",
+                     metavar="[SOURCE.]ATTRIBUTE=COLUMN"),
+    ] = None  # fmt: skip
+
+    def found(self) -> tuple[Path | Mapped, Path | MatchRules]:
+        """The records and their rules: one file as its rules say, or files whose columns are mapped. Raises ConfigError."""
+        from spine.matching import sources
+
+        files = self.records or []
+        if not files and not self.source:
+            raise ConfigError("there are no records to match", hint="Name a file, such as spine match people.csv --entity person")
+        if len(files) == 1 and not self.source and not self.column and not sources.is_declared(self.entity):
+            return files[0], Path(self.entity)
+        return sources.mapped(files, self.entity, sources.Stated(tuple(self.source or ()), tuple(self.column or ())))
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """Where results go."""
+
     output: Annotated[
         Path | None,
         typer.Option("--output", "-o", help="Gets record_id, cluster_id, confidence; .csv or .parquet.", metavar="CLUSTERS"),
-    ] = None,
-    matches: Annotated[Path | None, typer.Option(help="Gets every scored pair; .csv or .parquet.", metavar="FILE")] = None,
-    report: Annotated[Path | None, typer.Option(help="Gets the report, one page without a network.", metavar="FILE.html")] = None,
+    ] = None
+    matches: Annotated[
+        Path | None, typer.Option(help="Gets every pair of a probability of 0.5 and more; .csv or .parquet.", metavar="FILE")
+    ] = None
+    report: Annotated[Path | None, typer.Option(help="Gets the report, one page without a network.", metavar="FILE.html")] = None
+    labels: Annotated[
+        Path | None,
+        typer.Option(help="Known answers, by which the report judges: left_id, right_id, same; or record_id, entity.", metavar="FILE"),
+    ] = None
+    state: Annotated[bool, typer.Option(help="Keep beside CLUSTERS what the next --previous run goes on from.")] = True
+
+
+@dataclass(frozen=True)
+class Way:
+    """How to go about it."""
+
     threshold: Annotated[
         float | None, typer.Option(help="Pairs of at least this probability are one. [dim]Default: that of the rules, or 0.85.[/dim]")
-    ] = None,
-    previous: Annotated[Path | None, typer.Option(help="Clusters of an earlier run: their ids live on.", metavar="CLUSTERS")] = None,
+    ] = None
+    previous: Annotated[Path | None, typer.Option(help="Clusters of an earlier run: their ids live on.", metavar="CLUSTERS")] = None
+    relearn: Annotated[bool, typer.Option("--relearn", help="With --previous: learn the weights anew and match everything.")] = False
+    engine: Annotated[Engine, typer.Option(help="auto: this process, and Spark for many records. The clusters are the same.")] = Engine.auto
+
+
+@grouped
+def match(
+    inputs: Inputs,
+    outputs: Outputs,
+    way: Way,
     explain_plan: Annotated[bool, typer.Option("--explain-plan", help="Print the rules and their numbers of pairs, and stop.")] = False,
-    engine: Annotated[
-        Engine, typer.Option(help="auto: this process, and Spark for many records. The clusters are the same.")
-    ] = Engine.auto,
-    relearn: Annotated[bool, typer.Option("--relearn", help="With --previous: learn the weights anew and match everything.")] = False,
-    state: Annotated[bool, typer.Option(help="Keep beside CLUSTERS what the next --previous run goes on from.")] = True,
     json: Json = False,
 ) -> None:
-    """Find out which records of a file are one. Needs no lake, no server, no label.
+    """Find out which records of files are one. Needs no lake, no server, no label.
 
-    spine match people.csv --entity person.yaml --output clusters.csv
+    spine match people.csv --entity person --output clusters.csv
+    spine match crm.csv erp.parquet --entity person --output clusters.csv
+    spine match --source crm=a/people.csv --source erp=b/people.csv -e person -o clusters.csv --column erp.email=Mail
     spine match people.csv --entity person.yaml --explain-plan
     spine match people.csv --entity person.yaml --output clusters.csv --previous clusters.csv
     spine match shops.parquet -e shop.yaml -o clusters.parquet --matches pairs.parquet --report report.html
 
+    Of a declared entity, and of several files, columns are found by their names and values, and printed; --column corrects a guess. Each of
+    several files is a source, named like the file: ids are unique within it, and the clusters have a column source.
+
     The smallest rules: entity, record_id, source (optional), and under attributes each column's kind, such as forename, surname,
     organization, date, email, phone, street, city or postcode; docs/reference.md lists all.
+
+    It ends with what it could not do. Where no two records can be one, since columns are empty or too little is known to tell namesakes
+    apart, nothing is written: an error says what would help (on stderr, with --json on stdout too), and the exit code is 5.
     """
-    if explain_plan:
-        with _progress(records) as listen:
-            from spine.matching import run as job
-
-            text = job.explain_plan(records, entity, listen)
-        show.as_json({"plan": text}) if json else say(text, end="")
-        return
-    if output is None:
-        raise ConfigError("--output is missing", hint="Name the file for the clusters, such as --output clusters.csv")
-    with _progress(records) as listen:
-        from spine.matching import run as job
-        from spine.matching.request import MatchRequest
-
-        request = MatchRequest(records, entity, output, matches, report, threshold, previous, engine.value, relearn, state)
-        result = job.match_records(request, listen)
-    for warning in result["warnings"]:
+    try:
+        result = _planned(inputs) if explain_plan else _matched(inputs, outputs, way)
+    except SpineError as error:
+        if json:
+            show.as_json({"error": error.as_dict()})
+        raise
+    for warning in result.get("warnings", ()):
         say(f"Warning: {warning}", err=True)
     if json:
         show.as_json(result)
+    elif explain_plan:
+        say(result["plan"], end="")
     else:
         _print(result)
 
 
+def _planned(inputs: Inputs) -> dict[str, Any]:
+    with _progress(inputs) as listen:
+        from spine.matching import run as job
+
+        records, rules = inputs.found()
+        _tell_columns(records)
+        return {"plan": job.explain_plan(records, rules, listen)}
+
+
+def _matched(inputs: Inputs, outputs: Outputs, way: Way) -> dict[str, Any]:
+    if outputs.output is None:
+        raise ConfigError("--output is missing", hint="Name the file for the clusters, such as --output clusters.csv")
+    with _progress(inputs) as listen:
+        from spine.matching import run as job
+        from spine.matching.request import MatchRequest
+
+        records, rules = inputs.found()
+        _tell_columns(records)
+        request = MatchRequest(
+            records, rules, outputs.output, matches=outputs.matches, report=outputs.report, labels=outputs.labels,
+            threshold=way.threshold, previous=way.previous, engine=way.engine.value, relearn=way.relearn, keep_state=outputs.state,
+        )  # fmt: skip
+        return job.match_records(request, listen)
+
+
+def _tell_columns(records: Path | Mapped) -> None:
+    """Which column was taken for what, on stderr."""
+    if isinstance(records, Path):
+        return
+    for source in records.sources:
+        taken = {"record_id": source.record_id} | {name: column for name, column in source.columns.items() if not name.startswith("#")}
+        more = f" and {len(source.unused) - 12} more" if len(source.unused) > 12 else ""
+        unused = f"; not used: {', '.join(source.unused[:12])}{more}" if source.unused else ""
+        text = f"{source.name}: {', '.join(f'{name} ← {column}' for name, column in taken.items())}{unused}"
+        say("\n".join(wrap(text, 120, subsequent_indent="  ", break_on_hyphens=False)), err=True)
+
+
 @contextmanager
-def _progress(records: Path) -> Iterator[Callable[[str, str, float | None], None]]:
+def _progress(inputs: Inputs) -> Iterator[Callable[[str, str, float | None], None]]:
     """Tells on stderr what is being done and, stage by stage, what it did and how long that took."""
     out = console(stderr=True, highlight=False)
     status = out.status("Start") if out.is_terminal else None
     if status is None:
-        out.print(f"Match {records} …", soft_wrap=True)
+        out.print(f"Match {', '.join([*map(str, inputs.records or ()), *(inputs.source or ())])} …", soft_wrap=True)
 
     def listen(stage: str, note: str, seconds: float | None) -> None:
         if seconds is not None:
@@ -138,3 +237,6 @@ def _print(result: dict[str, Any]) -> None:
         for change in result["changes"]:
             how = "took in" if change["kind"] == "merged" else "lost to"
             say(f"  {change['cluster_id']} {how} {change['other_cluster_id']}: {change['reason']}")
+    say("What it could not do, and how rare a match is")
+    for line in result["could_not"]:
+        say("\n".join(wrap(line, 110, initial_indent="  ", subsequent_indent="    ")))

@@ -18,6 +18,7 @@ SpineError
 ├── ConservationFailed       CONSERVATION_FAILED           rows in != rows accounted for
 ├── DeleteSweepRefused       DELETE_SWEEP_REFUSED          a full read would delete more than its share
 ├── IdentityConflict         IDENTITY_CONFLICT        409  two strong, mutually exclusive candidates
+├── NothingToMatch           NOTHING_TO_MATCH         422  no two records of these could ever be one, whatever they agree on
 ├── PublishFailed            PUBLISH_FAILED                Gold could not be published to PostgreSQL
 ├── AuditBroken              AUDIT_BROKEN                  the audit log is not what was written
 ├── RunFailed                RUN_FAILED                    a run ended with failed tasks; what could go on did
@@ -240,6 +241,13 @@ class IdentityConflict(SpineError):
 
     code = "IDENTITY_CONFLICT"
     http_status = 409
+
+
+class NothingToMatch(SpineError):
+    """Records that hold too little for any two to be one. Nothing is written: each record by itself would read as a result."""
+
+    code = "NOTHING_TO_MATCH"
+    http_status = 422
 
 
 class PublishFailed(SpineError):

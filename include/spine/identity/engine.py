@@ -84,6 +84,11 @@ def prepare(table: pa.Table, plan: Plan, source: str | None = None) -> Records:
     return recall(standardized(table, plan), plan, None if source is None else table.column(source))
 
 
+def source_names(source: pa.ChunkedArray | pa.Array) -> list[str]:
+    """The names of sources in the order of the codes that `recall` gives them."""
+    return list(coded(pa.table({"source": source}))["source"][1])
+
+
 def recall(features: pa.Table, plan: Plan, source: pa.ChunkedArray | pa.Array | None = None) -> Records:
     """Records of values that are standardised already. `source` tells where each record is from."""
     if source is None:

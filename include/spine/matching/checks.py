@@ -1,12 +1,28 @@
-"""What `spine match` demands of records, and what a person should know about them: the same whichever engine has counted."""
+"""What `spine match` demands of records, and what a person should know about them: the same whichever engine has counted.
+
+Where no two records could ever be one, that is an error: every record by itself would read as a result.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from spine.core.entities import MatchRules
-from spine.core.errors import ConfigError
+from spine.core.errors import ConfigError, NothingToMatch
+from spine.core.settings import settings
+from spine.identity.composites import person_name, postal_address
+from spine.identity.explaining import shortfalls
+from spine.identity.kinds import kind_of
+from spine.identity.matching import Matched, threshold_weight
+
+_TELLING = {
+    "email": "an e-mail", "phone": "a telephone number", "date": "a birth date", "postal address": "a street and postcode",
+    "national_id": "a number that one has alone",
+}  # fmt: skip
 
 
 def attributes(rules: MatchRules) -> list[str]:
@@ -37,6 +53,15 @@ def require_distinct(found: str, name: str, path: Path, source: str | None = Non
         raise ConfigError(f"{name} of {path.name} is not unique: {found}", hint=f"Every record needs an id of its own{several}")
 
 
+def require_some(columns: Mapping[str, str], values: Mapping[str, Any], path: Path, rows: int) -> None:
+    """Raises NothingToMatch if all the columns of a file that attributes are mapped to are empty."""
+    if rows and all(values[name].null_count == rows for name in columns if name in values):
+        raise NothingToMatch(
+            f"none of the {rows:,} records of {path.name} has a value in {', '.join(columns.values())}",
+            hint="See whether the right columns were taken for the attributes, or leave the file out",
+        )
+
+
 def doubts(rows: int, filled: Mapping[str, int], constant: Collection[str]) -> list[str]:
     """What to know before trusting the result: `filled` counts the values of each attribute, `constant` ones have but one value."""
     if rows == 0:
@@ -48,3 +73,71 @@ def doubts(rows: int, filled: Mapping[str, int], constant: Collection[str]) -> l
         elif rows > 1 and values == rows and name in constant:
             found.append(f"column {name} has the same value everywhere: it tells nothing")
     return found
+
+
+def require_values(rules: MatchRules, rows: int, filled: Mapping[str, int], constant: Collection[str]) -> None:
+    """Raises NothingToMatch if no attribute has a value, or all records have the same ones and these are of one attribute or a name alone.
+
+    The arguments are those of `doubts`. The same name, e-mail address and house in all records are one entity all the same.
+    """
+    names = ", ".join(filled)
+    if rows and filled and not any(filled.values()):
+        raise NothingToMatch(
+            f"none of the {rows:,} records has a value to match by: {names} {'are' if len(filled) > 1 else 'is'} empty",
+            hint="See whether the attributes name the right columns, and whether the export was whole",
+        )
+    told = {name: rules.attributes[name] for name, values in filled.items() if values}
+    telling = {_whole_of(kind) for kind in told.values() if kind_of(kind).identifies}
+    stated = rules.same or rules.weights or rules.prior is not None
+    if rows > 1 and told and not stated and set(told) <= set(constant) and len(telling) < 2:
+        raise NothingToMatch(
+            f"all {rows:,} records have the same {' and '.join(told)}, and nothing else tells whether they are one",
+            hint=f"Add {_would_help(told.values())}",
+        )
+
+
+def reach(matched: Matched, threshold: float) -> list[str]:
+    """What to know of a threshold that no two records reach, since even with the same values two would not be one.
+
+    Raises NothingToMatch where that is for want of evidence; where there is enough for the usual threshold, this one was chosen so high.
+    """
+    records, limit = matched.records, threshold_weight(threshold)
+    if records.rows < 2 or (matched.scored.weight >= limit - 1e-9).any() or shortfalls.reachable(records, matched.model, limit):
+        return []
+    best = 1 / (1 + 2.0 ** -shortfalls.best(records, matched.model))
+    if best >= settings().match_threshold:
+        return [f"no two records can reach the threshold of {threshold:g}: even with the same values two have only {best:.6g}"]
+    names = " and ".join(shortfalls.filled(records)) or "what they have"
+    lower = ", or a lower --threshold" if best > 0.5 else ""
+    alone = f"even with the same {names} two are one with a probability of {best:.2g} at most, below the threshold of {threshold:g}"
+    raise NothingToMatch(
+        f"no two of the {records.rows:,} records can be one: {alone}",
+        hint=f"Add {_would_help(records.plan.matching.attributes.values())}; "
+        f"or, if such records are one to you, state `same` in the rules{lower}",
+    )
+
+
+def _whole_of(kind: str) -> str:
+    """What a kind is compared as: parts of a name or of an address as one."""
+    if kind in person_name.MEMBERS:
+        return "person name"
+    return "postal address" if kind in postal_address.MEMBERS else kind
+
+
+def _would_help(kinds: Collection[str]) -> str:
+    there = {_whole_of(kind) for kind in kinds}
+    missing = [words for kind, words in _TELLING.items() if kind not in there]
+    return f"a column that tells namesakes apart ({', '.join(missing[:-1])} or {missing[-1]})" if len(missing) > 1 else "a telling column"
+
+
+def none_found(records: int, accepted: int) -> list[str]:
+    """A word where not one pair was found."""
+    return [f"no two of the {records:,} records were found to be one"] if records > 1 and not accepted else []
+
+
+def alone(matched: Matched) -> list[str]:
+    """A word where but one feature has values, so that all who share them are one."""
+    found = shortfalls.filled(matched.records)
+    if len(found) != 1 or not (matched.label != np.arange(len(matched.label))).any():
+        return []
+    return [f"only {found[0]} is there to compare: those who share it are taken for one, and nothing tells namesakes apart"]

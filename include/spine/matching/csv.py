@@ -7,19 +7,18 @@ import csv
 import difflib
 import io
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext, suppress
+from itertools import islice
 from pathlib import Path
-from typing import IO
 
 import pyarrow as pa
 import pyarrow.csv as pacsv
 
 from spine.core.dialect import SAMPLE, UTF_8, Dialect, dialect_of, plain_number
-from spine.core.errors import ConfigError, FileRefused
-from spine.core.settings import settings
-from spine.sources.bounded import Bounded
+from spine.core.errors import ConfigError
+from spine.matching.compressed import opened, packed
 
 # Arrow reads a CSV in blocks, and a row must fit into one: first as is quick, then as the largest row that is believable wants.
 _BLOCKS = (8 << 20, 1 << 30)
@@ -66,7 +65,7 @@ def _known(path: Path, wanted: Sequence[str]) -> Dialect:
 def read(path: Path, wanted: Sequence[str]) -> pa.Table:
     """The wanted columns as texts. Raises ConfigError for unknown columns, torn rows, stray quotes and what is not of the encoding.
 
-    FileRefused for a `.gz` that grows beyond the bounds of SPINE_BOUNDS: it is unpacked no further than that.
+    FileRefused for a compressed one that grows beyond the bounds of SPINE_BOUNDS: it is unpacked no further than that.
     """
     dialect = _known(path, wanted)
     if dialect.bare:
@@ -85,11 +84,26 @@ def read(path: Path, wanted: Sequence[str]) -> pa.Table:
                     raise _csv_error(path, raw, dialect, problem) from None
             else:
                 break
-    _require_sound_quotes(path, dialect, quotes.result())
+        _require_sound_quotes(path, dialect, quotes.result())
     for place, name in zip(places, wanted, strict=True):
         if place in dialect.commas:
             table = table.set_column(table.column_names.index(name), name, _with_points(table.column(name)))
     return table
+
+
+def sample(path: Path, most: int) -> pa.Table:
+    """The first rows with all columns, as far as they can be read. Raises ConfigError as `read` does for the header alone."""
+    dialect = _dialect(path)
+    csv.field_size_limit(_BLOCKS[-1])
+    rows: list[list[str]] = []
+    with opened(path) as file, io.TextIOWrapper(file, encoding=dialect.encoding, errors="replace", newline="") as lines:
+        for _ in range(dialect.before):
+            next(lines, None)
+        with suppress(csv.Error):  # whoever reads all of it says what is wrong
+            rows += islice(csv.reader(lines, delimiter=dialect.delimiter), 1, most + 1)
+    width = len(dialect.names)
+    whole = [row for row in rows if len(row) == width]
+    return pa.table({name: pa.array([row[at] or None for row in whole], pa.string()) for at, name in enumerate(dialect.names)})
 
 
 def _with_points(column: pa.ChunkedArray) -> pa.ChunkedArray:
@@ -104,7 +118,7 @@ def _require_sound_quotes(path: Path, dialect: Dialect, quotes: int) -> None:
     if quotes == 0:
         return
     csv.field_size_limit(_BLOCKS[-1])
-    with _opened(path) as file, io.TextIOWrapper(file, encoding=dialect.encoding, errors="replace", newline="") as lines:
+    with opened(path) as file, io.TextIOWrapper(file, encoding=dialect.encoding, errors="replace", newline="") as lines:
         rows, last = csv.reader(lines, delimiter=dialect.delimiter, strict=True), 0
         try:
             for _ in rows:
@@ -120,7 +134,7 @@ def _read_csv(path: Path, raw: Sequence[str], dialect: Dialect, block: int, *, t
     parsing = pacsv.ParseOptions(delimiter=dialect.delimiter, newlines_in_values=True)
     types = dict.fromkeys(raw, pa.string())
     turning = pacsv.ConvertOptions(include_columns=list(raw), column_types=types, null_values=[""], strings_can_be_null=True)
-    with _opened(path) if _packed(path) else nullcontext(path) as given:
+    with opened(path) if packed(path) else nullcontext(path) as given:
         return pacsv.read_csv(given, reading, parsing, turning)
 
 
@@ -139,7 +153,7 @@ def _csv_error(path: Path, raw: Sequence[str], dialect: Dialect, problem: str) -
 
 
 def _dialect(path: Path) -> Dialect:
-    with _opened(path) as file:
+    with opened(path) as file:
         start = file.read(SAMPLE)
     dialect = dialect_of(start, whole=len(start) < SAMPLE)
     if dialect is None:
@@ -147,27 +161,6 @@ def _dialect(path: Path) -> Dialect:
     if any("\ufffd" in name for name in dialect.header):
         raise _foreign(path, 1)
     return dialect
-
-
-def _packed(path: Path) -> bool:
-    return path.suffix.lower() == ".gz"
-
-
-@contextmanager
-def _opened(path: Path) -> Iterator[IO[bytes]]:
-    """The bytes of a file, unpacked within the bounds of files. Raises FileRefused beyond them, ConfigError for a torn archive."""
-    with path.open("rb") as stored:
-        if not _packed(path):
-            yield stored
-            return
-        try:
-            yield io.BufferedReader(Bounded(stored, packed=True, bounds=settings().bounds), _PIECE)
-        except FileRefused as error:
-            raise FileRefused(f"{path.name} {error.message}", hint=error.hint) from None
-        except OSError as error:
-            if error.errno is not None:
-                raise
-            raise ConfigError(f"{path.name} is no whole gzip: {error}", hint="Write it anew; it may have been cut off") from None
 
 
 def _foreign(path: Path, line: int) -> ConfigError:
@@ -181,14 +174,14 @@ def lines(path: Path) -> int:
 
 
 def _occurrences(path: Path, letter: bytes) -> int:
-    with _opened(path) as file:
+    with opened(path) as file:
         return sum(piece.count(letter) for piece in iter(lambda: file.read(_PIECE), b""))
 
 
 def _first_foreign_line(path: Path) -> int:
     """The number of the first line that is not UTF-8, 0 if all are."""
     decoder, lines = codecs.getincrementaldecoder("utf-8")(), 1
-    with _opened(path) as file:
+    with opened(path) as file:
         while True:
             piece = file.read(_PIECE)
             try:

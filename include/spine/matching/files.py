@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any, BinaryIO, Literal, TypeAlias
 
 import numpy as np
 import psutil  # type: ignore[import-untyped]
@@ -25,17 +25,19 @@ from spine.core.errors import ConfigError, FileRefused, LakeError
 from spine.core.foreign import told
 from spine.core.settings import settings
 from spine.matching import csv as match_csv
+from spine.matching import jsonlines
+from spine.matching.compressed import inner_name, packed
 from spine.matching.csv import require_columns
 from spine.sources import parquet
 
 Array: TypeAlias = Any  # numpy arrays of many element types
 
-CSV_SUFFIXES = (".csv", ".tsv", ".txt", ".csv.gz")
+CSV_SUFFIXES = (".csv", ".tsv", ".txt")
 OUTPUT_SUFFIXES = (".csv", ".parquet")
 
 
 def read_columns(path: Path, columns: Sequence[str]) -> pa.Table:
-    """The named columns of a CSV, Parquet or Delta table as texts, in the order of `columns`; an empty text is null.
+    """The named columns of a CSV, JSON, Parquet or Delta table as texts, in the order of `columns`; an empty text is null.
 
     Raises ConfigError for a missing or unreadable file, an unknown column (with those there are) and values that are no texts; FileRefused
     for a compressed one that grows beyond the bounds of SPINE_BOUNDS.
@@ -44,10 +46,47 @@ def read_columns(path: Path, columns: Sequence[str]) -> pa.Table:
     kind = kind_of(path)
     if kind == "csv":
         return match_csv.read(path, wanted)
+    if kind == "json":
+        return jsonlines.read(path, wanted)
     return _texts(_delta(path, wanted) if kind == "delta" else _parquet(path, wanted), path)
 
 
-def kind_of(path: Path) -> Literal["csv", "parquet", "delta"]:
+def sample(path: Path, most: int) -> pa.Table:
+    """The first rows of a table with all columns that can be texts. Raises ConfigError for a missing or unreadable file."""
+    kind = kind_of(path)
+    if kind == "csv":
+        return match_csv.sample(path, most)
+    if kind == "json":
+        return jsonlines.sample(path, most)
+    if kind == "delta":
+        return _texts_only(_dataset(path).head(most), path)
+    with _parquet_file(path) as file, path.open("rb") as stored:
+        names = [name for name in file.schema_arrow.names if _within_bounds(file, stored, name)]
+        if not names:
+            parquet.require_bounds(file, stored, file.schema_arrow.names, settings().bounds)
+        first = next(file.iter_batches(most, columns=names), None)
+        return _texts_only(file.schema_arrow.empty_table() if first is None else pa.Table.from_batches([first]), path)
+
+
+def _within_bounds(file: pq.ParquetFile, stored: BinaryIO, name: str) -> bool:
+    try:
+        parquet.require_bounds(file, stored, [name], settings().bounds)
+    except FileRefused:
+        return False
+    return True
+
+
+def _texts_only(table: pa.Table, path: Path) -> pa.Table:
+    found = {}
+    for name in table.column_names:
+        try:
+            found[name] = _texts(table.select([name]), path).column(0)
+        except (ConfigError, pa.ArrowInvalid):
+            continue  # a list, a picture: nothing that is compared
+    return pa.table(found)
+
+
+def kind_of(path: Path) -> Literal["csv", "json", "parquet", "delta"]:
     """The format of a table, by its name. Raises ConfigError for a missing or empty file and for any other format."""
     if path.is_dir():
         return "delta"
@@ -55,12 +94,15 @@ def kind_of(path: Path) -> Literal["csv", "parquet", "delta"]:
         raise ConfigError(f"there is no file {path}", hint=_neighbours(path))
     if path.stat().st_size == 0:
         raise ConfigError(f"{path} is empty: it has not even a header", hint="A CSV starts with a line of column names")
-    if path.name.lower().endswith(CSV_SUFFIXES):
+    if inner_name(path).endswith(CSV_SUFFIXES):
         return "csv"
+    if inner_name(path).endswith(jsonlines.SUFFIXES):
+        return "json"
     if path.suffix.lower() == ".parquet":
         return "parquet"
     raise ConfigError(
-        f"{path.name} is neither CSV nor Parquet nor the folder of a Delta table", hint="Name it .csv, .tsv, .csv.gz or .parquet"
+        f"{path.name} is neither CSV nor JSON nor Parquet nor the folder of a Delta table",
+        hint="Name it .csv, .tsv, .jsonl or .parquet; CSV and JSON may be compressed (.gz, .bz2, .xz, .zst)",
     )
 
 
@@ -72,7 +114,7 @@ def has_more_rows(path: Path, most: int) -> bool:
             return bool(_dataset(path).count_rows() > most)
         if kind == "parquet":
             return bool(pq.read_metadata(path).num_rows > most)
-        if path.suffix.lower() != ".gz" and path.stat().st_size <= 2 * most:
+        if not packed(path) and path.stat().st_size <= 2 * most:
             return False
         return match_csv.lines(path) > most
     except (ConfigError, FileRefused, OSError, pa.ArrowException):

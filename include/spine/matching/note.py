@@ -5,15 +5,16 @@ A note speaks of one content of CLUSTERS. Where that content was replaced by som
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import orjson
 
+from spine.core.entities import MatchRules
 from spine.identity.learning.model import ENGINE
 from spine.matching.files import replacing
+from spine.matching.records import Records, content, content_of_rules
 from spine.matching.request import MatchRequest
 
 
@@ -22,9 +23,9 @@ def beside(clusters: Path, what: str) -> Path:
     return clusters.with_name(f"{clusters.name}.{what}")
 
 
-def inputs(records: Path, rules: Path, threshold: float) -> dict[str, Any]:
+def inputs(records: Records, rules: Path | MatchRules, threshold: float) -> dict[str, Any]:
     """What the clusters depend on: the contents of records and rules, the threshold, the engine. Empty for what is absent."""
-    return {"records": content(records), "rules": content(rules), "threshold": threshold, "engine": ENGINE}
+    return {"records": records.content(), "rules": content_of_rules(rules), "threshold": threshold, "engine": ENGINE}
 
 
 @dataclass(frozen=True)
@@ -73,22 +74,3 @@ def _files(request: MatchRequest) -> dict[str, Any]:
         if path:
             found[str(path.resolve())] = [path.stat().st_size, path.stat().st_mtime_ns] if path.is_file() else None
     return found
-
-
-def content(path: Path) -> str:
-    """A hash of a file's bytes; of a Delta table its id and version; empty if there is nothing."""
-    if path.is_dir():
-        return _delta_version(path)
-    if not path.is_file():
-        return ""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
-
-
-def _delta_version(path: Path) -> str:
-    from deltalake import DeltaTable
-
-    if not DeltaTable.is_deltatable(str(path)):
-        return ""
-    table = DeltaTable(str(path))
-    return f"{table.metadata().id}@{table.version()}"

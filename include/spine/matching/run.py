@@ -10,11 +10,12 @@ from __future__ import annotations
 import gc
 import resource
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -22,13 +23,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from spine.core.entities import MatchRules, load_match_rules
+from spine.core.entities import MatchRules
 from spine.core.errors import ConfigError
 from spine.core.failpoints import failpoint
 from spine.identity import engine
 from spine.identity.blocking.cuttings import Part
-from spine.identity.blocking.keys import LIKE
 from spine.identity.clustering.incremental import parts_of, rematch
+from spine.identity.explaining.shortfalls import Shortfalls, in_words, of_model, shortfalls
 from spine.identity.matching import Matched, match
 from spine.matching import checks as match_checks
 from spine.matching import files as match_files
@@ -36,6 +37,7 @@ from spine.matching import ids as match_ids
 from spine.matching import note as match_note
 from spine.matching import state as match_state
 from spine.matching.pairs import Found
+from spine.matching.records import Mapped, OneFile, content, divided, joined
 from spine.matching.request import MatchRequest
 
 if TYPE_CHECKING:
@@ -86,18 +88,20 @@ def _without_collector() -> Iterator[None]:
 def match_records(request: MatchRequest, listen: Listener = quiet) -> dict[str, Any]:
     """Write the clusters (and pairs and report, if asked for); returns counts, seconds per stage, warnings and files.
 
-    Raises ConfigError for mistakes in arguments, rules or records, LakeError when an output cannot be written.
+    Raises ConfigError for mistakes in arguments, rules or records, NothingToMatch for records of which no two can be one, LakeError when
+    an output cannot be written.
     """
     started = time.perf_counter()
     request.check()
-    rules = load_match_rules(request.rules)
+    rules = request.declared()
     stages = _Stages(listen)
     former, note = _former(request, rules, stages)
     if former is not None and not request.relearn and note.unchanged(request):
         return _nothing_to_do(request, former, note)
     by_spark = _wants_spark(request)
     found, step, warnings = _matched_on_spark(request, rules, stages) if by_spark else _matched_here(request, rules, note, stages)
-    warnings += _too_common(found)
+    lacks = of_model(found.model) if step is None else step.lacks
+    warnings += match_checks.none_found(len(found.ids), found.counts["accepted"])
     with stages("Name clusters") as say:
         named = _named(rules, found, step, former, note)
         summary = _summary(rules, found, named, former is not None)
@@ -105,37 +109,43 @@ def match_records(request: MatchRequest, listen: Listener = quiet) -> dict[str, 
     with stages("Write") as say:
         _write(request, found, named)
         say(request.output.name)
-    content = match_note.content(request.output)
+    written = content(request.output)
     if request.keep_state:
         with stages("Keep state"):
-            _keep_state(request, step, _state_key(note.inputs, content))
+            _keep_state(request, step, _state_key(note.inputs, written))
     if request.report and step is not None:
         with stages("Write report") as say:
             _report(request, rules, step, named, time.perf_counter() - started)
             say(request.report.name)
-    note.write(request, content)
+    note.write(request, written)
     return summary | {
         "run": note.run, "seconds": round(time.perf_counter() - started, 3), "stages": stages.seconds, "peak_mb": _peak_mb(),
         "warnings": warnings, "output": str(request.output), "no_op": False,
+        "could_not": in_words(lacks), "shortfalls": asdict(lacks), **_told_sources(request),
     }  # fmt: skip
 
 
-def explain_plan(records: Path, rules: Path, listen: Listener = quiet) -> str:
+def explain_plan(records: Path | Mapped, rules: Path | MatchRules, listen: Listener = quiet) -> str:
     """The rules that would be used and the number of pairs each will make, without making them. Raises ConfigError."""
     from spine.identity.explaining.explain import plan_text
 
-    declared, stages = load_match_rules(rules), _Stages(listen)
-    _, table = _read(records, declared, stages)
+    request, stages = MatchRequest(records, rules, Path()), _Stages(listen)
+    declared = request.declared()
+    _, table = _read(request, declared, stages)
     return plan_text(_prepared(declared, table, stages))
+
+
+def _told_sources(request: MatchRequest) -> dict[str, Any]:
+    return {"sources": [source.told() for source in request.records.sources]} if isinstance(request.records, Mapped) else {}
 
 
 def _former(request: MatchRequest, rules: MatchRules, stages: _Stages) -> tuple[pa.Table | None, match_note.Note]:
     """The clusters to go on from, and the note on this run."""
     if request.previous is None:
-        return None, match_note.Note.first(match_note.inputs(request.records, request.rules, request.limit(rules)))
+        return None, match_note.Note.first(match_note.inputs(request.source, request.rules, request.limit(rules)))
     with stages("Read previous clusters") as say, ThreadPoolExecutor(1) as pool:
-        inputs = pool.submit(match_note.inputs, request.records, request.rules, request.limit(rules))
-        former = match_files.read_columns(request.previous, _CLUSTERS[:2])
+        inputs = pool.submit(match_note.inputs, request.source, request.rules, request.limit(rules))
+        former = _clusters_before(request.previous, request.source.apart)
         for name in former.column_names:
             match_checks.require_filled(former.column(name).null_count, former.num_rows, name, request.previous)
         ids = match_files.flat(former.column("record_id"))
@@ -145,50 +155,43 @@ def _former(request: MatchRequest, rules: MatchRules, stages: _Stages) -> tuple[
     return former, match_note.Note.after(request.previous, inputs.result())
 
 
+def _clusters_before(previous: Path, apart: bool) -> pa.Table:
+    """Record and cluster ids of an earlier run; `source:id` where records are told apart by their source."""
+    if not apart:
+        return match_files.read_columns(previous, _CLUSTERS[:2])
+    table = match_files.read_columns(previous, ["source", *_CLUSTERS[:2]])
+    return pa.table([joined(table, "source", "record_id"), table.column("cluster_id")], names=list(_CLUSTERS[:2]))
+
+
 def _nothing_to_do(request: MatchRequest, former: pa.Table, note: match_note.Note) -> dict[str, Any]:
     """The same records, rules and threshold as the run that made the previous clusters: they are the result."""
     assert request.previous is not None
     if request.output.resolve() != request.previous.resolve():
         confidence = match_files.read_columns(request.previous, _CLUSTERS[2:]).column(0).cast(pa.float64())
-        match_files.write_table(former.append_column("confidence", confidence), request.output)
-        note.write(request, match_note.content(request.output))
-    return {"no_op": True, "records": former.num_rows, "run": note.run, "output": str(request.output), "warnings": []}
+        table = former.append_column("confidence", confidence)
+        match_files.write_table(divided(table, _CLUSTERS[:1]) if request.source.apart else table, request.output)
+        note.write(request, content(request.output))
+    return {
+        "no_op": True, "records": former.num_rows, "run": note.run, "output": str(request.output), "warnings": [], **_told_sources(request),
+    }  # fmt: skip
 
 
-def _read(path: Path, rules: MatchRules, stages: _Stages) -> tuple[pa.Array, pa.Table]:
+def _read(request: MatchRequest, rules: MatchRules, stages: _Stages) -> tuple[pa.Array, pa.Table]:
     """Record ids and the columns of the attributes and the source, sorted by id so that nothing depends on the order of arrival."""
-    used = match_checks.used(rules)
     with stages("Read records") as say:
-        table, blank = match_files.without_empty_rows(match_files.read_columns(path, [rules.record_id, *used]))
-        ids = match_files.flat(table.column(rules.record_id))
-        match_checks.require_filled(ids.null_count, len(ids), rules.record_id, path)
-        table = table.select(used)
-        if not match_files.in_order(ids):
-            order = pc.sort_indices(ids)
-            ids, table = ids.take(order), match_files.taken(table, order)
-        match_checks.require_distinct(match_files.duplicates(ids), rules.record_id, path, rules.source)
-        say(f"{len(ids):,} records{match_checks.skipped(blank)}")
-    if rules.source:  # a record of no known source is of one source with the other such records
-        place = table.schema.get_field_index(rules.source)
-        table = table.set_column(place, rules.source, pc.fill_null(table.column(place), ""))
-    return ids, table
+        read = request.source.read(rules)
+        say(f"{len(read.ids):,} records{match_checks.skipped(read.blank)}")
+    return read.ids, read.table
 
 
 def _doubts(table: pa.Table, rules: MatchRules) -> list[str]:
-    """What a person should know about the records before trusting the result."""
+    """What a person should know about the records before trusting the result. Raises NothingToMatch if none has anything to match by."""
     names = match_checks.attributes(rules)
     filled = {name: table.num_rows - table.column(name).null_count for name in names}
     full = [name for name in names if table.num_rows and filled[name] == table.num_rows]
     constant = {name for name in full if pc.all(pc.equal(table.column(name), table.column(name)[0])).as_py()}
+    match_checks.require_values(rules, table.num_rows, filled, constant)
     return match_checks.doubts(table.num_rows, filled, constant)
-
-
-def _too_common(found: Found) -> list[str]:
-    names = [name for heavy in found.model.heavy for name in heavy.names]
-    if not names:
-        return []
-    count = sum(len(heavy.dropped) or len(heavy.split) for heavy in found.model.heavy)
-    return [f"{count:,} values are too common to find pairs by ({names[0].partition(LIKE)[0]}); --explain-plan names the worst"]
 
 
 def _prepared(rules: MatchRules, table: pa.Table, stages: _Stages) -> Records:
@@ -200,19 +203,23 @@ def _prepared(rules: MatchRules, table: pa.Table, stages: _Stages) -> Records:
 
 @dataclass(frozen=True)
 class _Step:
-    """What matching in this process gave: the entities, the rows that it looked at (None: all), and what the next run can go on from."""
+    """What matching in this process gave: the entities, the rows that it looked at (None: all), and what the next run can go on from.
+
+    `lacks` is what it could not do.
+    """
 
     ids: pa.Array
     table: pa.Table
     matched: Matched
     touched: Array | None
     parts: Mapping[Part, Array]
+    lacks: Shortfalls
     doubts: tuple[str, ...] = ()
 
 
 def _wants_spark(request: MatchRequest) -> bool:
     """Whether Spark is asked for, or there are too many records. Raises ConfigError if it shall do what it cannot."""
-    wanted = request.engine == "spark" or (request.engine == "auto" and match_files.has_more_rows(request.records, LOCAL_RECORDS))
+    wanted = request.engine == "spark" or (request.engine == "auto" and request.source.has_more_rows(LOCAL_RECORDS))
     if wanted and request.report:
         raise ConfigError(
             "a report needs all pairs in one process, but Spark is to match these records",
@@ -224,14 +231,32 @@ def _wants_spark(request: MatchRequest) -> bool:
 def _matched_on_spark(request: MatchRequest, rules: MatchRules, stages: _Stages) -> tuple[Found, None, list[str]]:
     from spine.matching import spark as match_spark
 
-    found, warnings = match_spark.matched(request.records, rules, request.limit(rules), stages, pairs=request.matches is not None)
+    with _for_spark(request, rules, stages) as (path, own):
+        found, warnings = match_spark.matched(path, own, request.limit(rules), stages, pairs=request.matches is not None)
     return found, None, warnings
 
 
+@contextmanager
+def _for_spark(request: MatchRequest, rules: MatchRules, stages: _Stages) -> Iterator[tuple[Path, MatchRules]]:
+    """A file that Spark can read, and the rules for it: what is mapped, or of a format of our own, is written anew beside the clusters."""
+    source = request.source
+    if isinstance(source, OneFile) and (match_files.kind_of(source.path) != "json" and source.path.suffix.lower() not in (".xz", ".zst")):
+        yield source.path, rules
+        return
+    ids, table = _read(request, rules, stages)
+    name = rules.record_id
+    whole = table if name in table.column_names else table.append_column(name, ids)
+    with tempfile.TemporaryDirectory(prefix=f".{request.output.name}.", dir=request.output.parent.resolve()) as folder:
+        path = Path(folder) / "records.parquet"
+        match_files.write_table(whole, path)
+        yield path, rules
+
+
 def _matched_here(request: MatchRequest, rules: MatchRules, note: match_note.Note, stages: _Stages) -> tuple[Found, _Step, list[str]]:
-    ids, table = _read(request.records, rules, stages)
+    ids, table = _read(request, rules, stages)
+    doubts = _doubts(table, rules)
     step = _matched(request, rules, ids, table, note, stages)
-    return Found.of(step.matched, ids, request.limit(rules)), step, [*step.doubts, *_doubts(table, rules)]
+    return Found.of(step.matched, ids, request.limit(rules)), step, [*step.doubts, *doubts]
 
 
 def _matched(request: MatchRequest, rules: MatchRules, ids: pa.Array, table: pa.Table, note: match_note.Note, stages: _Stages) -> _Step:
@@ -248,13 +273,21 @@ def _matched(request: MatchRequest, rules: MatchRules, ids: pa.Array, table: pa.
             matched = match(records, limit, pairing=pairing)
             say(f"{matched.compared:,} pairs compared")
         assert pairing.keys is not None  # it has learned
-        return _Step(ids, table, matched, None, parts_of(plan, pairing.keys, matched.copies), (doubt,) if doubt else ())
+        doubts = [*match_checks.reach(matched, limit), *match_checks.alone(matched), *([doubt] if doubt else [])]
+        with stages("Look for what is missing"):
+            lacks = shortfalls(matched, limit, _names_of(table, rules), pairing.keys)
+        return _Step(ids, table, matched, None, parts_of(plan, pairing.keys, matched.copies), lacks, tuple(doubts))
     with stages("Compare what changed") as say:
         matched, touched, parts = rematch(plan, state.changed, state.former(), state.records_of, limit)
         if request.report:
             matched = replace(matched, records=state.records_of(np.arange(len(ids))))
         say(f"{int(state.changed.sum()) + len(state.gone):,} records, {matched.compared:,} pairs compared")
-    return _Step(ids, table, matched, touched, parts)
+    return _Step(ids, table, matched, touched, parts, of_model(matched.model))
+
+
+def _names_of(table: pa.Table, rules: MatchRules) -> list[str]:
+    """The sources in the order of their codes, none if they are not told apart."""
+    return engine.source_names(table.column(rules.source)) if rules.source else []
 
 
 def _state_key(inputs: Mapping[str, Any], clusters: str) -> dict[str, Any]:
@@ -279,14 +312,16 @@ def _named(rules: MatchRules, found: Found, step: _Step | None, former: pa.Table
 
 def _write(request: MatchRequest, found: Found, named: match_ids.Named) -> None:
     """CLUSTERS last, so that whoever sees it new sees the rest new as well."""
+    apart = request.source.apart
     if request.matches:
-        match_files.write_table(found.pairs(), request.matches)
+        pairs = found.pairs()
+        match_files.write_table(divided(pairs, ("left_id", "right_id")) if apart else pairs, request.matches)
     changes = match_note.beside(request.output, "changes.csv")
     failpoint("match.before_clusters")
     if request.previous:
-        match_files.write_table(named.changes, changes)
+        match_files.write_table(divided(named.changes, ("record_id",)) if apart else named.changes, changes)
     clusters = pa.table([found.ids, named.ids, pa.array(np.round(found.confidence, 6))], names=list(_CLUSTERS))
-    match_files.write_table(clusters, request.output)
+    match_files.write_table(divided(clusters, _CLUSTERS[:1]) if apart else clusters, request.output)
     if not request.previous:
         changes.unlink(missing_ok=True)  # they spoke of clusters that are no more
     failpoint("match.after_clusters")
@@ -297,7 +332,7 @@ def _report(request: MatchRequest, rules: MatchRules, step: _Step, named: match_
     from spine.matching.report import write_report
 
     assert request.report is not None
-    title, limit = f"{rules.entity.capitalize()} records of {request.records.name}", request.limit(rules)
+    title, limit = f"{rules.entity.capitalize()} records of {request.source.name}", request.limit(rules)
     matched = step.matched
     text = plan_text(matched.records) if matched.records.rows else ""
     write_report(request.report, matched, step.ids, title=title, plan_text=text, clusters=named.ids, seconds=seconds, threshold=limit)

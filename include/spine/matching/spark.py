@@ -196,6 +196,7 @@ def _looked_over(raw: DataFrame, rules: MatchRules, path: Path) -> tuple[int, in
     match_checks.require_filled(rows - ids, rows, rules.record_id, path)
     match_checks.require_distinct(_duplicates(raw, rules.record_id), rules.record_id, path, rules.source)
     filled, constant = dict(zip(names, rest[::2], strict=True)), {name for name, one in zip(names, rest[1::2], strict=True) if one}
+    match_checks.require_values(rules, rows, filled, constant)
     return rows, empty, match_checks.doubts(rows, filled, constant)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import lzma
 import zlib
 from typing import BinaryIO
 
@@ -14,14 +15,14 @@ _PIECE = 1 << 18
 
 
 class Bounded(io.RawIOBase):
-    """A file's bytes, unpacked if it is `packed` (gzip, of one or several members).
+    """A file's bytes, unpacked if it is `packed` (gzip, of one or several members, unless `unpacked` does it another way).
 
     Raises FileRefused beyond the bounds, OSError if the file is torn.
     """
 
-    def __init__(self, stored: BinaryIO, *, packed: bool, bounds: Bounds) -> None:
+    def __init__(self, stored: BinaryIO, *, packed: bool, bounds: Bounds, unpacked: BinaryIO | None = None) -> None:
         self._stored, self._packed, self._bounds = stored, packed, bounds
-        self._source: BinaryIO = gzip.GzipFile(fileobj=stored, mode="rb") if packed else stored  # type: ignore[assignment]
+        self._source: BinaryIO = unpacked or (gzip.GzipFile(fileobj=stored, mode="rb") if packed else stored)  # type: ignore[assignment]
         self._head = b""
         self._count = 0
 
@@ -45,7 +46,7 @@ class Bounded(io.RawIOBase):
     def _next(self, size: int) -> bytes:
         try:
             piece = self._source.read(size) or b""
-        except (EOFError, zlib.error) as error:
+        except (EOFError, zlib.error, lzma.LZMAError) as error:
             raise OSError(f"the archive is torn: {error}") from error
         self._count += len(piece)
         if self._count > self._bounds.file:
