@@ -31,7 +31,7 @@ def normalized(spark: Any) -> Normalized:
         texts = [payload if isinstance(payload, str) else json.dumps(payload) for payload in payloads]
         moment = dt.datetime(2026, 1, 31, tzinfo=dt.UTC)
         rows = [("acme", source, name, f"r{number}", "c", moment, None, op, text) for number, text in enumerate(texts)]
-        found = canonical(parts(spark.createDataFrame(rows, SCHEMA), plan.mapping), plan, lambda fields: [])
+        found = canonical(parts(spark.createDataFrame(rows, SCHEMA), plan.split), plan, lambda fields: [])
         dicts = [row.asDict(recursive=True) for row in found.collect()]
         return [row | row["fields"] | {"custom_fields": json.loads(row["custom_fields"])} for row in dicts]
 

@@ -116,6 +116,10 @@ SOURCE_MISTAKES = [
     ("entity misspelt", "entity: pet\n    mapping", "entity: pett\n    mapping", 14, "streams.0.entity", "did you mean 'pet'?"),
     ("field misspelt", "chipped: {from", "chiped: {from", 19, "streams.0.mapping.fields.chiped", "did you mean 'chipped'?"),
     ("required unmapped", "        name: {from: title, transform: trim}\n", "", 17, "streams.0.mapping.fields", "'name' is missing"),
+    ("key by a word", "key: [id]", "key: hsh", 10, "streams.0.key", "did you mean 'hash'?"),
+    ("key without a field", "key: [id]", "key: []", 10, "streams.0.key", "at least 1 item"),
+    ("path in a key", "key: [id]", "key: [id, 'a..b']", 10, "streams.0.key.1", "is no path"),
+    ("mapping without an entity", "    entity: pet\n    mapping", "    mapping", 7, "streams.0.entity", "says how an entity is filled"),
     ("name of a stream", "name: customers", "name: Customers", 7, "streams.0.name", "lower-case word"),
     ("name of the file", "source: shop", "source: store", 1, "source", "the file is named 'shop'"),
     ("value that is none", "label: Shop", "label: 2026-13-45", 2, "", "a value is none"),
@@ -165,6 +169,16 @@ def test_a_broken_entity_is_told_once_and_not_by_each_source(folder: Path) -> No
     pet.write_text(pet.read_text().replace("version: 1", "version: one"))
     (error,) = broken_declarations()
     assert [mistake.field for mistake in error.mistakes] == ["version"]
+
+
+def test_a_stream_without_an_entity_needs_no_mapping_and_no_key(changed: Changed) -> None:
+    assert changed(SHOP[SHOP.index("    entity: pet") :], "") == []
+    assert changed("key: [id]", "key: hash") == []
+
+
+def test_a_stream_is_not_named_like_an_entity_of_its_source(changed: Changed) -> None:
+    (mistake,) = changed("streams:\n", "streams:\n  - {name: pet, key: singleton}\n")
+    assert (mistake.line, mistake.field) == (7, "streams.0.name")
 
 
 def test_that_a_source_cannot_be_asked_may_be_said(changed: Changed) -> None:

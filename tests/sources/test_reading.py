@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spine.core import clock
+from spine.core import clock, jsontext
 from spine.core.errors import SchemaMismatch
 from spine.http.transport import Response
 from spine.sources.reading import Window, cursor_text, fingerprint, later, lookup, make_record, record_id, require_fields
@@ -125,3 +125,25 @@ def test_ids_and_sums_of_an_answer_keep_their_digits():
     records = [make_record(stream, item, cursor=None) for item in answer["data"]]
     assert [record.record_id for record in records] == [*ids, "1"]
     assert records[2].payload == '{"Id":1,"amount":12345678901234567.891}'
+
+
+@pytest.mark.parametrize(
+    ("key", "left", "right", "same"),
+    [
+        ("hash", {"a": 1, "b": {"c": 2, "d": 3}}, {"b": {"d": 3, "c": 2}, "a": 1}, True),
+        ("hash", {"a": 1}, {"a": "1"}, False),
+        ("hash", {"a": None}, {}, False),
+        ("singleton", {"a": 1}, {"a": 2}, True),
+    ],
+)
+def test_records_without_a_key_are_told_by_their_content_or_not_at_all(key, left, right, same):
+    stream = Stream.model_validate({"name": "things", "key": key})
+    first, second = (make_record(stream, record, cursor=None) for record in (left, right))
+    assert (first.record_id == second.record_id) is same
+
+
+def test_a_record_without_a_key_that_no_json_can_hold_is_malformed():
+    stream = Stream.model_validate({"name": "things", "key": "hash"})
+    record = make_record(stream, jsontext.parse(b'{"a": NaN}'), cursor=None)
+    assert record.record_id.startswith("malformed:")
+    assert "NaN" in record.payload

@@ -111,6 +111,8 @@ def _preview(done: StreamRead) -> dict[str, Any]:
     from spine.sources.spec import load_source
 
     stream = load_source(done.work.source).stream(done.work.stream)
+    if stream.entity is None or stream.mapping is None:
+        return {}  # its rows are what it sends
     spark = world.spark(f"preview {done.work.label}")
     return {"mapped_rows": mapped_rows(spark, done.coverage.sample, stream.mapping, load_entity(stream.entity))}
 

@@ -110,8 +110,10 @@ def _decoded(body: bytes) -> str:
     return body.decode("utf-8", "surrogateescape")
 
 
-def dump(value: Any, default: Callable[[Any], Any] = str) -> str:
+def dump(value: Any, default: Callable[[Any], Any] = str, *, in_order: bool = False) -> str:
     """The value as JSON; `default` writes what JSON has no notation for. Raises ValueError, which says what no JSON can hold.
+
+    `in_order` sorts the names of all objects, so that equal values have equal texts.
 
     A long number is written as the number that it is, one that no reader of ours would hold exactly as a text.
     """
@@ -123,8 +125,9 @@ def dump(value: Any, default: Callable[[Any], Any] = str) -> str:
             return default(item)
         return orjson.Fragment(item.encode()) if _EXACT.fullmatch(item) and sum(map(str.isdigit, item)) <= _DIGITS else str(item)
 
+    option = orjson.OPT_PASSTHROUGH_SUBCLASS | (orjson.OPT_SORT_KEYS if in_order else 0)
     try:
-        return orjson.dumps(value, default=other, option=orjson.OPT_PASSTHROUGH_SUBCLASS).decode()
+        return orjson.dumps(value, default=other, option=option).decode()
     except TypeError as error:
         raise ValueError(mistake_in(value) or str(error)) from error
 

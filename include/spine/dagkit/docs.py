@@ -31,8 +31,8 @@ More: docs/operations.md.
 def sync_doc(source: Source) -> str:
     """Markdown for the page of `sync_<source>`."""
     rows = "\n".join(
-        f"| {stream.name} | `{bronze_table(source.source, stream.name)}` | `{silver_table(source.source, stream.entity)}` |"
-        f" `{quarantine_table(source.source, stream.entity)}` |"
+        f"| {stream.name} | `{bronze_table(source.source, stream.name)}` | `{silver_table(source.source, stream.silver)}` |"
+        f" `{quarantine_table(source.source, stream.silver)}` |"
         for stream in source.streams
     )
     return f"""## {source.label} → Bronze → Silver

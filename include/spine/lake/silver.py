@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from spine.core.entities import Entity, FieldType
 from spine.lake.delta_sql import literal, notes, quoted, row_hash, table_at, table_path
@@ -96,13 +96,13 @@ def silver_schema(entity: Entity) -> pa.Schema:
     return pa.schema(columns)
 
 
-def arrow_type(field_type: FieldType) -> pa.DataType:
-    """The Arrow type of a canonical field; decimals have 28 digits, 6 of them behind the point."""
+def arrow_type(field_type: FieldType | Literal["double"]) -> pa.DataType:
+    """The Arrow type of a field; decimals have 28 digits, 6 of them behind the point. Only streams without an entity have doubles."""
     import pyarrow as pa
 
     types = {
         "string": pa.string(), "integer": pa.int64(), "decimal": pa.decimal128(28, 6), "boolean": pa.bool_(), "date": pa.date32(),
-        "timestamp": pa.timestamp("us", "UTC"),
+        "timestamp": pa.timestamp("us", "UTC"), "double": pa.float64(),
     }  # fmt: skip
     return types[field_type]
 

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 class Tables(Protocol):
     """Reads tables as frames of one session and writes frames into tables."""
 
+    spark: SparkSession
+
     def read(self, uri: str, columns: Sequence[str], version: int | None = None) -> DataFrame:
         """Columns of a table, at a version (default: the newest)."""
 

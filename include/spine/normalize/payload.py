@@ -48,10 +48,15 @@ def variant_path(path: str) -> str:
 
 
 def _step(name: str) -> str:
-    for quote in ("'", '"'):
-        if quote not in name:
-            return f"[{quote}{name}{quote}]"
-    raise ConfigError(f"field name {name!r} has both kinds of quotes", hint="Rename the field at the source")
+    found = step(name)
+    if found is None:
+        raise ConfigError(f"field name {name!r} has both kinds of quotes", hint="Rename the field at the source")
+    return found
+
+
+def step(name: str) -> str | None:
+    """A field's name within a JSON path; None if no path can hold it, since it has both kinds of quotes."""
+    return next((f"[{quote}{name}{quote}]" for quote in ("'", '"') if quote not in name), None)
 
 
 def text_at(document: Column, path: str) -> Column:

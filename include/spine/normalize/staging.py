@@ -16,9 +16,11 @@ from spine.core.entities import Entity
 from spine.core.mapping import Mapping
 from spine.core.settings import settings
 from spine.lake.delta_sql import row_hash
+from spine.lake.flat import FlatColumn
 from spine.lake.silver import cursor_order
 from spine.normalize.compile import REASON_TYPE, cast_problems, compile_mapping, reason, typed_values, with_texts
-from spine.normalize.payload import without_nul
+from spine.normalize.flat import others_of, values_of
+from spine.normalize.payload import ENTRIES, without_nul
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
@@ -47,17 +49,26 @@ LONG_KEY_TEXT = "the record's reference (source, stream and id) is longer than 1
 
 @dataclass(frozen=True)
 class Plan:
-    """What a stream's rows become: its entity by its mapping; `deletes` says what a delete does."""
+    """What a stream's rows become: its entity by its mapping, without one a row with its fields in `columns`.
+
+    `deletes` says what a delete does.
+    """
 
     source: str
     stream: str
     entity: Entity
-    mapping: Mapping
+    mapping: Mapping | None
     deletes: Literal["soft_delete", "hard_delete", "ignore"] = "soft_delete"
+    columns: tuple[FlatColumn, ...] = ()
+
+    @property
+    def split(self) -> str | None:
+        """The array of which each element becomes a row, if there is one."""
+        return self.mapping.split if self.mapping else None
 
 
-def parts(bronze: DataFrame, mapping: Mapping, known: DataFrame | None = None) -> DataFrame:
-    """Bronze rows with the parsed payload in `document`; a mapping with `split` yields one row per element, in `part`.
+def parts(bronze: DataFrame, split: str | None, known: DataFrame | None = None) -> DataFrame:
+    """Bronze rows with the parsed payload in `document`; a mapping with `split` yields one row per element of that array, in `part`.
 
     A record with more elements than the bound is one row, with the reason in `crowded`. Elements that an array had before, in another row
     or by `known` (see `elements_of`), yield a row without `part`: they are gone.
@@ -66,9 +77,9 @@ def parts(bronze: DataFrame, mapping: Mapping, known: DataFrame | None = None) -
 
     cleaned = {"record_id": without_nul(F.col("record_id")).alias("record_id")}
     rows = bronze.select(*[cleaned.get(name, F.col(name)) for name in ENVELOPE]).withColumn("document", F.try_parse_json("payload"))
-    if mapping.split is None:
+    if split is None:
         return rows.withColumns({"part": F.lit(None).cast("variant"), "crowded": F.lit(None).cast(REASON_TYPE)})
-    rows = _counted(rows, mapping.split, known)
+    rows = _counted(rows, split, known)
     last = F.when(F.col("whole"), F.greatest("most", "alive")).otherwise(F.col("count"))
     rows = rows.select("*", F.explode_outer(F.when(last > 0, F.sequence(F.lit(1), last))).alias("number"))
     late = F.coalesce(F.col("late"), F.lit(False)) & (F.col("number") > F.col("alive"))
@@ -128,33 +139,63 @@ def canonical(rows: DataFrame, plan: Plan, rules: Callable[[Callable[[str], Colu
     """
     from pyspark.sql import functions as F
 
-    split = plan.mapping.split is not None
-    reading = compile_mapping(plan.mapping)
+    if plan.mapping is None:
+        return _concluded(_flat(rows, plan), plan, [])
+    mapping, split = plan.mapping, plan.split is not None
+    reading = compile_mapping(mapping)
     kept = reading.kept & (F.col("part").isNotNull() if split else F.lit(True))
-    staged = with_texts(rows, plan.mapping).select(
-        *[F.col(name) for name in ENVELOPE if name != "cursor"],
-        F.col("cursor").alias("source_cursor"),
-        F.concat_ws(":", F.lit(plan.source), F.lit(plan.stream), F.col("record_id")).alias("record_ref"),
-        F.col("document"),
-        F.col("crowded"),
+    staged = with_texts(rows, mapping).select(
+        *_envelope(plan),
         *[text.alias(_text(name)) for name, text in reading.texts.items()],
         F.coalesce(reading.custom_fields, F.lit("{}")).alias("custom_fields"),
         kept.alias("kept"),
         (reading.present & F.col("part").isNotNull() if split else reading.present).alias("present"),
     )
-    identity = [F.coalesce(name, F.lit("")) for name in ("tenant_id", "record_ref", "source_cursor", "op", "payload")]
-    values = typed_values(plan.entity, plan.mapping, lambda name: F.col(_text(name)))
+    values = typed_values(plan.entity, mapping, lambda name: F.col(_text(name)))
     # Columns of their own, not of a struct: Spark would take a struct apart and compute a value anew wherever it is used.
     staged = staged.select("*", *[value.alias(_value(name)) for name, value in values.items()])
-    staged = staged.withColumn("unreadable", F.coalesce(_unreadable(F.col("document"), F.col("payload")), F.col("crowded")))
-    readable = F.col("unreadable")
     problems = [
-        *cast_problems(plan.entity, plan.mapping, lambda name: F.col(_text(name)), lambda name: F.col(_value(name))),
+        *cast_problems(plan.entity, mapping, lambda name: F.col(_text(name)), lambda name: F.col(_value(name))),
         *rules(lambda name: F.col(_value(name))),
     ]
+    return _concluded(staged, plan, problems)
+
+
+def _envelope(plan: Plan) -> list[Column]:
+    from pyspark.sql import functions as F
+
+    return [
+        *[F.col(name) for name in ENVELOPE if name != "cursor"],
+        F.col("cursor").alias("source_cursor"),
+        F.concat_ws(":", F.lit(plan.source), F.lit(plan.stream), F.col("record_id")).alias("record_ref"),
+        F.col("document"),
+        F.col("crowded"),
+    ]
+
+
+def _flat(rows: DataFrame, plan: Plan) -> DataFrame:
+    """Rows of a stream without an entity, each field in its column; a delete without fields leaves the values that are known."""
+    from pyspark.sql import functions as F
+
+    return rows.select(
+        *_envelope(plan),
+        F.coalesce(others_of(plan.columns), F.lit("{}")).alias("custom_fields"),
+        F.lit(True).alias("kept"),
+        (F.size(F.try_variant_get("document", "$", ENTRIES)) > 0).alias("present"),
+        *[value.alias(_value(name)) for name, value in values_of(plan.columns).items()],
+    )
+
+
+def _concluded(staged: DataFrame, plan: Plan, problems: Sequence[Column]) -> DataFrame:
+    """Rows with their values, each with the reasons for which it is bad and what its version does to the record."""
+    from pyspark.sql import functions as F
+
+    identity = [F.coalesce(name, F.lit("")) for name in ("tenant_id", "record_ref", "source_cursor", "op", "payload")]
+    staged = staged.withColumn("unreadable", F.coalesce(_unreadable(F.col("document"), F.col("payload")), F.col("crowded")))
+    readable, none = F.col("unreadable"), F.array().cast(f"array<{REASON_TYPE}>")
     deleted = F.col("op") == "delete"
-    found = F.when(deleted, F.array().cast(f"array<{REASON_TYPE}>"))
-    found = found.when(readable.isNotNull(), F.array(readable)).otherwise(F.array_compact(F.array(*problems)))
+    found = F.when(deleted, none).when(readable.isNotNull(), F.array(readable))
+    found = found.otherwise(F.array_compact(F.array(*problems)) if problems else none)
     no_key = F.when(F.col("record_id").isNull() | (F.trim("record_id") == ""), F.array(reason(NO_KEY, None, NO_KEY_TEXT)))
     no_key = no_key.when(F.octet_length("record_ref") > LONGEST_REF, F.array(reason(NO_KEY, None, LONG_KEY_TEXT)))
     withdrawn = ~deleted & readable.isNull() & ~F.col("kept")
@@ -170,7 +211,7 @@ def canonical(rows: DataFrame, plan: Plan, rules: Callable[[Callable[[str], Colu
         filtered.alias("filtered"),
         withdrawn.alias("withdrawn"),
         F.lit(plan.deletes == "hard_delete").alias("hard_delete"),
-        F.lit(plan.mapping.version).alias("mapping_version"),
+        F.lit(plan.mapping.version if plan.mapping else 1).alias("mapping_version"),
     )
 
 

@@ -27,7 +27,7 @@ def rows_due(source: str, *, renormalize: bool = False) -> int:
         table = table_at(table_uri(bronze_table(source, stream.name)))
         if table is None:
             continue
-        read = silver.position_of(table_at(table_uri(silver_table(source, stream.entity))))
+        read = silver.position_of(table_at(table_uri(silver_table(source, stream.silver))))
         positions = [] if renormalize else [found for found in read.everywhere(stream.name) if found is not None]
         known = [found.version for found in positions if found.table_id == str(table.metadata().id)]
         rows, _ = size_of(table)

@@ -66,8 +66,8 @@ def _declared() -> _Declared:
     for name in source_names():
         source = _load(name)
         for stream in source.streams if source else ():
-            bronze[bronze_table(name, stream.name)] = (stream.name, silver_table(name, stream.entity))
-            silver.add(silver_table(name, stream.entity))
+            bronze[bronze_table(name, stream.name)] = (stream.name, silver_table(name, stream.silver))
+            silver.add(silver_table(name, stream.silver))
     return _Declared(bronze, frozenset(silver))
 
 

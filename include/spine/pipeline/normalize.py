@@ -23,10 +23,12 @@ from spine.core.failpoints import failpoint
 from spine.core.names import bronze_table, quarantine_table, silver_table
 from spine.lake import quarantine, silver
 from spine.lake.delta_sql import table_at
+from spine.lake.flat import FlatColumn, beyond_exact, columns_of, ensure_flat
 from spine.lake.paths import table_uri
 from spine.lake.reading import storage
 from spine.lake.silver import Position
 from spine.lake.tables import Tables, tables_for
+from spine.normalize import flat
 from spine.normalize.staging import ENVELOPE, Plan, canonical, elements_of, judged, newest, parts
 from spine.pipeline.apart import Step, together_or_apart
 from spine.quality import gate
@@ -46,7 +48,7 @@ WRITTEN = ("new", "changed", "removed")
 
 @dataclass(frozen=True)
 class Job:
-    """One Silver table in one run; `renormalize` reads everything again."""
+    """One Silver table in one run; `renormalize` reads everything again. A stream's own table has `columns`, by what it sends."""
 
     spark: SparkSession
     source: Source
@@ -56,6 +58,7 @@ class Job:
     tenants: tuple[str, ...] | None = None
     renormalize: bool = False
     database: Database | None = None
+    columns: tuple[FlatColumn, ...] = ()
 
     @property
     def silver(self) -> str:
@@ -69,8 +72,13 @@ class Job:
 
     def plans(self) -> list[Plan]:
         """What each of the source's streams of this entity becomes."""
-        streams = [stream for stream in self.source.streams if stream.entity == self.entity.entity]
-        return [Plan(self.source.source, stream.name, self.entity, stream.mapping, stream.deletes.mode) for stream in streams]
+        streams = [stream for stream in self.source.streams if stream.silver == self.entity.entity]
+        return [Plan(self.source.source, stream.name, self.entity, stream.mapping, stream.deletes.mode, self.columns) for stream in streams]
+
+    @property
+    def own_table(self) -> bool:
+        """Whether it is the table of a stream without an entity."""
+        return self.entity.entity not in self.source.entities
 
 
 @dataclass(frozen=True)
@@ -148,14 +156,36 @@ def normalize_each(
     chosen = tuple(tenants) if tenants is not None else None
     results: dict[str, SilverResult] = {}
     failures: list[SpineError] = []
-    for name in spec.entities:
+    for name in spec.silvers:
         try:
-            job = Job(spark, spec, load_entity(name), run_id, now(), chosen, renormalize, database)
+            job = Job(spark, spec, subject_of(spec, name), run_id, now(), chosen, renormalize, database)
             results[name], refused = normalize_apart(job)
             failures += refused.values()
         except (ConservationFailed, ConfigError) as error:
             failures.append(error)
     return Normalized(results, failures)
+
+
+def subject_of(source: Source, name: str) -> Entity:
+    """What a Silver table of the source holds: the entity of that name, or the stream's own rows, whose fields are not known yet."""
+    return load_entity(name) if name in source.entities else flat.entity_of(name, source.label, source.domain, ())
+
+
+def fitted(job: Job, tables: Tables, bronze: Iterable[DataFrame]) -> Job:
+    """The job of a stream's own table with the columns that these Bronze rows need, which the table has from now on."""
+    if not job.own_table:
+        return job
+    table = table_at(job.silver)
+    known = columns_of(table)
+    seen: dict[str, frozenset[str]] = {}
+    for rows in bronze:
+        seen |= flat.atoms_in(rows)
+    whole = [column.name for column in known if column.type == "integer" and seen.get(column.path, frozenset()) - {"integer", "long"}]
+    beyond = [name for name in whole if table is not None and beyond_exact(table, name)]
+    columns = flat.columns_for(known, seen, beyond)
+    entity = flat.entity_of(job.entity.entity, job.source.label, job.source.domain, columns)
+    ensure_flat(tables.spark, job.silver, entity, columns)
+    return replace(job, entity=entity, columns=tuple(columns))
 
 
 def normalize_apart(job: Job) -> tuple[SilverResult, dict[str, SpineError]]:
@@ -200,6 +230,7 @@ def normalize_entity(job: Job) -> tuple[SilverResult, dict[str, QualityFailed]]:
     bronze = {}
     for stream, head in due.items():
         bronze[stream] = silver.read_bronze_for(tables, places[stream], ENVELOPE, stream, read, head, job.tenants)
+    job = fitted(job, tables, bronze.values())
     staged = stage(job, tables, bronze)
     try:
         return _publish(job, staged, silver.position_of(table), due)
@@ -245,7 +276,7 @@ def stage(job: Job, tables: Tables, bronze: dict[str, DataFrame], only: DataFram
         if plan.stream not in bronze:
             continue
         counter = Observation()
-        rows = parts(bronze[plan.stream], plan.mapping, elements_of(seen, plan.stream) if plan.mapping.split else None)
+        rows = parts(bronze[plan.stream], plan.split, elements_of(seen, plan.stream) if plan.split else None)
         rows = canonical(rows if only is not None else rows.observe(counter, *counts), plan, lambda fields: reasons(job.entity, fields))
         streams.append(rows if only is None else rows.join(only, ["tenant_id", "quarantine_id"], "left_semi").observe(counter, *counts))
         counters.append(counter)

@@ -10,7 +10,6 @@ import pyarrow.dataset as pads
 from pyarrow.parquet import filters_to_expression
 
 from spine.core.clock import now
-from spine.core.entities import load_entity
 from spine.core.errors import ConfigError
 from spine.core.names import quarantine_table
 from spine.lake import quarantine, silver
@@ -19,7 +18,7 @@ from spine.lake.paths import table_uri
 from spine.lake.reading import dataset, storage
 from spine.lake.tables import tables_for
 from spine.normalize.staging import Plan
-from spine.pipeline.normalize import Job, SilverResult, check_conservation, publish_rows, result, stage
+from spine.pipeline.normalize import Job, SilverResult, check_conservation, fitted, publish_rows, result, stage, subject_of
 from spine.quality.profiling import profiles
 from spine.sources.spec import load_source
 
@@ -59,8 +58,9 @@ def show(source: str, entity: str, quarantine_id: str) -> dict[str, Any]:
 
 
 def _table(source: str, entity: str) -> DeltaTable | None:
-    if entity not in load_source(source).entities:
-        raise ConfigError(f"source {source!r} does not feed {entity!r}", hint=f"It feeds {list(load_source(source).entities)}")
+    known = load_source(source).silvers
+    if entity not in known:
+        raise ConfigError(f"source {source!r} does not feed {entity!r}", hint=f"It feeds {list(known)}")
     return table_at(table_uri(quarantine_table(source, entity)))
 
 
@@ -84,8 +84,8 @@ def replay(spark: SparkSession, source: str, entity: str, ids: Sequence[str] | N
     A row that passes is MERGEd if it is the newest version of its record, and marked replayed; one that fails stays open with its present
     reasons. Rules for whole tables are not asked. Raises as `normalize` does.
     """
-    table = _table(source, entity)
-    job = Job(spark, load_source(source), load_entity(entity), run_id, now())
+    table, spec = _table(source, entity), load_source(source)
+    job = Job(spark, spec, subject_of(spec, entity), run_id, now())
     if table is None:
         return Replayed(result(job, []))
     tables = tables_for(spark, (job.silver, job.quarantine))
@@ -93,7 +93,9 @@ def replay(spark: SparkSession, source: str, entity: str, ids: Sequence[str] | N
     if ids is not None:
         rows = rows.where(rows.quarantine_id.isin(*ids))
     only = rows.select("tenant_id", "quarantine_id")
-    staged = stage(job, tables, {plan.stream: _as_bronze(rows, plan) for plan in job.plans()}, only)
+    bronze = {plan.stream: _as_bronze(rows, plan) for plan in job.plans()}
+    job = fitted(job, tables, bronze.values())
+    staged = stage(job, tables, bronze, only)
     try:
         found = profiles(staged.rows, job.entity, [])
         check_conservation(job, found, staged.rows_in())
@@ -116,7 +118,7 @@ def _as_bronze(rows: DataFrame, plan: Plan) -> DataFrame:
     from pyspark.sql import functions as F
 
     own = rows.where(rows.stream == plan.stream).withColumnRenamed("source_cursor", "cursor")
-    if plan.mapping.split is None:
+    if plan.split is None:
         return own
     whole = own.withColumn("record_id", F.regexp_replace("record_id", r"#\d+$", ""))
     return whole.dropDuplicates(["tenant_id", "record_id", "cursor", "op", "payload"])

@@ -40,7 +40,7 @@ def _source(spec: Source, services: Services, database: TenantDatabase) -> dict[
         "paused": not state.active,
         "last_run": _run(latest[0]) if latest else None,
         "streams": _streams(spec, tenant, Cursors(services.variables, database, connection)),
-        "entities": [_silver(spec.source, entity, tenant) for entity in spec.entities],
+        "entities": [_silver(spec.source, entity, tenant) for entity in spec.silvers],
     }
 
 

@@ -114,6 +114,8 @@ def mistakes_of(source: Source) -> list[tuple[Place, str]]:
 
 def _unfit_mapping(stream: Stream) -> Iterator[tuple[Place, str]]:
     """What a stream's entity does not allow."""
+    if stream.entity is None or stream.mapping is None:
+        return
     if stream.entity not in entity_names():
         yield ("entity",), f"there is no entity {stream.entity!r}{nearest(stream.entity, entity_names())}"
         return

@@ -42,7 +42,7 @@ class Coverage:
         """What is probably misspelt, in words."""
         found = []
         for name in self.empty:
-            field = stream.mapping.fields.get(name)
+            field = stream.mapped.get(name)
             paths = ", ".join(field.source) if field else stream.cursor.field if stream.cursor else ""
             found.append(f"{name.strip('()')} is empty in all of {self.rows:,} records: none has {paths}")
         return found
@@ -53,11 +53,12 @@ class Watch:
 
     def __init__(self, stream: Stream, limit: int | None = None, enough: int = 1) -> None:
         self._stream, self._limit, self._enough = stream, limit, enough
-        self._paths = {name: field.source for name, field in stream.mapping.fields.items() if field.source}
+        self._paths = {name: field.source for name, field in stream.mapped.items() if field.source}
         if stream.cursor is not None:
             self._paths[CURSOR] = (stream.cursor.field,)
-        mapped = [*stream.key, *(path for paths in self._paths.values() for path in paths)]
-        self._mapped = frozenset(mapped) | ({stream.mapping.split} if stream.mapping.split else frozenset())
+        mapped = [*stream.key_fields, *(path for paths in self._paths.values() for path in paths)]
+        self._split = stream.mapping.split if stream.mapping else None
+        self._mapped = frozenset(mapped) | ({self._split} if self._split else frozenset())
         self._rows = 0
         self._filled: Counter[str] = Counter()
         self._names: dict[str, None] = {}
@@ -81,7 +82,7 @@ class Watch:
             self._names.update(dict.fromkeys(_names(document)))
 
     def _has(self, document: dict[str, Any], path: str) -> bool:
-        split = self._stream.mapping.split
+        split = self._split
         # Readers of some vendors keep the fields that were asked for in an object of their own; the cursor is named without it.
         holders: Sequence[Any] = [document, document.get("properties")] if path in self._paths.get(CURSOR, ()) else [document]
         if split and path.startswith(f"{split}."):
@@ -94,6 +95,7 @@ class Watch:
         """What was seen so far."""
         nulls = {name: round(1 - self._filled[name] / self._rows, 4) for name in self._paths} if self._rows else {}
         unmapped = tuple(name for name in self._names if not any(_covers(path, name) for path in self._mapped))
+        unmapped = unmapped if self._stream.mapping else ()  # without a mapping every field has a column
         return Coverage(self._rows, nulls, unmapped, tuple(self._sample), self._enough)
 
 

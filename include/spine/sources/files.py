@@ -167,7 +167,7 @@ def mistakes(stream: Stream) -> Iterator[tuple[Place, str]]:
 
 def _require_columns(stream: Stream, file: File, rows: list[Row]) -> None:
     good = [row.values for row in rows if not isinstance(row, BadRow)]
-    needed = dict.fromkeys((*stream.key, *stream.required_fields))
+    needed = dict.fromkeys((*stream.key_fields, *stream.required_fields))
     lost = [name for name in needed if good and not any(has(values, name) for values in good)]
     if lost:
         raise SchemaMismatch(
@@ -216,7 +216,7 @@ def _record(stream: Stream, file: File, row: Row) -> Record:
         return malformed(f"{file.name}:{row.line}", row.error, row.raw, cursor=_version(stream, file, row), line=row.line)
     if record_id(stream, row.values) is None:
         raw = jsontext.as_sent(row.values)
-        reason = f"{' or '.join(stream.key)} is missing"
+        reason = f"{' or '.join(stream.key_fields)} is missing"
         return malformed(f"{file.name}:{row.line}", reason, raw, cursor=_version(stream, file, row), line=row.line)
     return make_record(stream, row.values, cursor=_version(stream, file, row))
 

@@ -124,7 +124,17 @@ def lookup(record: Any, path: str) -> Any:
 
 
 def record_id(stream: Stream, record: dict[str, Any]) -> str | None:
-    """The record's key as text, None where a part is missing or cannot be a key; compound keys are joined by `|`."""
+    """The record's key as text, None where a part is missing or cannot be a key; compound keys are joined by `|`.
+
+    Of `key: hash` it is the digest of all that the record says, whatever the order of its fields; of `key: singleton` it is that word.
+    """
+    if stream.key == "singleton":
+        return "singleton"
+    if stream.key == "hash":
+        try:
+            return hashlib.sha256(jsontext.dump(record, _as_text, in_order=True).encode()).hexdigest()[:32]
+        except ValueError:  # of a value that no JSON can hold
+            return None
     values = [lookup(record, path) for path in stream.key]
     texts = [_key_text(value) for value in values]
     if not all(texts) or any(jsontext.mistake_in(text) for text in texts):
@@ -214,7 +224,7 @@ def make_record(stream: Stream, record: Any, *, cursor: str | None, op: Op = "up
     except ValueError as error:
         payload, mistake = jsontext.as_sent(record), mistake or str(error)
     if not mistake and key is None:
-        mistake = f"{' or '.join(stream.key)} is missing"
+        mistake = f"{' or '.join(stream.key_fields)} is missing"
     if not mistake and key is not None:
         return Record(key, op, cursor, payload, fingerprint(record))
     # Under its own key where it has one: the record exists, and a full read must not take it for deleted.
@@ -241,7 +251,7 @@ def require_fields(stream: Stream, records: Sequence[Any], *others: str) -> None
     """Raise SchemaMismatch if a key, a required field or one of `others` is in no record of a page: the source has lost it."""
     if not any(isinstance(record, dict) for record in records):
         return
-    needed = dict.fromkeys((*stream.key, *stream.required_fields, *others))
+    needed = dict.fromkeys((*stream.key_fields, *stream.required_fields, *others))
     lost = [name for name in needed if not any(has(record, name) for record in records)]
     if lost:
         raise SchemaMismatch(

@@ -40,7 +40,7 @@ def mistakes(stream: Stream) -> Iterator[tuple[declarations.Place, str]]:
         yield ("cursor",), "is missing: name the property of the last change"
     if not stream.path:
         yield ("path",), "is missing: name the list of the objects, as /crm/v3/objects/contacts"
-    for name, field in stream.mapping.fields.items():
+    for name, field in stream.mapped.items():
         for path in field.source:
             asked = path.removeprefix("properties.")
             if asked != path and asked not in stream.fields:

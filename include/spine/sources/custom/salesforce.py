@@ -62,12 +62,12 @@ def mistakes(stream: Stream) -> Iterator[tuple[declarations.Place, str]]:
     for place, text in ((("object",), stream.object or stream.name), *((("fields", at), item) for at, item in enumerate(stream.fields))):
         if not _NAME.fullmatch(text):
             yield place, f"{text!r} is no name of an object or field"
-    keys = stream.key if "Id" in stream.key else (*stream.key, "Id")
+    keys = stream.key_fields if "Id" in stream.key_fields else (*stream.key_fields, "Id")
     asked: list[tuple[declarations.Place, str]] = [(("key", at), item) for at, item in enumerate(keys)]
     asked += [(("required_fields", at), item) for at, item in enumerate(stream.required_fields)]
     asked += [(("cursor", "field"), stream.cursor.field)] if stream.cursor else []
     asked += [(("deletes", "field"), stream.deletes.field or "IsDeleted")] if stream.deletes.detect == "flag" else []
-    asked += [(("mapping", "fields", name, "from"), path) for name, field in stream.mapping.fields.items() for path in field.source]
+    asked += [(("mapping", "fields", name, "from"), path) for name, field in stream.mapped.items() for path in field.source]
     for place, item in asked:
         if not any(item == known or item.startswith(f"{known}.") for known in stream.fields):
             yield place, f"{item!r} is not in `fields`, so that it is never read{nearest(item, stream.fields)}"
@@ -288,7 +288,7 @@ class Reader:
         if not wanted:
             raise error
         flag = stream.deletes.field if stream.deletes.detect == "flag" else None
-        needed = {*stream.required_fields, *stream.key, stream.cursor.field if stream.cursor else None, flag}
+        needed = {*stream.required_fields, *stream.key_fields, stream.cursor.field if stream.cursor else None, flag}
         if needed.intersection(wanted):
             raise SchemaMismatch(
                 f"{stream.object} has no field {', '.join(wanted)} any more",

@@ -85,6 +85,10 @@ class Source(Strict):
             for number, name in enumerate(names) if name in names[:number]
         ]  # fmt: skip
         taken += [(("variables", name), f"{{{name}}} means something else already") for name in self.variables if name in RESERVED]
+        taken += [
+            (("streams", number, "name"), f"another stream becomes {stream.name!r}, whose Silver table would have the same name")
+            for number, stream in enumerate(self.streams) if stream.entity is None and stream.name in self.entities
+        ]  # fmt: skip
         refuse(type(self), taken)
         return self
 
@@ -105,7 +109,12 @@ class Source(Strict):
     @property
     def entities(self) -> tuple[str, ...]:
         """The canonical entities that this source feeds, sorted."""
-        return tuple(sorted({stream.entity for stream in self.streams}))
+        return tuple(sorted({stream.entity for stream in self.streams if stream.entity is not None}))
+
+    @property
+    def silvers(self) -> tuple[str, ...]:
+        """What its Silver tables are named after, sorted: entities, and streams without one."""
+        return tuple(sorted({stream.silver for stream in self.streams}))
 
     def stream(self, name: str) -> Stream:
         """The stream of that name. Raises ConfigError that lists the known ones."""

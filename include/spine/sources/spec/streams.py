@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from spine.core.mapping import Mapping
+from spine.core.declarations import refuse
+from spine.core.mapping import FieldMapping, Mapping
 from spine.core.texts import FieldPath, Word
 from spine.http.allowance import Limits
 from spine.sources.spec.budgets import Timeouts
 from spine.sources.spec.cursors import Cursor
 from spine.sources.spec.deletes import Deletes
+from spine.sources.spec.keys import Key
 from spine.sources.spec.requests import Later, Reading, words_said
 
 
 class Stream(Reading):
     """One table, object or endpoint of a source, and the canonical entity it becomes.
+
+    Without `entity` and `mapping` it becomes a Silver table of its own, `<source>_<stream>`: a typed column for each field that it sends.
+    `key` lists the fields that tell a record from others. `key: hash` is for records without such a field: equal content is one record,
+    and a changed one is another. `key: singleton` is for a stream that holds one record, which has no id.
 
     Not every reader reads every word: `records`, `paging` but for its size, and `since` and `until` of the cursor are for sources of kind
     `generic`; `object` and `fields` are for readers that ask for them. Each reader's module lists what it reads (`READS`), how it sees
@@ -34,7 +40,7 @@ class Stream(Reading):
 
     name: Word = Field(description="Its name, which tables have too")
     object: str | None = Field(default=None, description="The vendor's name of it, for readers that ask for one")
-    key: tuple[FieldPath, ...] = Field(min_length=1, description="The fields that tell a record from all others")
+    key: Key = Field(description="The fields that tell a record from all others; `hash` or `singleton` where there are none")
     fields: tuple[str, ...] = Field(default=(), description="The fields that are asked for")
     required_fields: tuple[FieldPath, ...] = Field(default=(), description="Fields that some record of each page must have")
     cursor: Cursor | None = Field(default=None, description="What orders changes; without it everything is read on each run")
@@ -42,8 +48,33 @@ class Stream(Reading):
     limits: Limits | None = Field(default=None, description="Of this stream, in place of the source's")
     later: Later | None = Field(default=None, description="What is asked otherwise once there is a cursor")
     deletes: Deletes = Field(default=Deletes(), description="How deletes are seen, and what they do")
-    entity: Word = Field(description="The canonical entity that its records become")
-    mapping: Mapping = Field(description="How they become it")
+    entity: Word | None = Field(
+        default=None, description="The canonical entity that its records become; without one they keep their fields"
+    )
+    mapping: Mapping | None = Field(default=None, description="How they become it")
+
+    @model_validator(mode="after")
+    def _whole(self) -> Stream:
+        if self.entity is not None and self.mapping is None:
+            refuse(type(self), [(("mapping",), f"is missing: it says what becomes {self.entity!r}; without an entity none is needed")])
+        if self.entity is None and self.mapping is not None:
+            refuse(type(self), [(("entity",), "is missing: `mapping` says how an entity is filled; without it every field has a column")])
+        return self
+
+    @property
+    def key_fields(self) -> tuple[str, ...]:
+        """The fields of the key; none where the key is no field."""
+        return () if isinstance(self.key, str) else self.key
+
+    @property
+    def silver(self) -> str:
+        """What its Silver table is named after: its entity, or itself."""
+        return self.entity or self.name
+
+    @property
+    def mapped(self) -> dict[str, FieldMapping]:
+        """What is mapped, by canonical field; nothing without an entity."""
+        return self.mapping.fields if self.mapping else {}
 
     def asked(self, *, first: bool) -> Stream:
         """The stream as it is asked: on its `first` read, or once there is a cursor."""
