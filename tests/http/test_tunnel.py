@@ -19,6 +19,7 @@ from spine.core.addresses import Networks
 from spine.core.errors import ConfigError, SourceUnavailable, SpineError
 from spine.core.proxies import Proxy
 from spine.core.settings import settings, without_secrets
+from spine.http.gate import Gate
 from spine.http.transport import Request, Transport
 from spine.http.tunnel import outer
 from spine.sources.buckets import open_bucket
@@ -200,7 +201,9 @@ def test_listed_networks_and_this_machine_are_called_directly(proxy: ProxyServer
 
 def test_a_bucket_is_reached_through_the_proxy_too(proxy: ProxyServer, vendor: tuple[type[Vendor], int]) -> None:
     options = {"endpoint_override": f"https://{BUCKET}", "access_key": "k", "secret_key": "s", "connect_timeout": 5, "request_timeout": 5}
-    assert open_bucket(options).open_input_stream("bucket/x").read() == b'{"a": 1}'
+    with Gate(settings().private_networks, settings().proxy) as gate:
+        gate.allow(30, 1 << 20)
+        assert open_bucket(options, gate).open_input_stream("bucket/x").read() == b'{"a": 1}'
     assert set(proxy.asked) == {f"{BUCKET}:443"}
     assert vendor[0].seen[0]["authorization"].startswith("AWS4-HMAC-SHA256 Credential=k/")
 

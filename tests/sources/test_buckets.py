@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import ssl
 import threading
+import time
+import traceback
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -12,7 +15,11 @@ from typing import Any
 
 import pytest
 
+from spine.core.addresses import Networks
 from spine.core.errors import ConfigError
+from spine.core.settings import settings
+from spine.http.gate import Gate
+from spine.sources import drops
 from spine.sources.buckets import open_bucket
 from spine.sources.files import Folder
 from tests.certificates import certificate
@@ -26,6 +33,7 @@ class Storage:
 
     address: str
     redirect: str = ""
+    behaves: Callable[[BaseHTTPRequestHandler], bool] = lambda request: False
     seen: list[tuple[str, dict[str, str]]] = field(default_factory=list)
 
 
@@ -41,6 +49,8 @@ def handler(storage: Storage) -> type[BaseHTTPRequestHandler]:
 
         def _answer(self, body: bytes) -> None:
             storage.seen.append((self.path, {name.lower(): value for name, value in self.headers.items()}))
+            if storage.behaves(self):
+                return
             redirected = bool(storage.redirect and body)
             self.send_response(307 if redirected else 200)
             self.send_header("Location" if redirected else "X-Own", storage.redirect)
@@ -86,7 +96,9 @@ def storage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callabl
 def read(storage: Storage, **options: Any) -> bytes:
     """The content of an object."""
     given = {"endpoint_override": storage.address, "access_key": "k", "secret_key": "s", "connect_timeout": 2, "request_timeout": 2}
-    return bytes(open_bucket({**given, **options}).open_input_stream("bucket/people.csv").read())
+    with Gate(settings().private_networks) as gate:
+        gate.allow(30, 1 << 20)
+        return bytes(open_bucket({**given, **options}, gate).open_input_stream("bucket/people.csv").read())
 
 
 @pytest.mark.parametrize("tls", [True, False])
@@ -134,8 +146,8 @@ def test_the_deployment_s_own_keys_open_no_bucket_of_a_connection(storage, monke
     ],
 )  # fmt: skip
 def test_what_a_connection_may_not_choose(options):
-    with pytest.raises(ConfigError):
-        open_bucket(options)
+    with pytest.raises(ConfigError), Gate(Networks()) as gate:
+        open_bucket(options, gate)
 
 
 @pytest.mark.parametrize(
@@ -144,3 +156,104 @@ def test_what_a_connection_may_not_choose(options):
 def test_other_file_systems_are_none_of_a_connection_s(uri):
     with pytest.raises(ConfigError, match=r"neither a path nor s3://"), Folder(uri, {}).open():
         pass
+
+
+def drip(request: BaseHTTPRequestHandler) -> bool:
+    """A byte now and then, without end."""
+    request.send_response(200)
+    request.send_header("Content-Length", "1000000")
+    request.end_headers()
+    with suppress(OSError):
+        while True:
+            request.wfile.write(b"x")
+            time.sleep(0.2)
+    return True
+
+
+def drip_objects(request: BaseHTTPRequestHandler) -> bool:
+    return request.command == "GET" and drip(request)
+
+
+def list_without_end(request: BaseHTTPRequestHandler) -> bool:
+    """A thousand objects, and the token of a next page."""
+    number = time.monotonic_ns()
+    told = "<LastModified>2026-09-01T10:00:00.000Z</LastModified><ETag>&quot;x&quot;</ETag><Size>5</Size>"
+    objects = "".join(f"<Contents><Key>p/f{number}_{place}.csv</Key>{told}</Contents>" for place in range(1000))
+    more = f"<IsTruncated>true</IsTruncated><NextContinuationToken>{number}</NextContinuationToken>"
+    page = f"<?xml version='1.0'?><ListBucketResult><Name>b</Name><Prefix>p/</Prefix>{more}{objects}</ListBucketResult>".encode()
+    request.send_response(200)
+    request.send_header("Content-Length", str(len(page)))
+    request.end_headers()
+    request.wfile.write(page)
+    return True
+
+
+def repeat_what_was_sent(request: BaseHTTPRequestHandler) -> bool:
+    said = f"\x1b[2J {request.headers['x-amz-security-token']} {request.headers['authorization']}"
+    page = f"<Error><Code>AccessDenied</Code><Message>{said}</Message><RequestId>r</RequestId></Error>".encode()
+    request.send_response(403)
+    request.send_header("Content-Length", str(len(page)))
+    request.end_headers()
+    request.wfile.write(page)
+    return True
+
+
+OPTIONS = {"access_key": "k", "secret_key": "s", "session_token": "session-7f3a"}
+
+
+@pytest.mark.parametrize("tls", [True, False])
+@pytest.mark.parametrize("behaves", [drip, list_without_end])
+def test_a_bucket_whose_list_has_no_end_is_left(storage, monkeypatch, behaves, tls):
+    """Arrow waits in code that no signal interrupts: a task's time-out would not end it."""
+    monkeypatch.setattr(drops, "_LISTING", 2.0)
+    server = storage(tls=tls)
+    server.behaves = behaves
+    begun = time.monotonic()
+    with Folder("s3://b/p", {**OPTIONS, "endpoint_override": server.address}).open() as drop, pytest.raises(OSError, match="AWS Error"):
+        drop.list()
+    assert 1 < time.monotonic() - begun < 20
+
+
+def test_a_list_brings_no_more_than_a_folder_may_hold(storage, monkeypatch):
+    monkeypatch.setenv("SPINE_BOUNDS", "files=1000")
+    server = storage(tls=True)
+    server.behaves = list_without_end
+    with Folder("s3://b/p", {**OPTIONS, "endpoint_override": server.address}).open() as drop, pytest.raises(OSError, match="AWS Error"):
+        drop.list()
+    assert len(server.seen) < 60
+
+
+@pytest.mark.parametrize("tls", [True, False])
+def test_an_object_that_drips_is_left(storage, monkeypatch, tls):
+    monkeypatch.setattr(drops, "_STEP", 2.0)
+    server = storage(tls=tls)
+    server.behaves = drip_objects
+    begun = time.monotonic()
+    folder = Folder("s3://b/p", {**OPTIONS, "endpoint_override": server.address})
+    with folder.open() as drop, drop.open("people.csv") as opened, pytest.raises(OSError, match="AWS Error"):
+        opened.read(5)
+    assert 1 < time.monotonic() - begun < 20
+
+
+@pytest.mark.parametrize("tls", [True, False])
+def test_a_store_that_repeats_what_it_was_sent_is_not_quoted(storage, tls):
+    server = storage(tls=tls)
+    server.behaves = repeat_what_was_sent
+    with Folder("s3://b/p", {**OPTIONS, "endpoint_override": server.address}).open() as drop:
+        with pytest.raises(OSError, match="AWS Error ACCESS_DENIED during ListObjectsV2 operation") as failed:
+            drop.list()
+        with pytest.raises(OSError, match=r"\S"):
+            drop.open("people.csv")
+    assert server.seen[0][1]["x-amz-security-token"] == OPTIONS["session_token"]
+    told = "".join(traceback.format_exception(failed.value))
+    assert not [word for word in ("\x1b", OPTIONS["session_token"], "AWS4-HMAC") if word in told]
+
+
+def test_a_drop_that_was_left_has_no_way_to_its_store_any_more(storage):
+    server = storage(tls=False)
+    with Folder("s3://b/p", {**OPTIONS, "endpoint_override": server.address}).open() as drop, drop.open("people.csv") as opened:
+        assert opened.read() == CONTENT
+    with pytest.raises(OSError, match=r"\S"):
+        drop.open("people.csv")
+    asked = {name for _, headers in server.seen for name in headers}
+    assert not [name for name in asked if name.startswith("proxy-")], "the gate's password is the gate's"

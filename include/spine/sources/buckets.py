@@ -9,7 +9,7 @@ from pyarrow import fs as arrow_fs
 
 from spine.core.errors import ConfigError
 from spine.core.settings import settings
-from spine.http.gate import gate
+from spine.http.gate import Gate
 from spine.http.transport import origin_of, require_encrypted
 
 # What a Connection may say of its bucket. A role would be taken with the worker's own rights, its own proxy would lead past our checks.
@@ -20,8 +20,8 @@ _OPTIONS = frozenset({
 _REGION = re.compile(r"[a-z0-9-]{1,40}")
 
 
-def open_bucket(options: dict[str, Any]) -> arrow_fs.S3FileSystem:
-    """The file system of a Connection's `s3` options. Raises ConfigError for an option or an endpoint that it may not choose.
+def open_bucket(options: dict[str, Any], gate: Gate) -> arrow_fs.S3FileSystem:
+    """The file system of a Connection's `s3` options, by way of the gate. Raises ConfigError for what it may not choose.
 
     Without keys the bucket is asked anonymously: keys of the environment, its files and the machine's role are the deployment's.
     """
@@ -39,8 +39,7 @@ def open_bucket(options: dict[str, Any]) -> arrow_fs.S3FileSystem:
         chosen |= _endpoint(chosen)
     elif settings().s3_endpoint:
         return arrow_fs.S3FileSystem(**chosen)  # the deployment's own storage, which the operator has named
-    if chosen.get("scheme", "https") == "https":
-        chosen["proxy_options"] = gate(settings().private_networks, settings().proxy).options()
+    chosen["proxy_options"] = gate.options()
     if settings().ca_bundle:
         chosen["tls_ca_file_path"] = settings().ca_bundle
     return arrow_fs.S3FileSystem(**chosen)

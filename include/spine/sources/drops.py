@@ -8,27 +8,34 @@ of another tenant's file, and who owns it does not tell.
 from __future__ import annotations
 
 import errno
+import io
 import os
 import re
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, BinaryIO, Protocol
+from typing import Any, BinaryIO, Protocol, TypeVar
 from urllib.parse import unquote, urlsplit
 
 from pyarrow import fs as arrow_fs
 
 from spine.core import clock
 from spine.core.errors import ConfigError, FileRefused
+from spine.core.foreign import told
 from spine.core.settings import settings
+from spine.http.gate import Gate
 from spine.sources.buckets import open_bucket
 from spine.sources.places import Place
 
+T = TypeVar("T")
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC  # a pipe without a writer would be waited for
 _UNTOLD = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+# Seconds for a list and for each step with an object; bytes of what surrounds them, and of an object in a list.
+_LISTING, _STEP, _MARGIN, _LISTED = 600.0, 120.0, 1 << 20, 2048
+_AWS = re.compile(r"AWS Error [A-Z0-9_]+ during [A-Za-z0-9]+ operation")
 _ONE_NAME = "It may be somebody else's: put a copy of it there"
 
 
@@ -79,7 +86,8 @@ class Folder:
     def open(self) -> Iterator[Drop]:
         """The drop, until it is left. Raises ConfigError if it cannot be opened or is not the tenant's, OSError if it cannot be reached."""
         if self.uri.startswith("s3://"):
-            yield self._bucket()
+            with Gate(settings().private_networks, settings().proxy) as gate:
+                yield self._bucket(gate)
             return
         root, below = (self.place or Place()).of(_path(self.uri))
         descriptor = _descend(root, below, self.uri)
@@ -88,13 +96,13 @@ class Folder:
         finally:
             os.close(descriptor)
 
-    def _bucket(self) -> _Bucket:
+    def _bucket(self, gate: Gate) -> _Bucket:
         if self.place is not None:
             self.place.require_prefix(self.uri)
         try:
-            return _Bucket(open_bucket(self.options), self.uri.removeprefix("s3://").rstrip("/"))
+            return _Bucket(open_bucket(self.options, gate), self.uri.removeprefix("s3://").rstrip("/"), gate)
         except (ValueError, TypeError, OSError) as error:
-            raise ConfigError(f"the folder cannot be opened: {error}", hint="Check host and extra of the Connection") from error
+            raise ConfigError(f"the folder cannot be opened: {told(error)}", hint="Check host and extra of the Connection") from None
 
 
 @dataclass(frozen=True)
@@ -141,17 +149,60 @@ class _Bucket:
 
     filesystem: arrow_fs.FileSystem
     root: str
+    gate: Gate
 
     def list(self) -> tuple[list[File], dict[str, FileRefused]]:
-        found = [info for info in self.filesystem.get_file_info(arrow_fs.FileSelector(self.root)) if info.is_file]
-        _require_few(len(found), settings().bounds.files)
+        most = settings().bounds.files
+        self.gate.allow(_LISTING, _MARGIN + most * _LISTED)
+        infos = _asked(lambda: self.filesystem.get_file_info(arrow_fs.FileSelector(self.root)))
+        found = [info for info in infos if info.is_file]
+        _require_few(len(found), most)
         odd = {info.base_name for info in found if _UNTOLD.search(info.base_name)}
         files = [File(info.mtime, info.base_name, info.size) for info in found if info.base_name not in odd]
         return files, {name: _refusal(name, "named by letters that cannot be shown") for name in odd}
 
     def open(self, name: str) -> BinaryIO:
-        opened: BinaryIO = self.filesystem.open_input_file(f"{self.root}/{name}")
-        return opened
+        self.gate.allow(_STEP, _MARGIN)
+        opened = _asked(lambda: self.filesystem.open_input_file(f"{self.root}/{name}"))
+        return _Object(opened, self.gate)  # type: ignore[return-value]  # a RawIOBase does what a BinaryIO does
+
+
+class _Object(io.RawIOBase):
+    """An object's bytes: each step has its time, and brings what was asked for."""
+
+    def __init__(self, opened: Any, gate: Gate) -> None:
+        self._opened, self._gate = opened, gate
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return int(self._opened.tell())
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        return int(self._opened.seek(offset, whence))
+
+    def readinto(self, buffer: Any) -> int:
+        self._gate.allow(_STEP, _MARGIN + 2 * len(buffer))
+        return int(_asked(lambda: self._opened.readinto(buffer)))
+
+    def close(self) -> None:
+        if not self.closed:
+            super().close()
+            self._opened.close()
+
+
+def _asked(step: Callable[[], T]) -> T:
+    """A step at a store; what failed is told without what its server says, who may repeat there what we sent, a session's token too."""
+    try:
+        return step()
+    except OSError as error:
+        found, kind = _AWS.search(str(error)), type(error)
+        failure = kind(found[0] if found else told(error, 200))
+    raise failure  # outside of the handler, so that nothing hangs on it
 
 
 def natural(name: str) -> str:
