@@ -14,10 +14,12 @@ from spine.core.entities import Entity, RowRule, TableRule
 from spine.core.settings import PROJECT
 from spine.http.auth import AUTH_KINDS
 from spine.http.paging import PAGING_KINDS
+from spine.sources.decoders import DECODER_KINDS
 
 PARSERS = {
     "Authentication": lambda content: AUTH_KINDS.parse(**content).type,
     "Paging": lambda content: PAGING_KINDS.parse(**content).type,
+    "Formats of answers": lambda content: DECODER_KINDS.parse(**content).type,
     "Checks": lambda content: RowRule.model_validate(content).check,
     "Metrics": lambda content: TableRule.model_validate(content).metric,
 }

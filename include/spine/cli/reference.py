@@ -26,6 +26,7 @@ from spine.core.vocabulary import vocabulary
 from spine.http.auth import AUTH_KINDS
 from spine.http.paging import PAGING_KINDS
 from spine.identity.kinds import all_kinds
+from spine.sources.decoders import DECODER_KINDS
 
 PAGE = PROJECT / "docs" / "reference.md"
 _HEAD = """# Reference
@@ -159,6 +160,14 @@ SECTIONS = [
         "include/spine/http/paging/",
         "paging:",
         lambda: kinds(PAGING_KINDS),
+    ),
+    Section(
+        "Formats of answers",
+        "How answers are read: `response` of a stream, as `response: csv`. What is compressed by gzip or zip is unpacked, within the "
+        "bounds of files (`SPINE_BOUNDS`).",
+        "include/spine/sources/decoders/",
+        "response:",
+        lambda: kinds(DECODER_KINDS),
     ),
     Section(
         "Transforms",

@@ -17,14 +17,16 @@ from spine.core.screen import say
 from spine.core.settings import PROJECT
 from spine.http.auth.signing import Auth
 from spine.http.paging import Paging
+from spine.sources.decoders import Decoder
 from spine.sources.spec import Source
 
 PAGE = PROJECT / "docs" / "sources.md"
 _HEAD = """# The language of sources
 
 Every word of `include/sources/<source>.yaml`, its default and what it means. Made from the code by `make generate`. The kinds of
-[authentication](reference.md#authentication) and [paging](reference.md#paging) have a page of their own, and
-[the README](../README.md#add-a-source) shows a whole file. A word without a default may be left out, unless it is **needed**.
+[authentication](reference.md#authentication), [paging](reference.md#paging) and [formats](reference.md#formats-of-answers) have a page of
+their own, and [the README](../README.md#add-a-source) shows a whole file. A word without a default may be left out, unless it is
+**needed**.
 
 A text in `{braces}` names a value: a variable of the source, `{start}` and `{end}` of what is read, a field of the `{parent.…}`, of the
 `{partition.…}` or of the `{job.…}`. Nothing is computed there. A text that is one placeholder alone has the value itself, a number or a
@@ -41,7 +43,7 @@ def models(model: type[BaseModel] = Source, place: str = "") -> Iterator[tuple[s
         for name, field in outer.model_fields.items():
             step = f"{at}.{field.alias or name}".lstrip(".")
             for inner, many in _inside(field.annotation):
-                if inner not in found and not issubclass(inner, Auth | Paging):
+                if inner not in found and not issubclass(inner, Auth | Paging | Decoder):
                     there = step + {"list": "[]", "map": ".<name>"}.get(many, "")
                     found[inner] = there
                     waiting.append((inner, there))

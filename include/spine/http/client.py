@@ -120,12 +120,13 @@ class Client:
         return self.request(request, self.search_bucket)
 
     def request(self, request: Request, *besides: Bucket) -> Response:
-        """The successful answer, which is JSON or nothing. Raises a ConnectorError after the retries that are left to us.
+        """The successful answer, which is what the request expects or nothing. Raises a ConnectorError after our retries.
 
         `besides` are budgets that such a call uses up besides the account's.
         """
         url, ours = self._url(request.url)
-        told = {"Accept": "application/json", **(self.headers if ours else {}), **request.headers}
+        accept = {} if any(name.lower() == "accept" for name in (*self.headers, *request.headers)) else {"Accept": "application/json"}
+        told = {**accept, **(self.headers if ours else {}), **request.headers}
         request = replace(request, url=url, headers=told, unsigned=request.unsigned or not ours)
         self.breaker.before()
         attempts = Retrying(
@@ -178,7 +179,7 @@ class Client:
             self._wait_for(bucket)
         try:
             signed, response = self._signed(request)
-            self.allowance.took(len(response.body))
+            self.allowance.took(response.size)
             self._judge(signed, response)
             self.allowance.turned()
         except SourceUnavailable:
@@ -217,7 +218,7 @@ class Client:
     def _judge(self, signed: Request, response: Response) -> None:
         try:
             self.inspect(response)
-            self._judge_status(response)
+            self._judge_status(signed, response)
         except ConnectorError as error:
             words = said(response.body, signed.secrets)
             if response.status >= 300 and words:
@@ -225,8 +226,10 @@ class Client:
                 error.args = (error.describe(),)
             raise
 
-    def _judge_status(self, response: Response) -> None:
+    def _judge_status(self, request: Request, response: Response) -> None:
         status = response.status
+        if status < 300 and request.answer != "json":
+            return
         if status < 300:
             response.json()  # an answer that is none is a failure of this attempt: proxies say 200 when the source is down
             return

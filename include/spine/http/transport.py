@@ -15,7 +15,9 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from http.cookiejar import DefaultCookiePolicy
-from typing import Any
+from os import SEEK_END
+from tempfile import SpooledTemporaryFile
+from typing import Any, BinaryIO, Literal, cast
 from urllib.parse import quote, urlencode, urljoin, urlsplit
 
 import orjson
@@ -37,6 +39,7 @@ MAX_BODY = 256 * 1024 * 1024  # bytes of one answer; a page beyond that is a mis
 MAX_REDIRECTS = 5
 _AROUND = 1024 * 1024  # bytes of an answer besides its body: http.client takes 100 headers of 64 KiB, nobody sends that
 _CHUNK = 256 * 1024
+_IN_MEMORY = 8 * 1024 * 1024  # bytes of a file that need no disk
 _KINDS = frozenset({"no content type", "application/json", "application/xml", "text/html", "text/plain", "text/xml", "text/csv"})
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, 5.6.2 and 5.5
 _HEADER_VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
@@ -58,7 +61,7 @@ class Request:
     Of `params` those named in `raw` are sent as they are written, all others percent-encoded. `secret_body` is merged into form or JSON.
     `idempotent` says that it may be sent twice; None decides by the method. `most` bytes may come back. `hidden` are secrets that stand
     inside longer values, `token` the one that it was signed with; neither is sent. One that is
-    `unsigned` goes without our credentials.
+    `unsigned` goes without our credentials. `answer` is what a good one has to be; a `file` is kept on disk and may be longer than memory.
     `asked` is the place that was asked first, where redirects have led here: what a vendor writes in them is told to nobody.
     """
 
@@ -77,6 +80,7 @@ class Request:
     token: str = field(default="", repr=False)
     most: int | None = None
     unsigned: bool = False
+    answer: Literal["json", "bytes", "file"] = "json"
     asked: str = ""
 
     @property
@@ -143,6 +147,17 @@ class Response:
     body: bytes = field(repr=False)
     place: str
     url: str = field(default="", repr=False)
+    file: BinaryIO | None = field(default=None, repr=False)
+
+    @property
+    def size(self) -> int:
+        """Bytes of the body."""
+        if self.file is None:
+            return len(self.body)
+        self.file.seek(0, SEEK_END)
+        count = self.file.tell()
+        self.file.seek(0)
+        return count
 
     def json(self) -> Any:
         """The body as JSON, None where the source says that there is none (204).
@@ -225,6 +240,8 @@ class Transport:
             stream=True,
         ) as answer:
             headers = CaseInsensitiveDict(answer.headers)
+            if request.answer == "file" and answer.status_code < 300:
+                return Response(answer.status_code, headers, b"", request.place, request.url, _kept(answer, request))
             return Response(answer.status_code, headers, _body(answer, request), request.place, request.url)
 
     def _failure(self, request: Request, line: Line, error: Exception) -> SpineError:
@@ -346,7 +363,20 @@ def _unsigned(request: requests.PreparedRequest) -> requests.PreparedRequest:
 
 
 def _most(request: Request) -> int:
-    return MAX_BODY if request.most is None else request.most
+    if request.most is not None:
+        return request.most
+    return settings().bounds.file if request.answer == "file" else MAX_BODY
+
+
+def _kept(answer: requests.Response, request: Request) -> BinaryIO:
+    """The body in a file that is gone when nobody holds it any more. Raises TooMuch."""
+    file: Any = SpooledTemporaryFile(_IN_MEMORY)  # noqa: SIM115  # whoever reads it lets it go
+    for chunk in answer.iter_content(_CHUNK):
+        file.write(chunk)
+        if file.tell() > _most(request):
+            raise TooMuch
+    file.seek(0)
+    return cast(BinaryIO, file)
 
 
 def _body(answer: requests.Response, request: Request) -> bytes:

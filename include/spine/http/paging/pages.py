@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 from urllib.parse import parse_qsl, quote, urlsplit
@@ -28,7 +28,7 @@ class Fetched:
     request: Request
     response: Response
     body: Any
-    records: list[Any]
+    records: Sequence[Any]
     token: str | None = None
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -25,20 +26,22 @@ from spine.sources.reading import (
     later,
     lookup,
     make_record,
+    malformed,
     numbered,
     position_of,
     require_fields,
 )
+from spine.sources.rest.answers import Answers, Piece
 from spine.sources.rest.parts import parts_of
 from spine.sources.rest.place import Part, Place, Span, Walk
 from spine.sources.rest.requester import request_of
-from spine.sources.rest.selecting import records_of, said_empty
 from spine.sources.rest.spans import Spans, bounds
+from spine.sources.rows import BadRow
 from spine.sources.spec import Source, Stream
 from spine.sources.variables import typed_values, values_of
 
 READS = frozenset({
-    "path", "host", "method", "params", "lists", "raw", "headers", "body", "idempotent", "records", "later", "required_fields",
+    "path", "host", "method", "params", "lists", "raw", "headers", "body", "idempotent", "records", "response", "later", "required_fields",
     "cursor", "paging", "deletes.field",
 })  # fmt: skip
 DETECTS = frozenset({"flag", "sweep"})
@@ -65,7 +68,7 @@ class _Reading:
         self._client, self._stream, self._window, self._saved = reader.client, stream, window, saved
         self._typed = typed_values(reader.source, reader.extra, window.end)
         self._values = values_of(reader.source, reader.extra, window.end)
-        self._selector = jmespath.compile(stream.records)
+        self._answers = Answers(reader.client, stream)
         windows = stream.cursor.windows if stream.cursor else None
         self._ceiling = windows if windows and windows.ceiling else None
         self._spans = Spans.of(stream.cursor, window, self._typed)
@@ -79,38 +82,41 @@ class _Reading:
             part, span = walk.here
             place = replace(place, part=part.key, span=span)
             before: str | None = None
-            for fetched, following in self._pages(part, place):
-                if place.page is None and span is not None and self._too_many(fetched, 0):
+            for piece, following in self._pages(part, place):
+                if place.page is None and span is not None and self._too_many(piece.whole, 0):
                     walk.go_on(self._spans.half(span))  # before anything of it is taken
                     break
-                records, reached = self._records(fetched)
+                records, reached = self._records(piece.records)
                 high_water = later(high_water, reached)
-                place = replace(place, seen=place.seen + len(fetched.records) if self._ceiling else 0)
-                instead = self._instead(span, fetched, place.seen, reached, before)
+                seen = place.seen + len(piece.records) if self._ceiling else 0
+                instead = self._instead(span, piece.whole, seen, reached, before)
                 before = reached or before
                 if following is None or instead is not None:
                     upcoming = walk.go_on(instead)
                 else:
-                    upcoming = place = replace(place, page=self._client.auth.unsigned(following))
-                yield Page(records, upcoming.text() if upcoming else None, high_water)
+                    upcoming = place = replace(following, seen=seen)
+                yield Page(records, upcoming.text() if upcoming else None, high_water, piece.notes)
                 if instead is not None:
                     break
             place = Place()
 
-    def _pages(self, part: Part, place: Place) -> Iterator[tuple[Fetched, str | None]]:
-        """The pages of one step from a place on, each with the token of the one that follows in it."""
-        stream, token = self._stream, place.page
+    def _pages(self, part: Part, place: Place) -> Iterator[tuple[Piece, Place | None]]:
+        """The pages of one step from a place on, in pieces, each with the place in the step that follows it."""
+        stream = self._stream
         first = self._first(part, place.span)
         turning = Turning(stream, stream.paging.turned_by)
         while True:
-            fetched = self._fetch(stream.paging.request(first, token), token)
-            following = stream.paging.following(fetched)
-            turning.see(fetched.records, token, following)
-            require_fields(stream, fetched.records)
-            yield fetched, following
+            for piece in self._answers.ask(stream.paging.request(first, place.page), place.page, place.rows):
+                require_fields(stream, piece.records)
+                if piece.rest is not None:
+                    yield piece, replace(place, rows=piece.rest)
+            following = stream.paging.following(piece.whole)
+            turning.see(piece.records, place.page, following)
             if following is None:
+                yield piece, None
                 return
-            token = following
+            place = replace(place, page=self._client.auth.unsigned(following), rows=None)
+            yield piece, place
 
     def _first(self, part: Part, span: Span | None) -> Request:
         """The request of a step's first page."""
@@ -122,20 +128,16 @@ class _Reading:
         asked = {cursor.since: limits.get("start"), cursor.until: limits.get("end")}
         return replace(request, params={**request.params, **{name: str(at) for name, at in asked.items() if name and at is not None}})
 
-    def _fetch(self, request: Request, token: str | None) -> Fetched:
-        """The answer to a request, and the records in it."""
-        response = self._client.request(request)
-        body = response.json()
-        found = records_of(self._stream, search(self._selector, body), empty=said_empty(body, self._stream.records))
-        return Fetched(request, response, body, found, token)
-
-    def _records(self, fetched: Fetched) -> tuple[list[Record], str | None]:
-        """A page's records that belong to the window, and the latest cursor of all of them."""
-        records = [record for item in fetched.records if (record := self._record(item)) is not None]
+    def _records(self, items: Sequence[Any]) -> tuple[list[Record], str | None]:
+        """The records that belong to the window, and the latest cursor of all of them."""
+        records = [record for item in items if (record := self._record(item)) is not None]
         return records, max((record.cursor for record in records if record.cursor is not None), default=None)
 
     def _record(self, item: Any) -> Record | None:
         stream, cursor = self._stream, self._stream.cursor
+        if isinstance(item, BadRow):
+            name = f"malformed:{hashlib.sha256(item.raw.encode(errors='replace')).hexdigest()[:16]}"
+            return malformed(name, item.error, item.raw, cursor=None, line=item.line)
         if cursor is None:
             position = Position(None)
         elif cursor.type == "number":

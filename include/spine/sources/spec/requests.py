@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
-from pydantic import BaseModel, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, Field, model_validator
 
 from spine.core.declarations import Strict, refuse
 from spine.core.texts import JmesPath
 from spine.http.paging import PAGING_KINDS, Paging
 from spine.http.paging.none import NoPaging
+from spine.sources.decoders import DECODER_KINDS, Decoder
+from spine.sources.decoders.json import JsonDecoder
 
 # Which kinds there are is known when the program runs: one for each file of the package.
 if TYPE_CHECKING:
     AnyPaging: TypeAlias = Paging
+    AnyDecoder: TypeAlias = Decoder
 else:
     AnyPaging = PAGING_KINDS.choice()
+    AnyDecoder = Annotated[DECODER_KINDS.choice(), BeforeValidator(lambda said: {"type": said} if isinstance(said, str) else said)]
 Scalar: TypeAlias = str | int | float | bool
 Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
 
@@ -71,6 +75,7 @@ def words_said(declared: BaseModel) -> dict[str, Any]:
 class Reading(Asking):
     """A request whose answers are records: besides, where they are in an answer and how the next page is found."""
 
+    response: AnyDecoder = Field(default=JsonDecoder(), description="The format of an answer, by its word or with words of its own")
     records: JmesPath = Field(default="@", description="JMESPath of the records in an answer")
     paging: AnyPaging = Field(default_factory=NoPaging, description="How the next page is found")
 

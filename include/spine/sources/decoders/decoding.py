@@ -1,0 +1,32 @@
+"""What every format of answers has: its word, and how a document or rows are read from bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, BinaryIO, ClassVar
+
+from spine.core.bounds import Bounds
+from spine.core.declarations import Strict
+from spine.sources.decoders.unpacking import members
+from spine.sources.rows import Row
+
+
+class Decoder(Strict):
+    """How an answer is read. Base of the formats, whose word is their `type`."""
+
+    type: str
+    accepts: ClassVar[str] = "application/json"
+    by_rows: ClassVar[bool] = False  # read row by row from a file, however long it is
+
+    def document(self, stored: BinaryIO, bounds: Bounds) -> Any:
+        """What an answer says, of a zip with several files a list. Raises ValueError for another format, FileRefused beyond the bounds."""
+        found = [self.parsed(inner.read()) for inner in members(stored, bounds)]
+        return found[0] if len(found) == 1 else found
+
+    def parsed(self, body: bytes) -> Any:
+        """The value of a document. Raises ValueError."""
+        raise NotImplementedError
+
+    def rows(self, stored: BinaryIO, remark: Callable[[str], None], bounds: Bounds) -> Iterator[Row]:
+        """All rows of an answer, of several files one after the other. Raises OSError, FileRefused."""
+        raise NotImplementedError
