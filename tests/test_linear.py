@@ -30,7 +30,9 @@ from spine.core.errors import ConfigError, SpineError
 from spine.core.settings import PROJECT, settings
 from spine.core.texts import Pattern
 from spine.http import links
+from spine.http.auth.session import cookie_of
 from spine.http.limits import wait_of
+from spine.http.transport import Response
 from spine.http.words import said
 from spine.identity.composites.person_name import person_name
 from spine.identity.composites.postal_address import address
@@ -223,6 +225,9 @@ FUNCTIONS: dict[str, Callable[[str], object]] = {
     "JSON text": lambda text: jsontext.parse(json.dumps({"a": text}).encode()),
     "words of a vendor": lambda text: said(text.encode(), ["secret"]),
     "words of a vendor in JSON": lambda text: said(json.dumps({"message": text}).encode(), ["secret"]),
+    "cookies": lambda text: cookie_of(Response(200, {"set-cookie": f"a=1,{text}"}, b"", ""), "s"),
+    "a cookie": lambda text: cookie_of(Response(200, {"set-cookie": f's="{text}"'}, b"", ""), "s"),
+    "an octal cookie": lambda text: cookie_of(Response(200, {"set-cookie": f's="{text.encode().hex()}'.replace("3", "\\1")}, b"", ""), "s"),
     "Link header": lambda text: links.target(text, "next"),
     "Link header with a link": lambda text: links.target(f"<x>;{text}", "next"),
     "Retry-After": lambda text: wait_of({"Retry-After": text}),

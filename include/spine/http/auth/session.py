@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from http.cookies import CookieError, SimpleCookie
 from typing import Any, ClassVar, Literal
 
 import orjson
@@ -18,6 +17,8 @@ from spine.http.auth.signing import Account, Auth, Signer
 from spine.http.auth.tokens import Renewing
 from spine.http.auth.values import Send, Value
 from spine.http.transport import Response
+
+_LONGEST = 4096  # bytes of a cookie: RFC 6265bis, 5.6
 
 
 class LoginRequest(TokenRequest):
@@ -85,28 +86,29 @@ class SessionAuth(Auth):
 
 
 def cookie_of(response: Response, name: str) -> str | None:
-    """The value of a cookie that an answer sets; several are in one header, divided by commas."""
-    said = response.headers.get("set-cookie", "")
-    for part in _cookies(said):
-        try:
-            found = SimpleCookie(part).get(name)
-        except CookieError:
-            continue
-        if found is not None:
-            return found.value or None
+    """The value of a cookie that an answer sets, None without one and for one longer than a browser would keep.
+
+    Several are in one header, divided by commas. Not by `http.cookies`, which takes the square of a quoted value's length.
+    """
+    for part in _cookies(response.headers.get("set-cookie", "")):
+        pair = part.partition(";")[0]
+        found, _, value = pair.partition("=")
+        if found.strip() == name and len(pair) <= _LONGEST:
+            value = value.strip()
+            quoted = len(value) > 1 and value[0] == value[-1] == '"'
+            return (value[1:-1] if quoted else value) or None
     return None
 
 
 def _cookies(said: str) -> list[str]:
     """The cookies of a joined header: a comma of a date is followed by no name and `=`."""
-    parts: list[str] = []
+    parts: list[list[str]] = []
     for part in said.split(","):
-        first = part.partition(";")[0]
-        if parts and "=" not in first:
-            parts[-1] += f",{part}"
+        if parts and "=" not in part.partition(";")[0]:
+            parts[-1].append(part)
         else:
-            parts.append(part.strip())
-    return parts
+            parts.append([part.strip()])
+    return [",".join(each) for each in parts]
 
 
 def _object(content: Any) -> dict[str, Any]:
