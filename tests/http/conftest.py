@@ -72,7 +72,7 @@ def _handler(vendor: Vendor) -> type[BaseHTTPRequestHandler]:
             self.wfile.write(content[: len(content) // 2] if answer.cut else content)
             self.close_connection = answer.cut
 
-        do_GET = do_POST = _serve
+        do_GET = do_POST = do_DELETE = do_PUT = do_PATCH = _serve
 
         def log_message(self, *args: Any) -> None:
             pass

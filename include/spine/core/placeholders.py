@@ -33,11 +33,16 @@ def names_in(value: Any) -> Iterator[str]:
             yield from names_in(inner)
 
 
+def alone(text: str) -> bool:
+    """Whether a text is one placeholder and nothing besides."""
+    found = _TOKEN.fullmatch(text)
+    return found is not None and found[1] is not None
+
+
 def fill(text: str, values: Mapping[str, Any], write: Callable[[Any], str] | None = None) -> Any:
     """The text with its values; one placeholder alone is its value, unless `write` makes a text of each. Raises Absent."""
-    alone = _TOKEN.fullmatch(text)
-    if alone and alone[1] and write is None:
-        return _value(alone[1], values)
+    if write is None and alone(text):
+        return _value(text[1:-1], values)
     writing = write or written
     return _TOKEN.sub(lambda found: writing(_value(found[1], values)) if found[1] else _BRACES[found[0]], text)
 

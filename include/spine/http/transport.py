@@ -183,6 +183,9 @@ class Response:
         return links.target(self.headers.get("link", ""), relation)
 
 
+NOTHING = Response(204, {}, b"", "nothing")  # where no request was needed
+
+
 class _Adapter(HTTPAdapter):
     """Connects by a line."""
 

@@ -166,10 +166,13 @@ class BronzeWriter:
             return self.flush()
         return False
 
-    def flush(self) -> bool:
-        """Commit what is buffered; False if there was nothing, in which case nothing is written. Raises LakeError, SyncInProgress."""
+    def flush(self, *, always: bool = False) -> bool:
+        """Commit what is buffered; False if there was nothing, in which case nothing is written unless it `always` is: the token alone.
+
+        Raises LakeError, SyncInProgress.
+        """
         self._last_flush = self._monotonic()
-        if not self._batches:
+        if not self._batches and not always:
             return False
         progress = replace(self._pending, sequence=self._pending.sequence + 1, version=None)
         self.committed = self._pending = replace(progress, version=self._commit(progress))

@@ -131,6 +131,9 @@ class _Extraction:
                 news = self._news(page.records, writer)
                 if writer.add(news, page.next_token, page.high_water, unchanged=len(page.records) - len(news)):
                     self.progress = writer.committed or self.progress
+                if page.kept:
+                    writer.flush(always=True)
+                    self.progress = writer.committed or self.progress
                 self._renew()
         except SpineError:
             writer.flush()  # whole pages with their token: the retry need not ask for them again

@@ -40,13 +40,15 @@ class Record:
 class Page:
     """Some records, the token of the page that follows (None: the end) and the cursor to keep if the run ended here.
 
-    `notes` are what a person should know of the run: what was left alone or skipped.
+    `notes` are what a person should know of the run: what was left alone or skipped. One that must be `kept` is committed at once:
+    its token holds what would have to be ordered a second time.
     """
 
     records: Sequence[Record]
     next_token: str | None
     high_water: str | None
     notes: Sequence[str] = ()
+    kept: bool = False
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -14,7 +14,7 @@ from spine.core.errors import SourceRejected
 from spine.http.client import Client
 from spine.http.paging import Fetched
 from spine.http.paging.pages import SLOT, search
-from spine.http.transport import Request
+from spine.http.transport import NOTHING, Request
 from spine.sources.reading import (
     Page,
     Position,
@@ -32,6 +32,7 @@ from spine.sources.reading import (
     require_fields,
 )
 from spine.sources.rest.answers import Answers, Piece
+from spine.sources.rest.jobs import Done, Jobs, Stale
 from spine.sources.rest.parts import parts_of
 from spine.sources.rest.place import Part, Place, Span, Walk
 from spine.sources.rest.requester import request_of
@@ -41,8 +42,8 @@ from spine.sources.spec import Source, Stream
 from spine.sources.variables import typed_values, values_of
 
 READS = frozenset({
-    "path", "host", "method", "params", "lists", "raw", "headers", "body", "idempotent", "records", "response", "later", "required_fields",
-    "cursor", "paging", "deletes.field",
+    "path", "host", "method", "params", "lists", "raw", "headers", "body", "idempotent", "records", "response", "job", "later",
+    "required_fields", "cursor", "paging", "deletes.field",
 })  # fmt: skip
 DETECTS = frozenset({"flag", "sweep"})
 
@@ -57,60 +58,83 @@ class Reader:
 
     def read(self, stream: Stream, state: State, window: Window) -> Iterator[Page]:
         """Pages of the stream; where the source cannot bound the reading, the records outside the window are left out."""
-        reading = _Reading(self, stream.asked(first=window.full), window, state.cursor)
-        yield from reading.pages(Place.parse(state.token), state.high_water)
+        yield from _Reading(self, stream.asked(first=window.full), window, state).pages(Place.parse(state.token))
 
 
 class _Reading:
     """One reading of a stream, as it is asked in its window."""
 
-    def __init__(self, reader: Reader, stream: Stream, window: Window, saved: str | None) -> None:
-        self._client, self._stream, self._window, self._saved = reader.client, stream, window, saved
+    def __init__(self, reader: Reader, stream: Stream, window: Window, state: State) -> None:
+        self._source, self._client, self._stream, self._window = reader.source.source, reader.client, stream, window
+        self._saved, self._high_water = state.cursor, state.high_water
         self._typed = typed_values(reader.source, reader.extra, window.end)
         self._values = values_of(reader.source, reader.extra, window.end)
         self._answers = Answers(reader.client, stream)
+        self._jobs = Jobs(reader.client, stream, stream.job) if stream.job else None
         windows = stream.cursor.windows if stream.cursor else None
         self._ceiling = windows if windows and windows.ceiling else None
         self._spans = Spans.of(stream.cursor, window, self._typed)
 
-    def pages(self, place: Place, high_water: str | None) -> Iterator[Page]:
+    def pages(self, place: Place) -> Iterator[Page]:
         """All pages from a place on."""
         walk = Walk(parts_of(self._stream, place.part), self._spans.first, self._spans.after, place)
         if walk.here is None:
-            yield Page((), None, high_water)
+            yield Page((), None, self._high_water)
         while walk.here is not None:
             part, span = walk.here
             place = replace(place, part=part.key, span=span)
-            before: str | None = None
-            for piece, following in self._pages(part, place):
-                if place.page is None and span is not None and self._too_many(piece.whole, 0):
-                    walk.go_on(self._spans.half(span))  # before anything of it is taken
-                    break
-                records, reached = self._records(piece.records)
-                high_water = later(high_water, reached)
-                seen = place.seen + len(piece.records) if self._ceiling else 0
-                instead = self._instead(span, piece.whole, seen, reached, before)
-                before = reached or before
-                if following is None or instead is not None:
-                    upcoming = walk.go_on(instead)
-                else:
-                    upcoming = place = replace(following, seen=seen)
-                yield Page(records, upcoming.text() if upcoming else None, high_water, piece.notes)
-                if instead is not None:
-                    break
+            done = None
+            if self._jobs is not None:
+                place, done = yield from self._job(self._jobs, part, place)
+            yield from self._step(walk, part, place, done)
             place = Place()
 
-    def _pages(self, part: Part, place: Place) -> Iterator[tuple[Piece, Place | None]]:
-        """The pages of one step from a place on, in pieces, each with the place in the step that follows it."""
-        stream = self._stream
-        first = self._first(part, place.span)
-        turning = Turning(stream, stream.paging.turned_by)
+    def _job(self, jobs: Jobs, part: Part, place: Place) -> Generator[Page, None, tuple[Place, Done]]:
+        """The job of a step when it is done: the one that was ordered before, unless it is of no use any more, or a new one."""
+        values, former = self._named(part, place.span), ""
+        if place.job is not None:
+            try:
+                return place, jobs.wait(place.job, values, ours=False)
+            except Stale:
+                former = str(place.job)
+        asked = place.span or Span(self._window.start, self._window.end)
+        key = f"{self._source}.{self._stream.name}.{Place(part.key, asked).text()}{former}"
+        place = Place(part.key, place.span, jobs.order(values, key))
+        yield Page((), place.text(), self._high_water, kept=True)
+        return place, jobs.wait(place.job, values, ours=True)
+
+    def _step(self, walk: Walk, part: Part, place: Place, done: Done | None) -> Iterator[Page]:
+        """The pages of a step; at its end the walk has moved on."""
+        before: str | None = None
+        for piece, following in self._pages(part, place, done):
+            if place.page is None and place.span is not None and self._too_many(piece.whole, 0):
+                walk.go_on(self._spans.half(place.span))  # before anything of it is taken
+                return
+            records, reached = self._records(piece.records)
+            self._high_water = later(self._high_water, reached)
+            seen = place.seen + len(piece.records) if self._ceiling else 0
+            instead = self._instead(place.span, piece.whole, seen, reached, before)
+            before = reached or before
+            upcoming = walk.go_on(instead) if following is None or instead is not None else replace(following, seen=seen)
+            yield Page(records, upcoming.text() if upcoming else None, self._high_water, piece.notes)
+            if following is None or instead is not None:
+                return
+            place = replace(following, seen=seen)
+
+    def _pages(self, part: Part, place: Place, done: Done | None) -> Iterator[tuple[Piece, Place | None]]:
+        """The pages of a step from a place on, in pieces, each with the place in the step that follows it."""
+        stream, paging = self._stream, done.paging if done and done.paging else self._stream.paging
+        first = self._first(part, place.span, done)
+        turning = Turning(stream, paging.turned_by)
+        if done is not None and done.empty:
+            yield Piece((), Fetched(first, NOTHING, None, ())), None
+            return
         while True:
-            for piece in self._answers.ask(stream.paging.request(first, place.page), place.page, place.rows):
+            for piece in self._answers.ask(paging.request(first, place.page), place.page, place.rows):
                 require_fields(stream, piece.records)
                 if piece.rest is not None:
                     yield piece, replace(place, rows=piece.rest)
-            following = stream.paging.following(piece.whole)
+            following = paging.following(piece.whole)
             turning.see(piece.records, place.page, following)
             if following is None:
                 yield piece, None
@@ -118,14 +142,18 @@ class _Reading:
             place = replace(place, page=self._client.auth.unsigned(following), rows=None)
             yield piece, place
 
-    def _first(self, part: Part, span: Span | None) -> Request:
+    def _named(self, part: Part, span: Span | None) -> dict[str, Any]:
+        """What the placeholders of a step name."""
+        limits = bounds(self._stream.cursor, self._window, span, self._typed, self._saved)
+        return {"page": SLOT, **self._values, **part.values, **limits}
+
+    def _first(self, part: Part, span: Span | None, done: Done | None) -> Request:
         """The request of a step's first page."""
-        cursor = self._stream.cursor
-        limits = bounds(cursor, self._window, span, self._typed, self._saved)
-        request = request_of(self._stream, {"page": SLOT, **self._values, **part.values, **limits})
-        if cursor is None:
+        cursor, values = self._stream.cursor, self._named(part, span)
+        request = request_of(self._stream, {**values, **(done.values if done else {})})
+        if cursor is None or done is not None:
             return request
-        asked = {cursor.since: limits.get("start"), cursor.until: limits.get("end")}
+        asked = {cursor.since: values.get("start"), cursor.until: values.get("end")}
         return replace(request, params={**request.params, **{name: str(at) for name, at in asked.items() if name and at is not None}})
 
     def _records(self, items: Sequence[Any]) -> tuple[list[Record], str | None]:

@@ -10,7 +10,7 @@ from urllib.parse import quote
 import orjson
 
 from spine.core.errors import ConfigError
-from spine.core.placeholders import Absent, fill, fill_all, needed, written
+from spine.core.placeholders import Absent, alone, fill, fill_all, needed, written
 from spine.http.transport import Request
 from spine.sources.spec import Asking, Body
 
@@ -38,6 +38,9 @@ def request_of(asking: Asking, values: Mapping[str, Any]) -> Request:
 def address(asking: Asking, values: Mapping[str, Any]) -> str:
     """The path with its values, below the stream's own host if it has one. Raises ConfigError."""
     path = needed(asking.path, values, _segment)
+    whole = fill(asking.path, values) if alone(asking.path) else None
+    if isinstance(whole, str) and whole.startswith(("https://", "http://")):
+        return whole  # the client looks whether its host may be asked
     if asking.host is None:
         return path
     host = host_of(asking.host, values)

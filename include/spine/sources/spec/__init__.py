@@ -3,12 +3,14 @@
 from spine.sources.spec.budgets import Budget, RateLimit, Timeouts
 from spine.sources.spec.cursors import Cursor, Windows
 from spine.sources.spec.deletes import Deletes
+from spine.sources.spec.jobs import Job, JobRequest
 from spine.sources.spec.requests import AnyPaging, Asking, Body, Later, Reading
 from spine.sources.spec.source import RESERVED, TIER_SCHEDULE, TIER_STREAM, AnyAuth, Source, Tier, load_source, source_names
 from spine.sources.spec.streams import Stream
 from spine.sources.spec.variables import Variable
 
 __all__ = [
-    "RESERVED", "TIER_SCHEDULE", "TIER_STREAM", "AnyAuth", "AnyPaging", "Asking", "Body", "Budget", "Cursor", "Deletes", "Later",
-    "RateLimit", "Reading", "Source", "Stream", "Tier", "Timeouts", "Variable", "Windows", "load_source", "source_names",
+    "RESERVED", "TIER_SCHEDULE", "TIER_STREAM", "AnyAuth", "AnyPaging", "Asking", "Body", "Budget", "Cursor", "Deletes",
+    "Job", "JobRequest", "Later", "RateLimit", "Reading", "Source", "Stream", "Tier", "Timeouts", "Variable", "Windows",
+    "load_source", "source_names",
 ]  # fmt: skip

@@ -11,6 +11,7 @@ from spine.http.allowance import Limits
 from spine.sources.spec.budgets import Timeouts
 from spine.sources.spec.cursors import Cursor
 from spine.sources.spec.deletes import Deletes
+from spine.sources.spec.jobs import Job
 from spine.sources.spec.keys import Key
 from spine.sources.spec.requests import Later, Reading, words_said
 
@@ -46,6 +47,7 @@ class Stream(Reading):
     cursor: Cursor | None = Field(default=None, description="What orders changes; without it everything is read on each run")
     timeouts: Timeouts | None = Field(default=None, description="Of this stream, in place of the source's")
     limits: Limits | None = Field(default=None, description="Of this stream, in place of the source's")
+    job: Job | None = Field(default=None, description="A job whose result is what is read")
     later: Later | None = Field(default=None, description="What is asked otherwise once there is a cursor")
     deletes: Deletes = Field(default=Deletes(), description="How deletes are seen, and what they do")
     entity: Word | None = Field(
