@@ -27,7 +27,7 @@ OUTSIDE = """
 import json
 from airflow.models import Connection
 from airflow.utils.session import create_session
-from spine.control.airflow_state import AirflowVariables, get_connection, in_task, postgres_url
+from spine.control.airflow_state import AirflowVariables, get_connection, in_task, postgres_url, put_into_connection
 from spine.core.errors import ConfigError, SpineError
 
 seen = {"in_task": in_task()}
@@ -46,6 +46,10 @@ with create_session() as session:
 found = get_connection("spine_postgres")
 seen["connection"], seen["password"], seen["extra"] = repr(found), found.password, found.extra
 seen["url"] = postgres_url()
+with create_session() as session:
+    session.add(Connection(conn_id="granted", conn_type="spine", extra='{"kept": 1}'))
+seen["put"] = [put_into_connection(name, {"refresh_token": "r"}) for name in ("granted", "nowhere")]
+seen["extra after"] = get_connection("granted").extra
 try:
     get_connection("nowhere")
 except ConfigError as error:
@@ -171,6 +175,7 @@ def test_it_behaves_alike_outside_and_inside_a_task(airflow_env: dict[str, str])
         assert "hidden" not in seen["connection"]
         assert make_url(seen["url"]).query["host"] == "/run/pg"
         assert "nowhere" in seen["missing"]
+    assert (outside["put"], outside["extra after"]) == ([True, False], {"kept": 1, "refresh_token": "r"})
     broken = {key: value for key, value in inside.items() if key.startswith("unreachable")}
     assert broken == dict.fromkeys(("unreachable variable", "unreachable connection", "unreachable keys"), "CONTROL_UNAVAILABLE")
 

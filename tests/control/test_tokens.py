@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 
+import orjson
 import pytest
 from cryptography.fernet import Fernet
 from sqlalchemy import text
@@ -19,7 +20,7 @@ from sqlalchemy import text
 from spine.control import audit
 from spine.control.database import Database
 from spine.control.keys import deployment_key
-from spine.control.tokens import TokenVault
+from spine.control.tokens import TokenVault, held
 from spine.core.errors import ConfigError, ControlPlaneUnavailable
 from spine.core.tokens import Token
 
@@ -66,7 +67,31 @@ def test_each_read_and_each_rotation_is_audited(database: Database, tenant: str)
         ("token_rotated", "run-7", CONNECTION),
         ("token_rotated", "run-7", CONNECTION),
     ]
-    assert found[1]["new_value"] == {"version": 2, "expires_at": "2030-01-31T08:15:00.000000Z"}
+    assert found[1]["new_value"] == {"version": 2, "expires_at": "2030-01-31T08:15:00.000000Z", "grant_expires_at": None}
+
+
+def test_when_a_grant_ends_is_known_without_opening_it(database: Database, tenant: str) -> None:
+    vault = TokenVault(database.of(tenant), "run-7")
+    token = Token("a", "r", EXPIRES, leeway=7.0, grant_expires_at=EXPIRES)
+    vault.save(CONNECTION, token)
+    assert vault.load(CONNECTION) == token
+    (known,) = held(database.of(tenant))
+    assert (known.connection_id, known.version, known.expires_at, known.grant_expires_at) == (CONNECTION, 1, EXPIRES, EXPIRES)
+    assert len(audit.entries(database.of(tenant))) == 2  # saved and read
+
+
+def test_a_token_of_an_older_or_newer_version_is_understood(database: Database, tenant: str) -> None:
+    vault = TokenVault(database.of(tenant), "run-7")
+    vault.save(CONNECTION, Token("a"))
+    older = {"access_token": "old", "refresh_token": None, "expires_at": None, "extra": {}, "tenant": tenant, "connection": CONNECTION}
+    for content in (older, {**older, "leeway": 5, "grant_expires_at": None, "of tomorrow": [1]}):
+        with database.of(tenant).begin() as connection:
+            key = vault._tenant_key(connection)
+            sealed = key.encrypt(orjson.dumps(content)).decode()
+            connection.execute(text("UPDATE spine.oauth_tokens SET ciphertext = :sealed"), {"sealed": sealed})
+        found = vault.load(CONNECTION)
+        assert found is not None
+        assert found.access_token == "old"
 
 
 def test_another_deployments_key_does_not_open_it(database: Database, tenant: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,12 +7,14 @@ from typing import Literal
 
 import pytest
 
+from spine.control import audit
 from spine.control.airflow_state import ConnectionInfo
 from spine.control.tokens import ConnectionToken, TokenVault
 from spine.control.variables import MemoryVariables
 from spine.core.errors import AuthFailed, ConfigError
 from spine.core.tokens import Token
 from spine.http.auth import Account, Auth, Signer
+from spine.http.transport import Request, Transport
 from spine.pipeline import services as module
 from spine.pipeline.services import Services, base_url, open_reader
 from spine.sources import files
@@ -66,9 +68,57 @@ def test_the_auth_of_a_source_signs_for_the_account_of_its_connection(database, 
     given = account.credentials
     assert (given.base_url, given.login, given.password, given.extra["refresh_token"]) == ("https://example.com", "me", "x", "r")
     assert isinstance(account.tokens, ConnectionToken)
-    assert account.send == reader.client.transport.send
+    assert isinstance(account.send.__self__, Transport)
     assert reader.client.bucket.bucket.refill_per_second == pytest.approx(9.0)
     assert reader.client.retry.max_retries == 5
+    (read,) = audit.entries(database.of(tenant))
+    assert (read["user_id"], read["action"], read["resource_type"], read["resource_id"]) == ("run", "secret_read", "connection", "c")
+
+
+ALTERNATIVES = """
+source: shop
+label: Shop
+domain: revops
+auth: {type: bearer}
+other_auths:
+  key: {type: api_key, header: X-Key}
+streams:
+  - {name: orders, path: /o, key: [id], cursor: {field: at, since: since}, entity: person, mapping: {fields: {email: email}}}
+  - {name: old, path: /o, auth: {type: basic}, key: [id], entity: person, mapping: {fields: {email: email}}}
+  - {name: odd, path: /o, auth: {type: api_key, value: "{nothing}"}, key: [id], entity: person, mapping: {fields: {email: email}}}
+"""
+
+
+@pytest.mark.postgres
+class TestOtherWaysToSign:
+    """The account chooses one of a source's ways to sign; a stream may have its own."""
+
+    @pytest.fixture
+    def signs(self, database, tenant, tmp_path):
+        (tmp_path / "shop.yaml").write_text(ALTERNATIVES)
+        source = load_source("shop", tmp_path)
+
+        def signed(stream: str, **extra: str) -> dict[str, str]:
+            info = ConnectionInfo("c", host="example.com", login="me", password="key", extra=extra)
+            client = open_reader(source, tenant, info, "run", Services(database, MemoryVariables(), None), lambda seconds: None).client
+            return dict(client.of(stream).auth.sign(Request("GET", "https://example.com")).secret_headers)
+
+        return signed
+
+    def test_the_account_chooses(self, signs):
+        assert signs("orders") == {"Authorization": "Bearer key"}
+        assert signs("orders", auth="key") == {"X-Key": "key"}
+        with pytest.raises(ConfigError, match="no way to sign named 'magic'"):
+            signs("orders", auth="magic")
+
+    def test_a_stream_signs_in_its_own_way_whatever_the_account_chooses(self, signs):
+        for extra in ({}, {"auth": "key"}):
+            assert signs("old", **extra) == {"Authorization": "Basic bWU6a2V5"}
+
+    def test_what_one_stream_lacks_stops_that_stream_alone(self, signs):
+        assert signs("orders")
+        with pytest.raises(AuthFailed, match="nothing in its extra"):
+            signs("odd")
 
 
 @pytest.mark.postgres
@@ -78,9 +128,10 @@ def test_a_connection_without_secret_is_refused_before_anything_is_called(databa
         open_reader(load_source("hubspot"), tenant, ConnectionInfo("c", host="x.example"), "run", services, lambda seconds: None)
 
 
-def test_folders_come_from_host_or_path():
+@pytest.mark.postgres
+def test_folders_come_from_host_or_path(database):
     info = ConnectionInfo("c", host="/data", extra={"settle_seconds": 5})
-    services = Services(None, MemoryVariables(), lambda name: info)
+    services = Services(database, MemoryVariables(), lambda name: info)
     source = load_source("people_files")
     made = open_reader(source, "default", info, "run", services, lambda seconds: None)
     assert made.folder == files.Folder("/data", {}, 5.0)

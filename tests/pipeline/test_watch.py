@@ -11,13 +11,17 @@ from types import SimpleNamespace
 import orjson
 import psycopg
 import pytest
+from sqlalchemy import text
 
 from spine.control import events, locks
 from spine.control.airflow_state import ConnectionInfo, _info, tenants
 from spine.control.database import Database
+from spine.control.tokens import TokenVault
 from spine.control.variables import MemoryVariables
+from spine.core import clock
 from spine.core.errors import ConfigError, JobFailed, SpineError
 from spine.core.names import connection_id
+from spine.core.tokens import Token
 from spine.pipeline import closing, planning
 from spine.pipeline.services import Services
 from spine.pipeline.watch import all_tenants, watch
@@ -63,6 +67,17 @@ def test_a_broken_connection_keeps_nobody_else_from_being_watched(make: Callable
     for name in names[1:]:
         found = {told.event.kind for told in events.recent(services.database.of(name))}
         assert found == {"credential.expiring"}
+
+
+def test_a_grant_that_ends_within_a_day_is_told_once(make: Callable[..., Services], names: list[str]) -> None:
+    services, name = make(lambda: ConnectionInfo("c")), connection_id("salesforce", names[0])
+    database = services.database.of(names[0])
+    TokenVault(database, "run").save(name, Token("a", "r", grant_expires_at=clock.now() + timedelta(hours=5)))
+    with database.begin() as connection:
+        connection.execute(text("UPDATE spine.oauth_tokens SET rotated_at = now() - interval '80 days'"))
+    for _ in range(2):
+        watch(services, ALLOWED, lambda dag: None)
+    assert [told.event.kind for told in events.recent(database)] == ["credential.expiring"]
 
 
 @pytest.mark.parametrize("content", ['"acme"', "[1]", '[["a"]]', '["No Slug"]', '{"a": 1}'])

@@ -162,6 +162,24 @@ def get_connection(conn_id: str) -> ConnectionInfo:
     )
 
 
+def put_into_connection(conn_id: str, extra: Mapping[str, str]) -> bool:
+    """Put these into the extra of a Connection that is in Airflow's own database; False if it is kept elsewhere, or nowhere.
+
+    Not in a task, which cannot write Connections. Raises ControlPlaneUnavailable.
+    """
+    from airflow.models import Connection
+    from airflow.utils.session import create_session
+    from sqlalchemy import select
+
+    mask(extra.values())
+    with _answering(), create_session() as session:
+        found = session.scalar(select(Connection).where(Connection.conn_id == conn_id).with_for_update())
+        if found is None:
+            return False
+        found.set_extra(orjson.dumps({**found.extra_dejson, **extra}).decode())
+        return True
+
+
 def tenants(source: str, variables: Variables) -> list[str]:
     """Tenants that have a source: Variable `spine.tenants`, as {"<source>": ["default", …]}; otherwise only `default`.
 

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
+from datetime import datetime
 from typing import Any
 
 import orjson
@@ -24,6 +25,7 @@ from spine.core.errors import ConfigError, SecretUnreadable, SpineError
 from spine.core.tokens import LockedToken, Token
 
 LOCK_TIMEOUT = 60.0  # seconds to wait for another worker's refresh
+_MOMENTS = ("expires_at", "grant_expires_at")
 HOLD_TIMEOUT = 120.0  # seconds after which PostgreSQL takes the lock from a worker that hangs
 # A row that is there is locked and not written, and one that is not there yet is waited for as well.
 _LOCK = text("""
@@ -111,8 +113,7 @@ class TokenVault:
             facts = {"code": error.code, "message": error.message}
             audit.record(self.database, audit.Entry(self.actor, "secret_read_failed", "token", connection_id, new_value=facts))
             raise
-        expires_at = data.pop("expires_at")
-        token = Token(**data, expires_at=clock.parse(expires_at) if expires_at else None)
+        token = _restored(data)
         _mask(token)
         return token
 
@@ -128,22 +129,28 @@ class TokenVault:
     def save(self, connection_id: str, token: Token) -> None:
         """Store a token in place of the former one; audited with its version and expiry only."""
         _mask(token)
-        expires_at = clock.to_text(token.expires_at) if token.expires_at else None
-        content = {**asdict(token), "expires_at": expires_at, "tenant": self.tenant, "connection": connection_id}
+        moments = {name: clock.to_text(at) if (at := getattr(token, name)) else None for name in _MOMENTS}
+        content = {**asdict(token), **moments, "tenant": self.tenant, "connection": connection_id}
         with self.database.begin() as connection:
             sealed = self._tenant_key(connection).encrypt(orjson.dumps(content)).decode()
             version = connection.execute(
                 text("""
-                INSERT INTO spine.oauth_tokens AS t (tenant_id, connection_id, ciphertext, expires_at, rotated_at)
-                VALUES (:tenant, :connection, :sealed, :expires_at, clock_timestamp())
+                INSERT INTO spine.oauth_tokens AS t (tenant_id, connection_id, ciphertext, expires_at, grant_expires_at, rotated_at)
+                VALUES (:tenant, :connection, :sealed, :expires_at, :grant_expires_at, clock_timestamp())
                 ON CONFLICT (tenant_id, connection_id) DO UPDATE
-                SET ciphertext = excluded.ciphertext, expires_at = excluded.expires_at, rotated_at = excluded.rotated_at,
-                    version = t.version + 1
+                SET ciphertext = excluded.ciphertext, expires_at = excluded.expires_at, grant_expires_at = excluded.grant_expires_at,
+                    rotated_at = excluded.rotated_at, version = t.version + 1
                 RETURNING version
                 """),
-                {"tenant": self.tenant, "connection": connection_id, "sealed": sealed, "expires_at": token.expires_at},
+                {
+                    "tenant": self.tenant,
+                    "connection": connection_id,
+                    "sealed": sealed,
+                    "expires_at": token.expires_at,
+                    "grant_expires_at": token.grant_expires_at,
+                },
             ).scalar_one()
-            facts = {"version": version, "expires_at": expires_at}
+            facts = {"version": version, **moments}
             entry = audit.Entry(self.actor, "token_rotated", "token", connection_id, new_value=facts)
             audit.record_in(connection, self.tenant, entry)
 
@@ -189,6 +196,33 @@ class TokenVault:
     def _wrapped_key(self, connection: Connection) -> str | None:
         found: str | None = connection.execute(text("SELECT wrapped_key FROM spine.tenant_keys")).scalar_one_or_none()
         return found
+
+
+@dataclass(frozen=True)
+class Held:
+    """What is known of a stored token without opening it; the times are None where the vendor did not say."""
+
+    connection_id: str
+    version: int
+    rotated_at: datetime
+    expires_at: datetime | None
+    grant_expires_at: datetime | None
+
+
+def held(database: TenantDatabase) -> Sequence[Held]:
+    """The tenant's stored tokens, by connection; none is opened."""
+    with database.begin() as connection:
+        rows = connection.execute(
+            text("SELECT connection_id, version, rotated_at, expires_at, grant_expires_at FROM spine.oauth_tokens ORDER BY connection_id")
+        )
+        return [Held(*row) for row in rows]
+
+
+def _restored(data: dict[str, Any]) -> Token:
+    """A token from what was sealed, by this version or an older or newer one."""
+    known = {one.name for one in fields(Token)}
+    moments = {name: clock.parse(at) if (at := data.get(name)) else None for name in _MOMENTS}
+    return Token(**{**{name: value for name, value in data.items() if name in known}, **moments})
 
 
 def _mask(token: Token) -> None:

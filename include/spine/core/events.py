@@ -62,6 +62,15 @@ class SyncFailed(Event):
 
 
 @dataclass(frozen=True)
+class ConnectorConnected(Event):
+    """A person has agreed that we read an account, and its grant is kept."""
+
+    kind: ClassVar[str] = "connector.connected"
+    connection: str
+    by: str
+
+
+@dataclass(frozen=True)
 class ConnectorPaused(Event):
     """No sync of the connection starts any more."""
 
@@ -105,7 +114,7 @@ class DriftDetected(Event):
 
 @dataclass(frozen=True)
 class CredentialExpiring(Event):
-    """The secret of a Connection ends on a day that is near."""
+    """The secret of a Connection ends on a day that is near, or the grant that its tokens are refreshed with at a minute that is."""
 
     kind: ClassVar[str] = "credential.expiring"
     once_per: ClassVar[tuple[str, ...]] = ("connection", "expires")
@@ -127,8 +136,8 @@ class ChainBroken(Event):
 EVENTS: dict[str, type[Event]] = {
     kind.kind: kind
     for kind in (
-        SyncStarted, SyncCompleted, SyncFailed, ConnectorPaused, ConnectorResumed, DeadlineMissed, DriftDetected, CredentialExpiring,
-        ChainBroken,
+        SyncStarted, SyncCompleted, SyncFailed, ConnectorConnected, ConnectorPaused, ConnectorResumed, DeadlineMissed, DriftDetected,
+        CredentialExpiring, ChainBroken,
     )
 }  # fmt: skip
 

@@ -92,7 +92,8 @@ class Client:
 
     A worker sleeps up to the retries' cap; beyond that it raises RateLimited with the time, so that its task comes back then.
     It asks the host of `base_url`, those of `hosts`, and without credentials those of `open_hosts` (`*.example.com` is all below it).
-    `inspect` sees each answer before it is judged and may raise one of our errors for what the source says in its own words.
+    `inspect` sees each answer before it is judged and may raise one of our errors for what the source says in its own words. `others` make
+    the signers of streams that sign in another way.
     """
 
     base_url: str
@@ -109,6 +110,16 @@ class Client:
     inspect: Callable[[Response], None] = lambda response: None
     sleep: Callable[[float], None] = time.sleep
     where: Mapping[str, Any] = field(default_factory=dict)
+    others: Mapping[str, Callable[[], Signer]] = field(default_factory=dict)
+    _made: dict[str, Client] = field(default_factory=dict, repr=False)
+
+    def of(self, stream: str) -> Client:
+        """The same client as it signs the requests of this stream. Raises AuthFailed if the Connection lacks what that needs."""
+        if stream not in self.others:
+            return self
+        if stream not in self._made:
+            self._made[stream] = replace(self, auth=self.others[stream](), others={}, _made={})
+        return self._made[stream]
 
     def get(self, path: str, params: Mapping[str, str | list[str]] | None = None, headers: Mapping[str, str] | None = None) -> Response:
         """GET a path of the source, or an absolute URL on its host."""

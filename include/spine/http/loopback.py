@@ -50,9 +50,12 @@ class Loopback:
         self._server.shutdown()
         self._server.server_close()
 
-    def wait(self, accepts: Callable[[Mapping[str, str]], bool], seconds: float) -> dict[str, str]:
-        """The parameters of the first call that `accepts` takes for ours; others are turned away. Raises AuthFailed if none comes."""
+    def expect(self, accepts: Callable[[Mapping[str, str]], bool]) -> None:
+        """Take the first call whose parameters `accepts` takes for ours; all others are turned away."""
         self._accepts = accepts
+
+    def wait(self, seconds: float) -> dict[str, str]:
+        """The parameters of the call that was expected. Raises AuthFailed if none comes in time."""
         if not self._came.wait(seconds):
             raise AuthFailed("nobody came back from the browser", hint="Run the command again; `--paste` takes the address by hand")
         return self._found

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 
-from spine.control import airflow_state, breaker, bucket, connections, runs
+from spine.control import airflow_state, audit, breaker, bucket, connections, runs
 from spine.control.airflow_state import ConnectionInfo
 from spine.control.database import Database, TenantDatabase
 from spine.control.tokens import ConnectionToken, TokenVault
@@ -16,7 +18,7 @@ from spine.core.errors import ConfigError
 from spine.core.placeholders import needed
 from spine.core.settings import settings
 from spine.http.allowance import Allowance
-from spine.http.auth import Account, Credentials
+from spine.http.auth import Account, Auth, Credentials, Signer
 from spine.http.client import Client, NoBucket
 from spine.http.transport import Transport, require_encrypted
 from spine.sources.drops import Folder
@@ -28,16 +30,18 @@ from spine.sources.spec import Budget, Source, Stream, Timeouts
 from spine.sources.variables import values_of
 
 _DAY = 86_400.0
+_TOKEN_TIME = 60.0  # seconds of a request to a token endpoint: half of the time for which a worker may hold the account's token
 
 
 @dataclass(frozen=True)
 class Services:
-    """The outside world; `connections` gives a Connection by its id, `sleep` takes seconds."""
+    """The outside world; `connections` gives a Connection by its id, `sleep` takes seconds, `put` writes into a Connection's extra."""
 
     database: Database
     variables: Variables
     connections: Callable[[str], ConnectionInfo]
     sleep: Callable[[float], None] = field(default=time.sleep)
+    put: Callable[[str, Mapping[str, str]], bool] = field(default=airflow_state.put_into_connection)
 
     def tenants(self, source: str) -> list[str]:
         """Tenants that have a connection to this source."""
@@ -63,18 +67,32 @@ def open_reader(
 ) -> Reader:  # fmt: skip
     """The reader of one connection, for a stream that has brought `pages` of `size` bytes in this run already.
 
-    Without a `stream` it is for any of them, and keeps to the source's own times and limits.
+    Without a `stream` it is for any of them, and keeps to the source's own times and limits. That it was given the Connection's secrets is
+    in the audit log.
 
     Raises ConfigError or AuthFailed if the Connection is incomplete.
     """
     if proxy := settings().proxy:
         airflow_state.mask(proxy.secrets())
+    _note(services, tenant, info, run_id)
     if source.kind == "files":
         return reader_for(source, folder=_folder(info, Place(tenant, frozenset(services.tenants(source.source)))))
     times = (stream.timeouts if stream else None) or source.timeouts
     client = _client(source, tenant, info, run_id, services, sleep, times)
     client.allowance = Allowance((stream.limits if stream else None) or source.limits, pages, size)
     return reader_for(source, client=client, extra=info.extra)
+
+
+def credentials_of(info: ConnectionInfo, source: Source) -> Credentials:
+    """What a Connection holds for signing, and the source's variables. Raises ConfigError if its address is none, or not encrypted."""
+    extra = {**values_of(source, info.extra), **info.extra}
+    return Credentials(base_url(info, source), info.login, info.password, extra, info.conn_id)
+
+
+def _note(services: Services, tenant: str, info: ConnectionInfo, actor: str) -> None:
+    """Say in the audit log that somebody is given the Connection's secrets; a folder of this machine has none."""
+    if info.secrets():
+        audit.record(services.database.of(tenant), audit.Entry(actor, "secret_read", "connection", info.conn_id))
 
 
 def ignored(info: ConnectionInfo) -> tuple[str, ...]:
@@ -155,18 +173,30 @@ def _bucket(database: TenantDatabase, name: str, budget: Budget, share: float) -
     return bucket.Allotments(bucket.Bucket(database, name, budget.burst, budget.requests * share / budget.per.total_seconds()))
 
 
+def _token_name(info: ConnectionInfo, auth: Auth) -> str:
+    """Under which name the token of a stream's own authentication is kept: streams that sign alike share it."""
+    return f"{info.conn_id} {hashlib.sha256(auth.model_dump_json().encode()).hexdigest()[:8]}"
+
+
 def _client(
     source: Source, tenant: str, info: ConnectionInfo, run_id: str, services: Services, sleep: Callable[[float], None], times: Timeouts
 ) -> Client:  # fmt: skip
     url, values = base_url(info, source), values_of(source, info.extra)
     transport = Transport(connect=times.connect, read=times.read, total=times.total)
-    credentials = Credentials(url, info.login, info.password, info.extra, info.conn_id)
+    credentials = credentials_of(info, source)
     limit, database = source.rate_limit, services.database.of(tenant)
-    token = ConnectionToken(TokenVault(database, run_id), info.conn_id)
+    vault = TokenVault(database, run_id)
+    asking = Transport(connect=times.connect, read=times.read, total=min(times.total, _TOKEN_TIME))
+
+    def signer(auth: Auth, token: str) -> Signer:
+        return auth.signer(Account(credentials, ConnectionToken(vault, token), asking.send))
+
+    own = {stream.name: partial(signer, stream.auth, _token_name(info, stream.auth)) for stream in source.streams if stream.auth}
     return Client(
         base_url=url,
         transport=transport,
-        auth=source.auth.signer(Account(credentials, token, transport.send)),
+        auth=signer(source.auth_of(None, info.extra), info.conn_id),
+        others=own,
         bucket=_bucket(database, info.conn_id, limit, limit.share),
         search_bucket=_bucket(database, f"{info.conn_id} search", limit.search, limit.share) if limit.search else NoBucket(),
         breaker=breaker.Watched(breaker.Breaker(database, info.conn_id)),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 
-from spine.control import events
+from spine.control import events, tokens
 from spine.control.airflow_state import DagRunFacts
 from spine.core import clock
 from spine.core.errors import ConfigError, ControlPlaneUnavailable, SpineError, as_ours, together
@@ -13,7 +13,7 @@ from spine.core.events import Event
 from spine.core.names import connection_id
 from spine.core.screen import logger
 from spine.events.deadlines import missed
-from spine.events.expiry import expiring
+from spine.events.expiry import expiring, grant_expiring
 from spine.pipeline.services import Services
 from spine.sources.check import readable_sources
 from spine.sources.spec import Source
@@ -35,7 +35,9 @@ def watch(services: Services, allowed: Mapping[str, timedelta], latest: Latest) 
         late = missed(run, source.tier, allowed[source.tier], clock.now()) if run else None
         for tenant in _tenants(services, source, failures):
             try:
-                mine = [event for event in (late, _expiring(services, source, tenant)) if event is not None]
+                mine = [
+                    event for event in (late, _expiring(services, source, tenant), *_grants(services, source, tenant)) if event is not None
+                ]
                 for event in mine:
                     events.record(services.database.of(tenant), event)
                 found += mine
@@ -68,3 +70,10 @@ def _expiring(services: Services, source: Source, tenant: str) -> Event | None:
     except ConfigError as error:  # a Connection that is missing or wrong is reported by the sync that needs it
         _log.warning("%s", error)
         return None
+
+
+def _grants(services: Services, source: Source, tenant: str) -> Sequence[Event | None]:
+    """Of the grants that are kept for a connection; a stream that signs in a way of its own has one behind its name."""
+    name, now = connection_id(source.source, tenant), clock.now()
+    kept = [one for one in tokens.held(services.database.of(tenant)) if one.connection_id.partition(" ")[0] == name]
+    return [grant_expiring(name, one.rotated_at, one.grant_expires_at, now) for one in kept]

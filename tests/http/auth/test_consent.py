@@ -5,7 +5,6 @@ from __future__ import annotations
 import socket
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
@@ -27,11 +26,10 @@ def declared():
 
 def browse(consent: Consent, here: Loopback) -> dict[str, str]:
     """What comes back when a browser opens the address."""
-    with ThreadPoolExecutor(1) as pool:
-        coming = pool.submit(here.wait, consent.answers, 10)
-        answer = requests.get(consent.url(), timeout=10)
-        assert answer.headers["cache-control"] == "no-store"
-        return coming.result()
+    here.expect(consent.answers)
+    answer = requests.get(consent.url(), timeout=10)
+    assert answer.headers["cache-control"] == "no-store"
+    return here.wait(10)
 
 
 def test_a_code_is_bound_to_who_asked_and_becomes_a_grant(declared, account, issuer, client, store):
@@ -70,17 +68,18 @@ def test_who_refuses_is_named_as_the_server_names_it(declared, account, issuer):
 def test_only_the_answer_is_taken_whoever_else_calls(declared, account, issuer):
     with Loopback() as here:
         consent = Consent(declared, account(), here.uri)
-        with ThreadPoolExecutor(1) as pool:
-            coming = pool.submit(here.wait, consent.answers, 10)
-            base = here.uri.removesuffix("/callback")
-            for path in ("/callback?state=x&code=y", "/callback", "/", "/favicon.ico", "/callback?" + "a" * 5000):
-                assert requests.get(base + path, timeout=5).status_code == 400
-            idle = socket.create_connection(("127.0.0.1", urlsplit(here.uri).port))  # browsers open connections ahead
-            answer = requests.get(consent.url(), timeout=5)
-            assert answer.status_code == 200
-            assert "code" not in answer.text
-            assert coming.result()["state"] == consent.state
-            idle.close()
+        base = here.uri.removesuffix("/callback")
+        idle = socket.create_connection(("127.0.0.1", urlsplit(here.uri).port))  # browsers open connections ahead
+        assert requests.get(f"{here.uri}?state={consent.state}&code=y", timeout=5).status_code == 400  # nothing is expected yet
+        here.expect(consent.answers)
+        for path in ("/callback?state=x&code=y", "/callback", "/", "/favicon.ico", "/callback?" + "a" * 5000):
+            assert requests.get(base + path, timeout=5).status_code == 400
+        answer = requests.get(consent.url(), timeout=5)
+        assert answer.status_code == 200
+        assert "code" not in answer.text
+        assert requests.get(f"{here.uri}?state={consent.state}&code=other", timeout=5).status_code == 400
+        assert here.wait(1)["code"] != "other"
+        idle.close()
 
 
 def test_a_registered_address_is_listened_on_and_a_taken_port_is_said(declared):
@@ -96,7 +95,7 @@ def test_a_registered_address_is_listened_on_and_a_taken_port_is_said(declared):
 
 def test_nobody_comes(declared):
     with Loopback() as here, pytest.raises(AuthFailed, match="nobody came back"):
-        here.wait(lambda params: True, 0.05)
+        here.wait(0.05)
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import hmac
 import secrets
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from spine.core.errors import AuthFailed, SourceUnavailable
 from spine.core.tokens import Token
@@ -62,7 +62,7 @@ class Consent:
             raise AuthFailed(f"nobody agreed: {word or 'no code came'}", hint="Run the command again and agree", connection=where)
         fields = {"grant_type": "authorization_code", "code": params["code"], "redirect_uri": self.redirect_uri}
         fields |= {"code_verifier": self.verifier} if self.auth.pkce else {}
-        return self.auth.request.ask(self.auth.token_url(self.account.credentials), fields, self.account)
+        return _ending(self.auth.request.ask(self.auth.token_url(self.account.credentials), fields, self.account))
 
 
 @dataclass(frozen=True)
@@ -108,8 +108,13 @@ def wait_for_device(auth: OAuth2Auth, account: Account, asked: DeviceCode, sleep
         if word == "slow_down":
             pause += _SLOWER
         elif word != "authorization_pending":
-            return auth.request.token_of(response, connection=account.credentials.connection)
+            return _ending(auth.request.token_of(response, connection=account.credentials.connection))
     raise AuthFailed("nobody typed the code in in time", hint="Run the command again", connection=account.credentials.connection)
+
+
+def _ending(token: Token) -> Token:
+    """Without a refresh token the grant ends with the token."""
+    return token if token.refresh_token else replace(token, grant_expires_at=token.expires_at)
 
 
 def _seconds(said: object, default: float) -> float:

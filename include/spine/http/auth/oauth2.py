@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import ClassVar, Literal
 
 from pydantic import Field
@@ -49,7 +50,7 @@ class TokenAuth(Auth):
         url, refusal = self.token_url(account.credentials), None
         for offer in self.offers(account, current):
             try:
-                return self.request.ask(url, offer, account, offer.get("refresh_token"))
+                return _same_grant(self.request.ask(url, offer, account, offer.get("refresh_token")), current)
             except AuthFailed as error:
                 refusal = error
         raise refusal or AuthFailed("nothing to offer the token endpoint", connection=account.credentials.connection)
@@ -103,3 +104,9 @@ class OAuth2Auth(TokenAuth):
         if given and not renewable and self.grant != "client_credentials" and (current is None or current.access_token != given):
             return Token(given)
         return super().ask(account, current)
+
+
+def _same_grant(token: Token, former: Token | None) -> Token:
+    """With the end of its grant, which not every answer tells again: a refresh token that stays keeps its end."""
+    same = former is not None and former.grant_expires_at is not None and former.refresh_token == token.refresh_token is not None
+    return replace(token, grant_expires_at=former.grant_expires_at) if same and former is not None else token

@@ -42,8 +42,8 @@ from spine.sources.spec import Source, Stream
 from spine.sources.variables import typed_values, values_of
 
 READS = frozenset({
-    "path", "host", "method", "params", "lists", "raw", "headers", "body", "idempotent", "records", "response", "job", "later",
-    "required_fields", "cursor", "paging", "deletes.field",
+    "auth", "path", "host", "method", "params", "lists", "raw", "headers", "body", "idempotent", "records", "response", "job",
+    "later", "required_fields", "cursor", "paging", "deletes.field",
 })  # fmt: skip
 DETECTS = frozenset({"flag", "sweep"})
 
@@ -65,12 +65,13 @@ class _Reading:
     """One reading of a stream, as it is asked in its window."""
 
     def __init__(self, reader: Reader, stream: Stream, window: Window, state: State) -> None:
-        self._source, self._client, self._stream, self._window = reader.source.source, reader.client, stream, window
+        self._source, self._stream, self._window = reader.source.source, stream, window
+        self._client = reader.client.of(stream.name)
         self._saved, self._high_water = state.cursor, state.high_water
         self._typed = typed_values(reader.source, reader.extra, window.end)
         self._values = values_of(reader.source, reader.extra, window.end)
-        self._answers = Answers(reader.client, stream)
-        self._jobs = Jobs(reader.client, stream, stream.job) if stream.job else None
+        self._answers = Answers(self._client, stream)
+        self._jobs = Jobs(self._client, stream, stream.job) if stream.job else None
         windows = stream.cursor.windows if stream.cursor else None
         self._ceiling = windows if windows and windows.ceiling else None
         self._spans = Spans.of(stream.cursor, window, self._typed)

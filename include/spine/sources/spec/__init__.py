@@ -1,11 +1,12 @@
 """The language of `include/sources/<source>.yaml`: everything that is said about a source, a file for each group of words."""
 
+from spine.sources.spec.auths import AnyAuth
 from spine.sources.spec.budgets import Budget, RateLimit, Timeouts
 from spine.sources.spec.cursors import Cursor, Windows
 from spine.sources.spec.deletes import Deletes
 from spine.sources.spec.jobs import Job, JobRequest
 from spine.sources.spec.requests import AnyPaging, Asking, Body, Later, Reading
-from spine.sources.spec.source import RESERVED, TIER_SCHEDULE, TIER_STREAM, AnyAuth, Source, Tier, load_source, source_names
+from spine.sources.spec.source import RESERVED, TIER_SCHEDULE, TIER_STREAM, Source, Tier, load_source, source_names
 from spine.sources.spec.streams import Stream
 from spine.sources.spec.variables import Variable
 

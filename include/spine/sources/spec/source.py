@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import timedelta
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -14,19 +15,15 @@ from spine.core.errors import ConfigError
 from spine.core.settings import settings
 from spine.core.texts import Cron, HostPattern, Word
 from spine.http.allowance import Limits
-from spine.http.auth import AUTH_KINDS, Auth
+from spine.http.auth import Auth
 from spine.http.auth.none import NoAuth
 from spine.http.retry import Retry
+from spine.sources.spec.auths import AnyAuth
 from spine.sources.spec.budgets import RateLimit, Timeouts
 from spine.sources.spec.streams import Stream
 from spine.sources.spec.variables import Variable
 
 Tier = Literal["critical", "standard", "best_effort"]
-# Which kinds there are is known when the program runs: one for each file of the package.
-if TYPE_CHECKING:
-    AnyAuth: TypeAlias = Auth
-else:
-    AnyAuth = AUTH_KINDS.choice()
 TIER_SCHEDULE: dict[str, str] = {"critical": "0 * * * *", "standard": "0 2 * * *", "best_effort": "0 3 * * 0"}
 # Names that placeholders have besides variables.
 RESERVED = frozenset({"start", "end", "parent", "partition", "job", "fields", "page", "item"})
@@ -62,6 +59,9 @@ class Source(Strict):
     kind: Literal["generic", "files", "custom", "hybrid"] = Field(default="generic", description="What reads it")
     reader: Word | None = Field(default=None, description="The module of a `custom` reader")
     auth: AnyAuth = Field(default=NoAuth(), description="How requests are signed: a kind of [authentication](reference.md#authentication)")
+    other_auths: dict[Word, AnyAuth] = Field(
+        default_factory=dict, description="Other ways to sign; the Connection's extra chooses one by name, as `auth: <name>`"
+    )
     tier: Tier = Field(default="standard", description="How often it is read, how often tried again, and how late it may be")
     schedule: Cron | None = Field(default=None, description="When it is read, as cron; by the tier if not given")
     rate_limit: RateLimit = Field(default=RateLimit(), description="How fast it may be asked")
@@ -115,6 +115,16 @@ class Source(Strict):
     def silvers(self) -> tuple[str, ...]:
         """What its Silver tables are named after, sorted: entities, and streams without one."""
         return tuple(sorted({stream.silver for stream in self.streams}))
+
+    def auth_of(self, stream: Stream | None, extra: Mapping[str, Any]) -> Auth:
+        """How requests are signed: as the stream says, as the Connection's extra chooses, or as is usual. Raises ConfigError."""
+        if stream is not None and stream.auth is not None:
+            return stream.auth
+        chosen = str(extra.get("auth") or "")
+        if chosen and chosen not in self.other_auths:
+            hint = f"It has {sorted(self.other_auths)}, or nothing for the usual one"
+            raise ConfigError(f"source {self.source!r} has no way to sign named {chosen!r}", hint=hint)
+        return self.other_auths[chosen] if chosen else self.auth
 
     def stream(self, name: str) -> Stream:
         """The stream of that name. Raises ConfigError that lists the known ones."""

@@ -8,6 +8,7 @@ from spine.core.declarations import refuse
 from spine.core.mapping import FieldMapping, Mapping
 from spine.core.texts import FieldPath, Word
 from spine.http.allowance import Limits
+from spine.sources.spec.auths import AnyAuth
 from spine.sources.spec.budgets import Timeouts
 from spine.sources.spec.cursors import Cursor
 from spine.sources.spec.deletes import Deletes
@@ -49,6 +50,7 @@ class Stream(Reading):
     limits: Limits | None = Field(default=None, description="Of this stream, in place of the source's")
     job: Job | None = Field(default=None, description="A job whose result is what is read")
     later: Later | None = Field(default=None, description="What is asked otherwise once there is a cursor")
+    auth: AnyAuth | None = Field(default=None, description="How its requests are signed, where that differs from the source's")
     deletes: Deletes = Field(default=Deletes(), description="How deletes are seen, and what they do")
     entity: Word | None = Field(
         default=None, description="The canonical entity that its records become; without one they keep their fields"
