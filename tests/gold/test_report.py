@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from spine.core.errors import ConfigError
+from spine.gold import stewardship as overrides
 from spine.gold.report import gold_report
 from spine.lake import gold
 
@@ -47,6 +48,18 @@ def test_the_page_counts_what_gold_holds(world: Any, tmp_path: Path) -> None:
     surest = max((match for match in matches if match["decision"] == "accepted"), key=lambda match: match["weight"])
     assert surest["left_ref"] in page
     assert "same address" in page or "same e-mail" in page, "the waterfall of a pair names its levels"
+
+
+def test_stewards_words_show_how_far_probabilities_hold(world: Any, tmp_path: Path) -> None:
+    gold_report(tmp_path / "r.html", "person", "default")
+    assert "<h2>Calibration</h2>" not in (tmp_path / "r.html").read_text(encoding="utf-8"), "nobody has spoken yet"
+    pairs = sorted((row["left_ref"], row["right_ref"]) for row in gold.read_rows(gold.MATCHES, [("tenant_id", "=", "default")]))
+    for kind, refs in zip(("unlink", "link"), pairs, strict=False):
+        overrides.order(kind, records=list(refs), run_id=kind, tenant="default", actor="anna", reason="I asked them")
+    gold_report(tmp_path / "r.html", "person", "default")
+    page = (tmp_path / "r.html").read_text(encoding="utf-8")
+    assert '2 likely pairs judged by <bdi dir="auto">stewards</bdi>' in page
+    assert re.search(r"2 pairs promised [^,]*, right 50", page), "one of both was taken apart"
 
 
 def test_other_tenants_are_not_on_it_and_values_stay_text(world: Any, tmp_path: Path) -> None:

@@ -115,6 +115,23 @@ class TestResult:
         assert "crm:0" in page
         assert "same email" in explain_plan(*mapped([Path("crm.csv"), Path("erp.parquet")], "person", Stated()))
 
+    def test_labels_are_judged_by_in_the_report(self, run: Run) -> None:
+        rows = [["source", "record_id", "entity"], *([source, str(at), str(at)] for source in ("crm", "erp") for at in range(60))]
+        Path("truth.csv").write_bytes(written(rows))
+        run("crm.csv", "erp.parquet", report=Path("report.html"), labels=Path("truth.csv"))
+        page = Path("report.html").read_text()
+        assert '60 likely pairs judged by <bdi dir="auto">truth.csv</bdi>' in page
+        assert "Of the known pairs in one entity 100" in page
+        assert "<h2>What it could not do" in page
+
+    def test_labels_that_are_none_leave_nothing(self, run: Run) -> None:
+        Path("truth.csv").write_text("source,record_id,entity\nweb,1,x\n")
+        with pytest.raises(ConfigError, match=r"no record of truth\.csv is among those matched"):
+            run("crm.csv", "erp.parquet", report=Path("report.html"), labels=Path("truth.csv"))
+        assert not Path("clusters.csv").exists()
+        with pytest.raises(ConfigError, match="--labels needs --report"):
+            run("crm.csv", "erp.parquet", labels=Path("truth.csv"))
+
     def test_what_only_one_source_knows_is_told_where_it_could_not_help(self, run: Run) -> None:
         line = "phone was hardly ever comparable: only erp has values"
         assert line not in run("crm.csv", "erp.parquet")["could_not"], "two records of one source can be compared by it"

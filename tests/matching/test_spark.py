@@ -71,7 +71,8 @@ def run(spark: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
 
 
 def told(result: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in result.items() if name not in ("seconds", "stages", "peak_mb", "output")}
+    own = ("seconds", "stages", "peak_mb", "output", "could_not", "shortfalls")
+    return {name: value for name, value in result.items() if name not in own}
 
 
 def same(tmp_path: Path) -> None:
@@ -198,3 +199,19 @@ def test_where_spark_dies_the_error_says_what_to_do(run: Run, monkeypatch: pytes
     monkeypatch.setattr("spine.matching.spark.match_on_spark", die)
     with pytest.raises(JobFailed, match="SPINE_SPARK_MEMORY"):
         run("spark")
+
+
+def test_sources_whose_columns_are_mapped(run: Run, tmp_path: Path) -> None:
+    from spine.matching.sources import Stated, mapped
+
+    run("local")  # writes people.csv
+    rows = [row for row in people() if row[0].startswith("c")]
+    table = pa.table({"key": [row[0][1:] for row in rows], "Vorname": [row[2] for row in rows], "Nachname": [row[3] for row in rows],
+                      "E-Mail": [row[4] for row in rows]})  # fmt: skip
+    pq.write_table(table, tmp_path / "erp.parquet")
+    records, rules = mapped([tmp_path / "people.csv", tmp_path / "erp.parquet"], "person", Stated())
+    for engine in ("local", "spark"):
+        match_records(MatchRequest(records, rules, tmp_path / f"{engine}.csv", tmp_path / f"{engine}.pairs.csv", engine=engine))  # type: ignore[arg-type]
+    same(tmp_path)
+    assert (tmp_path / "spark.csv").read_text().startswith("source,record_id,cluster_id,confidence\nerp,000,")
+    assert not list(tmp_path.glob(".spark.csv*")), "what was written for Spark is gone"

@@ -184,6 +184,39 @@ def test_a_state_of_which_a_file_is_cut_short_counts_as_absent_and_is_told(tmp_p
         assert not any("not whole" in warning for warning in match_records(request)["warnings"])
 
 
+def test_a_state_cut_at_any_byte_is_noticed(tmp_path: Path) -> None:
+    clusters, plan = tmp_path / "clusters.csv", make_plan(MATCHING)
+    ids, table = _records({f"r{number}": _person(number) for number in range(9)})
+    pairing = LocalPairing()
+    matched = match(engine.prepare(table, plan), 0.85, pairing=pairing)
+    assert pairing.keys is not None
+    _save(clusters, ids, table, matched, {part: pairing.keys.part(part) for part in blocking_parts(plan)})
+    assert match_state.doubt(clusters, {"of": "test"}) is None
+    for file in match_state.folder(clusters).iterdir():
+        whole = file.read_bytes()
+        for length in {*range(0, len(whole), max(1, len(whole) // 97)), len(whole) - 1}:
+            file.write_bytes(whole[:length])
+            assert f"is not whole ({file.name})" in str(match_state.doubt(clusters, {"of": "test"})), length
+        file.write_bytes(whole)
+
+
+def test_clusters_that_are_not_those_of_their_run_are_told(tmp_path: Path) -> None:
+    records, rules, clusters = tmp_path / "people.csv", tmp_path / "person.yaml", tmp_path / "clusters.csv"
+    rules.write_text("entity: person\nrecord_id: id\nattributes: {given: forename, family: surname, born: date, mail: email}\n")
+    ids, table = _records({f"r{number:02}": _person(number) for number in range(40)})
+    pacsv.write_csv(table.append_column("id", ids), records)
+    match_records(MatchRequest(records, rules, clusters))
+    clusters.write_bytes(clusters.read_bytes()[:700])
+    whole = clusters.read_bytes().rpartition(b"\n")[0] + b"\n"
+    clusters.write_bytes(whole)
+    told = match_records(MatchRequest(records, rules, clusters, previous=clusters))
+    assert "clusters.csv is not as its run left it, cut short or changed: ids that are not in it are lost" in told["warnings"]
+    kept = dict(line.split(b",")[:2] for line in whole.splitlines()[1:])
+    now = dict(line.split(b",")[:2] for line in clusters.read_bytes().splitlines()[1:])
+    assert kept.items() <= now.items(), "those that are in it live on"
+    assert not match_records(MatchRequest(records, rules, clusters, previous=clusters))["warnings"]
+
+
 @pytest.mark.parametrize("value", [None, "Anna"])
 def test_a_value_that_comes_or_goes_is_a_change(tmp_path: Path, value: str | None) -> None:
     clusters, plan = tmp_path / "clusters.csv", make_plan(MATCHING)

@@ -32,6 +32,7 @@ class Engine(StrEnum):
     spark = "spark"
 
 
+NO_BREAK = "\u00a0"
 _NEXT = {
     "created": "new clusters", "joined": "records that joined a cluster", "merged": "clusters merged into another", "split": "splits",
     "left": "records that are gone", "retired": "clusters that are gone",
@@ -183,8 +184,9 @@ def _tell_columns(records: Path | Mapped) -> None:
         taken = {"record_id": source.record_id} | {name: column for name, column in source.columns.items() if not name.startswith("#")}
         more = f" and {len(source.unused) - 12} more" if len(source.unused) > 12 else ""
         unused = f"; not used: {', '.join(source.unused[:12])}{more}" if source.unused else ""
-        text = f"{source.name}: {', '.join(f'{name} ← {column}' for name, column in taken.items())}{unused}"
-        say("\n".join(wrap(text, 120, subsequent_indent="  ", break_on_hyphens=False)), err=True)
+        pairs = ", ".join(f"{name} ← {column}".replace(" ", NO_BREAK) for name, column in taken.items())
+        lines = wrap(f"{source.name}: {pairs}{unused}", 120, subsequent_indent="  ", break_on_hyphens=False)
+        say("\n".join(lines).replace(NO_BREAK, " "), err=True)
 
 
 @contextmanager
@@ -223,8 +225,10 @@ def _print(result: dict[str, Any]) -> None:
         say(f"Nothing changed: the clusters of {result['records']:,} records stay as they are")
         return
     lines = [
-        ("records", result["records"]), ("pairs compared", result["pairs"]), ("pairs accepted", result["accepted"]),
-        ("pairs for review", result["review"]), ("pairs in conflict", result["conflicts"]), ("clusters", result["clusters"]),
+        ("records", result["records"]), ("pairs compared", result["pairs"]),
+        (f"pairs accepted, from {result['threshold']:g} on", result["accepted"]),
+        (f"pairs for review, from {result['least']:g} on", result["review"]),
+        ("pairs in conflict", result["conflicts"]), ("clusters", result["clusters"]),
         ("records in clusters of several", result["linked_records"]), ("largest cluster", result["largest"]),
         *((what, result[kind]) for kind, what in _NEXT.items() if kind in result), ("seconds", result["seconds"]),
         ("peak memory, MiB", result["peak_mb"]),

@@ -19,11 +19,15 @@ from spine.core.entities import Entity
 from spine.core.errors import ConfigError
 from spine.gold.store import matched_entity
 from spine.identity import engine
+from spine.identity.explaining.shortfalls import in_words, of_model
+from spine.identity.golden import overrides
 from spine.identity.learning.model import Model
+from spine.identity.learning.score import probability
 from spine.identity.matching import threshold_weight
 from spine.lake import gold
 from spine.lake.reading import dataset, open_table, reading
 from spine.matching import report_data as data
+from spine.matching.calibration import FROM, Calibration, calibration
 from spine.matching.report import write_page
 
 Array: TypeAlias = Any  # numpy arrays of many element types
@@ -83,7 +87,29 @@ def _facts(source: _Gold, links: pa.Table, model: Model) -> data.Facts:
         rules=data.rule_facts(plan, model.heavy, [by_rule.get(name, 0) for name in names], [None] * len(names)),
         surest=shown.pairs(np.where(joined, -weight, np.inf)), doubtful=shown.pairs(np.abs(weight - limit)), largest=shown.largest(),
         conflict_count=int(disputed.sum()), conflicts=shown.conflicts(disputed), plan_text="", seconds=None,
+        calibration=_judged(source, pairs), could_not=in_words(of_model(model)),
     )  # fmt: skip
+
+
+def _judged(source: _Gold, pairs: pa.Table) -> Calibration | None:
+    """How far stewards bear out the probabilities of the likely pairs that they spoke of; None if there are none.
+
+    A probability is that of the newest run, or, where a pair is told no more, that of the moment when they spoke.
+    """
+    columns = ("kind", "left_ref", "right_ref", "weight")
+    judged = source.read(gold.OVERRIDES, columns, pads.field("active") & pads.field("weight").is_valid()).to_pylist()
+    spoken = pc.is_in(pairs["left_ref"].cast(pa.string()), pa.array([row["left_ref"] for row in judged], pa.string()))
+    few = pairs.select(["left_ref", "right_ref", "probability"]).filter(spoken).to_pylist()
+    told = {(row["left_ref"], row["right_ref"]): row["probability"] for row in few}
+    known = [
+        (told.get((row["left_ref"], row["right_ref"]), float(probability(np.asarray(row["weight"])))), row["kind"] == overrides.MUST)
+        for row in judged
+    ]
+    likely = [pair for pair in known if pair[0] >= FROM]
+    if not likely:
+        return None
+    chances, right = (np.asarray(column) for column in zip(*likely, strict=True))
+    return calibration("stewards", chances, right.astype(bool), None, None)
 
 
 def _is(pairs: pa.Table, decision: str) -> Array:

@@ -30,11 +30,15 @@ def inputs(records: Records, rules: Path | MatchRules, threshold: float) -> dict
 
 @dataclass(frozen=True)
 class Note:
-    """`run` numbers the runs of a line of clusters from 1; `known` is the note of the run before, if it made these very clusters."""
+    """`run` numbers the runs of a line of clusters from 1; `known` is the note of the run before, if it made these very clusters.
+
+    `doubt` tells of a note that is there and speaks of others.
+    """
 
     run: int
     inputs: dict[str, Any]
     known: dict[str, Any] | None = None
+    doubt: str | None = None
 
     @classmethod
     def first(cls, inputs: dict[str, Any]) -> Note:
@@ -44,14 +48,15 @@ class Note:
     @classmethod
     def after(cls, clusters: Path, inputs: dict[str, Any]) -> Note:
         """The note of a run that goes on from `clusters`."""
-        seen = content(clusters)
+        seen, doubt = content(clusters), None
         try:
             known = orjson.loads(beside(clusters, "run.json").read_bytes())
             if known["clusters"] == seen:
                 return cls(known["run"] + 1, inputs, known)
+            doubt = f"{clusters.name} is not as its run left it, cut short or changed: ids that are not in it are lost"
         except (OSError, ValueError, KeyError, TypeError):
             pass  # no note of ours: any number will do that no earlier run of these clusters had
-        return cls(int(seen[:12], 16), inputs)
+        return cls(int(seen[:12], 16), inputs, None, doubt)
 
     def unchanged(self, request: MatchRequest) -> bool:
         """Whether the former clusters were made from the same inputs, and the other outputs are there as that run left them."""

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from spine.core.entities import MatchRules
-from spine.identity.explaining.shortfalls import listed
+from spine.identity.explaining.explain import listed
 from spine.matching import checks
 from spine.matching import files as match_files
 

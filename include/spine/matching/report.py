@@ -16,6 +16,7 @@ import pyarrow as pa
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from spine.identity.matching import Matched, threshold_weight
+from spine.matching.calibration import FROM, Calibration, Labels
 from spine.matching.report_data import CONFLICTS_SHOWN, Facts, Level, Pair, cut, of_matched
 
 _MOST_TICKS = 7
@@ -32,14 +33,20 @@ def write_report(
     clusters: pa.Array | pa.ChunkedArray | None = None,
     seconds: float | None = None,
     threshold: float | None = None,
+    labels: tuple[str, Labels] | None = None,
+    could_not: Sequence[str] = (),
 ) -> None:
     """Writes the report of a matching run to `path`, whole or not at all.
 
     `ids` holds the record id of each row, `clusters` the entity id of each row (None: an entity is named after its first record),
-    `seconds` the wall time, `plan_text` what `--explain-plan` prints, `threshold` the probability that was linked at (None: the plan's).
+    `seconds` the wall time, `plan_text` what `--explain-plan` prints, `threshold` the probability that was linked at (None: the plan's),
+    `labels` what is known and from where, `could_not` what the run could not do, in words.
     """
     limit = matched.records.plan.matching.threshold if threshold is None else threshold
-    facts = of_matched(matched, ids, title=title, plan_text=plan_text, clusters=clusters, seconds=seconds, threshold=limit)
+    facts = of_matched(
+        matched, ids, title=title, plan_text=plan_text, clusters=clusters, seconds=seconds, threshold=limit, labels=labels,
+        could_not=could_not,
+    )  # fmt: skip
     write_page(path, facts)
 
 
@@ -55,6 +62,7 @@ def write_page(path: Path, facts: Facts) -> None:
         rules=sorted((rule for rule in facts.rules if rule.found or rule.split or rule.dropped), key=lambda rule: -rule.found),
         surest=[_pair_chart(pair, limit) for pair in facts.surest],
         doubtful=[_pair_chart(pair, limit) for pair in facts.doubtful],
+        reliability=_reliability(facts.calibration) if facts.calibration else None,
     )
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{os.getpid()}")
@@ -159,6 +167,21 @@ def _scores(histogram: tuple[float, float, Sequence[int]], limit: float) -> dict
         "bars": bars, "limit": axis.at(limit), "pairs": sum(counts),
         "ticks": [{"at": axis.at(tick), "weight": tick, "probability": _odds_text(tick)} for tick in ticks],
         "lines": [{"at": round(100 - 100 * math.log10(1 + line) / top, 2), "count": line} for line in lines],
+    }  # fmt: skip
+
+
+def _reliability(calibration: Calibration) -> dict[str, Any]:
+    """The reliability diagram: per bin a point at what was promised and what was right, with the range in which the share lies."""
+    across, up = _Axis(FROM, 1), _Axis(0, 1)
+    return {
+        "points": [
+            {"x": across.at(one.promised), "y": 100 - up.at(one.right), "top": 100 - up.at(one.most), "bottom": 100 - up.at(one.least),
+             "bin": one}
+            for one in calibration.bins
+        ],
+        "start": 100 - up.at(FROM),
+        "across": [{"at": across.at(tick / 10), "share": tick / 10} for tick in range(5, 11)],
+        "up": [{"at": 100 - up.at(tick / 4), "share": tick / 4} for tick in range(5)],
     }  # fmt: skip
 
 

@@ -21,6 +21,7 @@ from spine.identity.learning.model import Model
 from spine.identity.learning.odds import log_ratios
 from spine.identity.matching import Matched, threshold_weight
 from spine.identity.standardize.text import SEP
+from spine.matching.calibration import Calibration, Labels, of_labels
 
 Array: TypeAlias = Any  # numpy arrays of many element types
 SHOWN = 10
@@ -122,6 +123,8 @@ class Facts:
     conflicts: Sequence[Reason]
     plan_text: str
     seconds: float | None
+    calibration: Calibration | None = None
+    could_not: Sequence[str] = ()
 
 
 def cut(text: str | None, most: int = LONGEST) -> str:
@@ -131,9 +134,18 @@ def cut(text: str | None, most: int = LONGEST) -> str:
 
 
 def of_matched(
-    matched: Matched, ids: pa.Array, *, title: str, plan_text: str, clusters: pa.Array | None, seconds: float | None, threshold: float
+    matched: Matched,
+    ids: pa.Array,
+    *,
+    title: str,
+    plan_text: str,
+    clusters: pa.Array | None,
+    seconds: float | None,
+    threshold: float,
+    labels: tuple[str, Labels] | None = None,
+    could_not: Sequence[str] = (),
 ) -> Facts:
-    """The page's facts of one matching run; the arguments are those of `match_report.write_report`."""
+    """The page's facts of one matching run; the arguments are those of `report.write_report`."""
     view = _View(matched, ids, clusters, threshold_weight(threshold))
     scored, limit = matched.scored, view.limit
     counts = np.bincount(np.bincount(matched.label, minlength=1))
@@ -149,7 +161,13 @@ def of_matched(
         rules=_rules(matched), surest=view.surest(), doubtful=view.doubtful(), largest=view.largest(),
         conflict_count=len(matched.conflicts), conflicts=view.conflicts(),
         plan_text=plan_text if len(plan_text) <= LONGEST_PLAN else plan_text[:LONGEST_PLAN] + "…", seconds=seconds,
+        calibration=_calibration(matched, *labels) if labels else None, could_not=could_not,
     )  # fmt: skip
+
+
+def _calibration(matched: Matched, origin: str, labels: Labels) -> Calibration:
+    found = matched.found
+    return of_labels(origin, labels, found.left, found.right, matched.scored.probability, matched.label)
 
 
 def histogram(weight: Array, limit: float) -> tuple[float, float, Sequence[int]]:

@@ -58,6 +58,8 @@ class MatchRequest:
             files.require_output(self.matches)
         if self.report:
             files.require_file(self.report)
+        if self.labels:
+            files.kind_of(self.labels)
         if self.labels and not self.report:
             raise ConfigError("--labels needs --report, which shows what they say", hint="Add --report FILE.html")
         if self.threshold is not None and not 0.5 <= self.threshold <= 1:

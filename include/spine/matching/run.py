@@ -30,12 +30,13 @@ from spine.identity import engine
 from spine.identity.blocking.cuttings import Part
 from spine.identity.clustering.incremental import parts_of, rematch
 from spine.identity.explaining.shortfalls import Shortfalls, in_words, of_model, shortfalls
-from spine.identity.matching import Matched, match
+from spine.identity.matching import REVIEW, Matched, match
 from spine.matching import checks as match_checks
 from spine.matching import files as match_files
 from spine.matching import ids as match_ids
 from spine.matching import note as match_note
 from spine.matching import state as match_state
+from spine.matching.calibration import Labels, read_labels
 from spine.matching.pairs import Found
 from spine.matching.records import Mapped, OneFile, content, divided, joined
 from spine.matching.request import MatchRequest
@@ -101,10 +102,12 @@ def match_records(request: MatchRequest, listen: Listener = quiet) -> dict[str, 
     by_spark = _wants_spark(request)
     found, step, warnings = _matched_on_spark(request, rules, stages) if by_spark else _matched_here(request, rules, note, stages)
     lacks = of_model(found.model) if step is None else step.lacks
+    warnings += [note.doubt] if note.doubt else []
     warnings += match_checks.none_found(len(found.ids), found.counts["accepted"])
+    labels = _labels(request, found.ids)  # before anything is written: they may be none
     with stages("Name clusters") as say:
         named = _named(rules, found, step, former, note)
-        summary = _summary(rules, found, named, former is not None)
+        summary = _summary(rules, request.limit(rules), found, named, former is not None)
         say(f"{summary['clusters']:,} clusters")
     with stages("Write") as say:
         _write(request, found, named)
@@ -115,7 +118,7 @@ def match_records(request: MatchRequest, listen: Listener = quiet) -> dict[str, 
             _keep_state(request, step, _state_key(note.inputs, written))
     if request.report and step is not None:
         with stages("Write report") as say:
-            _report(request, rules, step, named, time.perf_counter() - started)
+            _report(request, rules, step, named, labels, time.perf_counter() - started)
             say(request.report.name)
     note.write(request, written)
     return summary | {
@@ -327,23 +330,35 @@ def _write(request: MatchRequest, found: Found, named: match_ids.Named) -> None:
     failpoint("match.after_clusters")
 
 
-def _report(request: MatchRequest, rules: MatchRules, step: _Step, named: match_ids.Named, seconds: float) -> None:
+def _labels(request: MatchRequest, ids: pa.Array) -> tuple[str, Labels] | None:
+    """What is known about the records, and who says so. Raises ConfigError for a file that holds no labels."""
+    if request.labels is None:
+        return None
+    return request.labels.name, read_labels(request.labels, ids, apart=request.source.apart)
+
+
+def _report(
+    request: MatchRequest, rules: MatchRules, step: _Step, named: match_ids.Named, labels: tuple[str, Labels] | None, seconds: float
+) -> None:
     from spine.identity.explaining.explain import plan_text
     from spine.matching.report import write_report
 
     assert request.report is not None
     title, limit = f"{rules.entity.capitalize()} records of {request.source.name}", request.limit(rules)
     matched = step.matched
-    text = plan_text(matched.records) if matched.records.rows else ""
-    write_report(request.report, matched, step.ids, title=title, plan_text=text, clusters=named.ids, seconds=seconds, threshold=limit)
+    text = plan_text(matched.records, matched.model) if matched.records.rows else ""
+    write_report(
+        request.report, matched, step.ids, title=title, plan_text=text, clusters=named.ids, seconds=seconds, threshold=limit,
+        labels=labels, could_not=in_words(step.lacks),
+    )  # fmt: skip
 
 
-def _summary(rules: MatchRules, result: Found, named: match_ids.Named, goes_on: bool) -> dict[str, Any]:
+def _summary(rules: MatchRules, limit: float, result: Found, named: match_ids.Named, goes_on: bool) -> dict[str, Any]:
     sizes = np.bincount(result.label)
     sizes = sizes[sizes > 0]
     found = {
-        "entity": rules.entity, "records": len(result.label), "pairs": result.compared, **result.counts, "clusters": len(sizes),
-        "linked_records": int(sizes[sizes > 1].sum()), "largest": int(sizes.max(initial=0)),
+        "entity": rules.entity, "threshold": limit, "least": REVIEW, "records": len(result.label), "pairs": result.compared,
+        **result.counts, "clusters": len(sizes), "linked_records": int(sizes[sizes > 1].sum()), "largest": int(sizes.max(initial=0)),
     }  # fmt: skip
     if goes_on:
         changes = named.changes.filter(pc.is_in(named.changes.column("kind"), pa.array(["merged", "split"])))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import combinations
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -90,3 +91,22 @@ def test_an_empty_attribute_and_a_lone_record_are_told():
     text = explain.plan_text(_records([("Ann", "Lee", None, None)]))
     assert "always empty: says nothing" in text
     assert "1 records, 0 possible pairs" in text
+
+
+def test_what_follows_from_what_is_named_from_pairs_that_are_learned_from() -> None:
+    """Everybody twice, of few names; each mailbox is the name."""
+    random = np.random.default_rng(4)
+    given, last = (["".join(random.choice(list("bcdfghklmnprstvw"), 3)) + end for _ in range(60)] for end in ("a", "o"))
+    rows = []
+    for at in range(2000):
+        one, other = str(random.choice(given)), str(random.choice(last))
+        born, phone = f"19{random.integers(20, 99)}-0{random.integers(1, 10)}-{random.integers(10, 29)}", f"+1 503 {2345678 + 13 * at}"
+        rows += [{"given": one, "last": other, "born": born, "phone": phone, "mail": f"{one}.{other}@host{at % 700}.org"}] * 2
+    kinds = {"given": "forename", "last": "surname", "born": "date", "phone": "phone", "mail": "email"}
+    text = explain.plan_text(engine.prepare(pa.Table.from_pylist(rows), make_plan(Matching(attributes=kinds))))
+    assert "Dependence: what an attribute says that others have said already counts once" in text
+    assert "  mail  partly follows from person name" in text
+
+
+def test_independent_attributes_follow_from_nothing() -> None:
+    assert "none was found" in explain.plan_text(_records(_crowd(60)))

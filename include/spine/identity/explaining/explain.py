@@ -1,10 +1,12 @@
 """What a plan will do before it does it: features, comparisons, and how many pairs every blocking rule makes.
 
-The pairs are counted from the sizes of the blocks; none is made.
+The pairs are counted from the sizes of the blocks; none is made. Which attributes follow from one another only pairs can tell: for that a
+sample of the records is learned from.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from textwrap import shorten, wrap
@@ -19,14 +21,16 @@ from spine.identity.blocking.cuttings import Part, Rule
 from spine.identity.blocking.keys import Coded, Keys
 from spine.identity.comparing.plan import Comparison
 from spine.identity.copies import Copies
-from spine.identity.engine import Records
+from spine.identity.engine import Records, fit
 from spine.identity.learning import learn
+from spine.identity.learning.model import Model
 from spine.identity.standardize.text import SEP
 
 Array: TypeAlias = Any  # numpy arrays of many element types
 WIDTH = 120
 WORST = 3
 SAMPLE = 25
+LEARNED_FROM = 50_000
 
 
 @dataclass(frozen=True)
@@ -88,15 +92,21 @@ def explain(records: Records) -> PlanReport:
     source = records.source if plan.matching.link == "across_sources" else None
     keys = Keys(coded, rarity)
     told = []
+    names = Counter(rule.name for rule in rules)
     for rule, (heavy, kept) in zip(rules, blocks.learn_blocks(rules, keys), strict=True):
         plain = blocks.blocks_of(keys.plain(rule))
         dropped = heavy.dropped if rule.split else heavy.split
         worst = _names(rule, plain.where(np.isin(plain.key, [*heavy.split, *heavy.dropped])), coded)
-        told.append(RulePlan(rule.name, pairs_of(plain, source), pairs_of(kept, source), len(heavy.split), len(dropped), worst))
+        told.append(RulePlan(_named(rule, names), pairs_of(plain, source), pairs_of(kept, source), len(heavy.split), len(dropped), worst))
     features = tuple(_feature(records, number) for number in range(len(plan.features)))
     return PlanReport(
         records.rows, every - records.rows, plan.matching.link, plan.matching.threshold, features, plan.comparisons, tuple(told)
     )
+
+
+def _named(rule: Rule, names: Counter[str]) -> str:
+    """The rule's name, with its feature where two rules have the same one."""
+    return f"{rule.name} of {rule.parts[0].feature}" if names[rule.name] > 1 else rule.name
 
 
 def _names(rule: Rule, found: Blocks, coded: Coded) -> tuple[str, ...]:
@@ -140,8 +150,8 @@ def _pairs(sizes: Array) -> int:
     return int((sizes.astype(np.int64) * (sizes - 1) // 2).sum())
 
 
-def plan_text(records: Records) -> str:
-    """The plan of `records` in plain text, at most WIDTH columns wide."""
+def plan_text(records: Records, model: Model | None = None) -> str:
+    """The plan of `records` in plain text, at most WIDTH columns wide. Without their `model` one of a sample tells of dependence."""
     report = explain(records)
     head = [
         f"{report.records:,} {'distinct ' * bool(report.copies)}records, {report.possible:,} possible pairs; link {report.link},"
@@ -149,7 +159,14 @@ def plan_text(records: Records) -> str:
         *([f"{report.copies:,} more have the same values as one of them"] if report.copies else []),
         f"At most {report.kept:,} pairs will be compared ({_share(report.kept, report.possible)} of the possible ones)",
     ]
-    parts = [head, list(_features(report)), list(_comparisons(report)), list(_rules(report)), list(_worst(report))]
+    parts = [
+        head,
+        list(_features(report)),
+        list(_comparisons(report)),
+        list(_rules(report)),
+        list(_worst(report)),
+        _dependent(records, model),
+    ]
     return "\n".join("\n".join(part) for part in parts if part) + "\n"
 
 
@@ -201,6 +218,28 @@ def _worst(report: PlanReport) -> Iterator[str]:
     if named:
         yield from ("", "Values with too many records: split by a second key if the rule has one, otherwise left to the other rules")
         yield from (f"  {shorten(name, WIDTH - 2, placeholder=' …')}" for name in named)
+
+
+def _dependent(records: Records, model: Model | None) -> list[str]:
+    """Which attributes follow from others, so that what both say counts once, and which are unreliable."""
+    if records.rows < 2:
+        return []
+    told = ""
+    if model is None:
+        copies = Copies.of(records)
+        chosen = copies.distinct
+        if len(chosen) > LEARNED_FROM:
+            chosen = np.sort(np.random.default_rng(1).choice(chosen, LEARNED_FROM, replace=False))
+            told = f" (learned from {LEARNED_FROM:,} of the records)"
+        model = fit(records.take(chosen), repeated=np.flatnonzero(copies.several[chosen]))[0]
+    rows = [f"  {name}  partly follows from {listed(sorted(parents))}" for name, parents in sorted(model.follows.items())]
+    rows += [f"  {name}  is unreliable: a difference excludes nothing" for name in model.unreliable]
+    return ["", f"Dependence{told}: what an attribute says that others have said already counts once", *(rows or ["  none was found"])]
+
+
+def listed(names: Sequence[str]) -> str:
+    """`a, b and c`."""
+    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
 
 
 def _share(part: int, whole: int) -> str:

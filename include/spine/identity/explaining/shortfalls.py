@@ -16,6 +16,7 @@ from spine.identity import engine
 from spine.identity.blocking.keys import Keys
 from spine.identity.engine import Records
 from spine.identity.explaining.dropped import Dropped, dropped
+from spine.identity.explaining.explain import listed
 from spine.identity.learning.model import Model
 from spine.identity.learning.score import score
 from spine.identity.matching import Matched, threshold_weight
@@ -195,11 +196,6 @@ def _lost(cost: Dropped) -> str:
         return f"{head}: none of {cost.drawn:,} drawn pairs is a match that was missed; at most {share(cost.most)} of all matches are"
     lost = f"about {_round(cost.lost)} matches, {share(cost.recall)} of all (at most {share(cost.most)})"
     return f"{head}: by {cost.drawn:,} drawn pairs that cost {lost}"
-
-
-def listed(names: Sequence[str]) -> str:
-    """`a, b and c`."""
-    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
 
 
 def share(part: float) -> str:
