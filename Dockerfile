@@ -25,6 +25,9 @@ RUN PATH="/opt/spine/.venv/bin:$PATH" && touch /tmp/noop.py \
 
 COPY --chown=spine:spine . .
 
+# Services run on a read-only root: what is not compiled now would be by every process anew. Some packages have templates that are no Python.
+RUN .venv/bin/python -m compileall -q -j 0 .venv/lib include dags plugins spark_jobs scripts || true
+
 # Where volumes are mounted: a new one takes its owner from here.
 RUN mkdir -p -m 0700 .spine/airflow .spine/validations .spine/results .spine/spark
 

@@ -1,4 +1,4 @@
-"""First service of docker-compose: roles, analysts, Airflow's database, the admin's password, the connectors' pool. Safe to repeat."""
+"""First service of docker-compose: roles, analysts, Airflow's database, passwords in files, the connectors' pool. Safe to repeat."""
 
 from __future__ import annotations
 
@@ -29,6 +29,14 @@ FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace
 WHERE n.nspname = 'public' AND t.typtype IN ('e', 'd') AND t.typowner <> to_regrole(%(role)s)
 """
 FOLDERS = ("airflow", "validations", "results")
+_SPARK = """\
+spark.authenticate true
+spark.authenticate.secret {secret}
+spark.network.crypto.enabled true
+# The other door of a master: it would take jobs from anybody who reaches it.
+spark.master.rest.enabled false
+spark.ui.killEnabled false
+"""
 
 
 def let_in() -> None:
@@ -65,10 +73,23 @@ def main() -> None:
     passwords.touch(mode=0o600)
     passwords.chmod(0o600)
     passwords.write_text(json.dumps({"admin": os.environ["AIRFLOW_ADMIN_PASSWORD"]}))
+    keep_spark_secret()
     subprocess.run(["airflow", "db", "migrate"], check=True)
     subprocess.run(["airflow", "pools", "set", "spine_connectors", str(settings().pool_size), "Connector tasks at once"], check=True)
     for folder in FOLDERS:
         hand_over(settings().home / folder)
+
+
+def keep_spark_secret() -> None:
+    """Spark's secret on no command line and in no variable of a running service: a file that the services' user alone reads."""
+    folder = Path(os.environ["SPARK_CONF_DIR"])
+    draft = folder / ".spark-defaults.conf"
+    draft.unlink(missing_ok=True)
+    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o400), "w") as file:
+        file.write(_SPARK.format(secret=os.environ["SPARK_SECRET"]))
+    folder.chmod(0o700)
+    hand_over(folder)
+    draft.replace(folder / "spark-defaults.conf")
 
 
 def hand_over(folder: Path) -> None:
