@@ -18,11 +18,12 @@ def main() -> int:
     """Parse the arguments, do the work, leave the result file; the exit code says whether it went well."""
     parser = _parser()
     given = parser.parse_args()
-    wrong = _LAKE if given.records else _FILE
+    files = bool(given.records or given.source)
+    wrong = _LAKE if files else _FILE
     strange = [f"--{name.replace('_', '-')}" for name in wrong if getattr(given, name) != parser.get_default(name)]
     if strange:
-        parser.error(f"{', '.join(strange)} {'is not for a file of records' if given.records else 'needs RECORDS'}")
-    if given.records is None:
+        parser.error(f"{', '.join(strange)} {'is not for a file of records' if files else 'needs RECORDS'}")
+    if not files:
         if given.run_id is None:
             parser.error("--run-id is required without RECORDS")
         return run_job(lambda: _resolve(given), given.result)
@@ -32,13 +33,13 @@ def main() -> int:
 
 
 _LAKE = ("run_id", "relearn", "incremental")
-_FILE = ("output", "matches", "report", "threshold", "previous", "explain_plan", "engine", "json")
+_FILE = ("column", "labels", "output", "matches", "report", "threshold", "previous", "explain_plan", "engine", "json")
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("records", type=Path, nargs="?", metavar="RECORDS", help="CSV, Parquet, or the folder of a Delta table")
-    parser.add_argument("--entity", required=True, help="name of a declared entity; with RECORDS the file of its rules")
+    parser.add_argument("records", type=Path, nargs="*", metavar="RECORDS", help="CSV, JSON lines, Parquet, the folder of a Delta table")
+    parser.add_argument("--entity", required=True, help="name of a declared entity; with RECORDS also a file of rules")
     parser.add_argument("--result", type=Path, help="file for the result or the error, as JSON")
     lake = parser.add_argument_group("without RECORDS")
     lake.add_argument("--run-id", help="run that the written rows carry")
@@ -46,6 +47,9 @@ def _parser() -> argparse.ArgumentParser:
     mode.add_argument("--relearn", action="store_true", help="learn the weights anew and match everything again")
     mode.add_argument("--incremental", action="store_true", help="only what changed (the default)")
     file = parser.add_argument_group("with RECORDS, as `spine match`")
+    file.add_argument("--source", action="append", metavar="NAME=FILE", help="a file under a name of its own")
+    file.add_argument("--column", action="append", metavar="[SOURCE.]ATTRIBUTE=COLUMN", help="what holds an attribute, or record_id")
+    file.add_argument("--labels", type=Path, metavar="FILE", help="known answers for the report")
     file.add_argument("--output", type=Path, metavar="CLUSTERS", help="gets record_id, cluster_id, confidence; .csv or .parquet")
     file.add_argument("--matches", type=Path, metavar="FILE", help="gets every scored pair; .csv or .parquet")
     file.add_argument("--report", type=Path, metavar="FILE.html", help="gets the report")
@@ -73,14 +77,16 @@ def _match(given: argparse.Namespace) -> dict[str, Any]:
 
     from spine.matching import run as job
     from spine.matching.request import MatchRequest
+    from spine.matching.sources import Stated, asked
 
-    rules = Path(given.entity)
+    records, rules = asked(given.records, given.entity, Stated(tuple(given.source or ()), tuple(given.column or ())))
     if given.explain_plan:
-        text = job.explain_plan(given.records, rules)
+        text = job.explain_plan(records, rules)
         print(text, end="")
         return {"plan": text}
     request = MatchRequest(
-        given.records, rules, given.output, given.matches, given.report, given.threshold, given.previous, given.engine, given.relearn
+        records, rules, given.output, given.matches, given.report, given.threshold, given.previous, given.engine, given.relearn,
+        labels=given.labels,
     )  # fmt: skip
     result = job.match_records(request)
     if given.json:

@@ -8,8 +8,9 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import psycopg
 import pytest
@@ -18,6 +19,7 @@ from typer.testing import CliRunner, Result
 
 from spine.cli import world
 from spine.cli.commands import app, exit_code
+from spine.cli.options import grouped
 from spine.control import locks
 from spine.control.airflow_state import ConnectionInfo
 from spine.control.bootstrap import bootstrap
@@ -398,3 +400,24 @@ def test_maintain_from_the_command_line(spine: Spine, gold: Callable[..., None],
     result = json.loads(spine("maintain", "--dry-run", "--json").stdout)
     assert (result["dry_run"], result["tables"]) == (True, 5)
     assert "files vacuumed" in spine("maintain").stdout
+
+
+def test_options_that_belong_together_are_one_object() -> None:
+    @dataclass(frozen=True)
+    class Where:
+        town: Annotated[str, typer.Option(help="A town.")]
+        number: Annotated[int, typer.Option(help="A number.")] = 7
+
+    seen: list[tuple[Where, bool]] = []
+
+    def visit(where: Where, loud: Annotated[bool, typer.Option("--loud")] = False) -> None:
+        """Go there."""
+        seen.append((where, loud))
+
+    visit.__annotations__ = {"where": Where, "loud": Annotated[bool, typer.Option("--loud")], "return": None}
+    application = typer.Typer()
+    application.command()(grouped(visit))
+    assert CliRunner().invoke(application, ["--town", "Oslo", "--loud"]).exit_code == 0
+    assert CliRunner().invoke(application, ["--number", "8"]).exit_code == 2, "a field without a default is required"
+    assert "A number." in CliRunner().invoke(application, ["--help"]).output
+    assert seen == [(Where("Oslo", 7), True)]

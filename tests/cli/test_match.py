@@ -218,6 +218,14 @@ class TestJob:
         assert json.loads(Path("result.json").read_text())["result"]["clusters"] == 40
         assert not Path("home").exists()
 
+    def test_several_files_whose_columns_are_found(self, folder: Path) -> None:
+        Path("erp.csv").write_text(Path("people.csv").read_text().replace("id,given,family,mail", "key,Vorname,Nachname,E-Mail"))
+        words = ("people.csv", "--source", "erp=erp.csv", "--entity", "person", "--output", "clusters.csv", "--result", "result.json")
+        done = self.job(*words)
+        assert done.returncode == 0, done.stderr
+        told = json.loads(Path("result.json").read_text())["result"]
+        assert ([source["source"] for source in told["sources"]], told["records"]) == (["people", "erp"], 160)
+
     def test_a_mistake_is_in_the_result(self, folder: Path) -> None:
         done = self.job("none.csv", "--entity", "person.yaml", "--output", "clusters.csv", "--result", "result.json")
         assert done.returncode == 1

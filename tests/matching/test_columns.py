@@ -108,5 +108,6 @@ def test_ids_are_looked_for_by_name_and_then_in_front(header: str, likely: list[
     assert likely_ids(columns(header), [], "crm")[:2] == likely
 
 
-def test_values_that_repeat_are_no_ids() -> None:
-    assert likely_ids([Column("id", ["1", "1"]), Column("key", ["1", None])], [], "x") == []  # type: ignore[list-item]
+def test_values_that_repeat_are_no_ids_and_gaps_are_for_their_reader_to_tell() -> None:
+    assert likely_ids([Column("id", ["1", "1"]), Column("other", ["1", ""])], [], "x") == []
+    assert likely_ids([Column("name", ["a", "b"]), Column("key", ["1", ""])], [], "x") == ["key", "name"]

@@ -67,15 +67,10 @@ class Inputs:
     ] = None  # fmt: skip
 
     def found(self) -> tuple[Path | Mapped, Path | MatchRules]:
-        """The records and their rules: one file as its rules say, or files whose columns are mapped. Raises ConfigError."""
-        from spine.matching import sources
+        """The records and their rules. Raises ConfigError."""
+        from spine.matching.sources import Stated, asked
 
-        files = self.records or []
-        if not files and not self.source:
-            raise ConfigError("there are no records to match", hint="Name a file, such as spine match people.csv --entity person")
-        if len(files) == 1 and not self.source and not self.column and not sources.is_declared(self.entity):
-            return files[0], Path(self.entity)
-        return sources.mapped(files, self.entity, sources.Stated(tuple(self.source or ()), tuple(self.column or ())))
+        return asked(self.records or (), self.entity, Stated(tuple(self.source or ()), tuple(self.column or ())))
 
 
 @dataclass(frozen=True)
@@ -241,6 +236,7 @@ def _print(result: dict[str, Any]) -> None:
         for change in result["changes"]:
             how = "took in" if change["kind"] == "merged" else "lost to"
             say(f"  {change['cluster_id']} {how} {change['other_cluster_id']}: {change['reason']}")
-    say("What it could not do, and how rare a match is")
+    if result["could_not"]:
+        say("What it could not do, and how rare a match is")
     for line in result["could_not"]:
         say("\n".join(wrap(line, 110, initial_indent="  ", subsequent_indent="    ")))

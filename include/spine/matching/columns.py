@@ -70,11 +70,15 @@ def likely_ids(columns: Sequence[Column], taken: Iterable[str], stem: str) -> li
             return (0, words.index(name) if name in words else 0)
         return (1, 0) if last in ("id", "key", "nr", "no", "uuid", "guid") else (2, 0)
 
-    free = [column for column in columns if column.name not in used and column.values and all(column.values)]
-    different = [column for column in free if len(set(column.values)) == len(column.values)]
+    free = [column for column in columns if column.name not in used and any(column.values)]
+    different = [column for column in free if _differ([value for value in column.values if value])]
     named = [column for column in different if rank(column)[0] < 2]
-    first = different[:1] if different and columns and different[0] is columns[0] else []
+    first = different[:1] if different and different[0] is columns[0] and all(columns[0].values) else []
     return list(dict.fromkeys(column.name for column in [*sorted(named, key=rank), *first]))
+
+
+def _differ(values: Sequence[str]) -> bool:
+    return len(set(values)) == len(values)
 
 
 @cache

@@ -52,6 +52,18 @@ class _Columns:
                 raise ConfigError(f"--column {name}={column}: no source has such a column{nearest(column, every)}", hint=_HAS)
 
 
+def asked(paths: Sequence[Path], entity: str, stated: Stated) -> tuple[Path | Mapped, Path | MatchRules]:
+    """The records and their rules, as a command names them: one file as its rules say, or files whose columns are mapped.
+
+    Raises ConfigError if there are none, and as `mapped`.
+    """
+    if not paths and not stated.names:
+        raise ConfigError("there are no records to match", hint="Name a file, such as spine match people.csv --entity person")
+    if len(paths) == 1 and stated == Stated() and not is_declared(entity):
+        return paths[0], Path(entity)
+    return mapped(paths, entity, stated)
+
+
 def mapped(paths: Sequence[Path], entity: str, stated: Stated) -> tuple[Mapped, MatchRules]:
     """The sources that `paths` and the stated names are, and the rules by which they are matched.
 
@@ -182,13 +194,15 @@ def _instead(free: Sequence[Column], rules: MatchRules, found: Mapping[str, str]
 
 
 def _id_column(name: str, path: Path, columns: Sequence[Column], found: Mapping[str, str]) -> str:
-    for column in likely_ids(columns, found.values(), name):
+    likely = likely_ids(columns, found.values(), name)
+    for column in likely:
         values = match_files.read_columns(path, [column]).column(0)
         kept = values.drop_null()
         if len(kept) and len(kept.unique()) == len(kept):
             return column
+    near = f"{likely[0]} repeats" if likely else f"it has {_some([column.name for column in columns])}"
     raise ConfigError(
-        f"{path.name} has no column of ids that differ in every row (it has {_some([column.name for column in columns])})",
+        f"{path.name} has no column of ids that differ in every row ({near})",
         hint=f"Name it: --column {name}.record_id=COLUMN, or give the file one",
     )
 

@@ -23,6 +23,7 @@ from spine.identity.matching import Matched, threshold_weight
 
 Array: TypeAlias = Any  # numpy arrays of many element types
 SAMPLED = 20_000
+LEAST = 0.5
 SELDOM = 0.001  # of random pairs
 
 
@@ -178,6 +179,8 @@ def in_words(found: Shortfalls) -> list[str]:
         lines.append(_lost(found.dropped))
     elif found.too_common:
         lines.append(f"{_count(found.too_common)} too common to find pairs by; what that costs was not estimated")
+    if found.rarity.expected < LEAST:  # of a handful of records only what is believed is known
+        return lines
     together = found.rarity.together
     told = f"; {together:,} were found" if together is not None else ""
     lines.append(
