@@ -17,8 +17,9 @@ from spine.http.paging import Fetched
 from spine.http.paging.pages import search
 from spine.http.transport import Request, Response
 from spine.sources.decoders.json import JsonDecoder
+from spine.sources.rest.fields import together
 from spine.sources.rest.place import Rows
-from spine.sources.rest.selecting import records_of, said_empty
+from spine.sources.rest.selecting import selected
 from spine.sources.rows import EmptyRow, Row
 from spine.sources.spec import Stream
 
@@ -61,15 +62,22 @@ class Answers:
     def __post_init__(self) -> None:
         self._path = jmespath.compile(self.stream.records)
 
-    def ask(self, request: Request, token: str | None, rows: Rows | None = None) -> Iterator[Piece]:
-        """The pieces of the answer to a request; of a file those behind `rows`, if it is still the same one."""
+    def ask(self, request: Request, token: str | None, rows: Rows | None = None, more: Sequence[Request] = ()) -> Iterator[Piece]:
+        """The pieces of the answer to a request; of a file those behind `rows`, if it is still the same one.
+
+        `more` are requests for other fields of the same records.
+        """
         decoder = self.stream.response
         if decoder.by_rows:
             response = self.client.request(self._expecting(request, "file"))
             yield from self._rows(request, response, token, rows)
         else:
-            response = self.client.request(request if self._plain else self._expecting(request, "bytes"))
-            yield self._document(request, response, token)
+            piece, *others = [self._document(one, token) for one in (request, *more)]
+            if not others:
+                yield piece
+                return
+            records = together(self.stream, [piece.records, *(other.records for other in others)])
+            yield Piece(records, replace(piece.whole, records=records))
 
     @property
     def _plain(self) -> bool:
@@ -82,9 +90,10 @@ class Answers:
             headers = {"Accept": self.stream.response.accepts, **headers}
         return replace(request, answer=answer, headers=headers)
 
-    def _document(self, request: Request, response: Response, token: str | None) -> Piece:
+    def _document(self, request: Request, token: str | None) -> Piece:
+        response = self.client.request(request if self._plain else self._expecting(request, "bytes"))
         body = response.json() if self._plain else self._decoded(response)
-        found = records_of(self.stream, search(self._path, body), empty=said_empty(body, self.stream.records))
+        found = selected(self.stream, body, search(self._path, body))
         return Piece(found, Fetched(request, response, body, found, token))
 
     def _decoded(self, response: Response) -> Any:

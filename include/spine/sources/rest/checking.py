@@ -35,6 +35,9 @@ def mistakes(stream: Stream) -> Iterator[tuple[Place, str]]:
     if cursor is not None and cursor.windows is not None and not _asks_for_changes(stream) and not cursor.since:
         yield ("cursor", "windows"), "no span of time is asked for: name `since` and `until`, or write {start} and {end} into the request"
     yield from _paging(stream)
+    yield from _fields(stream)
+    if stream.map_key is not None and stream.columns is not None:
+        yield ("columns",), "the records are values of a map or rows of values, not both"
     for place, method in _methods(stream):
         if method == "GET":
             yield place, "a GET has no body: leave the method out, or write POST"
@@ -105,6 +108,21 @@ def _unbounded(stream: Stream, place: Place, asking: Asking) -> Iterator[tuple[P
 def _asks_for_changes(stream: Stream) -> bool:
     asked = [stream, *([stream.later] if stream.later else [])]
     return any("start" in names_in(_plain(getattr(asking, word))) for asking in asked for word in _ASKING)
+
+
+def _fields(stream: Stream) -> Iterator[tuple[Place, str]]:
+    """Fields that no request asks for, and chunks that no paging keeps apart."""
+    named = any("fields" in names_in(_plain(getattr(stream, word))) for word in _ASKING)
+    if (stream.fields or stream.field_list is not None) and not named:
+        place = "fields" if stream.fields else "field_list"
+        yield (place,), "no request asks for them: write {fields} where the source wants their names"
+    if named and not stream.fields and stream.field_list is None:
+        yield ("fields",), "{fields} has no value: list them here, or say by `field_list` where the source does"
+    chunked = stream.field_list is not None and stream.field_list.chunk is not None
+    if chunked and stream.paging.type in ("next_url", "link_header", "odata"):
+        yield ("field_list", "chunk"), "the address of a next page asks for the same fields again: such paging takes no chunks"
+    if chunked and (stream.response.by_rows or stream.job is not None):
+        yield ("field_list", "chunk"), "a file comes in one piece: it takes no chunks"
 
 
 def _methods(stream: Stream) -> Iterator[tuple[Place, str | None]]:

@@ -32,6 +32,7 @@ from spine.sources.reading import (
     require_fields,
 )
 from spine.sources.rest.answers import Answers, Piece
+from spine.sources.rest.fields import chunks_of, names_of
 from spine.sources.rest.jobs import Done, Jobs, Stale
 from spine.sources.rest.parts import parts_of
 from spine.sources.rest.place import Part, Place, Span, Walk
@@ -42,8 +43,8 @@ from spine.sources.spec import Source, Stream
 from spine.sources.variables import typed_values, values_of
 
 READS = frozenset({
-    "auth", "path", "host", "method", "params", "lists", "raw", "headers", "body", "idempotent", "records", "response", "job",
-    "later", "required_fields", "cursor", "paging", "deletes.field",
+    "auth", "path", "host", "method", "params", "lists", "raw", "headers", "body", "idempotent", "fields", "field_list", "later", "job",
+    "response", "records", "map_key", "columns", "required_fields", "cursor", "paging", "deletes.field",
 })  # fmt: skip
 DETECTS = frozenset({"flag", "sweep"})
 
@@ -71,6 +72,7 @@ class _Reading:
         self._typed = typed_values(reader.source, reader.extra, window.end)
         self._values = values_of(reader.source, reader.extra, window.end)
         self._answers = Answers(self._client, stream)
+        self._chunks: list[list[str]] | None = None
         self._jobs = Jobs(self._client, stream, stream.job) if stream.job else None
         windows = stream.cursor.windows if stream.cursor else None
         self._ceiling = windows if windows and windows.ceiling else None
@@ -125,13 +127,14 @@ class _Reading:
     def _pages(self, part: Part, place: Place, done: Done | None) -> Iterator[tuple[Piece, Place | None]]:
         """The pages of a step from a place on, in pieces, each with the place in the step that follows it."""
         stream, paging = self._stream, done.paging if done and done.paging else self._stream.paging
-        first = self._first(part, place.span, done)
+        first, *others = self._firsts(part, place.span, done)
         turning = Turning(stream, paging.turned_by)
         if done is not None and done.empty:
             yield Piece((), Fetched(first, NOTHING, None, ())), None
             return
         while True:
-            for piece in self._answers.ask(paging.request(first, place.page), place.page, place.rows):
+            request, *more = [paging.request(one, place.page) for one in (first, *others)]
+            for piece in self._answers.ask(request, place.page, place.rows, more):
                 require_fields(stream, piece.records)
                 if piece.rest is not None:
                     yield piece, replace(place, rows=piece.rest)
@@ -148,14 +151,17 @@ class _Reading:
         limits = bounds(self._stream.cursor, self._window, span, self._typed, self._saved)
         return {"page": SLOT, **self._values, **part.values, **limits}
 
-    def _first(self, part: Part, span: Span | None, done: Done | None) -> Request:
-        """The request of a step's first page."""
-        cursor, values = self._stream.cursor, self._named(part, span)
-        request = request_of(self._stream, {**values, **(done.values if done else {})})
+    def _firsts(self, part: Part, span: Span | None, done: Done | None) -> list[Request]:
+        """The request of a step's first page; several where its fields come in chunks."""
+        cursor, values = self._stream.cursor, {**self._named(part, span), **(done.values if done else {})}
+        if self._chunks is None:
+            self._chunks = chunks_of(self._stream, self._client, self._values)
+        found = [request_of(self._stream, {**values, **named}) for named in names_of(self._chunks)]
         if cursor is None or done is not None:
-            return request
+            return found
         asked = {cursor.since: values.get("start"), cursor.until: values.get("end")}
-        return replace(request, params={**request.params, **{name: str(at) for name, at in asked.items() if name and at is not None}})
+        told = {name: str(at) for name, at in asked.items() if name and at is not None}
+        return [replace(request, params={**request.params, **told}) for request in found]
 
     def _records(self, items: Sequence[Any]) -> tuple[list[Record], str | None]:
         """The records that belong to the window, and the latest cursor of all of them."""

@@ -5,11 +5,26 @@ from __future__ import annotations
 import re
 from typing import Any
 
+import jmespath
+
 from spine.core.errors import SchemaMismatch
+from spine.http.paging.pages import search
 from spine.sources.spec import Stream
 
 _PLAIN = re.compile(r'(?:"[^"]+"|[A-Za-z_]\w*)(?:\.(?:"[^"]+"|[A-Za-z_]\w*))*')  # names at the beginning of a JMESPath
 _STEPS = re.compile(r'"([^"]+)"|(\w+)')
+
+
+def selected(stream: Stream, body: Any, found: Any) -> list[Any]:
+    """The records in what was found in an answer, also of a map or of rows without names. Raises SchemaMismatch."""
+    if stream.map_key is not None and isinstance(found, dict):
+        return [{stream.map_key: name, **(inner if isinstance(inner, dict) else {"value": inner})} for name, inner in found.items()]
+    if stream.columns is not None and isinstance(found, list):
+        names = search(jmespath.compile(stream.columns), body)
+        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+            raise SchemaMismatch(f"the answer has no names of columns at {stream.columns!r}", hint="Check `columns`", stream=stream.name)
+        return [dict(zip(names, row, strict=False)) if isinstance(row, list) and len(row) <= len(names) else row for row in found]
+    return records_of(stream, found, empty=said_empty(body, stream.records))
 
 
 def records_of(stream: Stream, found: Any, *, empty: bool = False) -> list[Any]:

@@ -4,6 +4,7 @@ from spine.sources.spec.auths import AnyAuth
 from spine.sources.spec.budgets import Budget, RateLimit, Timeouts
 from spine.sources.spec.cursors import Cursor, Windows
 from spine.sources.spec.deletes import Deletes
+from spine.sources.spec.fields import FieldList
 from spine.sources.spec.jobs import Job, JobRequest
 from spine.sources.spec.requests import AnyPaging, Asking, Body, Later, Reading
 from spine.sources.spec.source import RESERVED, TIER_SCHEDULE, TIER_STREAM, Source, Tier, load_source, source_names
@@ -12,6 +13,6 @@ from spine.sources.spec.variables import Variable
 
 __all__ = [
     "RESERVED", "TIER_SCHEDULE", "TIER_STREAM", "AnyAuth", "AnyPaging", "Asking", "Body", "Budget", "Cursor", "Deletes",
-    "Job", "JobRequest", "Later", "RateLimit", "Reading", "Source", "Stream", "Tier", "Timeouts", "Variable", "Windows",
+    "FieldList", "Job", "JobRequest", "Later", "RateLimit", "Reading", "Source", "Stream", "Tier", "Timeouts", "Variable", "Windows",
     "load_source", "source_names",
 ]  # fmt: skip

@@ -77,6 +77,8 @@ class Reading(Asking):
 
     response: AnyDecoder = Field(default=JsonDecoder(), description="The format of an answer, by its word or with words of its own")
     records: JmesPath = Field(default="@", description="JMESPath of the records in an answer")
+    map_key: str | None = Field(default=None, description="Where the records are the values of a map: the field that their names go to")
+    columns: JmesPath | None = Field(default=None, description="Where the records are rows of values: JMESPath of the columns' names")
     paging: AnyPaging = Field(default_factory=NoPaging, description="How the next page is found")
 
 

@@ -12,6 +12,7 @@ from spine.sources.spec.auths import AnyAuth
 from spine.sources.spec.budgets import Timeouts
 from spine.sources.spec.cursors import Cursor
 from spine.sources.spec.deletes import Deletes
+from spine.sources.spec.fields import FieldList
 from spine.sources.spec.jobs import Job
 from spine.sources.spec.keys import Key
 from spine.sources.spec.requests import Later, Reading, words_said
@@ -43,7 +44,10 @@ class Stream(Reading):
     name: Word = Field(description="Its name, which tables have too")
     object: str | None = Field(default=None, description="The vendor's name of it, for readers that ask for one")
     key: Key = Field(description="The fields that tell a record from all others; `hash` or `singleton` where there are none")
-    fields: tuple[str, ...] = Field(default=(), description="The fields that are asked for")
+    fields: tuple[str, ...] = Field(default=(), description="The fields that are asked for; `{fields}` in a request")
+    field_list: FieldList | None = Field(
+        default=None, description="Where the source itself says which there are, and in what chunks they come"
+    )
     required_fields: tuple[FieldPath, ...] = Field(default=(), description="Fields that some record of each page must have")
     cursor: Cursor | None = Field(default=None, description="What orders changes; without it everything is read on each run")
     timeouts: Timeouts | None = Field(default=None, description="Of this stream, in place of the source's")
