@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
@@ -10,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from spine.control.bucket import Allotments, Bucket
+from spine.control.bucket import Allotments, Bucket, Quota
 from spine.control.database import Database, TenantDatabase
 from spine.core.errors import ConfigError, RateLimited
 
@@ -231,3 +232,103 @@ def test_two_workers_with_allotments_never_make_more_calls_than_the_limit_allows
     for index, begin in enumerate(calls):
         for last in range(index, len(calls)):
             assert last - index + 1 <= capacity + rate * (calls[last] - begin) + 1e-3
+
+
+DAY = 86_400.0
+
+
+class Day:
+    """A clock that is moved by hand."""
+
+    def __init__(self, now: datetime = START) -> None:
+        self.now = now
+
+    def __call__(self) -> datetime:
+        return self.now
+
+
+def counted(control: TenantDatabase, clock: Day, *quotas: Quota, capacity: float = 100, leave: float = 0.0) -> Bucket:
+    return Bucket(control, "b", capacity, 100.0, clock=clock, quotas=quotas, leave=leave)
+
+
+def test_a_quota_is_spent_once_and_comes_back_with_the_next_span(control: TenantDatabase) -> None:
+    clock = Day(START + timedelta(hours=20))
+    bucket = counted(control, clock, Quota(3, DAY))
+    assert [bucket.take() for _ in range(3)] == [0, 0, 0]
+    for _ in range(2):
+        with pytest.raises(RateLimited) as refused:
+            bucket.take()
+        assert refused.value.retry_after == pytest.approx(4 * 3600)
+    clock.now = START + timedelta(days=1)
+    assert [bucket.take() for _ in range(3)] == [0, 0, 0]
+
+
+def test_a_span_begins_when_the_vendors_day_does(control: TenantDatabase) -> None:
+    clock = Day(START + timedelta(hours=7))
+    bucket = counted(control, clock, Quota(1, DAY, begins=8 * 3600))
+    bucket.take()
+    with pytest.raises(RateLimited) as refused:
+        bucket.take()
+    assert refused.value.retry_after == pytest.approx(3600)
+    clock.now += timedelta(hours=1)
+    assert bucket.take() == 0
+
+
+def test_of_several_windows_each_must_have_a_call_left_and_a_refusal_counts_in_none(control: TenantDatabase) -> None:
+    clock = Day()
+    bucket = counted(control, clock, Quota(5, DAY), Quota(2, 60.0))
+    bucket.take(2)
+    for _ in range(4):
+        with pytest.raises(RateLimited) as refused:
+            bucket.take()
+        assert refused.value.retry_after == pytest.approx(60)
+    for minute in (1, 2):
+        clock.now = START + timedelta(minutes=minute)
+        bucket.take()
+    with pytest.raises(RateLimited):
+        bucket.take(2)  # one is left of the day
+    clock.now += timedelta(minutes=1)
+    bucket.take()
+    with pytest.raises(RateLimited) as refused:
+        bucket.take()
+    assert refused.value.retry_after > 3600
+
+
+def test_workers_at_once_never_spend_more_than_the_quota(control: TenantDatabase) -> None:
+    workers = [Allotments(counted(control, Day(), Quota(40, DAY), Quota(1000, 60.0), capacity=1000)) for _ in range(6)]
+
+    def spend(worker: Allotments) -> int:
+        made = 0
+        try:
+            while True:
+                worker.take()
+                made += 1
+        except RateLimited:
+            return made
+
+    with ThreadPoolExecutor(6) as pool:
+        made = list(pool.map(spend, workers))
+    assert 40 - 6 <= sum(made) <= 40  # what a worker has reserved and not used is given back at its next allotment only
+
+
+def test_an_allotment_is_smaller_where_a_quota_has_less_left(control: TenantDatabase) -> None:
+    calls = Allotments(counted(control, Day(), Quota(11, DAY), capacity=1000))
+    assert [calls.take() for _ in range(11)] == [0.0] * 11
+    with pytest.raises(RateLimited):
+        calls.take()
+
+
+def test_what_is_left_to_the_more_important_is_theirs_alone(control: TenantDatabase) -> None:
+    clock = Day()
+    lesser = Bucket(control, "b", 10, 1.0, clock=clock, quotas=(Quota(100, DAY),), leave=0.4)
+    critical = replace(lesser, leave=0.0)
+    assert [lesser.take() for _ in range(6)] == [0.0] * 6
+    assert lesser.take() == pytest.approx(1)  # it waits, though four are there
+    assert [critical.take() for _ in range(3)] == [0.0] * 3
+    clock.now += timedelta(hours=1)
+    for _ in range(50):
+        critical.take()
+        clock.now += timedelta(seconds=1)
+    with pytest.raises(RateLimited, match="quota"):
+        lesser.take()  # sixty of a hundred are spent
+    assert critical.take() == 0

@@ -31,6 +31,14 @@ def test_a_rate_limit_waits_as_long_as_the_server_asks() -> None:
     assert timedelta(seconds=42) <= decision.retry_delay <= timedelta(seconds=43)
 
 
+@pytest.mark.parametrize(("tier", "minutes"), [("critical", 15), ("standard", 120), ("best_effort", 24 * 60)])
+def test_a_wait_that_would_keep_others_from_silver_is_the_next_runs(tier: str, minutes: int) -> None:
+    policy = policies.default_args(tier)["retry_policy"]
+    for kind in (errors.RateLimited, errors.SourceUnavailable):
+        assert policy.evaluate(kind("x", retry_after=minutes * 60 - 1), 1, 5).action is RetryAction.RETRY
+        assert policy.evaluate(kind("x", retry_after=minutes * 60 + 1), 1, 5).action is RetryAction.FAIL
+
+
 def test_what_hung_is_not_tried_again_while_others_wait() -> None:
     assert decide(AirflowTaskTimeout("x")).action is RetryAction.FAIL
     assert decide(errors.StreamStopped("x")).action is RetryAction.FAIL

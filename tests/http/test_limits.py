@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spine.http.limits import LONGEST, parse_retry_after, spent, wait_of
+from spine.http.limits import LONGEST, left, parse_retry_after, silence_of, spent, wait_of
 
 NOW = datetime(2026, 9, 1, 9, 58, 20, tzinfo=UTC)
 
@@ -66,3 +66,43 @@ def test_whatever_a_header_says_it_is_a_time_within_a_day_or_none(headers):
     wait = wait_of(headers, NOW)
     assert wait is None or (math.isfinite(wait) and 0 <= wait <= LONGEST)
     assert spent(headers) in (True, False)
+
+
+@pytest.mark.parametrize(
+    ("headers", "part"),
+    [
+        ({"X-RateLimit-Limit": "100", "X-RateLimit-Remaining": "25"}, 0.25),
+        ({"x-rate-limit-limit": "100", "x-rate-limit-remaining": "0"}, 0.0),
+        ({"RateLimit-Limit": "10", "RateLimit-Remaining": "10"}, 1.0),
+        ({"X-HubSpot-RateLimit-Daily": "1000", "X-HubSpot-RateLimit-Daily-Remaining": "300",
+          "X-HubSpot-RateLimit-Max": "100", "X-HubSpot-RateLimit-Remaining": "99"}, 0.3),
+        ({"Sforce-Limit-Info": "api-usage=4000/5000"}, 0.2),
+        ({"X-Shopify-Shop-Api-Call-Limit": "32/40"}, 0.2),
+        ({"RateLimit": "limit=100, remaining=5, reset=50"}, 0.05),
+        ({"X-RateLimit-Remaining": "5"}, None),
+        ({"X-RateLimit-Limit": "0", "X-RateLimit-Remaining": "0"}, None),
+        ({"X-RateLimit-Limit": "nan", "X-RateLimit-Remaining": "inf"}, None),
+        ({"X-RateLimit-Limit": "9" * 5000, "X-RateLimit-Remaining": "1"}, None),
+        ({"X-Limit": "0/0"}, None),
+        ({"X-RateLimit-Limit": "10", "X-RateLimit-Remaining": "-5"}, 0.0),
+        ({}, None),
+    ],
+)  # fmt: skip
+def test_what_is_left_of_a_limit(headers, part):
+    assert left(headers) == (None if part is None else pytest.approx(part))
+
+
+@pytest.mark.parametrize(
+    ("headers", "leave", "seconds"),
+    [
+        ({"RateLimit-Limit": "10", "RateLimit-Remaining": "0", "RateLimit-Reset": "30"}, 0.0, 30),
+        ({"RateLimit-Limit": "10", "RateLimit-Remaining": "1", "RateLimit-Reset": "30"}, 0.0, None),
+        ({"RateLimit-Limit": "10", "RateLimit-Remaining": "1", "RateLimit-Reset": "30"}, 0.2, 30),
+        ({"RateLimit-Limit": "10", "RateLimit-Remaining": "3", "RateLimit-Reset": "30"}, 0.2, None),
+        ({"Sforce-Limit-Info": "api-usage=4900/5000"}, 0.1, 3600),
+        ({"X-RateLimit-Remaining": "0"}, 0.0, None),
+        ({"Retry-After": "9"}, 0.5, None),
+    ],
+)
+def test_an_answer_with_success_asks_for_silence_where_a_limit_is_spent_or_should_be_left(headers, leave, seconds):
+    assert silence_of(headers, leave) == seconds

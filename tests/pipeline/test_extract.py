@@ -27,8 +27,10 @@ from spine.core.errors import (
 )
 from spine.core.names import connection_id
 from spine.pipeline import closing, extract
+from spine.pipeline.budgets import account_of
 from spine.pipeline.work import Sync
 from spine.sources.reading import fingerprint
+from spine.sources.spec import load_source
 
 pytestmark = pytest.mark.postgres
 
@@ -77,8 +79,10 @@ def drifted(record, source, field, change):
 
 def as_after_the_limit(spine, tenant=None):
     """The time of a limit has passed."""
-    with spine.services.database.of(tenant or spine.tenants[0]).begin() as connection:
-        connection.exec_driver_sql("DELETE FROM spine.buckets")
+    for source in ("salesforce", "hubspot"):
+        info = spine.services.connections(connection_id(source, tenant or spine.tenants[0]))
+        with spine.services.database.of(account_of(load_source(source), info, info.host)).begin() as connection:
+            connection.exec_driver_sql("DELETE FROM spine.buckets")
 
 
 def advance(spine, source, stream, tenant=None, **settings):

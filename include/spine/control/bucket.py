@@ -15,21 +15,40 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 
 from spine.control.database import TenantDatabase
 from spine.core.errors import ConfigError, RateLimited
 
 
 @dataclass(frozen=True)
+class Quota:
+    """`calls` in each span of `seconds`, of which one begins `begins` seconds after midnight UTC."""
+
+    calls: float
+    seconds: float
+    begins: float = 0.0
+
+    @property
+    def name(self) -> str:
+        """What its counter is called: quotas of one span are one."""
+        return f"quota {self.seconds:g} s"
+
+
+@dataclass(frozen=True)
 class Bucket:
-    """`capacity` calls at once, `refill_per_second` calls per second after that. Time is the database's unless `clock` is given."""
+    """`capacity` calls at once, `refill_per_second` calls per second after that, and no more than each of the `quotas` allows.
+
+    `leave` is the part of everything that is left to others, who are more important. Time is the database's unless `clock` is given.
+    """
 
     database: TenantDatabase
     name: str
     capacity: float
     refill_per_second: float
     clock: Callable[[], datetime] | None = None
+    quotas: tuple[Quota, ...] = ()
+    leave: float = 0.0
 
     def __post_init__(self) -> None:
         if self.capacity < 1 or self.refill_per_second <= 0:
@@ -58,6 +77,10 @@ class Bucket:
     def _reserve(self, n: float, back: float, needed: float, max_wait: float) -> list[float]:
         """Reserve `n` calls, of which `needed` have to be possible within `max_wait`; the waits of the 1st, 2nd, … and the last of them."""
         with self.database.begin() as connection:
+            for quota in sorted(
+                self.quotas, key=lambda quota: quota.seconds
+            ):  # always in this order, so that takers cannot lock each other
+                self._count(connection, quota, n, back)
             # One statement, so takers cannot overlap; raising below rolls it back.
             balance = connection.execute(
                 text("""
@@ -74,7 +97,8 @@ class Bucket:
                 """),
                 {**self._facts(), "n": float(n), "back": float(back)},
             ).one()
-            before, closed = float(balance.tokens) + n, float(balance.closed or 0)
+            left_to_others = min(self.leave * self.capacity, self.capacity - 1)
+            before, closed = float(balance.tokens) + n - left_to_others, float(balance.closed or 0)
             counts = [*range(1, math.ceil(n)), n]
             waits = [max(0.0, (count - before) / self.refill_per_second, closed) for count in counts]
             wait = waits[math.ceil(needed) - 1]
@@ -86,6 +110,32 @@ class Bucket:
                     bucket=self.name,
                 )
         return waits
+
+    def _count(self, connection: Connection, quota: Quota, n: float, back: float) -> None:
+        """Count `n` calls in the span that it is, and `back` fewer. Raises RateLimited, with the time until the next span."""
+        found = connection.execute(
+            text("""
+            WITH t AS (SELECT extract(epoch FROM coalesce(CAST(:now AS timestamptz), clock_timestamp())) AS now),
+                 span AS (SELECT now, :begins + floor((now - :begins) / :seconds) * :seconds AS start FROM t)
+            INSERT INTO spine.buckets AS b (tenant_id, bucket, tokens, updated_at)
+            SELECT :tenant, :quota, :n, to_timestamp(start) FROM span
+            ON CONFLICT (tenant_id, bucket) DO UPDATE
+            SET tokens = CASE WHEN b.updated_at < excluded.updated_at THEN excluded.tokens ELSE greatest(0, b.tokens - :back) + :n END,
+                updated_at = greatest(b.updated_at, excluded.updated_at)
+            RETURNING tokens, extract(epoch FROM updated_at) + :seconds - (SELECT now FROM span) AS left
+            """),
+            {
+                **self._facts(), "n": float(n), "back": float(back), "quota": quota.name,
+                "seconds": float(quota.seconds), "begins": float(quota.begins),
+            },
+        ).one()  # fmt: skip
+        if float(found.tokens) > quota.calls * (1 - self.leave):
+            raise RateLimited(
+                f"The quota of {quota.calls:,.0f} calls in {quota.seconds:,.0f} s is used up for {float(found.left):,.0f} s",
+                hint="What was read is kept; it goes on by itself",
+                retry_after=max(1.0, float(found.left)),
+                bucket=self.name,
+            )
 
     def pause(self, seconds: float) -> None:
         """The source asked for silence (Retry-After): nobody gets a call before `seconds` have passed."""
@@ -174,7 +224,13 @@ class Allotments:
         used = self._size - self._unused
         size = min(self._most, max(1, used if self._unused else 2 * used))
         asked = self._monotonic()
-        first, *others = self.bucket.allot(size, back=self._unused, max_wait=max_wait)
+        try:
+            first, *others = self.bucket.allot(size, back=self._unused, max_wait=max_wait)
+        except RateLimited:
+            if size == 1:
+                raise
+            size = 1  # a quota may have less left than a whole allotment
+            first, *others = self.bucket.allot(size, back=self._unused, max_wait=max_wait)
         granted = self._monotonic()  # the waits are counted from a moment between the two
         self._held.extend(_Held(granted + wait, asked + wait + self.hold) for wait in others)
         self._size, self._unused = size, 0

@@ -10,8 +10,11 @@ from typing import Literal
 from sqlalchemy import text
 
 from spine.control.database import TenantDatabase
-from spine.core.errors import SpineError, StreamStopped
+from spine.core.errors import RateLimited, SpineError, StreamStopped
 from spine.core.names import job_name
+
+# Errors after which the next run goes on from the last page: the source was well, and there was more of it.
+_TO_BE_CONTINUED = frozenset({StreamStopped.code, RateLimited.code})
 
 Status = Literal["running", "success", "partial", "failed", "skipped"]
 
@@ -173,8 +176,8 @@ def stream_runs(database: TenantDatabase, source: str, run_id: str) -> Sequence[
 def stopped(database: TenantDatabase, run: SyncRun, stream: str, cursor: str | None) -> str | None:
     """The run whose pages a new reading of the stream goes on from: the first of those that were stopped one after the other until now.
 
-    None if the newest reading was not stopped. They are of the same mode and begin at the same `cursor`: after one that was set since,
-    reading begins anew. A week later the pages count as gone.
+    None if the newest reading was not stopped, by its time or by the source's limit. They are of the same mode and begin at the same
+    `cursor`: after one that was set since, reading begins anew. A week later the pages count as gone.
     """
     with database.begin() as connection:
         rows = connection.execute(
@@ -191,7 +194,7 @@ def stopped(database: TenantDatabase, run: SyncRun, stream: str, cursor: str | N
         ).all()  # fmt: skip
     first = None
     for row in rows:
-        if (row.error_code, row.cursor_from) != (StreamStopped.code, cursor):
+        if row.error_code not in _TO_BE_CONTINUED or row.cursor_from != cursor:
             break
         first = row.run_id
     return first

@@ -48,16 +48,18 @@ GRACE = timedelta(minutes=5)  # beyond a stream's own time: its last request, it
 class ErrorTablePolicy(ExceptionRetryPolicy):
     """The error table: our own classes say whether to retry, and a server's Retry-After sets the delay.
 
+    A wait beyond `patience` is no retry: the run would keep the others' rows from Silver, and the next one goes on from the last page.
     The rules are what the UI shows; the decision is taken in the worker on the real exception.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, patience: timedelta = timedelta(days=1)) -> None:
+        self._patience = patience.total_seconds()
         fail = [errors.AuthFailed, errors.SourceRejected, errors.SourceTooLarge, errors.SchemaMismatch, errors.ConfigError]
         fail += [errors.SyncInProgress, errors.QualityFailed, errors.ConservationFailed, errors.DeleteSweepRefused]
         fail += [errors.IdentityConflict, errors.RunFailed, errors.AuditBroken, errors.StreamStopped, errors.FileRefused]
         retry = [errors.RateLimited, errors.CircuitOpen, errors.SourceUnavailable, errors.LakeError, errors.PublishFailed]
         retry += [errors.JobFailed, errors.ControlPlaneUnavailable]
-        fail += [errors.SecretUnreadable]
+        fail += [errors.SecretUnreadable, errors.NothingToMatch]
         super().__init__(
             rules=[RetryRule(_path(error), RetryAction.FAIL, reason=error.code) for error in fail]
             + [RetryRule(_path(error), RetryAction.RETRY, reason=error.code) for error in retry]
@@ -71,6 +73,8 @@ class ErrorTablePolicy(ExceptionRetryPolicy):
             return RetryDecision.default()
         if not exception.retryable:
             return RetryDecision.fail(reason=exception.code)
+        if exception.retry_after is not None and exception.retry_after > self._patience:
+            return RetryDecision.fail(reason=f"{exception.code}: others would wait too long; the next run goes on from here")
         if exception.retry_after is not None:
             jitter = _JITTER.uniform(0, 1)
             return RetryDecision.retry(timedelta(seconds=exception.retry_after + jitter), reason=exception.code)
@@ -105,7 +109,7 @@ def default_args(tier: str) -> dict[str, Any]:
         "retry_delay": chosen.delay,
         "retry_exponential_backoff": 2.0 if chosen.exponential else 0,
         "max_retry_delay": timedelta(seconds=300),
-        "retry_policy": ErrorTablePolicy(),
+        "retry_policy": ErrorTablePolicy(chosen.deadline),
         "on_failure_callback": last_word,
         "on_retry_callback": last_word,
         "priority_weight": chosen.priority,

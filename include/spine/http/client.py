@@ -14,7 +14,7 @@ from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_at
 from spine.core.errors import AuthFailed, ConnectorError, RateLimited, SourceRejected, SourceUnavailable
 from spine.http.allowance import Allowance
 from spine.http.auth import Signer
-from spine.http.limits import spent, wait_of
+from spine.http.limits import silence_of, spent, wait_of
 from spine.http.retry import Retry
 from spine.http.transport import Request, Response, Transport, joined, origin_of
 from spine.http.words import said
@@ -93,7 +93,7 @@ class Client:
     A worker sleeps up to the retries' cap; beyond that it raises RateLimited with the time, so that its task comes back then.
     It asks the host of `base_url`, those of `hosts`, and without credentials those of `open_hosts` (`*.example.com` is all below it).
     `inspect` sees each answer before it is judged and may raise one of our errors for what the source says in its own words. `others` make
-    the signers of streams that sign in another way.
+    the signers of streams that sign in another way. `leave` is the part of the vendor's limit that is left to others.
     """
 
     base_url: str
@@ -110,6 +110,7 @@ class Client:
     inspect: Callable[[Response], None] = lambda response: None
     sleep: Callable[[float], None] = time.sleep
     where: Mapping[str, Any] = field(default_factory=dict)
+    leave: float = 0.0
     others: Mapping[str, Callable[[], Signer]] = field(default_factory=dict)
     _made: dict[str, Client] = field(default_factory=dict, repr=False)
 
@@ -202,6 +203,8 @@ class Client:
             self.breaker.success()  # it answered, if not to our liking
             raise
         self.breaker.success()
+        if asked := silence_of(response.headers, self.leave):
+            self.bucket.pause(asked)  # rather than being refused: whoever shares the account waits, too
         return response
 
     def _wait_for(self, bucket: Bucket) -> None:

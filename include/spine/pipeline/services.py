@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 
-from spine.control import airflow_state, audit, breaker, bucket, connections, runs
+from spine.control import airflow_state, audit, breaker, connections, runs
 from spine.control.airflow_state import ConnectionInfo
 from spine.control.database import Database, TenantDatabase
 from spine.control.tokens import ConnectionToken, TokenVault
@@ -19,14 +19,15 @@ from spine.core.placeholders import needed
 from spine.core.settings import settings
 from spine.http.allowance import Allowance
 from spine.http.auth import Account, Auth, Credentials, Signer
-from spine.http.client import Client, NoBucket
+from spine.http.client import Client
 from spine.http.transport import Transport, require_encrypted
+from spine.pipeline.budgets import budgets_of
 from spine.sources.drops import Folder
 from spine.sources.loader import reader_for
 from spine.sources.places import Place
 from spine.sources.reading import Reader
 from spine.sources.rest.requester import host_of
-from spine.sources.spec import Budget, Source, Stream, Timeouts
+from spine.sources.spec import Source, Stream, Timeouts
 from spine.sources.variables import values_of
 
 _DAY = 86_400.0
@@ -169,10 +170,6 @@ def _settle(info: ConnectionInfo) -> float:
     return seconds
 
 
-def _bucket(database: TenantDatabase, name: str, budget: Budget, share: float) -> bucket.Allotments:
-    return bucket.Allotments(bucket.Bucket(database, name, budget.burst, budget.requests * share / budget.per.total_seconds()))
-
-
 def _token_name(info: ConnectionInfo, auth: Auth) -> str:
     """Under which name the token of a stream's own authentication is kept: streams that sign alike share it."""
     return f"{info.conn_id} {hashlib.sha256(auth.model_dump_json().encode()).hexdigest()[:8]}"
@@ -184,7 +181,8 @@ def _client(
     url, values = base_url(info, source), values_of(source, info.extra)
     transport = Transport(connect=times.connect, read=times.read, total=times.total)
     credentials = credentials_of(info, source)
-    limit, database = source.rate_limit, services.database.of(tenant)
+    database = services.database.of(tenant)
+    calls, searches = budgets_of(source, info, url, services.database)
     vault = TokenVault(database, run_id)
     asking = Transport(connect=times.connect, read=times.read, total=min(times.total, _TOKEN_TIME))
 
@@ -197,8 +195,9 @@ def _client(
         transport=transport,
         auth=signer(source.auth_of(None, info.extra), info.conn_id),
         others=own,
-        bucket=_bucket(database, info.conn_id, limit, limit.share),
-        search_bucket=_bucket(database, f"{info.conn_id} search", limit.search, limit.share) if limit.search else NoBucket(),
+        bucket=calls,
+        search_bucket=searches,
+        leave=source.rate_limit.leave,
         breaker=breaker.Watched(breaker.Breaker(database, info.conn_id)),
         retry=source.retry,
         headers={name: needed(said, values) for name, said in source.headers.items()},
