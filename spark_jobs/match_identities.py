@@ -32,20 +32,32 @@ def main() -> int:
     return run_job(lambda: _match(given), given.result)
 
 
-_LAKE = ("run_id", "relearn", "incremental")
+_LAKE = ("run_id", "incremental")
 _FILE = ("column", "labels", "output", "matches", "report", "threshold", "previous", "explain_plan", "engine", "json")
+
+
+_FORMERLY = {"True": "always", "False": "auto"}  # what a trigger said before there were three ways
+
+
+def _relearn(text: str) -> str:
+    word = _FORMERLY.get(text, text)
+    if word not in ("auto", "always", "never"):
+        raise argparse.ArgumentTypeError(f"{text!r} is none of auto, always, never")
+    return word
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("records", type=Path, nargs="*", metavar="RECORDS", help="CSV, JSON lines, Parquet, the folder of a Delta table")
     parser.add_argument("--entity", required=True, help="name of a declared entity; with RECORDS also a file of rules")
+    parser.add_argument(
+        "--relearn", type=_relearn, nargs="?", const="always", default="auto", metavar="auto|always|never",
+        help="learn the weights anew once the records have outgrown them (auto), now, or never",
+    )  # fmt: skip
     parser.add_argument("--result", type=Path, help="file for the result or the error, as JSON")
     lake = parser.add_argument_group("without RECORDS")
     lake.add_argument("--run-id", help="run that the written rows carry")
-    mode = lake.add_mutually_exclusive_group()
-    mode.add_argument("--relearn", action="store_true", help="learn the weights anew and match everything again")
-    mode.add_argument("--incremental", action="store_true", help="only what changed (the default)")
+    lake.add_argument("--incremental", action="store_true", help="only what changed (the default)")
     file = parser.add_argument_group("with RECORDS, as `spine match`")
     file.add_argument("--source", action="append", metavar="NAME=FILE", help="a file under a name of its own")
     file.add_argument("--column", action="append", metavar="[SOURCE.]ATTRIBUTE=COLUMN", help="what holds an attribute, or record_id")

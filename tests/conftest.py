@@ -49,7 +49,8 @@ DEAREST = (
     "e2e/test_tenants", "cli/test_imports", "gold/test_stewardship", "identity/golden/test_overrides", "control/test_airflow_state",
     "e2e/test_personal_data", "sandbox/test_server", "e2e/test_real_records", "lake/test_readers", "cli/test_commands",
     "identity/golden/test_resolution", "control/test_rotation", "pipeline/test_secrets", "cli/test_escapes",
-    "identity/golden/test_copies", "matching/test_state", "identity/test_copies", "control/test_rights", "control/test_audit_heads",
+    "identity/golden/test_copies", "matching/test_state",
+    "matching/test_growth", "pipeline/test_relearn", "identity/test_copies", "control/test_rights", "control/test_audit_heads",
 )  # fmt: skip
 
 _FORKED = str(Path(__file__).with_name("forked.py"))
@@ -343,7 +344,7 @@ class GoldWorld:
         )
         merge.when_matched_update_all().when_not_matched_insert_all().execute()
 
-    def resolve(self, tenant: str = "default", *, relearn: bool = False) -> dict[str, str]:
+    def resolve(self, tenant: str = "default", *, relearn: Any = "auto") -> dict[str, str]:
         """Resolve everything that changed; entity id by record id of a tenant."""
         self.number += 1
         resolve.resolve(None, self.entity.entity, f"run{self.number}", relearn=relearn)  # type: ignore[arg-type]

@@ -237,7 +237,7 @@ class TestJob:
             ("--entity person", "--run-id is required without RECORDS"),
             ("--entity person --run-id r --threshold 0.9", "--threshold needs RECORDS"),
             ("people.csv --entity person.yaml", "--output is required with RECORDS"),
-            ("people.csv --entity person.yaml --output c.csv --relearn", "--relearn is not for a file of records"),
+            ("people.csv --entity person.yaml --output c.csv --incremental", "--incremental is not for a file of records"),
         ],
     )
     def test_arguments_of_the_other_mode_are_refused(self, folder: Path, words: str, part: str) -> None:

@@ -146,7 +146,7 @@ def _happen(story: Story, world: Any) -> None:
     (world.server.sandbox.drop / TENANT / "people_f.csv").unlink()
     story.drop("people_h.csv", "".join(_relative(number) for number in range(320)))  # of one name and one telephone
     story.read("relatives")
-    story.job(partial(resolve_each, relearn=True), "person", "relatives")
+    story.job(partial(resolve_each, relearn="always"), "person", "relatives")
     story.drop("people_g.csv", rows(range(600, 900), email=f"{MARK} at home", date_of_birth="2999-07-29"))
     story.read("gate")
     refs = [f"people_files:people:e{number}" for number in range(3)]

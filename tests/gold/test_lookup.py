@@ -190,7 +190,7 @@ class TestPublication:
         publish("person", "run-1", url=url)
         lookup = Lookup(Database(url), "person")
         assert lookup.find(values(world.crowd()[3])).model_version == 1
-        ids = world.resolve(relearn=True)
+        ids = world.resolve(relearn="always")
         assert publish("person", "run-2", url=url)["tables"]["lookup_records"] == {"inserted": 80, "updated": 0, "deleted": 80}
         answer = lookup.find(values(world.crowd()[3]))
         assert (answer.model_version, answer.hits[0].entity_id) == (2, ids["c003"])

@@ -94,7 +94,7 @@ def test_a_split_is_kept_by_later_runs_and_a_relearn(people, ids):
     people.put("hubspot", [{"id": "9", **people.JANE}])
     resolve(None, "person", "r2")
     assert people.links() == apart
-    resolve(None, "person", "r3", relearn=True)
+    resolve(None, "person", "r3", relearn="always")
     assert people.links() == apart
     assert resolve(None, "person", "r4")["no_op"]
 

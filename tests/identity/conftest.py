@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 
 from spine.core.entities import Entity, load_entity
-from spine.identity.golden.former import FormerGold
+from spine.identity.golden.former import FormerGold, recalled
 from spine.identity.golden.orders import Order
 from spine.identity.golden.overrides import Override
 from spine.identity.golden.resolution import resolve_tenant
@@ -37,7 +37,8 @@ def table(rows: Sequence[dict[str, Any]], entity: Entity) -> pa.Table:
 
 _KEYS = {
     "links": ("record_ref",), "matches": ("left_ref", "right_ref"), "golden": ("entity_id",), "redirects": ("from_id",),
-    "overrides": ("override_id",), "changes": ("change_id",), "history": ("entity_id", "valid_from"), "models": ("model_version",),
+    "overrides": ("override_id",), "changes": ("change_id",),
+    "frequencies": ("model_version", "comparison", "level", "value"), "history": ("entity_id", "valid_from"), "models": ("model_version",),
 }  # fmt: skip
 
 
@@ -70,7 +71,7 @@ class Resolver:
             self.gold[name] = [row for row in kept.values() if row.get("op") != "delete"]
         if found["models"]:
             self.model = Model.from_json(found["models"][0]["parameters"])
-        return SimpleNamespace(**found, counts=outcome.counts)
+        return SimpleNamespace(**found, counts=outcome.counts, relearned=outcome.relearned)
 
     def steward(self, verb: Any, *refs: str, entities: Sequence[str] = (), **options: Any) -> SimpleNamespace:
         """A steward's order about the short refs of Salesforce records, and what it makes of Gold."""
@@ -97,7 +98,11 @@ class Resolver:
             if rows:
                 empty = getattr(FormerGold(), name).schema
                 parts[name] = pa.Table.from_pylist(rows, self._schema(rows, empty))
-        return FormerGold(**parts, overrides=[Override.of(row) for row in self.gold["overrides"]], model=self.model)
+        frequencies = pa.Table.from_pylist(self.gold["frequencies"], FormerGold().frequencies.schema)
+        model = None if self.model is None else recalled(self.model, frequencies)
+        return FormerGold(
+            **parts, overrides=[Override.of(row) for row in self.gold["overrides"]], model=model, frequencies=frequencies
+        )  # fmt: skip
 
     @staticmethod
     def _schema(rows: Sequence[dict[str, Any]], known: pa.Schema) -> pa.Schema:

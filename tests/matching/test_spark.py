@@ -91,7 +91,7 @@ def test_spark_gives_the_files_and_counts_of_one_process(run: Run, tmp_path: Pat
     assert not (tmp_path / "spark.csv.state").exists()
 
     fewer = text(rows[3:])
-    local, spark = (run(engine, fewer, previous=f"{engine}.csv", relearn=True) for engine in ("local", "spark"))
+    local, spark = (run(engine, fewer, previous=f"{engine}.csv", relearn="always") for engine in ("local", "spark"))
     same(tmp_path)
     assert told(local) == told(spark)
     assert (spark["run"], spark["left"]) == (2, 4)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from spine.core.entities import Matching
 from spine.identity import engine
-from spine.identity.clustering.incremental import blocking_parts, parts_of, rematch
+from spine.identity.clustering.incremental import kept_of, rematch
 from spine.identity.engine import LocalPairing, make_plan
 from spine.identity.matching import Matched, match
 from spine.matching import state as match_state
@@ -55,8 +55,8 @@ def _pairs(ids: pa.Array, matched: Matched) -> dict[tuple[str, str], float]:
     return {(names[one], names[other]): round(value, 9) for one, other, value in zip(left, right, weight, strict=True)}
 
 
-def _save(clusters: Path, ids: pa.Array, table: pa.Table, matched: Matched, parts: Any) -> None:
-    match_state.save(clusters, {"of": "test"}, ids, table, matched, parts)
+def _save(clusters: Path, ids: pa.Array, table: pa.Table, matched: Matched, kept: Any) -> None:
+    match_state.save(clusters, {"of": "test"}, ids, table, matched, kept)
 
 
 _number = st.integers(0, 63)
@@ -76,8 +76,8 @@ def test_batches_of_changes_give_what_a_full_run_gives(tmp_path: Path, batches: 
     records = engine.prepare(table, plan)
     matched = match(records, 0.85, pairing=pairing)
     assert pairing.keys is not None
-    parts = {part: pairing.keys.part(part) for part in blocking_parts(plan)}
-    _save(clusters, ids, table, matched, parts)
+    kept = kept_of(matched, pairing.keys)
+    _save(clusters, ids, table, matched, kept)
     for batch in batches:
         for kind, number, other in batch:
             if kind == "remove" and len(rows) > 2:
@@ -87,8 +87,8 @@ def test_batches_of_changes_give_what_a_full_run_gives(tmp_path: Path, batches: 
         ids, table = _records(rows)
         state = match_state.load(clusters, {"of": "test"}, plan, ids, table, None)
         assert state is not None
-        again, _, parts = rematch(plan, state.changed, state.former(), state.records_of, 0.85)
-        whole = match(engine.prepare(table, plan), 0.85, model=matched.model)
+        again, _, kept = rematch(plan, state.changed, state.former(), state.records_of, 0.85)
+        whole = match(engine.prepare(table, plan), 0.85, model=again.model)
         assert _groups(ids, again.label) == _groups(ids, whole.label)
         assert again.label.tolist() == whole.label.tolist()
         assert np.allclose(again.confidence, whole.confidence)
@@ -96,7 +96,7 @@ def test_batches_of_changes_give_what_a_full_run_gives(tmp_path: Path, batches: 
             row: round(value, 9) for row, value in whole.weakest.items()
         }
         assert _pairs(ids, again) == _pairs(ids, whole)
-        _save(clusters, ids, table, again, parts)
+        _save(clusters, ids, table, again, kept)
 
 
 _whom = st.integers(0, 5)
@@ -120,7 +120,7 @@ def test_copies_that_come_change_and_go_are_those_of_a_full_run(tmp_path: Path, 
     pairing = LocalPairing()
     matched = match(engine.prepare(table, plan), 0.85, pairing=pairing)
     assert pairing.keys is not None
-    _save(clusters, ids, table, matched, parts_of(plan, pairing.keys, matched.copies))
+    _save(clusters, ids, table, matched, kept_of(matched, pairing.keys))
     for batch in batches:
         for kind, place, number, how in batch:
             if kind == "go":
@@ -130,15 +130,15 @@ def test_copies_that_come_change_and_go_are_those_of_a_full_run(tmp_path: Path, 
         ids, table = _records(rows)
         state = match_state.load(clusters, {"of": "test"}, plan, ids, table, None)
         assert state is not None
-        again, _, parts = rematch(plan, state.changed, state.former(), state.records_of, 0.85)
-        whole = match(engine.prepare(table, plan), 0.85, model=matched.model)
+        again, _, kept = rematch(plan, state.changed, state.former(), state.records_of, 0.85)
+        whole = match(engine.prepare(table, plan), 0.85, model=again.model)
         assert again.label.tolist() == whole.label.tolist()
         assert again.copies.first.tolist() == whole.copies.first.tolist()
         assert np.allclose(again.confidence, whole.confidence)
         assert again.weakest.keys() == whole.weakest.keys()
         assert np.allclose([again.weakest[row] for row in whole.weakest], list(whole.weakest.values()))
         assert _pairs(ids, again) == _pairs(ids, whole)
-        _save(clusters, ids, table, again, parts)
+        _save(clusters, ids, table, again, kept)
 
 
 def test_a_state_of_other_clusters_rules_or_columns_counts_as_absent(tmp_path: Path) -> None:
@@ -147,9 +147,9 @@ def test_a_state_of_other_clusters_rules_or_columns_counts_as_absent(tmp_path: P
     pairing, records = LocalPairing(), engine.prepare(table, plan)
     matched = match(records, 0.85, pairing=pairing)
     assert pairing.keys is not None
-    parts = {part: pairing.keys.part(part) for part in blocking_parts(plan)}
+    kept = kept_of(matched, pairing.keys)
     assert match_state.load(clusters, {"of": "test"}, plan, ids, table, None) is None
-    _save(clusters, ids, table, matched, parts)
+    _save(clusters, ids, table, matched, kept)
     assert match_state.load(clusters, {"of": "others"}, plan, ids, table, None) is None
     assert match_state.load(clusters, {"of": "test"}, plan, ids, table.drop_columns(["mail"]), None) is None
     (match_state.folder(clusters) / "key.json").write_text('{"of": "test"}')  # what an older version left
@@ -190,7 +190,7 @@ def test_a_state_cut_at_any_byte_is_noticed(tmp_path: Path) -> None:
     pairing = LocalPairing()
     matched = match(engine.prepare(table, plan), 0.85, pairing=pairing)
     assert pairing.keys is not None
-    _save(clusters, ids, table, matched, {part: pairing.keys.part(part) for part in blocking_parts(plan)})
+    _save(clusters, ids, table, matched, kept_of(matched, pairing.keys))
     assert match_state.doubt(clusters, {"of": "test"}) is None
     for file in match_state.folder(clusters).iterdir():
         whole = file.read_bytes()
@@ -226,7 +226,7 @@ def test_a_value_that_comes_or_goes_is_a_change(tmp_path: Path, value: str | Non
     pairing, records = LocalPairing(), engine.prepare(table, plan)
     matched = match(records, 0.85, pairing=pairing)
     assert pairing.keys is not None
-    _save(clusters, ids, table, matched, {part: pairing.keys.part(part) for part in blocking_parts(plan)})
+    _save(clusters, ids, table, matched, kept_of(matched, pairing.keys))
     ids, table = _records(rows | {"r4": rows["r4"] | {"given": value}})
     state = match_state.load(clusters, {"of": "test"}, plan, ids, table, None)
     assert state is not None
@@ -262,7 +262,7 @@ def test_a_run_from_the_command_goes_on_from_the_state_and_keeps_every_id(tmp_pa
     assert {key: after[key] for key in before if key != "r63"} == {key: value for key, value in before.items() if key != "r63"}
     assert after["n00"] == after["r00"]
     assert (result["joined"], result["left"], result["created"]) == (1, 1, 0)
-    again = match_records(MatchRequest(records, rules, tmp_path / "full.csv", previous=clusters, relearn=True, keep_state=False))
+    again = match_records(MatchRequest(records, rules, tmp_path / "full.csv", previous=clusters, relearn="always", keep_state=False))
     assert "Learn, compare and cluster" in again["stages"]
     assert not match_state.folder(tmp_path / "full.csv").exists()
     assert match_records(

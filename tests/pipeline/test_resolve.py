@@ -103,7 +103,7 @@ def test_relearning_keeps_ids_and_makes_a_new_model(spark, people):
     people.put("hubspot", [{"id": "9", **people.JANE}])
     resolve(spark, "person", "r1")
     ids = people.links()
-    resolve(spark, "person", "r2", relearn=True)
+    resolve(spark, "person", "r2", relearn="always")
     assert people.links() == ids
     assert [row["model_version"] for row in people.rows(gold.MODELS)] == [1, 2]
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from spine.cli import show, world
-from spine.cli.options import Json, grouped
+from spine.cli.options import Json, Relearn, Relearning, grouped
 from spine.core.errors import ConfigError, SpineError
 from spine.core.screen import console, say
 
@@ -100,7 +100,7 @@ class Way:
         float | None, typer.Option(help="Pairs of at least this probability are one. [dim]Default: that of the rules, or 0.85.[/dim]")
     ] = None
     previous: Annotated[Path | None, typer.Option(help="Clusters of an earlier run: their ids live on.", metavar="CLUSTERS")] = None
-    relearn: Annotated[bool, typer.Option("--relearn", help="With --previous: learn the weights anew and match everything.")] = False
+    relearn: Relearning = Relearn.auto
     engine: Annotated[Engine, typer.Option(help="auto: this process, and Spark for many records. The clusters are the same.")] = Engine.auto
 
 
@@ -166,7 +166,7 @@ def _matched(inputs: Inputs, outputs: Outputs, way: Way) -> dict[str, Any]:
         _tell_columns(records)
         request = MatchRequest(
             records, rules, outputs.output, matches=outputs.matches, report=outputs.report, labels=outputs.labels,
-            threshold=way.threshold, previous=way.previous, engine=way.engine.value, relearn=way.relearn, keep_state=outputs.state,
+            threshold=way.threshold, previous=way.previous, engine=way.engine.value, relearn=way.relearn.value, keep_state=outputs.state,
         )  # fmt: skip
         return job.match_records(request, listen)
 
@@ -231,6 +231,8 @@ def _print(result: dict[str, Any]) -> None:
     show.as_table(
         f"{result['entity'].capitalize()} clusters in {result['output']}", [{"what": what, "number": number} for what, number in lines]
     )
+    if result.get("relearned"):
+        say(f"Weights are new: {result['relearned']}")
     if result.get("changes"):
         say(f"Merges and splits, the first of {result['merged'] + result['split']:,} (all are in {result['output']}.changes.csv)")
         for change in result["changes"]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from dataclasses import MISSING, fields, is_dataclass
+from enum import StrEnum
 from functools import wraps
 from typing import Annotated, Any, get_type_hints
 
@@ -12,13 +13,28 @@ import typer
 
 from spine.core.names import DEFAULT_TENANT
 
+
+class Relearn(StrEnum):
+    """When weights are learned anew."""
+
+    auto = "auto"
+    always = "always"
+    never = "never"
+
+
 Source = Annotated[str, typer.Argument(help="Name of a source: its file in include/sources.", show_default=False)]
 Entity = Annotated[str, typer.Argument(help="Name of an entity: its file in include/entities.", show_default=False)]
 Tenant = Annotated[str, typer.Option("--tenant", "-t", help="Whose data.")]
 Tenants = Annotated[list[str] | None, typer.Option("--tenant", "-t", help="Only this tenant; may be given again. [dim]Default: all.[/dim]")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
+Relearning = Annotated[
+    Relearn,
+    typer.Option(
+        "--relearn", help="auto: learn the weights anew once the records have outgrown them. always: now. never: stay with the former."
+    ),
+]
 
-__all__ = ["DEFAULT_TENANT", "Entity", "Json", "Source", "Tenant", "Tenants", "grouped"]
+__all__ = ["DEFAULT_TENANT", "Entity", "Json", "Relearn", "Relearning", "Source", "Tenant", "Tenants", "grouped"]
 
 
 def grouped(command: Callable[..., None]) -> Callable[..., None]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from spine.cli import show, world
-from spine.cli.options import Entity, Json, Source, Tenants
+from spine.cli.options import Entity, Json, Relearn, Relearning, Source, Tenants
 from spine.core import clock
 from spine.core.errors import SpineError, error_from_dict, together
 from spine.core.screen import say
@@ -186,21 +186,23 @@ def normalize(
 
 def resolve(
     entity: Entity,
-    relearn: Annotated[bool, typer.Option("--relearn", help="Learn the weights anew and match everything again.")] = False,
+    relearn: Relearning = Relearn.auto,
     json: Json = False,
 ) -> None:
     """Find out which source records are one, and write golden records. Without changes in Silver it does nothing.
 
     spine resolve person
-    spine resolve organization --relearn
+    spine resolve organization --relearn always
     """
     with show.working(f"Resolve {entity}"):
         database = world.services().database
         from spine.pipeline.resolve import resolve as job
 
-        result = job(world.spark(f"resolve {entity}"), entity, run_id(), relearn=relearn, database=database)
+        result = job(world.spark(f"resolve {entity}"), entity, run_id(), relearn=relearn.value, database=database)
     numbers = [{"what": key.replace("_", " "), "number": value} for key, value in result.items() if isinstance(value, int | float)]
     show.as_json(result) if json else show.as_table(f"Golden {entity} records", numbers)
+    for facts in () if json else result["relearned"]:
+        say(f"Weights of {facts['tenant']} are {'counted' if facts['way'] == 'recount' else 'learned'} anew: {facts['reason']}")
 
 
 def publish(

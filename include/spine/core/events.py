@@ -133,11 +133,35 @@ class ChainBroken(Event):
     wrong: str
 
 
+@dataclass(frozen=True)
+class WeightsRelearned(Event):
+    """A run compares an entity's records by new weights; `way` is `recount` if only heavy keys and frequencies of values are new.
+
+    `merged` and `split` are the golden records that came together or apart by it.
+    """
+
+    kind: ClassVar[str] = "weights.relearned"
+    entity: str
+    run_id: str
+    way: str
+    reason: str
+    records: int
+    records_before: int
+    model_version: int
+    merged: int
+    split: int
+
+    @property
+    def key(self) -> str:
+        """A run that is finished by the next one is told of once."""
+        return f"{self.entity} {self.run_id}"
+
+
 EVENTS: dict[str, type[Event]] = {
     kind.kind: kind
     for kind in (
         SyncStarted, SyncCompleted, SyncFailed, ConnectorConnected, ConnectorPaused, ConnectorResumed, DeadlineMissed, DriftDetected,
-        CredentialExpiring, ChainBroken,
+        CredentialExpiring, ChainBroken, WeightsRelearned,
     )
 }  # fmt: skip
 

@@ -30,13 +30,20 @@ def build_resolve_dag(entity: Entity, sources: list[str]) -> DAG:
         catchup=False,
         max_active_runs=1,
         default_args=default_args("critical"),
-        params={"relearn": Param(False, type="boolean", title="Relearn", description="Learn the weights anew and match everything again.")},
+        params={
+            "relearn": Param(
+                "auto",
+                enum=["auto", "always", "never", True, False],  # a trigger of former days says yes or no
+                title="Relearn",
+                description="auto: learn the weights anew once the records have outgrown them. always: now. never: stay with the former.",
+            )
+        },
         tags=["spine", "resolve", f"domain:{entity.domain}"],
     ) as dag:
         resolved = SpineSparkOperator(
             task_id="resolve",
             job="match_identities",
-            arguments=["--entity", entity.entity, "--run-id", "{{ run_id }}", "{{ '--relearn' if params.relearn else '--incremental' }}"],
+            arguments=["--entity", entity.entity, "--run-id", "{{ run_id }}", "--relearn", "{{ params.relearn }}"],
             before=gathering(entity.entity),
             execution_timeout=TIERS["standard"].longest,  # a first load, or a relearning of everything
         )

@@ -17,10 +17,10 @@ from spine.core.entities import Entity, load_entity
 from spine.core.errors import ConfigError
 from spine.core.names import DEFAULT_TENANT, require_tenant
 from spine.gold import records as silver
+from spine.gold.store import newest_model
 from spine.identity import engine, matching
 from spine.identity.blocking import postings
 from spine.identity.explaining import narrate
-from spine.identity.learning.model import Model
 from spine.identity.learning.possible import fits
 from spine.identity.learning.score import probability
 from spine.lake import gold
@@ -186,11 +186,10 @@ class _Look:
         self.plan = engine.make_plan(self.rules)
         self.limit = matching.threshold_weight(self.rules.threshold)
         self.tables = silver.silver_tables(entity)
-        models = self._rows(gold.MODELS)
-        if not models:
+        newest = newest_model(self.entity, tenant)
+        if newest is None:
             raise ConfigError(f"No {entity} of tenant {tenant} was resolved yet", hint=f"Run `spine resolve {entity}` first")
-        newest = max(models, key=lambda row: row["model_version"])
-        self.model, self.version = Model.from_json(newest["parameters"]), newest["model_version"]
+        self.model, self.version = newest, newest.version
         if not fits(self.plan, self.model):
             raise ConfigError(
                 f"The weights of {entity} are not of these rules and this version", hint=f"Run `spine resolve {entity}` first"

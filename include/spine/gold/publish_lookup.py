@@ -21,10 +21,10 @@ from spine.core.entities import Entity
 from spine.gold import records as silver
 from spine.gold.lookup_stamp import stamp_of
 from spine.gold.schema import LOOKUP, LOOKUP_KEYS, LOOKUP_MODELS, LOOKUP_RECORDS, Table
+from spine.gold.store import newest_model
 from spine.identity import engine
 from spine.identity.blocking import postings
 from spine.identity.comparing.plan import Plan
-from spine.identity.learning.model import Model
 from spine.lake import gold
 from spine.lake.reading import dataset, reading
 
@@ -40,15 +40,15 @@ def publish_lookup(
     counts = {table.name: {"inserted": 0, "updated": 0, "deleted": 0} for table in (LOOKUP_RECORDS, LOOKUP_KEYS)}
     if entity.matching is None:
         return counts
-    for row in _newest_models(entity.entity):
+    for row in _newest_models(entity):
         if tenant is None or row["tenant_id"] == tenant:
             _Tenant(execute, entity, row, run_id, counts).bring_up_to_date(links, tables)
     return counts
 
 
-def _newest_models(entity: str) -> list[dict[str, Any]]:
+def _newest_models(entity: Entity) -> list[dict[str, Any]]:
     newest: dict[str, dict[str, Any]] = {}
-    for row in gold.read_rows(gold.MODELS, [("entity", "=", entity)]):
+    for row in gold.read_rows(gold.MODELS, [("entity", "=", entity.entity)]):
         if row["model_version"] > newest.get(row["tenant_id"], {"model_version": -1})["model_version"]:
             newest[row["tenant_id"]] = row
     return [newest[tenant] for tenant in sorted(newest)]
@@ -68,7 +68,9 @@ class _Tenant:
         """Write what differs between the records as they are now and as they were published."""
         assert self.entity.matching is not None
         self.plan: Plan = engine.make_plan(self.entity.matching)
-        self.model = Model.from_json(self.row["parameters"])
+        model = newest_model(self.entity, self.row["tenant_id"])
+        assert model is not None  # its row is at hand
+        self.model = model
         self.stamp = stamp_of(self.entity, self.row["model_version"])
         current = self._current(links, tables)
         known = self.execute(sql.SQL("SELECT stamp, buckets FROM gold.lookup_models AS t WHERE {}").format(self._mine()))
@@ -96,6 +98,8 @@ class _Tenant:
             fresh = np.where(place[changed] >= 0, numbers[place[changed]], 0)
             fresh[place[changed] < 0] = first + np.arange(int((place[changed] < 0).sum()))
             self._exchange(numbers[~stays], current.take(pa.array(changed)), fresh)
+            self.execute(sql.SQL("DELETE FROM gold.lookup_models AS t WHERE {}").format(self._mine()))
+            self._remember(current.num_rows)  # values may be more frequent than they were
 
     def _mine(self) -> sql.Composed:
         return sql.SQL("t.tenant_id = {} AND t.entity = {}").format(sql.Literal(self.row["tenant_id"]), sql.Literal(self.entity.entity))
@@ -196,7 +200,7 @@ class _Tenant:
     def _remember(self, rows: int) -> None:
         columns = {
             "stamp": pa.array([self.stamp]), "model_version": pa.array([self.row["model_version"]]), "buckets": pa.array([self.buckets]),
-            "records": pa.array([rows]), "parameters": pa.array([self.row["parameters"]]), "run_id": pa.array([self.run_id]),
+            "records": pa.array([rows]), "parameters": pa.array([self.model.to_json()]), "run_id": pa.array([self.run_id]),
         }  # fmt: skip
         reader = pa.RecordBatchReader.from_batches(LOOKUP_MODELS.schema, [self._batch(LOOKUP_MODELS, columns, 1)])
         self.execute.cursor.adbc_ingest(LOOKUP_MODELS.name, reader, mode="append", db_schema_name="gold")

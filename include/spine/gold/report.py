@@ -17,7 +17,7 @@ import pyarrow.dataset as pads
 
 from spine.core.entities import Entity
 from spine.core.errors import ConfigError
-from spine.gold.store import matched_entity
+from spine.gold.store import matched_entity, newest_model
 from spine.identity import engine
 from spine.identity.explaining.shortfalls import in_words, of_model
 from spine.identity.golden import overrides
@@ -39,11 +39,10 @@ def gold_report(path: Path, entity: str, tenant: str) -> None:
     declared = matched_entity(entity)
     source = _Gold(declared, tenant)
     links = source.read(gold.LINKS, ("record_ref", "entity_id", "confidence"))
-    models = source.read(gold.MODELS, ("model_version", "parameters"))
-    if not links.num_rows or not models.num_rows:
+    model = newest_model(declared, tenant)
+    if not links.num_rows or model is None:
         raise ConfigError(f"tenant {tenant} has no golden records of {entity}", hint=f"Run `spine resolve {entity}` first")
-    newest = models.sort_by([("model_version", "descending")])["parameters"][0].as_py()
-    write_page(path, _facts(source, links, Model.from_json(newest)))
+    write_page(path, _facts(source, links, model))
 
 
 class _Gold:
@@ -88,6 +87,7 @@ def _facts(source: _Gold, links: pa.Table, model: Model) -> data.Facts:
         surest=shown.pairs(np.where(joined, -weight, np.inf)), doubtful=shown.pairs(np.abs(weight - limit)), largest=shown.largest(),
         conflict_count=int(disputed.sum()), conflicts=shown.conflicts(disputed), plan_text="", seconds=None,
         calibration=_judged(source, pairs), could_not=in_words(of_model(model)),
+        weights_of=data.weights_of(model),
     )  # fmt: skip
 
 

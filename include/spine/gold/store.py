@@ -12,7 +12,7 @@ import pyarrow as pa
 from spine.core.entities import Entity, load_entity
 from spine.core.errors import ConfigError
 from spine.core.failpoints import failpoint
-from spine.identity.golden.former import FormerGold
+from spine.identity.golden.former import FormerGold, recalled
 from spine.identity.golden.outcome import Outcome
 from spine.identity.golden.overrides import Override
 from spine.identity.golden.scope import ResolveRun
@@ -71,7 +71,6 @@ def rules_of(entity: Entity) -> str:
 def former_gold(entity: Entity, tenant: str, refs: Collection[str] | None = None) -> FormerGold:
     """A tenant's Gold as it is; with `refs` only the links and matches of those records, and the golden records they belong to."""
     mine: list[tuple[str, str, Any]] = [("tenant_id", "=", tenant), ("entity", "=", entity.entity)]
-    newest = max(gold.read_rows(gold.MODELS, mine), key=lambda row: row["model_version"], default=None)
     only = [] if refs is None else [("record_ref", "in", pa.array(sorted(refs), pa.string()))]
     links = _read(entity, gold.LINKS, [*mine, *only])
     pairs = [] if refs is None else [(name, "in", pa.array(sorted(refs), pa.string())) for name in ("left_ref", "right_ref")]
@@ -81,8 +80,18 @@ def former_gold(entity: Entity, tenant: str, refs: Collection[str] | None = None
         _read(entity, gold.MATCHES, [*mine, *pairs]).drop_columns(["waterfall"]),
         _read(entity, gold.golden_table(entity), [("tenant_id", "=", tenant), *ids]),
         overrides_of(entity.entity, tenant),
-        None if newest is None else models.Model.from_json(newest["parameters"]),
+        newest_model(entity, tenant),
+        _read(entity, gold.FREQUENCIES, mine),
     )
+
+
+def newest_model(entity: Entity, tenant: str) -> models.Model | None:
+    """The model that a tenant's pairs are scored by, with the counts of values that have risen since it was learned; None before any."""
+    mine: list[tuple[str, str, Any]] = [("tenant_id", "=", tenant), ("entity", "=", entity.entity)]
+    newest = max(gold.read_rows(gold.MODELS, mine), key=lambda row: row["model_version"], default=None)
+    if newest is None:
+        return None
+    return recalled(models.Model.from_json(newest["parameters"]), _read(entity, gold.FREQUENCIES, mine))
 
 
 def overrides_of(entity: str, tenant: str) -> list[Override]:
@@ -108,7 +117,8 @@ def _rows(entity: Entity, outcomes: Sequence[Outcome]) -> dict[str, pa.Table | N
     """What the tenants' outcomes change, by Gold table."""
     names = {
         gold.LINKS: "links", gold.MATCHES: "matches", gold.CHANGES: "changes", gold.REDIRECTS: "redirects", gold.MODELS: "models",
-        gold.OVERRIDES: "overrides", gold.golden_table(entity): "golden", gold.history_table(entity): "history",
+        gold.OVERRIDES: "overrides",
+        gold.FREQUENCIES: "frequencies", gold.golden_table(entity): "golden", gold.history_table(entity): "history",
     }  # fmt: skip
     rows: dict[str, pa.Table | None] = {}
     for table, name in names.items():
@@ -122,9 +132,9 @@ def sum_of(outcomes: Sequence[Outcome]) -> dict[str, Any]:
     total: Counter[str] = Counter()
     for outcome in outcomes:
         total.update(outcome.counts)
-    return {name: total[name] for name in _COUNTS}
+    return {name: total[name] for name in _COUNTS} | {"relearned": [outcome.relearned for outcome in outcomes if outcome.relearned]}
 
 
 def result_of(entity: Entity, counts: dict[str, Any], *, no_op: bool) -> dict[str, Any]:
     """What a run gives back: counts, the versions of the Gold tables, and whether there was nothing to do."""
-    return {**dict.fromkeys(_COUNTS, 0), **counts, "versions": gold.versions(entity), "no_op": no_op}
+    return {**dict.fromkeys(_COUNTS, 0), "relearned": [], **counts, "versions": gold.versions(entity), "no_op": no_op}

@@ -99,8 +99,13 @@ def recall(features: pa.Table, plan: Plan, source: pa.ChunkedArray | pa.Array | 
 
 def candidates(records: Records, model: Model, changed: Array | None = None) -> Candidates:
     """Candidate pairs of the records with their patterns; with `changed` (a flag per row) only pairs of which one record changed."""
+    return _candidates(records, model, changed)[0]
+
+
+def _candidates(records: Records, model: Model, changed: Array | None) -> tuple[Candidates, Keys]:
     keys = Keys(records.features, model.rarity)
-    return _paired(records, model, list(known_blocks(blocking.make_rules(records.plan), keys, model.heavy, changed)), changed)
+    blocks = list(known_blocks(blocking.make_rules(records.plan), keys, model.heavy, changed))
+    return _paired(records, model, blocks, changed), keys
 
 
 def _paired(records: Records, model: Model, blocks: list[Blocks], changed: Array | None = None) -> Candidates:
@@ -133,15 +138,21 @@ def fit(records: Records, version: int = 1, repeated: Array = NO_ROWS) -> tuple[
 
 
 def _fit(records: Records, version: int, repeated: Array) -> tuple[Model, Candidates, Keys]:
+    begun, keys, blocks = begin(records)
+    found = _paired(records, begun, blocks)
+    counts = count_patterns(found.mask, found.pattern, _times(records.rows, repeated, found))
+    counts = counts.with_these(repeated_counts(records, begun, keys, repeated))
+    return learn.finish(records.plan, records.features, records.rows, begun, counts, version, len(repeated)), found, keys
+
+
+def begin(records: Records) -> tuple[Model, Keys, list[Blocks]]:
+    """What distinct records tell before any pair is compared: rarity, heavy keys (of the model), all keys, the blocks that remain."""
     begun = learn.start(records.plan, records.features, records.rows)
     keys = Keys(records.features, begun.rarity)
     learned = list(learn_blocks(blocking.make_rules(records.plan), keys))
     begun.heavy = [heavy for heavy, _ in learned]
     log_heavy(begun.heavy)
-    found = _paired(records, begun, [blocks for _, blocks in learned])
-    counts = count_patterns(found.mask, found.pattern, _times(records.rows, repeated, found))
-    counts = counts.with_these(repeated_counts(records, begun, keys, repeated))
-    return learn.finish(records.plan, records.features, records.rows, begun, counts, version, len(repeated)), found, keys
+    return begun, keys, [blocks for _, blocks in learned]
 
 
 def _times(rows: int, repeated: Array, found: Candidates) -> Array | None:
@@ -190,7 +201,7 @@ class Pairing(Protocol):
 
 
 class LocalPairing:
-    """Finds and compares pairs in this process. `keys` are those of the records that it has learned from."""
+    """Finds and compares pairs in this process. `keys` are those of the records that it has paired last."""
 
     keys: Keys | None = None
 
@@ -204,7 +215,8 @@ class LocalPairing:
 
     def candidates(self, records: Records, model: Model, changed: Array | None, likely: float) -> Candidates:
         """All candidate pairs."""
-        return candidates(records, model, changed)
+        found, self.keys = _candidates(records, model, changed)
+        return found
 
 
 def scored(records: Records, model: Model, found: Candidates) -> Scored:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -15,6 +15,7 @@ from spine.identity.comparing.comparisons import pattern
 from spine.identity.comparing.plan import Plan
 from spine.identity.copies import Copies, settled
 from spine.identity.engine import Candidates, LocalPairing, Pairing, Records
+from spine.identity.learning.growth import Basis, Learning
 from spine.identity.learning.model import Model
 from spine.identity.learning.score import Scored, hopeful, score
 
@@ -126,29 +127,52 @@ def match(
     model: Model | None = None,
     pairing: Pairing | None = None,
     constraints: Constraints | None = None,
-    version: int = 1,
+    learning: Learning | None = None,
+    basis: Basis | None = None,
 ) -> Matched:
-    """Entities of all records; learns a model (numbered `version`) unless one is given. `threshold` is a probability, inclusive."""
+    """Entities of all records. `threshold` is a probability, inclusive.
+
+    Takes a `model` if one is given, unless `learning` says that it is counted or learned anew from these records, which are `basis`.
+    """
     pairing, given, copies = pairing or LocalPairing(), constraints or Constraints(), Copies.of(records)
     limit = threshold_weight(threshold)
-    if model is None:
-        model, found = learned(records, copies, pairing, version, limit)
-    else:
-        found = pairing.candidates(records.take(copies.distinct), model, None, REVIEW).of_rows(copies.distinct)
+    how = learning or Learning("learn" if model is None else "keep")
+    model, found = modelled(records, copies, pairing, limit, model, how, basis)
     found = found.with_these(copies.twins(records, model))
     pairs, scored = copies.spread(*kept(records, model, found), limit)
     return divide(records, model, pairs, scored, threshold, given, len(found.left), copies)
 
 
-def learned(records: Records, copies: Copies, pairing: Pairing, version: int, limit: float) -> tuple[Model, Candidates]:
-    """A model of distinct records, and the likely pairs of them; `limit` is the threshold's weight, from which on copies are one."""
-    distinct, repeated = copies.distinct, np.flatnonzero(copies.several[copies.distinct])
+def modelled(
+    records: Records,
+    copies: Copies,
+    pairing: Pairing,
+    limit: float,
+    former: Model | None,
+    how: Learning,
+    basis: Basis | None = None,
+    changed: Array | None = None,
+) -> tuple[Model, Candidates]:
+    """The model that holds for records, and the likely pairs of distinct ones; with a former model that is kept, of `changed` ones only.
+
+    `limit` is the threshold's weight, from which on copies are one.
+    """
+    distinct, version = copies.distinct, 1 if former is None else former.version + 1
+    some = records.take(distinct)
 
     def settle(model: Model) -> None:
         settled(records, copies, model, limit)
 
-    model, found = pairing.fit(records.take(distinct), version, REVIEW, repeated, settle)
-    return model, found.of_rows(copies.distinct)
+    if how.way == "learn" or former is None:
+        model, found = pairing.fit(some, version, REVIEW, np.flatnonzero(copies.several[distinct]), settle)
+        model.basis, model.why = basis, how.why
+        return model, found.of_rows(distinct)
+    if how.way == "recount":
+        begun, _, _ = engine.begin(some)
+        former = replace(former, rarity=begun.rarity, terms=begun.terms, heavy=begun.heavy, counted=basis, version=version, why=how.why)
+        settle(former)
+        changed = None
+    return former, pairing.candidates(some, former, None if changed is None else changed[distinct], REVIEW).of_rows(distinct)
 
 
 def divide(

@@ -34,7 +34,7 @@ _MOMENT = pa.timestamp("us", "UTC")
 _IDENTITY = [("tenant_id", pa.string()), ("entity", pa.string())]
 LINKS, MATCHES, CHANGES = "gold_identity_links", "gold_identity_matches", "gold_identity_changes"
 REDIRECTS, MODELS, JOURNAL = "gold_identity_redirects", "gold_identity_models", "_identity_journal"
-OVERRIDES = "gold_identity_overrides"
+OVERRIDES, FREQUENCIES = "gold_identity_overrides", "gold_identity_frequencies"
 SCHEMAS: dict[str, pa.Schema] = {
     LINKS: pa.schema([
         *_IDENTITY, ("entity_id", pa.string()), ("record_ref", pa.string()), ("source", pa.string()), ("stream", pa.string()),
@@ -56,13 +56,20 @@ SCHEMAS: dict[str, pa.Schema] = {
     MODELS: pa.schema([
         *_IDENTITY, ("model_version", pa.int32()), ("learned_at", _MOMENT), ("parameters", pa.string()), ("run_id", pa.string()),
     ]),
+    FREQUENCIES: pa.schema([
+        *_IDENTITY, ("model_version", pa.int32()), ("comparison", pa.string()), ("level", pa.int32()), ("value", pa.string()),
+        ("records", pa.float64()), ("run_id", pa.string()),
+    ]),
     OVERRIDES: pa.schema([
         *_IDENTITY, ("override_id", pa.string()), ("kind", pa.string()), ("left_ref", pa.string()), ("right_ref", pa.string()),
         ("actor", pa.string()), ("reason", pa.string()), ("weight", pa.float64()), ("active", pa.bool_()), ("made_at", _MOMENT),
         ("change_id", pa.string()), ("undone_at", _MOMENT), ("undone_by", pa.string()), ("run_id", pa.string()),
     ]),
 }  # fmt: skip
-_KEYS = {LINKS: ("record_ref",), MATCHES: ("left_ref", "right_ref"), REDIRECTS: ("from_id",), OVERRIDES: ("override_id",)}
+_KEYS = {
+    LINKS: ("record_ref",), MATCHES: ("left_ref", "right_ref"), REDIRECTS: ("from_id",), OVERRIDES: ("override_id",),
+    FREQUENCIES: ("model_version", "comparison", "level", "value"),
+}  # fmt: skip
 _JOURNAL_SCHEMA = pa.schema([
     ("entity", pa.string()), ("run", pa.int64()), ("run_id", pa.string()), ("status", pa.string()), ("inputs", pa.string()),
     ("rules", pa.string()), ("staged", pa.string()), ("counts", pa.string()), ("written_at", _MOMENT),
@@ -245,7 +252,7 @@ def apply(spark: SparkSession | None, entity: Entity, entry: Entry) -> None:
     Large changes are merged by `spark` if it is given.
     """
     golden = golden_table(entity)
-    for name in (MODELS, OVERRIDES, MATCHES, LINKS, golden, history_table(entity), CHANGES, REDIRECTS):
+    for name in (MODELS, FREQUENCIES, OVERRIDES, MATCHES, LINKS, golden, history_table(entity), CHANGES, REDIRECTS):
         if name in entry.staged:
             with _points({golden: "golden", history_table(entity): "history"}.get(name, name.removeprefix("gold_identity_"))):
                 if _key(entity, name):

@@ -99,7 +99,10 @@ class Reason:
 
 @dataclass(frozen=True)
 class Facts:
-    """Everything on the page. `histogram` is (lowest weight, bin width, pairs per bin); `sizes` is (records per entity, entities)."""
+    """Everything on the page. `histogram` is (lowest weight, bin width, pairs per bin); `sizes` is (records per entity, entities).
+
+    `weights_of` tells what weights were learned from.
+    """
 
     title: str
     threshold: float
@@ -125,6 +128,7 @@ class Facts:
     seconds: float | None
     calibration: Calibration | None = None
     could_not: Sequence[str] = ()
+    weights_of: str = ""
 
 
 def cut(text: str | None, most: int = LONGEST) -> str:
@@ -162,12 +166,23 @@ def of_matched(
         conflict_count=len(matched.conflicts), conflicts=view.conflicts(),
         plan_text=plan_text if len(plan_text) <= LONGEST_PLAN else plan_text[:LONGEST_PLAN] + "…", seconds=seconds,
         calibration=_calibration(matched, *labels) if labels else None, could_not=could_not,
+        weights_of=weights_of(matched.model),
     )  # fmt: skip
 
 
 def _calibration(matched: Matched, origin: str, labels: Labels) -> Calibration:
     found = matched.found
     return of_labels(origin, labels, found.left, found.right, matched.scored.probability, matched.label)
+
+
+def weights_of(model: Model) -> str:
+    """What a model was learned from, and why a former one would not do, in words."""
+    basis = model.learned_from
+    sources = f" of {len(basis.sources)} sources" if len(basis.sources) > 1 else ""
+    learned = f"Weights were learned from {basis.records:,} records{sources}"
+    if model.counted is not None:
+        return f"{learned}, frequencies and heavy keys counted among {model.counted.records:,}: {model.why}"
+    return f"{learned}: {model.why}" if model.why else learned
 
 
 def histogram(weight: Array, limit: float) -> tuple[float, float, Sequence[int]]:

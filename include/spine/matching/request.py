@@ -8,6 +8,7 @@ from typing import Literal
 
 from spine.core.entities import MatchRules, load_match_rules
 from spine.core.errors import ConfigError
+from spine.identity.learning.growth import Relearn
 from spine.matching import files
 from spine.matching.records import Mapped, OneFile, Records
 
@@ -21,9 +22,9 @@ class MatchRequest:
     `records` are a file whose columns are called as in the file `rules`, or sources whose columns are mapped, with their rules
     (`sources.mapped` gives both). `labels` are known to be, or not to be, one: the report shows how far they bear out the probabilities.
 
-    With `previous`, only what changed is matched, by the weights of then, unless `relearn` asks for new ones; Spark always matches and
-    learns anew, and the ids live on. `keep_state` leaves beside the clusters what the next such run needs (about half a gigabyte for a
-    million records).
+    With `previous`, only what changed is matched, by the weights of then, unless the records have outgrown them or `relearn` is `always`;
+    Spark always matches and learns anew, and the ids live on. `keep_state` leaves beside the clusters what the next such run needs (about
+    half a gigabyte for a million records).
     """
 
     records: Path | Mapped
@@ -34,7 +35,7 @@ class MatchRequest:
     threshold: float | None = None
     previous: Path | None = None
     engine: Engine = "auto"
-    relearn: bool = False
+    relearn: Relearn = "auto"
     keep_state: bool = True
     labels: Path | None = None
 

@@ -27,13 +27,13 @@ from spine.core.entities import MatchRules
 from spine.core.errors import ConfigError
 from spine.core.failpoints import failpoint
 from spine.identity import engine
-from spine.identity.blocking.cuttings import Part
-from spine.identity.clustering.incremental import parts_of, rematch
+from spine.identity.clustering.incremental import Kept, kept_of, rematch
 from spine.identity.explaining.shortfalls import Shortfalls, in_words, of_model, shortfalls
 from spine.identity.matching import REVIEW, Matched, match
 from spine.matching import checks as match_checks
 from spine.matching import files as match_files
 from spine.matching import ids as match_ids
+from spine.matching import learning as match_learning
 from spine.matching import note as match_note
 from spine.matching import state as match_state
 from spine.matching.calibration import Labels, read_labels
@@ -97,7 +97,7 @@ def match_records(request: MatchRequest, listen: Listener = quiet) -> dict[str, 
     rules = request.declared()
     stages = _Stages(listen)
     former, note = _former(request, rules, stages)
-    if former is not None and not request.relearn and note.unchanged(request):
+    if former is not None and request.relearn != "always" and note.unchanged(request):
         return _nothing_to_do(request, former, note)
     by_spark = _wants_spark(request)
     found, step, warnings = _matched_on_spark(request, rules, stages) if by_spark else _matched_here(request, rules, note, stages)
@@ -121,6 +121,8 @@ def match_records(request: MatchRequest, listen: Listener = quiet) -> dict[str, 
             _report(request, rules, step, named, labels, time.perf_counter() - started)
             say(request.report.name)
     note.write(request, written)
+    if step is not None and step.relearned:
+        summary["relearned"] = step.relearned
     return summary | {
         "run": note.run, "seconds": round(time.perf_counter() - started, 3), "stages": stages.seconds, "peak_mb": _peak_mb(),
         "warnings": warnings, "output": str(request.output), "no_op": False,
@@ -215,9 +217,10 @@ class _Step:
     table: pa.Table
     matched: Matched
     touched: Array | None
-    parts: Mapping[Part, Array]
+    kept: Kept
     lacks: Shortfalls
     doubts: tuple[str, ...] = ()
+    relearned: str = ""
 
 
 def _wants_spark(request: MatchRequest) -> bool:
@@ -266,26 +269,30 @@ def _matched(request: MatchRequest, rules: MatchRules, ids: pa.Array, table: pa.
     """The entities of all records; where an earlier run left its state, only what changed since then is matched."""
     plan, limit = engine.make_plan(rules.matching()), request.limit(rules)
     state, doubt = None, None
-    if request.previous is not None and note.known is not None and not request.relearn:
+    if request.previous is not None and note.known is not None and request.relearn != "always":
         key = _state_key(note.inputs, note.known["clusters"])
         state, doubt = match_state.load(request.previous, key, plan, ids, table, rules.source), match_state.doubt(request.previous, key)
-    if state is None:
+    model, how, basis = match_learning.going_on(request, rules, plan, table, state)
+    if state is None or how.way != "keep":
         records = _prepared(rules, table, stages)
         with stages("Learn, compare and cluster") as say:
             pairing = engine.LocalPairing()
-            matched = match(records, limit, pairing=pairing)
+            matched = match(records, limit, pairing=pairing, model=model, learning=how, basis=basis)
             say(f"{matched.compared:,} pairs compared")
-        assert pairing.keys is not None  # it has learned
+        assert pairing.keys is not None  # it has paired
         doubts = [*match_checks.reach(matched, limit), *match_checks.alone(matched), *([doubt] if doubt else [])]
+        if model is None and request.relearn == "never":
+            doubts.append("no former weights that suit these rules are at hand: they were learned")
         with stages("Look for what is missing"):
             lacks = shortfalls(matched, limit, _names_of(table, rules), pairing.keys)
-        return _Step(ids, table, matched, None, parts_of(plan, pairing.keys, matched.copies), lacks, tuple(doubts))
+        told = how.why if model is not None and not how.asked else ""
+        return _Step(ids, table, matched, None, kept_of(matched, pairing.keys), lacks, tuple(doubts), told)
     with stages("Compare what changed") as say:
-        matched, touched, parts = rematch(plan, state.changed, state.former(), state.records_of, limit)
+        matched, touched, kept = rematch(plan, state.changed, state.former(), state.records_of, limit)
         if request.report:
             matched = replace(matched, records=state.records_of(np.arange(len(ids))))
         say(f"{int(state.changed.sum()) + len(state.gone):,} records, {matched.compared:,} pairs compared")
-    return _Step(ids, table, matched, touched, parts, of_model(matched.model))
+    return _Step(ids, table, matched, touched, kept, of_model(matched.model))
 
 
 def _names_of(table: pa.Table, rules: MatchRules) -> list[str]:
@@ -301,7 +308,7 @@ def _keep_state(request: MatchRequest, step: _Step | None, key: Mapping[str, Any
     if step is None:  # Spark keeps nothing to go on from
         match_state.forget(request.output)
         return
-    match_state.save(request.output, key, step.ids, step.table, step.matched, step.parts)
+    match_state.save(request.output, key, step.ids, step.table, step.matched, step.kept)
 
 
 def _named(rules: MatchRules, found: Found, step: _Step | None, former: pa.Table | None, note: match_note.Note) -> match_ids.Named:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -19,16 +20,19 @@ import pyarrow.compute as pc
 
 from spine.identity import engine
 from spine.identity.blocking.cuttings import Part
-from spine.identity.clustering.incremental import Former, blocking_parts
+from spine.identity.clustering.incremental import Former, Kept, blocking_parts
 from spine.identity.comparing.plan import Plan
 from spine.identity.engine import Candidates, Records
 from spine.identity.learning.model import Model
+from spine.identity.learning.recounting import Term, terms_of
 from spine.identity.learning.score import Scored
 from spine.identity.matching import Matched
 from spine.matching import files as match_files
 
 Array: TypeAlias = Any  # numpy arrays of many element types
 _KEY = "key.json"
+_MODEL = "model.json"
+FORM = 2  # of the files; one that a former version left is not gone on from
 _PAIR = ("left", "right", "pattern", "rule", "mask")
 
 
@@ -43,7 +47,7 @@ def save(
     ids: pa.Array,
     table: pa.Table,
     matched: Matched,
-    parts: Mapping[Part, Array],
+    kept: Kept,
 ) -> None:
     """Put the state beside `clusters`, whole or not at all; `key` says what it belongs to (`load` wants the same).
 
@@ -63,12 +67,14 @@ def save(
     with ThreadPoolExecutor() as pool:
         written = [pool.submit(_write, partial / f"{name}.arrow", one) for name, one in tables.items()]
         for number, part in enumerate(blocking_parts(matched.records.plan)):
-            written.append(pool.submit(np.save, partial / f"part-{number}.npy", parts[part]))
+            written.append(pool.submit(np.save, partial / f"part-{number}.npy", kept.parts[part]))
+        for number, (term, _) in enumerate(terms_of(matched.records.plan)):
+            written.append(pool.submit(np.save, partial / f"text-{number}.npy", kept.texts[term]))
         for done in written:
             done.result()
-    (partial / "model.json").write_text(matched.model.to_json())
+    (partial / _MODEL).write_text(matched.model.to_json())
     sizes = {file.name: file.stat().st_size for file in partial.iterdir()}
-    (partial / _KEY).write_bytes(orjson.dumps({"key": key, "sizes": sizes}))
+    (partial / _KEY).write_bytes(orjson.dumps({"key": key, "sizes": sizes, "form": FORM}))
     shutil.rmtree(target, ignore_errors=True)
     partial.rename(target)
 
@@ -110,12 +116,21 @@ def doubt(clusters: Path, key: Mapping[str, Any]) -> str | None:
         return None
     try:
         told = orjson.loads((place / _KEY).read_bytes())
-        if told.get("key", told).get("engine") != key.get("engine"):
+        if told.get("key", told).get("engine") != key.get("engine") or told.get("form") != FORM:
             return f"{place.name} was left by another version: everything is matched anew"
         torn = [name for name, size in told["sizes"].items() if not (place / name).is_file() or (place / name).stat().st_size != size]
     except (OSError, ValueError, KeyError, AttributeError, TypeError):
         torn = [_KEY]
     return f"{place.name} is not whole ({', '.join(sorted(torn))}): everything is matched anew" if torn else None
+
+
+def pinned(clusters: Path, engine: int) -> Model | None:
+    """The model that lies beside `clusters`, whatever rules and records it is of; None if there is none of this engine."""
+    try:
+        model = Model.from_json((folder(clusters) / _MODEL).read_text())
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return model if model.engine == engine else None
 
 
 class State:
@@ -137,9 +152,22 @@ class State:
             self.changed[known] |= ~np.asarray(equal, dtype=bool)
         self.gone = np.flatnonzero(self.present < 0)
 
+    @cached_property
+    def model(self) -> Model:
+        """The model of the run before."""
+        return Model.from_json((self.place / _MODEL).read_text())
+
+    def altered(self) -> dict[str, int]:
+        """How many records of each source are others than they were, new ones apart."""
+        rows = np.flatnonzero(self.changed & (self.old >= 0))
+        if self.source is None:
+            return {"": len(rows)}
+        counts = pc.value_counts(self.table.column(self.source).take(pa.array(rows)))
+        return dict(zip(counts.field("values").to_pylist(), counts.field("counts").to_pylist(), strict=True))
+
     def former(self) -> Former:
         """What the run before knew, by present row numbers."""
-        model = Model.from_json((self.place / "model.json").read_text())
+        model = self.model
         rows = _read(self.place / "rows.arrow")
         label, confidence = np.asarray(rows.column("label")), np.asarray(rows.column("confidence"))
         away: Array = np.zeros(len(label), dtype=bool)  # former rows that are gone or other than they were
@@ -165,7 +193,7 @@ class State:
         weakest = _read(self.place / "weakest.arrow")
         row = self.present[np.asarray(weakest.column("row"))]
         links = dict(zip(row[row >= 0].tolist(), np.asarray(weakest.column("weakest"))[row >= 0].tolist(), strict=True))
-        return Former(model, self._parts(), first, widowed, found, scored, new_label, new_confidence, links, now_bereft)
+        return Former(model, self._parts(), self._texts(), first, widowed, found, scored, new_label, new_confidence, links, now_bereft)
 
     def _copies(self, first: Array, away: Array) -> tuple[Array, Array]:
         """Per present row the first of its unchanged copies, and whether one of them is `away` (a flag per former row)."""
@@ -189,13 +217,17 @@ class State:
 
     def _parts(self) -> dict[Part, Array]:
         """What each present record contributes to keys, 0 for new records."""
-        found = {}
-        for number, part in enumerate(blocking_parts(self.plan)):
-            then = np.load(self.place / f"part-{number}.npy", mmap_mode="r", allow_pickle=False)
-            now = then[np.maximum(self.old, 0)]
-            now[self.old < 0] = 0
-            found[part] = now
-        return found
+        return {part: self._rows(f"part-{number}.npy") for number, part in enumerate(blocking_parts(self.plan))}
+
+    def _texts(self) -> dict[Term, Array]:
+        """The number of what each present record shares on each level whose rarity counts, 0 for new records."""
+        return {term: self._rows(f"text-{number}.npy") for number, (term, _) in enumerate(terms_of(self.plan))}
+
+    def _rows(self, name: str) -> Array:
+        then = np.load(self.place / name, mmap_mode="r", allow_pickle=False)
+        now = then[np.maximum(self.old, 0)]
+        now[self.old < 0] = 0
+        return now
 
     def records_of(self, rows: Array) -> Records:
         """Standardised records of some present rows."""

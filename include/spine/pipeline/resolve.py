@@ -6,17 +6,19 @@ what differs. Without a change in Silver nothing is read beyond table versions a
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from spine.control import ledger
+from spine.control import events, ledger
 from spine.control.ledger import Line
 from spine.core import clock
 from spine.core.entities import Entity
 from spine.core.errors import ControlPlaneUnavailable, SpineError, as_ours, error_from_dict, together
+from spine.core.events import WeightsRelearned
 from spine.core.screen import logger
 from spine.gold.records import records, rows_of, silver_tables
 from spine.gold.store import commit, former_gold, matched_entity, result_of, rolled_forward, rules_of, sum_of
@@ -24,6 +26,7 @@ from spine.identity.engine import LocalPairing
 from spine.identity.golden.outcome import Outcome
 from spine.identity.golden.resolution import resolve_tenant
 from spine.identity.golden.scope import ResolveRun, Scope
+from spine.identity.learning.growth import Relearn
 from spine.identity.spark.match import SparkPairing
 from spine.lake import gold
 from spine.lake.reading import storage
@@ -40,7 +43,7 @@ log = logger(__name__)
 
 
 def resolve(
-    spark: SparkSession | None, entity: str, run_id: str, *, relearn: bool = False, database: Database | None = None
+    spark: SparkSession | None, entity: str, run_id: str, *, relearn: Relearn = "auto", database: Database | None = None
 ) -> dict[str, Any]:
     """Bring an entity's Gold up to date with Silver as `resolve_each` does, and raise at the end what failed.
 
@@ -54,14 +57,16 @@ def resolve(
 
 @storage("Gold")
 def resolve_each(
-    spark: SparkSession | None, entity: str, run_id: str, *, relearn: bool = False, database: Database | None = None
+    spark: SparkSession | None, entity: str, run_id: str, *, relearn: Relearn = "auto", database: Database | None = None
 ) -> dict[str, Any]:
-    """Bring an entity's Gold up to date with Silver; `relearn` learns the weights anew and matches everything again.
+    """Bring an entity's Gold up to date with Silver.
 
-    Without `spark` everything happens in this process, however many records there are. The ledger is kept in `database`.
+    Weights are learned anew, and everything is matched again, once a tenant's records have outgrown them, or as `relearn` says. Without
+    `spark` everything happens in this process, however many records there are. The ledger and events are kept in `database`.
 
-    Returns counts, the versions of the Gold tables, `no_op`, and `failures` of tenants whose outcome was beyond the limits, lost a record
-    or could not be made: their Gold stays as it was, and the next run takes all their records for changed. Raises ConfigError, LakeError.
+    Returns counts, what was `relearned`, the versions of the Gold tables, `no_op`, and `failures` of tenants whose outcome was beyond the
+    limits, lost a record or could not be made: their Gold stays as it was, and the next run takes all their records for changed. Raises
+    ConfigError, LakeError.
     """
     declared = matched_entity(entity)
     last, recovered = rolled_forward(spark, declared)
@@ -69,7 +74,8 @@ def resolve_each(
     inputs = {name: {"id": str(table.metadata().id), "version": table.version()} for name, table in sorted(tables.items())}
     fresh = last is None or last.rules != rules_of(declared)
     finished = recovered is not None and last is not None and last.run_id == run_id
-    if last is not None and last.inputs == inputs and not fresh and (finished or not relearn):
+    if last is not None and last.inputs == inputs and not fresh and (finished or relearn != "always"):
+        _tell(database, (recovered or {}).get("relearned", ()))
         return result_of(declared, recovered or {}, no_op=recovered is None)
     changed = _changed(tables, {} if last is None or fresh else last.inputs)
     run = ResolveRun(1 if last is None else last.number + 1, run_id, clock.now())
@@ -79,17 +85,28 @@ def resolve_each(
         inputs = {name: {**known, "behind": sorted(failures)} for name, known in inputs.items()}
     counts = sum_of(outcomes)
     written = commit(spark, declared, run, inputs, outcomes)
+    _tell(database, [*(recovered or {}).get("relearned", ()), *counts["relearned"]])
     result = result_of(declared, counts, no_op=not written and recovered is None)
     return result | ({"failures": [error.as_dict() for error in failures.values()]} if failures else {})
 
 
+def _tell(database: Database | None, relearned: Sequence[Mapping[str, Any]]) -> None:
+    """Say where weights are new, and record it; an event that is known already stays one."""
+    for facts in relearned:
+        told = {name: value for name, value in facts.items() if name != "tenant"}
+        event = WeightsRelearned(**told)
+        log.warning("tenant %s: %s", facts["tenant"], event.describe())
+        if database is not None:
+            events.record(database.of(facts["tenant"]), event)
+
+
 @dataclass(frozen=True)
 class _Changes:
-    """References of changed records by tenant (None: all may have changed), tenants whose Gold is behind, and whether to learn anew."""
+    """References of changed records by tenant (None: all may have changed), tenants whose Gold is behind, and when to learn anew."""
 
     changed: dict[str, set[str]] | None
     behind: set[str]
-    relearn: bool
+    relearn: Relearn
 
     def of(self, tenant: str) -> set[str] | None:
         """The changed records of a tenant; None if all may have."""

@@ -55,12 +55,30 @@ def test_each_rule_can_fail_and_names_found_limit_and_cause(rule: str, figures: 
         pytest.param(Figures([2], [0.99], labels=[label(True, True, True)] * 18 + [label(False, True, False)] * 2), id="a tenth is wrong"),
         pytest.param(Figures([2], [0.86] * 49), id="too few entities to speak of weak links"),
         pytest.param(Figures([2], [0.99], 2, 49, {"merged": 49}), id="too few entities to speak of churn"),
+        pytest.param(
+            Figures([2], [0.99], 2, 60, {"merged": 15, "split": 15}, relearned="grown"), id="as much churn as new weights may bring"
+        ),
+        pytest.param(Figures([2], [0.99], 2, 60, {"merged": 59}, relearned="grown", asked=True), id="churn that a person asked for"),
         pytest.param(Figures([2], [0.99], labels=[label(True, False, True)] * 19), id="too few labels"),
         pytest.param(Figures([2], [0.99], labels=[label(True, False, False)] * 40), id="stewards only corrected"),
     ],
 )
 def test_what_is_usual_passes(figures: Figures) -> None:
     check("acme", "person", figures)
+
+
+def test_churn_of_new_weights_is_judged_as_such() -> None:
+    with pytest.raises(QualityFailed, match="there are 900 records") as caught:
+        check("acme", "person", Figures([2], [0.99], 2, 60, {"merged": 20, "split": 11}, relearned="there are 900 records, 500 before"))
+    assert caught.value.where["rule"] == "relearned_churn"
+    assert "--relearn always" in str(caught.value.hint)
+    assert "--relearn never" in str(caught.value.hint)
+
+
+@pytest.mark.parametrize("asked", [True, False])
+def test_an_entity_that_grows_by_new_weights_is_refused_whoever_wants_them(asked: bool) -> None:
+    with pytest.raises(QualityFailed, match="cluster_size_jump"):
+        check("acme", "person", Figures([148], [0.99], 3, 60, relearned="there are 900 records, 500 before", asked=asked))
 
 
 def test_agreement_is_precision_and_recall() -> None:

@@ -60,7 +60,7 @@ def test_unlinked_records_are_apart_and_the_pair_is_rejected(two):
 def test_overrides_survive_new_records_and_a_relearn(two):
     two.steward("link", "a1", "b1")
     two.steward("unlink", "a1", "a2")
-    for options in ({}, {"relearn": True}):
+    for options in ({}, {"relearn": "always"}):
         two.run([{"ref": "a3", "source": "hubspot", **ADA}, {"ref": "b1", **BEN, "phone": "+441132000123"}], **options)
         assert two.ids["a1"] == two.ids["b1"] != two.ids["a2"]
 
@@ -242,7 +242,7 @@ def _take(gold: Any, step: str, one: int, other: int, number: int) -> Any:
         if step == "delete" and len(present) > 2:
             return gold.run([], gone=[present[one % len(present)]])
         if step == "relearn":
-            return gold.run([], relearn=True)
+            return gold.run([], relearn="always")
         ref = _REFS[one % len(_REFS)]
         return gold.run([{"ref": ref, **_someone(ref, number)}])
     except (ConfigError, IdentityConflict):

@@ -23,6 +23,7 @@ from spine.identity.comparing.plan import Plan
 from spine.identity.copies import Copies
 from spine.identity.engine import Candidates, Records
 from spine.identity.learning.model import Model
+from spine.identity.learning.recounting import Named, Term, follow, hashed
 from spine.identity.learning.score import Scored
 from spine.identity.matching import Constraints, Matched
 
@@ -34,14 +35,16 @@ RecordsOf = Callable[[Array], Records]
 class Former:
     """What the run before knew, by present row numbers.
 
-    `parts` are what each record contributes to blocking keys (rows x most, nothing for copies; those of changed rows are made anew).
-    `first` is that of `Copies` as far as both records are there and did not change, and `widowed` rows have lost it or a copy. `found` and
-    `scored` are the kept pairs of which neither record changed or is gone. New records have themselves as `label`; rows that lost a record
-    of their entity, or a pair, are `bereft`.
+    `parts` are what each record contributes to blocking keys (rows x most), `texts` the numbers of what it shares on the levels whose
+    rarity counts (`recounting.hashed`); both nothing for copies, and made anew for changed rows. `first` is that of `Copies` as far as
+    both records are there and did not change, and `widowed` rows have lost it or a copy. `found` and `scored` are the kept pairs of which
+    neither record changed or is gone. New records have themselves as `label`; rows that lost a record of their entity, or a pair, are
+    `bereft`.
     """
 
     model: Model
     parts: Mapping[Part, Array]
+    texts: Mapping[Term, Array]
     first: Array
     widowed: Array
     found: Candidates
@@ -69,36 +72,64 @@ def parts_of(plan: Plan, keys: Keys, copies: Copies) -> dict[Part, Array]:
     return found
 
 
-def rematch(
-    plan: Plan, changed: Array, former: Former, records_of: RecordsOf, threshold: float
-) -> tuple[Matched, Array, dict[Part, Array]]:
-    """The entities after a change; which rows were looked at anew; and the parts of all rows.
+@dataclass(frozen=True)
+class Kept:
+    """What a run leaves for the next one about each row: its parts of blocking keys, and the texts whose rarity counts."""
+
+    parts: Mapping[Part, Array]
+    texts: Mapping[Term, Array]
+
+
+def kept_of(matched: Matched, keys: Keys) -> Kept:
+    """What a full run leaves for the next one; `keys` are those of the distinct records."""
+    copies, records = matched.copies, matched.records
+    numbers, _ = hashed(records.plan, records.take(copies.distinct).features)
+    return Kept(parts_of(records.plan, keys, copies), _spread(numbers, copies))
+
+
+def _spread(numbers: Mapping[Term, Array], copies: Copies) -> dict[Term, Array]:
+    """The numbers of distinct records as those of all, 0 for copies."""
+    found = {}
+    for term, own in numbers.items():
+        found[term] = np.zeros(len(copies.first), dtype=own.dtype)
+        found[term][copies.distinct] = own
+    return found
+
+
+def rematch(plan: Plan, changed: Array, former: Former, records_of: RecordsOf, threshold: float) -> tuple[Matched, Array, Kept]:
+    """The entities after a change; which rows were looked at anew; and what the next run needs of all rows.
 
     `changed` flags new and changed rows; `records_of` gives the standardised records of some rows. The `records` of the result have no
-    features.
+    features. The model has the counts of values that have become more common by the change.
     """
     rows = len(changed)
     own: Array = np.arange(rows)
     news = changed | (former.widowed & (former.first == own))
-    parts = _parts(plan, news, former, records_of)
+    parts, texts, named = _news(plan, news, former, records_of)
     copies = _copies(plan, changed, former, parts, records_of)
-    regrouped: Array = np.zeros(rows, dtype=bool)  # records that gained or lost a copy, and those that are new
-    regrouped[copies.first[news | former.widowed]] = True
+    for held in texts.values():
+        held[copies.first != own] = 0
+    model, recounted = follow(plan, former.model, texts, named, news & (copies.first == own))
+    recounted = recounted[copies.first]
+    regrouped: Array = np.zeros(rows, dtype=bool)  # new, gained or lost a copy, or copies of a value that has risen
+    regrouped[copies.first[news | former.widowed | (recounted & copies.several)]] = True
     regrouped = regrouped[copies.first]
     fresh = regrouped & (copies.first == own)
     for held in parts.values():
         held[regrouped & ~fresh] = 0
-    former = _without(former, regrouped)
+    former = replace(_without(former, regrouped), model=model)
     blocks = list(known_blocks(blocking.make_rules(plan), Keys({}, former.model.rarity, parts), former.model.heavy, fresh))
     pairs = [np.stack([pairs.left, pairs.right, pairs.rule, pairs.mask]) for pairs in find_pairs(blocks, rows, fresh)]
     left, right, rule, mask = np.concatenate(pairs, axis=1)
-    reached = regrouped | former.bereft
+    reached = regrouped | former.bereft | recounted
+    stale = recounted[former.found.left] | recounted[former.found.right]
+    reached[former.found.left[stale]] = reached[former.found.right[stale]] = True
     reached[left] = reached[right] = True
     strong = former.scored.weight >= matching.threshold_weight(threshold) - 1e-9
     component = cluster.components(rows, former.found.left[strong], former.found.right[strong])
     anew = touched(reached, component, copies.first)
-    part = _rematched(plan, np.flatnonzero(anew), (left, right, rule, mask), former, copies, records_of, threshold)
-    return _whole(plan, anew, former, part, copies), anew, parts
+    part = _rematched(plan, np.flatnonzero(anew), (left, right, rule, mask), former, stale, copies, records_of, threshold)
+    return _whole(plan, anew, former, part, copies), anew, Kept(parts, texts)
 
 
 def _without(former: Former, rows: Array) -> Former:
@@ -126,16 +157,18 @@ def _copies(plan: Plan, changed: Array, former: Former, parts: Mapping[Part, Arr
     return Copies(now[former.first])
 
 
-def _parts(plan: Plan, news: Array, former: Former, records_of: RecordsOf) -> dict[Part, Array]:
-    """The parts of all rows, those with `news` made anew."""
+def _news(plan: Plan, news: Array, former: Former, records_of: RecordsOf) -> tuple[dict[Part, Array], dict[Term, Array], Named]:
+    """The parts and texts of all rows, those with `news` made anew; and what the numbers of their texts stand for."""
     new = np.flatnonzero(news)
-    keys = Keys(records_of(new).features, former.model.rarity)
-    parts = {}
-    for part in blocking_parts(plan):
-        parts[part] = former.parts[part]
-        if len(new):
-            parts[part][new] = keys.part(part)
-    return parts
+    features = records_of(new).features
+    keys, (numbers, named) = Keys(features, former.model.rarity), hashed(plan, features)
+    parts, texts = dict(former.parts), dict(former.texts)
+    if len(new):
+        for part, held in parts.items():
+            held[new] = keys.part(part)
+        for term, held in texts.items():
+            held[new] = numbers[term]
+    return parts, texts, named
 
 
 def _rematched(
@@ -143,11 +176,12 @@ def _rematched(
     chosen: Array,
     pairs: tuple[Array, Array, Array, Array],
     former: Former,
+    stale: Array,
     copies: Copies,
     records_of: RecordsOf,
     threshold: float,
 ) -> Matched:
-    """The entities of the `chosen` rows alone, numbered among themselves."""
+    """The entities of the `chosen` rows alone, numbered among themselves; `stale` kept pairs are scored anew."""
     records = records_of(chosen)
     left: Array = np.searchsorted(chosen, pairs[0])
     right: Array = np.searchsorted(chosen, pairs[1])
@@ -163,11 +197,17 @@ def _rematched(
     inside: Array = np.zeros(len(former.label), dtype=bool)
     inside[chosen] = True
     twins = copies.first[former.found.left] == copies.first[former.found.right]
-    old = np.flatnonzero(inside[former.found.left] & inside[former.found.right] & ~twins)
-    known = former.found.take(old)
-    known = Candidates(np.searchsorted(chosen, known.left), np.searchsorted(chosen, known.right), known.pattern, known.rule, known.mask)
-    pairs_now, scored_now = known.with_these(found), former.scored.take(old).with_these(scored)
+    known = inside[former.found.left] & inside[former.found.right] & ~twins
+    old = np.flatnonzero(known & ~stale)
+    again, scored_again = matching.kept(records, former.model, _among(chosen, former.found.take(np.flatnonzero(known & stale))))
+    pairs_now = _among(chosen, former.found.take(old)).with_these(again).with_these(found)
+    scored_now = former.scored.take(old).with_these(scored_again).with_these(scored)
     return matching.divide(records, former.model, pairs_now, scored_now, threshold, Constraints(), compared, own)
+
+
+def _among(chosen: Array, found: Candidates) -> Candidates:
+    """The same pairs, of records that are numbered among the `chosen` rows."""
+    return Candidates(np.searchsorted(chosen, found.left), np.searchsorted(chosen, found.right), found.pattern, found.rule, found.mask)
 
 
 def _whole(plan: Plan, anew: Array, former: Former, part: Matched, copies: Copies) -> Matched:

@@ -63,7 +63,7 @@ def _conflicts(scope: Scope, clusters: Clusters, edges: Edges, evidence: PairEvi
 
 def _reached(aligned: Aligned, news: News, word: Word, weighed: Weighed) -> Array:
     """Rows that changed, lost a partner of a pair or of their entity, or that stewards speak of."""
-    found: Array = weighed.regrouped.copy()
+    found: Array = weighed.regrouped | weighed.recounted
     for one, other in ((aligned.left, aligned.right), (aligned.right, aligned.left)):
         lost = (one >= 0) & ~weighed.holds
         lost[lost] &= (other[lost] < 0) | news.changed[other[lost]]

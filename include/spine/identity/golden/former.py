@@ -10,9 +10,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from spine.identity.comparing.plan import Plan
 from spine.identity.golden.columns import MOMENT, places
 from spine.identity.golden.overrides import Override
+from spine.identity.learning.growth import Basis, Learning, Relearn, decide
 from spine.identity.learning.model import Model
+from spine.identity.learning.possible import fits
+from spine.identity.learning.recounting import counting
 
 Array: TypeAlias = Any  # numpy arrays of many element types
 LINK = ("source", "stream", "record_id", "connection_id")
@@ -32,15 +36,32 @@ def _no_matches() -> pa.Table:
     return _none(**text, probability=pa.float64(), weight=pa.float64(), model_version=pa.int32())
 
 
+def _no_frequencies() -> pa.Table:
+    return _none(model_version=pa.int32(), comparison=pa.string(), level=pa.int32(), value=pa.string(), records=pa.float64())
+
+
+def recalled(model: Model, frequencies: pa.Table) -> Model:
+    """The model with the counts of values that have risen since it was learned."""
+    counts: dict[tuple[str, int], dict[str, float]] = {}
+    for row in frequencies.filter(pc.equal(frequencies.column("model_version"), model.version)).to_pylist():
+        if str(row["level"]) in model.terms.get(row["comparison"], {}):
+            counts.setdefault((row["comparison"], row["level"]), {})[row["value"]] = row["records"]
+    return counting(model, counts) if counts else model
+
+
 @dataclass(frozen=True)
 class FormerGold:
-    """A tenant's Gold as it is: links, matches (without their waterfall), golden records, overrides, and the newest model."""
+    """A tenant's Gold as it is: links, matches (without their waterfall), golden records, overrides, and the newest model.
+
+    The model holds the counts of values that have risen since it was learned, which `frequencies` lists.
+    """
 
     links: pa.Table = field(default_factory=_no_links)
     matches: pa.Table = field(default_factory=_no_matches)
     golden: pa.Table = field(default_factory=lambda: _none(entity_id=pa.string(), first_seen_at=MOMENT))
     overrides: Sequence[Override] = ()
     model: Model | None = None
+    frequencies: pa.Table = field(default_factory=_no_frequencies)
 
     def entity_of_refs(self) -> dict[str, str]:
         """The entity id of every linked reference."""
@@ -90,11 +111,15 @@ class Aligned:
 
 @dataclass(frozen=True)
 class News:
-    """What is new since the former Gold: flags of new and changed rows; whether everything counts as such, and is even learned anew."""
+    """What is new since the former Gold: flags of new and changed rows; whether everything counts as such; how to come by the model.
+
+    `basis` is what there is to learn from.
+    """
 
     changed: Array
     everything: bool
-    relearn: bool
+    learning: Learning
+    basis: Basis
 
 
 def align(records: pa.Table, former: FormerGold) -> Aligned:
@@ -109,13 +134,27 @@ def align(records: pa.Table, former: FormerGold) -> Aligned:
     return Aligned(table, refs, {ref: number for number, ref in enumerate(refs)}, former, linked, was, gone, left, right)
 
 
-def find_news(aligned: Aligned, changed: Collection[str] | None, relearn: bool) -> News:
-    """What is new, given the references that `changed` (None: all may have); without a model everything is."""
-    relearn = relearn or aligned.former.model is None
-    everything = relearn or changed is None
+def find_news(aligned: Aligned, changed: Collection[str] | None, plan: Plan, wanted: Relearn, *, some: bool = False) -> News:
+    """What is new, given the references that `changed` (None: all may have); everything is, unless the former model is kept.
+
+    Of `some` of a tenant's records nothing can be learned that a model says.
+    """
+    model, basis = aligned.former.model, Basis.of(aligned.table, plan.matching, "source")
+    known = np.asarray(aligned.rows_of(changed or ()), dtype=np.int64)
+    altered = _by_source(aligned.table, known[aligned.linked[known] >= 0])
+    then, counted = (None, None) if model is None else (model.learned_from, model.counted)
+    usable = model is not None and fits(plan, model)
+    learning = Learning("keep") if some and usable else decide(wanted, usable, then, counted, basis, altered)
+    everything = learning.way != "keep" or changed is None
     flags = (aligned.linked < 0) | everything
-    flags[aligned.rows_of(changed or ())] = True
-    return News(flags, everything, relearn)
+    flags[known] = True
+    return News(flags, everything, learning, basis)
+
+
+def _by_source(table: pa.Table, rows: Array) -> dict[str, int]:
+    """How many of some rows come from each source."""
+    counts = pc.value_counts(table.column("source").take(pa.array(rows)))
+    return dict(zip(counts.field("values").to_pylist(), counts.field("counts").to_pylist(), strict=True))
 
 
 def _rows(refs: pa.ChunkedArray, known: pa.ChunkedArray) -> Array:

@@ -24,7 +24,6 @@ def judge(r: Resolved) -> None:
 
 def _figures(r: Resolved) -> limits.Figures:
     former = Counter(r.aligned.former.links.column("entity_id").value_counts().field("counts").to_pylist())
-    former = Counter() if r.news.relearn else former
     number, _ = codes(pa.array(r.identified.now, pa.string()))
     sizes = _distinct_records(number, r.weighed.copies.first)
     largest = np.flatnonzero(number == sizes.argmax())[:3].tolist()
@@ -37,6 +36,8 @@ def _figures(r: Resolved) -> limits.Figures:
         labels=_labels(r),
         largest_refs=[r.aligned.refs[row] for row in largest],
         doubles=_doubles(r.aligned.refs),
+        relearned=r.news.learning.why if r.weighed.learned else "",
+        asked=r.news.learning.asked,
     )
 
 

@@ -18,9 +18,11 @@ SIZE_JUMP = 4.0
 WEAK_LINK = 0.9
 WEAK_SHARE = 0.5
 CHURN = 0.3
+RELEARNED_CHURN = 0.5  # new weights find more, and part more, than a day's news do
 FEW = 50
 FEW_LABELS = 20
 TOLERANCE = 0.1
+HINT = "Look at the newest records for placeholder values or a broken mapping; if the data is right, resolve with --relearn always"
 
 
 class Rule(StrEnum):
@@ -29,6 +31,7 @@ class Rule(StrEnum):
     CLUSTER_SIZE_JUMP = "cluster_size_jump"
     WEAK_LINKS = "weak_links"
     ID_CHURN = "id_churn"
+    RELEARNED_CHURN = "relearned_churn"
     LABEL_PRECISION = "label_precision"
     LABEL_RECALL = "label_recall"
     UNIQUE_KEYS = "unique_keys"
@@ -50,7 +53,8 @@ class Figures:
     """What is judged. `sizes` and `weakest` (probability of the weakest link) are of the entities with several records.
 
     `largest_refs` are some records of the largest entity; `former_largest` and `former_ids` are figures of the former Gold; `changes`
-    counts kinds; `doubles` are references that several records have, of which Gold could hold one only.
+    counts kinds; `doubles` are references that several records have, of which Gold could hold one only. `relearned` says why weights are
+    new (empty: they are not); `asked` whether a person wants new ones, and so the churn that comes with them.
     """
 
     sizes: Sequence[int]
@@ -61,6 +65,8 @@ class Figures:
     labels: Sequence[Label] = ()
     largest_refs: Sequence[str] = ()
     doubles: Sequence[str] = ()
+    relearned: str = ""
+    asked: bool = False
 
 
 def check(tenant: str, entity: str, figures: Figures) -> None:
@@ -78,12 +84,23 @@ def check(tenant: str, entity: str, figures: Figures) -> None:
     if len(figures.weakest) >= FEW and weak > WEAK_SHARE * len(figures.weakest):
         cause = f"{weak} of {len(figures.weakest)} entities with a link below {WEAK_LINK}"
         _refuse("too many entities hang together by a weak link", Rule.WEAK_LINKS, weak / len(figures.weakest), WEAK_SHARE, cause, where)
-    merged, split = (figures.changes.get(kind, 0) for kind in ("merged", "split"))
-    if figures.former_ids >= FEW and merged + split > CHURN * figures.former_ids:
-        cause = f"{merged} merged and {split} split of {figures.former_ids} entities"
-        _refuse("too many entities merged or split at once", Rule.ID_CHURN, (merged + split) / figures.former_ids, CHURN, cause, where)
+    _judge_churn(figures, where)
     if len(figures.labels) >= FEW_LABELS:
         _judge_labels(figures.labels, where)
+
+
+def _judge_churn(figures: Figures, where: Mapping[str, Any]) -> None:
+    """New weights may move more entities than news may; what a person asks for is his to judge."""
+    merged, split = (figures.changes.get(kind, 0) for kind in ("merged", "split"))
+    limit = RELEARNED_CHURN if figures.relearned else CHURN
+    if figures.asked or figures.former_ids < FEW or merged + split <= limit * figures.former_ids:
+        return
+    share, cause = (merged + split) / figures.former_ids, f"{merged} merged and {split} split of {figures.former_ids} entities"
+    if not figures.relearned:
+        _refuse("too many entities merged or split at once", Rule.ID_CHURN, share, limit, cause, where)
+    hint = "Look at a few of them; resolve with --relearn always to have the new weights, with --relearn never to stay with the former"
+    what = f"weights were learned anew ({figures.relearned}) and would merge or split too many entities"
+    _refuse(what, Rule.RELEARNED_CHURN, share, limit, cause, where, hint)
 
 
 def agreement(labels: Sequence[Label], then: bool = False) -> tuple[float, float]:
@@ -108,9 +125,9 @@ def _judge_labels(labels: Sequence[Label], where: Mapping[str, Any]) -> None:
             _refuse(f"{rule.replace('label_', '')} on the pairs that stewards judged has fallen", rule, now, limit, cause, where)
 
 
-def _refuse(what: str, rule: Rule, found: float, limit: float, cause: str, where: Mapping[str, Any]) -> None:
+def _refuse(what: str, rule: Rule, found: float, limit: float, cause: str, where: Mapping[str, Any], hint: str = HINT) -> None:
     raise QualityFailed(
         f"Gold was not written: {what}",
-        hint="Look at the newest records for placeholder values or a broken mapping; if the data is right, resolve with relearn",
+        hint=hint,
         **where, rule=rule.value, found=round(found, 3), limit=round(limit, 3), cause=cause,
     )  # fmt: skip

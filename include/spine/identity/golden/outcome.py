@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
@@ -25,7 +25,10 @@ Array: TypeAlias = Any  # numpy arrays of many element types
 
 @dataclass
 class Outcome:
-    """Rows to write by table; links, matches, golden, redirects and overrides carry `op` (`upsert` or `delete`)."""
+    """Rows to write by table; links, matches, golden, redirects, overrides and frequencies carry `op` (`upsert` or `delete`).
+
+    `relearned` are the facts of weights that took the place of former ones.
+    """
 
     links: pa.Table | None = None
     matches: pa.Table | None = None
@@ -35,7 +38,9 @@ class Outcome:
     redirects: pa.Table | None = None
     overrides: pa.Table | None = None
     models: pa.Table | None = None
+    frequencies: pa.Table | None = None
     counts: Counter[str] = field(default_factory=Counter)
+    relearned: Mapping[str, Any] | None = None
 
 
 def outcome_of(r: Resolved) -> Outcome:
@@ -51,7 +56,9 @@ def outcome_of(r: Resolved) -> Outcome:
         redirects=_redirects(r),
         overrides=_overrides(r),
         models=_models(r),
+        frequencies=_frequencies(r),
         counts=_counts(r, matches, Counter(change.kind for change in found)),
+        relearned=_relearned(r, Counter(change.kind for change in found)),
     )
 
 
@@ -214,6 +221,34 @@ def _models(r: Resolved) -> pa.Table | None:
         "tenant_id": [r.scope.tenant], "entity": [r.scope.name], "model_version": pa.array([model.version], pa.int32()),
         "learned_at": pa.array([run.moment], MOMENT), "parameters": [model.to_json()], "run_id": [run.run_id],
     })  # fmt: skip
+
+
+def _frequencies(r: Resolved) -> pa.Table | None:
+    """Counts of values that have risen in this run; with a new model, the end of those that belonged to the former one."""
+    former, now = r.aligned.former, r.weighed.model
+    if r.weighed.learned or former.model is None:
+        return joined([removed(former.frequencies, np.arange(former.frequencies.num_rows))])
+    rows = [
+        {**r.scope.key, "model_version": now.version, "comparison": name, "level": int(level), "value": text, "records": count,
+         "run_id": r.scope.run.run_id, "op": "upsert"}
+        for name, levels in now.terms.items() if levels is not former.model.terms[name]
+        for level, terms in levels.items() for text, count in terms.counts.items() - former.model.terms[name][level].counts.items()
+    ]  # fmt: skip
+    types = {"model_version": pa.int32(), "level": pa.int32(), "records": pa.float64()}
+    return pa.Table.from_pylist(rows, pa.schema([(name, types.get(name, pa.string())) for name in rows[0]])) if rows else None
+
+
+def _relearned(r: Resolved, kinds: Counter[str]) -> dict[str, Any] | None:
+    """What to tell of weights, or of heavy keys and frequencies, that took the place of former ones."""
+    model, how = r.aligned.former.model, r.news.learning
+    if model is None or how.way == "keep":
+        return None
+    then = model.learned_from if how.way == "learn" else model.counted or model.learned_from
+    return {
+        "tenant": r.scope.tenant, "entity": r.scope.name, "run_id": r.scope.run.run_id, "way": how.way, "reason": how.why,
+        "records": r.news.basis.records, "records_before": then.records, "model_version": r.weighed.model.version,
+        "merged": kinds["merged"], "split": kinds["split"],
+    }  # fmt: skip
 
 
 def _counts(r: Resolved, matches: pa.Table | None, kinds: Counter[str]) -> Counter[str]:

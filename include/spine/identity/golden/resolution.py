@@ -25,7 +25,7 @@ from spine.identity.golden.resolved import Resolved
 from spine.identity.golden.scope import Scope
 from spine.identity.golden.stewards import hear
 from spine.identity.golden.weighing import weigh
-from spine.identity.learning.possible import fits
+from spine.identity.learning.growth import Relearn
 
 
 def resolve_tenant(
@@ -34,11 +34,13 @@ def resolve_tenant(
     former: FormerGold,
     changed: Collection[str] | None,
     *,
-    relearn: bool = False,
+    relearn: Relearn = "auto",
     pairing: Pairing | None = None,
     order: Order | None = None,
 ) -> Outcome:
     """What a tenant's Gold must become, given its live `records`, which references `changed` (None: all may have), and a steward's `order`.
+
+    `relearn` says when weights are learned anew: once the records have outgrown them, always, or never.
 
     Raises ConfigError if the entity has no matching rules or the order names what is not there, IdentityConflict if it contradicts another
     one, QualityFailed if the outcome is beyond the limits of what may become Gold.
@@ -46,8 +48,7 @@ def resolve_tenant(
     if scope.entity.matching is None:
         raise ConfigError(f"entity {scope.name} has no matching rules", hint="Add a matching block with attribute kinds")
     plan, aligned = make_plan(scope.entity.matching), align(records, former)
-    relearn = relearn or former.model is None or not fits(plan, former.model)
-    news, word = find_news(aligned, changed, relearn), hear(scope, aligned, order)
+    news, word = find_news(aligned, changed, plan, relearn, some=order is not None), hear(scope, aligned, order)
     if not news.changed.any() and not len(aligned.gone) and not word.written:
         return Outcome()
     weighed = weigh(plan, aligned, news, pairing or LocalPairing(), scope.threshold)

@@ -7,17 +7,20 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
 
 from spine.identity import engine
 from spine.identity.comparing.plan import Plan
 from spine.identity.copies import Copies
 from spine.identity.engine import Candidates, Pairing, Records
+from spine.identity.golden.columns import places
 from spine.identity.golden.former import Aligned, News
 from spine.identity.golden.scope import Scope
 from spine.identity.learning.model import Model
+from spine.identity.learning.recounting import follow, numbered
 from spine.identity.learning.score import Scored
-from spine.identity.matching import REVIEW, PairEvidence, kept, learned
+from spine.identity.matching import PairEvidence, kept, modelled
 
 Array: TypeAlias = Any  # numpy arrays of many element types
 
@@ -27,12 +30,14 @@ class Weighed:
     """Records with their pairs: `found` and `scored` are the new pairs worth keeping of those that were `compared`.
 
     `holds` flags the former matches that need not be scored again; `learned` says whether the model is new. `regrouped` flags the records
-    that are new, changed, or have gained or lost a record with the same values: all their pairs are new.
+    that are new, changed, or have gained or lost a record with the same values: all their pairs are new. `recounted` ones have a value that
+    has become more common than the model had it, or share a pair with one.
     """
 
     records: Records
     copies: Copies
     regrouped: Array
+    recounted: Array
     model: Model
     found: Candidates
     scored: Scored
@@ -63,16 +68,51 @@ def weigh(plan: Plan, aligned: Aligned, news: News, pairing: Pairing, limit: flo
     """Finds and scores the pairs that are new, by the former model or one that is learned now; `limit` is the threshold's weight."""
     records = engine.prepare(aligned.table, plan, "source")
     copies = Copies.of(records)
-    regrouped, former = _regrouped(aligned, news, copies), aligned.former.model
-    if news.relearn or former is None:
-        model, found = learned(records, copies, pairing, 1 if former is None else former.version + 1, limit)
-    else:
-        distinct, flags = copies.distinct, None if news.everything else regrouped[copies.distinct]
-        model, found = former, pairing.candidates(records.take(distinct), former, flags, REVIEW).of_rows(distinct)
+    regrouped, former, how = _regrouped(aligned, news, copies), aligned.former.model, news.learning
+    model, recounted = (former, _no(regrouped)) if former is None or how.way != "keep" else _counted(records, copies, former, regrouped)
+    regrouped |= _groups(copies, recounted & copies.several)
+    flags = None if news.everything else regrouped
+    model, found = modelled(records, copies, pairing, limit, model, how, news.basis, flags)
     found = found.with_these(copies.twins(records, model))
     worth, scored = copies.spread(*kept(records, model, found), limit)
-    holds, new = _holds(aligned, regrouped), np.flatnonzero(regrouped[worth.left] | regrouped[worth.right])
-    return Weighed(records, copies, regrouped, model, worth.take(new), scored.take(new), holds, len(found.left), model is not former)
+    new = np.flatnonzero(regrouped[worth.left] | regrouped[worth.right])
+    worth, scored, holds = worth.take(new), scored.take(new), _holds(aligned, regrouped)
+    stale = holds & (recounted[aligned.left] | recounted[aligned.right])
+    again, scored_again = kept(records, model, _stored(aligned, records, model, stale))
+    recounted[aligned.left[stale]] = recounted[aligned.right[stale]] = True
+    return Weighed(
+        records, copies, regrouped, recounted, model, worth.with_these(again), scored.with_these(scored_again), holds & ~stale,
+        len(found.left), how.way != "keep",
+    )  # fmt: skip
+
+
+def _no(flags: Array) -> Array:
+    return np.zeros(len(flags), dtype=bool)
+
+
+def _counted(records: Records, copies: Copies, model: Model, news: Array) -> tuple[Model, Array]:
+    """The model with the counts of the values that are new among distinct records, and flags of the rows whose pairs weigh otherwise."""
+    some = records.take(copies.distinct)
+    model, rows = follow(records.plan, model, *numbered(records.plan, some.features), news[copies.distinct])
+    found = _no(news)
+    found[copies.distinct[rows]] = True
+    return model, found[copies.first]
+
+
+def _groups(copies: Copies, rows: Array) -> Array:
+    """Flags of all copies of some rows."""
+    found = _no(rows)
+    found[copies.first[rows]] = True
+    return found[copies.first]
+
+
+def _stored(aligned: Aligned, records: Records, model: Model, chosen: Array) -> Candidates:
+    """Some of the former matches, of which both records are there, as pairs that are scored anew."""
+    left, right = aligned.left[chosen], aligned.right[chosen]
+    names = aligned.former.matches.column("blocking_rule").filter(pa.array(chosen))
+    rule = places(names, pa.array(engine.origins(records.plan), pa.string()))
+    rule = np.where(rule < 0, 0, rule)  # one of a former version
+    return Candidates(left, right, engine.patterns(records, left, right, model.rarity), rule, np.int64(1) << rule)
 
 
 def _regrouped(aligned: Aligned, news: News, copies: Copies) -> Array:
@@ -83,9 +123,7 @@ def _regrouped(aligned: Aligned, news: News, copies: Copies) -> Array:
         lost[lost] &= (other[lost] < 0) | news.changed[other[lost]]
         lost[lost] &= alike[lost] | copies.several[one[lost]]
         flags[one[lost]] = True
-    groups: Array = np.zeros(len(flags), dtype=bool)
-    groups[copies.first[flags]] = True
-    return groups[copies.first]
+    return _groups(copies, flags)
 
 
 def _holds(aligned: Aligned, regrouped: Array) -> Array:

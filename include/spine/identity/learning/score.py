@@ -154,9 +154,14 @@ def _rarity(comparison: Comparison, model: Model, coded: Coded, left: Array, rig
         counts[used] = terms.frequency(texts.distinct.filter(pa.array(used)).to_pylist()) * max(1, terms.total)
         count = np.maximum(counts[one], counts[other])
         usual = model.u[comparison.name][at - 1]
-        chance = (np.maximum(count - 1 - model.partners**0.75, 0) + SMOOTHING * usual) / (terms.total + SMOOTHING)
-        result[rows] = np.log2(usual / np.maximum(chance, min(usual, 0.5 / (terms.total + SMOOTHING))))
+        result[rows] = np.log2(usual / chance_of(count, usual, terms.total, model.partners))
     return result
+
+
+def chance_of(count: Array, usual: float, total: int, partners: float) -> Array:
+    """The chance that a stranger has a value which `count` of `total` records have, where a value's `usual` chance is u of the level."""
+    chance = (np.maximum(count - 1 - partners**0.75, 0) + SMOOTHING * usual) / (total + SMOOTHING)
+    return np.maximum(chance, min(usual, 0.5 / (total + SMOOTHING)))
 
 
 def _lift(plan: Plan, model: Model, coded: Coded, left: Array, digits: Array, weight: Array) -> Array:

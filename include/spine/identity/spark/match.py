@@ -12,11 +12,9 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 import pyarrow as pa
 
-from spine.identity.blocking import rules as blocking
-from spine.identity.blocking.blocks import learn_blocks
-from spine.identity.blocking.keys import Keys, log_heavy
+from spine.identity.blocking.keys import log_heavy
 from spine.identity.comparing.plan import Plan
-from spine.identity.engine import NO_ROWS, Candidates, Records, Settle, as_learned, repeated_counts
+from spine.identity.engine import NO_ROWS, Candidates, Records, Settle, as_learned, begin, repeated_counts
 from spine.identity.learning import learn
 from spine.identity.learning.counts import Counts
 from spine.identity.learning.model import Model
@@ -44,14 +42,11 @@ class SparkPairing:
         self, records: Records, version: int, likely: float, repeated: Array = NO_ROWS, settle: Settle = as_learned
     ) -> tuple[Model, Candidates]:
         """Learns a model; also gives the pairs whose probability is at least `likely`."""
-        start = learn.start(records.plan, records.features, records.rows)
-        rules, keys = blocking.make_rules(records.plan), Keys(records.features, start.rarity)
-        start.heavy = [heavy for heavy, _ in learn_blocks(rules, keys)]
-        log_heavy(start.heavy)
+        start, keys, _ = begin(records)
         held = spread(records, self.spark.createDataFrame, repeated)
         pairs = compared(held, start, candidate_pairs(held, start)).persist()
         seen = _counts(pairs).with_these(repeated_counts(records, start, keys, repeated))
-        model = learn.finish(records.plan, records.features, records.rows, start, seen, version)
+        model = learn.finish(records.plan, records.features, records.rows, start, seen, version, len(repeated))
         settle(model)
         found = _collected(_likely(held, model, pairs, likely))
         pairs.unpersist()
