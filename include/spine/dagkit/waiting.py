@@ -18,7 +18,8 @@ from spine.core.screen import logger
 
 log = logger(__name__)
 _AGAIN = (20.0, 40.0)  # seconds; apart, so that the runs of a backfill do not all ask at once
-_GATHER_AGAIN = timedelta(seconds=5)
+# Longer than a turn of a busy scheduler: a task that is back before it has heard of its end is taken for a failed one.
+_GATHER_AGAIN = timedelta(seconds=15)
 _GATHER_AT_MOST = timedelta(minutes=2)  # a source that takes longer has a run of its own; a critical one has fifteen minutes in all
 _PATIENCE = timedelta(minutes=5)  # a third of what a critical source has in all
 _CHANCE = random.SystemRandom()

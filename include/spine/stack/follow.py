@@ -14,6 +14,7 @@ from spine.stack.rest import FINISHED, AirflowApi
 
 Say = Callable[[str], None]
 _QUIET = ("none", "None", "scheduled", "queued", "removed")
+_IN_WORDS = {"up_for_reschedule": "waits", "up_for_retry": "is tried again"}
 
 
 @dataclass
@@ -72,7 +73,7 @@ class Follower:
             if state == "running":
                 self._running[key] = (f"{dag_id} {_name(task)} runs", time.monotonic())
             else:
-                self.say(f"{dag_id:<22} {_name(task):<34} {state}{_seconds(task)}")
+                self.say(f"{dag_id:<22} {_name(task):<34} {_IN_WORDS.get(state, state + _seconds(task))}")
 
     def failed_tasks(self, dag_id: str, run_id: str) -> list[str]:
         """Names of the run's failed tasks."""

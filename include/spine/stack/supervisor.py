@@ -50,7 +50,7 @@ def up(progress: Progress = print, *, sandbox: bool = True, scale: int = 1000, t
     began = time.monotonic()
 
     def ready(what: str) -> None:
-        progress(f"{what} ready after {time.monotonic() - began:.0f} s")
+        progress(f"{what} is ready")
 
     with _only_one(), ThreadPoolExecutor(max_workers=3) as pool:
         connect.start()  # the JVM needs longest to warm up and depends on nothing
