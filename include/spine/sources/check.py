@@ -9,7 +9,7 @@ from spine.core.entities import Entity, load_entity
 from spine.core.errors import ConfigError
 from spine.core.settings import settings
 from spine.core.texts import nearest
-from spine.sources.loader import module_of
+from spine.sources.loader import module_of, stages_of
 from spine.sources.rest import source_mistakes
 from spine.sources.spec import Source, Stream, load_source, source_names
 
@@ -97,6 +97,8 @@ def mistakes_of(source: Source) -> list[tuple[Place, str]]:
         found += [(("streams", number, *place), why) for place, why in _unfit_mapping(stream)]
     try:
         reader = module_of(source)
+        if source.kind == "generic":
+            stages_of(source)
     except ConfigError as error:
         return [(("reader" if source.reader else "kind",), f"{error.message}. {error.hint}"), *found]
     found += [(place, f"nothing reads it: sources of kind {source.kind} have no use for it") for place in unread_places(source)]
@@ -138,7 +140,7 @@ def unread_places(source: Source) -> list[Place]:
     """What the source's file says and nothing reads. Raises ConfigError if its reader is not there."""
     files = source.kind == "files"
     unread: list[Place] = [(word,) for word in sorted(source.model_fields_set & CALL_WORDS)] if files else []
-    if source.reader and source.kind in ("files", "generic"):
+    if source.reader and files:
         unread.append(("reader",))
     read = STREAM_WORDS | module_of(source).READS | (frozenset() if files else CALLED_WORDS)
     for number, stream in enumerate(source.streams):

@@ -12,6 +12,7 @@ from spine.http.client import Client
 from spine.sources import files, rest
 from spine.sources.drops import Folder
 from spine.sources.reading import Reader
+from spine.sources.rest.stages import Stages
 from spine.sources.spec import Source
 
 
@@ -29,15 +30,30 @@ def reader_for(
     if client is None:
         raise ConfigError("the source needs a client", source=source.source)
     if source.kind == "generic":
-        return rest.Reader(source, client, extra or {})
+        return rest.Reader(source, client, extra or {}, stages_of(source))
     reader: Reader = module_of(source).Reader(source, client)
     return reader
+
+
+def stages_of(source: Source) -> type[Stages]:
+    """The steps of a generic source, some of which a module of its own may replace. Raises ConfigError if that cannot be used."""
+    if source.reader is None:
+        return Stages
+    found = getattr(_custom(source), "Stages", None)
+    if not isinstance(found, type) or not issubclass(found, Stages):
+        name = f"spine.sources.custom.{source.reader}"
+        raise ConfigError(f"{name} has no class Stages", hint="Derive it from spine.sources.rest.stages.Stages", source=source.source)
+    return found
 
 
 def module_of(source: Source) -> ModuleType:
     """The module of the source's reader: `READS` are the words of a stream that it reads. Raises ConfigError if it cannot be used."""
     if source.kind in ("files", "generic"):
         return files if source.kind == "files" else rest
+    return _custom(source)
+
+
+def _custom(source: Source) -> ModuleType:
     name = f"spine.sources.custom.{source.reader or source.source}"
     try:
         return import_module(name)

@@ -5,21 +5,18 @@ from __future__ import annotations
 import hashlib
 import io
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any, BinaryIO
-
-import jmespath
 
 from spine.core.errors import FileRefused, SourceUnavailable
 from spine.core.settings import settings
 from spine.http.client import Client
 from spine.http.paging import Fetched
-from spine.http.paging.pages import search
 from spine.http.transport import Request, Response
 from spine.sources.decoders.json import JsonDecoder
 from spine.sources.rest.fields import together
 from spine.sources.rest.place import Rows
-from spine.sources.rest.selecting import selected
+from spine.sources.rest.stages import Stages
 from spine.sources.rows import EmptyRow, Row
 from spine.sources.spec import Stream
 
@@ -56,11 +53,12 @@ class Answers:
     """Answers of one stream."""
 
     client: Client
-    stream: Stream
-    _path: Any = field(init=False)
+    stages: Stages
 
-    def __post_init__(self) -> None:
-        self._path = jmespath.compile(self.stream.records)
+    @property
+    def stream(self) -> Stream:
+        """The stream."""
+        return self.stages.stream
 
     def ask(self, request: Request, token: str | None, rows: Rows | None = None, more: Sequence[Request] = ()) -> Iterator[Piece]:
         """The pieces of the answer to a request; of a file those behind `rows`, if it is still the same one.
@@ -92,15 +90,13 @@ class Answers:
 
     def _document(self, request: Request, token: str | None) -> Piece:
         response = self.client.request(request if self._plain else self._expecting(request, "bytes"))
-        body = response.json() if self._plain else self._decoded(response)
-        found = selected(self.stream, body, search(self._path, body))
+        with _understood(response):
+            body = self.stages.document(response)
+        found = self._computed(self.stages.select(body))
         return Piece(found, Fetched(request, response, body, found, token))
 
-    def _decoded(self, response: Response) -> Any:
-        if not response.body:
-            return None
-        with _understood(response):
-            return self.stream.response.document(io.BytesIO(response.body), settings().bounds)
+    def _computed(self, records: Sequence[Any]) -> list[Any]:
+        return [self.stages.compute(record) if isinstance(record, dict) else record for record in records]
 
     def _rows(self, request: Request, response: Response, token: str | None, rows: Rows | None) -> Iterator[Piece]:
         file: BinaryIO = response.file or io.BytesIO(response.body)
@@ -116,7 +112,7 @@ class Answers:
                 if len(records) >= size:
                     yield Piece(records, Fetched(request, response, None, records, token), Rows(count, mark), tuple(notes))
                     records, notes[:] = [], []
-                count, last = count + 1, _of(row)
+                count, (last,) = count + 1, self._computed([_of(row)])
                 if count > behind:
                     records.append(last)
         whole = Fetched(request, response, None, _Counted(count, last), token)

@@ -27,8 +27,6 @@ from spine.sources.reading import (
     lookup,
     make_record,
     malformed,
-    numbered,
-    position_of,
     require_fields,
 )
 from spine.sources.rest.answers import Answers, Piece
@@ -36,10 +34,10 @@ from spine.sources.rest.fields import chunks_of, names_of
 from spine.sources.rest.jobs import Done, Jobs, Stale
 from spine.sources.rest.parts import parts_of
 from spine.sources.rest.place import Part, Place, Span, Walk
-from spine.sources.rest.requester import request_of
 from spine.sources.rest.spans import Spans, bounds
+from spine.sources.rest.stages import Stages
 from spine.sources.rows import BadRow
-from spine.sources.spec import Source, Stream
+from spine.sources.spec import Cursor, Source, Stream
 from spine.sources.variables import typed_values, values_of
 
 READS = frozenset({
@@ -51,11 +49,12 @@ DETECTS = frozenset({"flag", "sweep"})
 
 @dataclass(frozen=True)
 class Reader:
-    """Sources that need no code. `extra` is the Connection's, which has the values of the source's variables."""
+    """Sources that need no code. `extra` is the Connection's, which has the values of variables; `stages` may be a source's own."""
 
     source: Source
     client: Client
     extra: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    stages: type[Stages] = Stages
 
     def read(self, stream: Stream, state: State, window: Window) -> Iterator[Page]:
         """Pages of the stream; where the source cannot bound the reading, the records outside the window are left out."""
@@ -71,7 +70,8 @@ class _Reading:
         self._saved, self._high_water = state.cursor, state.high_water
         self._typed = typed_values(reader.source, reader.extra, window.end)
         self._values = values_of(reader.source, reader.extra, window.end)
-        self._answers = Answers(self._client, stream)
+        self._stages = reader.stages(stream)
+        self._answers = Answers(self._client, self._stages)
         self._chunks: list[list[str]] | None = None
         self._jobs = Jobs(self._client, stream, stream.job) if stream.job else None
         windows = stream.cursor.windows if stream.cursor else None
@@ -126,7 +126,7 @@ class _Reading:
 
     def _pages(self, part: Part, place: Place, done: Done | None) -> Iterator[tuple[Piece, Place | None]]:
         """The pages of a step from a place on, in pieces, each with the place in the step that follows it."""
-        stream, paging = self._stream, done.paging if done and done.paging else self._stream.paging
+        stream, paging = self._stream, done.paging if done and done.paging else self._stages.paging()
         first, *others = self._firsts(part, place.span, done)
         turning = Turning(stream, paging.turned_by)
         if done is not None and done.empty:
@@ -156,7 +156,7 @@ class _Reading:
         cursor, values = self._stream.cursor, {**self._named(part, span), **(done.values if done else {})}
         if self._chunks is None:
             self._chunks = chunks_of(self._stream, self._client, self._values)
-        found = [request_of(self._stream, {**values, **named}) for named in names_of(self._chunks)]
+        found = [self._stages.request({**values, **named}) for named in names_of(self._chunks)]
         if cursor is None or done is not None:
             return found
         asked = {cursor.since: values.get("start"), cursor.until: values.get("end")}
@@ -173,18 +173,17 @@ class _Reading:
         if isinstance(item, BadRow):
             name = f"malformed:{hashlib.sha256(item.raw.encode(errors='replace')).hexdigest()[:16]}"
             return malformed(name, item.error, item.raw, cursor=None, line=item.line)
-        if cursor is None:
-            position = Position(None)
-        elif cursor.type == "number":
-            position = numbered(lookup(item, cursor.field), cursor.field)
-            if not self._window.full and position.cursor is not None and self._saved is not None and position.cursor <= self._saved:
-                return None
-        else:
-            position = position_of(lookup(item, cursor.field), cursor.field, cursor.reads)
-            if not self._window.full and not self._window.holds(position.moment()):
-                return None
+        position = self._stages.position(item)
+        if cursor is not None and not self._window.full and not self._holds(cursor, position):
+            return None
         flag = stream.deletes.detect == "flag" and stream.deletes.field and flagged(lookup(item, stream.deletes.field))
         return make_record(stream, item, cursor=position.cursor, op="delete" if flag else "upsert", mistake=position.mistake)
+
+    def _holds(self, cursor: Cursor, position: Position) -> bool:
+        """Whether a record belongs to a window that does not hold everything."""
+        if cursor.type == "time":
+            return self._window.holds(position.moment())
+        return position.cursor is None or self._saved is None or position.cursor > self._saved
 
     def _too_many(self, fetched: Fetched, seen: int) -> bool:
         """Whether a span holds more than the source gives: by the answer's own count, else by how many have come."""

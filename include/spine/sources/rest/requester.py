@@ -31,7 +31,7 @@ def request_of(asking: Asking, values: Mapping[str, Any]) -> Request:
         headers=headers,
         json=json,
         form=form,
-        idempotent=True if asking.idempotent is None and body is not None and body.graphql is not None else asking.idempotent,
+        idempotent=True if asking.idempotent is None and _queries(body) else asking.idempotent,
     )
 
 
@@ -81,6 +81,11 @@ def _said(body: Body, values: Mapping[str, Any]) -> tuple[Any, dict[str, str] | 
     if body.form is not None:
         return None, {name: text for name, said in body.form.items() if (text := _text(said, values)) is not None}
     return _filled(body.json_, values), None
+
+
+def _queries(body: Body | None) -> bool:
+    """Whether a body asks for something and changes nothing, as its language says."""
+    return body is not None and body.graphql is not None and not body.graphql.lstrip().startswith("mutation")
 
 
 def _filled(value: Any, values: Mapping[str, Any]) -> Any:

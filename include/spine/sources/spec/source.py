@@ -57,7 +57,7 @@ class Source(Strict):
     description: str = Field(default="", description="What it brings")
     domain: Literal["revops", "finops", "supportops", "marketingops", "hr"] = Field(description="Who asks for it")
     kind: Literal["generic", "files", "custom", "hybrid"] = Field(default="generic", description="What reads it")
-    reader: Word | None = Field(default=None, description="The module of a `custom` reader")
+    reader: Word | None = Field(default=None, description="The module of a `custom` reader, or of a `generic` source's own `Stages`")
     auth: AnyAuth = Field(default=NoAuth(), description="How requests are signed: a kind of [authentication](reference.md#authentication)")
     other_auths: dict[Word, AnyAuth] = Field(
         default_factory=dict, description="Other ways to sign; the Connection's extra chooses one by name, as `auth: <name>`"
