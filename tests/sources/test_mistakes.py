@@ -106,7 +106,7 @@ SOURCE_MISTAKES = [
     ("lookback", "10m", "10 minutes", 11, "streams.0.cursor.lookback", "is no duration"),
     ("lookback beyond all times", "10m", "99999999999999d", 11, "streams.0.cursor.lookback", "is no duration"),
     ("word that nothing reads", "key: [id]", "key: [id]\n    object: Thing", 11, "streams.0.object", "nothing reads it"),
-    ("reader of a generic source", "domain: revops", "domain: revops\nreader: x", 4, "reader", "nothing reads it"),
+    ("reader of a generic source", "domain: revops", "domain: revops\nreader: x", 4, "reader", "there is no module"),
     ("source that needs code", "domain: revops", "domain: revops\nkind: custom", 4, "kind", "no module spine.sources.custom.shop"),
     ("word misspelt", "records: data", "recrds: data", 9, "streams.0.recrds", "did you mean 'records'?"),
     ("required word misspelt", "key: [id]", "kye: [id]", 10, "streams.0.kye", "did you mean 'key'?"),
