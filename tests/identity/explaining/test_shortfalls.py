@@ -63,6 +63,12 @@ def test_the_rarity_of_a_match_is_near_the_truth() -> None:
     assert found.one_in == pytest.approx(600 * 599 / 2 / 300, rel=0.2)
 
 
+@pytest.mark.parametrize(("expected", "told"), [(120.0, False), (290.0, False), (310.0, True)])
+def test_far_more_matches_expected_than_found_are_told(expected: float, told: bool) -> None:
+    found = lacks.Shortfalls(lacks.Rarity(1000, expected, 100), {}, [], {})
+    assert ("neither can be trusted" in lacks.in_words(found)[-1]) is told
+
+
 def test_records_that_can_match_nothing() -> None:
     names = [(given, last) for given in ("ann", "bo", "cy") for last in ("lee", "kim")]
     full = [(*names[at // 2 % 6], *row[2:]) for at, row in enumerate(people(120))]

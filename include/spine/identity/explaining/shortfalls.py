@@ -24,6 +24,7 @@ from spine.identity.matching import Matched, threshold_weight
 Array: TypeAlias = Any  # numpy arrays of many element types
 SAMPLED = 20_000
 LEAST = 0.5
+FAR = 3.0  # times as many matches expected as were found
 SELDOM = 0.001  # of random pairs
 
 
@@ -181,12 +182,15 @@ def in_words(found: Shortfalls) -> list[str]:
         lines.append(f"{_count(found.too_common)} too common to find pairs by; what that costs was not estimated")
     if found.rarity.expected < LEAST:  # of a handful of records only what is believed is known
         return lines
-    together = found.rarity.together
-    told = f"; {together:,} were found" if together is not None else ""
-    lines.append(
-        f"By the weights 1 of {_round(found.rarity.one_in)} pairs of records is a match, about {_round(found.rarity.expected)} in all{told}"
-    )
-    return lines
+    return [*lines, _expected(found.rarity)]
+
+
+def _expected(rarity: Rarity) -> str:
+    found = ""
+    if rarity.together is not None:
+        far = rarity.expected > FAR * max(1, rarity.together)
+        found = f"; {rarity.together:,} were found" + (", so few that neither can be trusted: hold them against known answers" * far)
+    return f"By the weights 1 of {_round(rarity.one_in)} pairs of records is a match, about {_round(rarity.expected)} in all{found}"
 
 
 def _count(keys: int) -> str:
