@@ -19,6 +19,7 @@ from spine.pipeline import services as module
 from spine.pipeline.services import Services, base_url, open_reader
 from spine.sources import files
 from spine.sources.spec import load_source
+from tests.sources.rest.conftest import source_of
 
 
 @pytest.mark.parametrize(
@@ -38,6 +39,26 @@ def test_addresses_are_https_unless_said_otherwise(info, url):
 def test_addresses_without_encryption_are_refused(info):
     with pytest.raises(ConfigError):
         base_url(ConnectionInfo("c", **info))
+
+
+@pytest.mark.parametrize(
+    ("info", "url"),
+    [
+        ({"extra": {"team": "blue"}}, "https://blue.toys.example/v1"),
+        ({}, "https://red.toys.example/v1"),
+        ({"host": "own.example", "extra": {"team": "blue"}}, "https://own.example"),
+    ],
+)
+def test_a_connection_without_a_host_has_that_of_the_sources_file(info, url):
+    source = source_of({}, host="https://{team}.toys.example/v1", variables={"team": {"default": "red"}})
+    assert base_url(ConnectionInfo("c", **info), source) == url
+
+
+@pytest.mark.parametrize("team", ["evil.example/", "x@evil", "*", "a b"])
+def test_a_value_of_that_host_is_a_name_and_nothing_else(team):
+    source = source_of({}, host="https://{team}.toys.example", variables={"team": {}})
+    with pytest.raises(ConfigError, match="no name of one"):
+        base_url(ConnectionInfo("c", extra={"team": team}), source)
 
 
 def test_this_machine_alone_may_do_without():

@@ -26,7 +26,7 @@ from spine.sources.drops import Folder
 from spine.sources.loader import reader_for
 from spine.sources.places import Place
 from spine.sources.reading import Reader
-from spine.sources.rest.requester import host_of
+from spine.sources.rest.requester import host_of, listed_host
 from spine.sources.spec import Source, Stream, Timeouts
 from spine.sources.variables import values_of
 
@@ -201,8 +201,8 @@ def _client(
         breaker=breaker.Watched(breaker.Breaker(database, info.conn_id)),
         retry=source.retry,
         headers={name: needed(said, values) for name, said in source.headers.items()},
-        hosts=tuple(needed(host, values).lower() for host in source.hosts),
-        open_hosts=tuple(needed(host, values).lower() for host in source.open_hosts),
+        hosts=tuple(listed_host(host, values) for host in source.hosts),
+        open_hosts=tuple(listed_host(host, values) for host in source.open_hosts),
         sleep=sleep,
         where={"connection": info.conn_id},
     )

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from spine.core.errors import SourceRejected
+from spine.core.errors import ConfigError, SourceRejected
 from spine.http.auth import Credentials
 from spine.http.auth.bearer import Bearer
+from spine.sources.rest.requester import listed_host
 from tests.http.conftest import Answer
 from tests.sources.rest.conftest import ids
 
@@ -38,6 +39,13 @@ def test_no_other_host_is(reading, make_vendor, listed):
     with pytest.raises(SourceRejected, match="another host"):
         told.pages()
     assert other.seen == []
+
+
+@pytest.mark.parametrize("value", ["*", "*.com", "a/b", ""])
+def test_a_value_makes_a_listed_host_no_wider(value):
+    with pytest.raises(ConfigError):
+        listed_host("{team}.example.com", {"team": value})
+    assert listed_host("*.{team}.example.com:8443", {"team": "Blue"}) == "*.blue.example.com:8443"
 
 
 def test_a_next_link_may_lead_to_a_listed_host(reading, make_vendor):

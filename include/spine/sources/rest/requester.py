@@ -55,6 +55,11 @@ def host_of(text: str, values: Mapping[str, Any]) -> str:
     return host if "://" in host else f"https://{host}"
 
 
+def listed_host(text: str, values: Mapping[str, Any]) -> str:
+    """A host of the source's `hosts` with its values, in small letters; none of them makes it wider. Raises ConfigError."""
+    return needed(text, values, _label).lower()
+
+
 def params_of(asking: Asking, values: Mapping[str, Any]) -> dict[str, str | list[str]]:
     """The parameters that have a value, in the way that the stream writes lists."""
     found: dict[str, str | list[str]] = {}

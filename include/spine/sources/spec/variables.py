@@ -21,6 +21,8 @@ _TRUE, _FALSE = ("true", "yes", "1"), ("false", "no", "0")
 class Variable(Strict):
     """A value of the Connection's extra, which placeholders name as `{name}`. Without a default the Connection must have it.
 
+    It is no secret: what signs requests is said by `auth`. Addresses of pages, which may hold it, are kept in the lake.
+
     Example:
         type: date
         default: today-30d
