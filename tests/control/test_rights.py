@@ -39,6 +39,7 @@ CONTROL = {
     "ledger": {"spine_app": "SELECT INSERT UPDATE", "spine_jobs": "SELECT INSERT UPDATE"},
     "oauth_tokens": {"spine_app": WRITE},
     "stream_runs": {"spine_app": WRITE},
+    "stream_states": {"spine_app": "SELECT INSERT DELETE"},
     "sync_runs": {"spine_app": WRITE},
     "tenant_keys": {"spine_app": "SELECT INSERT"},
     "token_locks": {"spine_app": "SELECT INSERT UPDATE"},

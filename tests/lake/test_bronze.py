@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from spine.core.errors import LakeError, SyncInProgress
 from spine.lake import bronze
-from spine.lake.bronze import BronzeWriter, Envelope, Unseen, living_unseen, newest_since
+from spine.lake.bronze import BronzeWriter, Envelope, Unseen, living_unseen, newest_in
 
 
 @dataclass(frozen=True)
@@ -215,11 +215,11 @@ def test_records_that_cannot_be_read_are_seen_but_make_nothing_live(tmp_path):
 
 def test_the_newest_versions_know_deletes_of_any_time(tmp_path):
     uri = tmp_path / "t"
-    assert newest_since(str(uri), envelope("r1"), "b") == {}
+    assert newest_in(str(uri), envelope("r1"), [("b", None)]) == {}
     writer(uri, "r1").add([Item("1", cursor="a"), Item("2", cursor="b"), Item("3", cursor="c")], None, None)
     writer(uri, "r2").add([Item("3", op="delete", cursor=None)], None, None)
     writer(uri, envelope=envelope("r1", connection="c2")).add([Item("2", op="delete", cursor="d")], None, None)
-    found = newest_since(str(uri), envelope("r9"), "b")
+    found = newest_in(str(uri), envelope("r9"), [("b", None)])
     assert {name: (op, cursor) for name, (op, cursor, _) in found.items()} == {"2": ("upsert", "b"), "3": ("delete", "")}
 
 

@@ -5,14 +5,14 @@ A sync moves its cursor after its last commit; people set or rewind it here, che
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
 import orjson
 
-from spine.control import audit
+from spine.control import audit, stream_states
 from spine.control.database import TenantDatabase
 from spine.control.variables import Variables
 from spine.core import clock
@@ -20,6 +20,7 @@ from spine.core.errors import ConfigError
 from spine.core.names import cursor_variable
 
 Scale = Literal["time", "number", "text"]  # what makes two positions of a stream comparable
+LONGEST = 64 * 1024  # bytes of a Variable; more is kept in the control plane
 _SKEW = timedelta(minutes=5)  # sources' clocks run ahead of ours by a little
 
 
@@ -27,13 +28,16 @@ _SKEW = timedelta(minutes=5)  # sources' clocks run ahead of ours by a little
 class Cursor:
     """High-water mark of a stream: the value as the source writes it, when it was moved, and by which run or person.
 
-    `field` is the source's field that it is of; None in cursors of the first versions, which did not note it.
+    `field` is the source's field that it is of; None in cursors of the first versions, which did not note it. A stream that is read part by
+    part has a cursor for each in `parts`, and in `parents` how far the changes of its parents are read; `value` is the greatest of them.
     """
 
     value: str
     updated_at: str
     run_id: str
     field: str | None = None
+    parts: Mapping[str, str] | None = None
+    parents: str | None = None
 
 
 @dataclass(frozen=True)
@@ -52,8 +56,9 @@ class Cursors:
             return None
         try:
             data = orjson.loads(raw)
-            field = data.get("field")
-            return Cursor(str(data["value"]), str(data["updated_at"]), str(data["run_id"]), None if field is None else str(field))
+            field, parents = (None if data.get(name) is None else str(data[name]) for name in ("field", "parents"))
+            parts = self._parts(stream, data)
+            return Cursor(str(data["value"]), str(data["updated_at"]), str(data["run_id"]), field, parts, parents)
         except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError) as error:
             raise ConfigError(
                 f"Variable {name} does not hold a cursor",
@@ -67,11 +72,36 @@ class Cursors:
         prefix = cursor_variable(self.connection_id, "")
         return [name.removeprefix(prefix) for name in self.variables.keys(prefix)]
 
-    def move(self, stream: str, value: str, run_id: str, field: str | None = None) -> Cursor:
-        """Write the cursor at the end of a sync. Not audited: the run log has it."""
-        cursor = Cursor(value, clock.to_text(clock.now()), run_id, field)
+    def _parts(self, stream: str, data: dict[str, Any]) -> Mapping[str, str] | None:
+        """The partitions' cursors, in the Variable itself or where it points to."""
+        place = data.get("parts_in")
+        if place is None:
+            return None if data.get("parts") is None else {str(name): str(at) for name, at in data["parts"].items()}
+        found = stream_states.load(self.database, self.connection_id, stream, str(place))
+        if found is None:
+            raise self._refused(
+                stream, "the cursors of its partitions are gone from spine.stream_states", "Restore it, or delete the Variable to read anew"
+            )
+        return found
+
+    def move(
+        self, stream: str, value: str, run_id: str, field: str | None = None,
+        parts: Mapping[str, str] | None = None, parents: str | None = None,
+    ) -> Cursor:  # fmt: skip
+        """Write the cursor at the end of a sync; what is too long for a Variable goes to the control plane.
+
+        Not audited: the run log has it.
+        """
+        cursor = Cursor(value, clock.to_text(clock.now()), run_id, field, parts, parents)
         content = {name: content for name, content in vars(cursor).items() if content is not None}
+        state = ""
+        if parts is not None and len(orjson.dumps(content)) > LONGEST:
+            state = stream_states.keep(self.database, self.connection_id, stream, parts)
+            content = {**content, "parts_in": state}
+            del content["parts"]
         self.variables.set(cursor_variable(self.connection_id, stream), orjson.dumps(content).decode())
+        if parts is not None:
+            stream_states.forget(self.database, self.connection_id, stream, but=state)
         return cursor
 
     def set(self, stream: str, value: str, *, by: str, scale: Scale = "time") -> Cursor:

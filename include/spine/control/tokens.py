@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass, fields
 from datetime import datetime
@@ -170,6 +170,19 @@ class TokenVault:
         with self.database.begin() as connection:
             key = self._key_text(connection)
         return hmac.new(key.encode(), self.tenant.encode() + b"\0" + content, hashlib.sha256).hexdigest()
+
+    def hasher(self) -> Callable[[str], str]:
+        """What stands for personal values: equal ones have the same of it in all runs of the tenant, and nobody else can tell it."""
+        with self.database.begin() as connection:
+            key = self._key_text(connection).encode()
+        begin = hmac.new(key, self.tenant.encode() + b"\0personal\0", hashlib.sha256)
+
+        def hashed(value: str) -> str:
+            digest = begin.copy()
+            digest.update(value.encode("utf-8", "surrogatepass"))
+            return digest.hexdigest()[:32]
+
+        return hashed
 
     def _tenant_key(self, connection: Connection) -> Fernet:
         return Fernet(self._key_text(connection))

@@ -150,6 +150,7 @@ class SourceUnavailable(ConnectorError):
 
     code = "SOURCE_UNAVAILABLE"
     retryable = True
+    foreseen = False  # a rule of the source's file knows it: no reason to think that the source fails
     usual_hint = "If it stays so, look at the vendor's status page and at the network"
     http_status = 503
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import re
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
@@ -16,6 +17,7 @@ from spine.http.allowance import Allowance
 from spine.http.auth import Signer
 from spine.http.limits import silence_of, spent, wait_of
 from spine.http.retry import Retry
+from spine.http.rules import Restarted, Rule, Skipped, rule_for
 from spine.http.transport import Request, Response, Transport, joined, origin_of
 from spine.http.words import said
 
@@ -94,6 +96,7 @@ class Client:
     It asks the host of `base_url`, those of `hosts`, and without credentials those of `open_hosts` (`*.example.com` is all below it).
     `inspect` sees each answer before it is judged and may raise one of our errors for what the source says in its own words. `others` make
     the signers of streams that sign in another way. `leave` is the part of the vendor's limit that is left to others.
+    What `rules` say of an answer stands above what is usual.
     """
 
     base_url: str
@@ -107,6 +110,7 @@ class Client:
     hosts: Sequence[str] = ()
     open_hosts: Sequence[str] = ()
     allowance: Allowance = field(default_factory=Allowance)
+    rules: Sequence[Rule] = ()
     inspect: Callable[[Response], None] = lambda response: None
     sleep: Callable[[float], None] = time.sleep
     where: Mapping[str, Any] = field(default_factory=dict)
@@ -134,6 +138,8 @@ class Client:
     def request(self, request: Request, *besides: Bucket) -> Response:
         """The successful answer, which is what the request expects or nothing. Raises a ConnectorError after our retries.
 
+        Raises Skipped or Restarted where a rule says so.
+
         `besides` are budgets that such a call uses up besides the account's.
         """
         url, ours = self._url(request.url)
@@ -142,14 +148,14 @@ class Client:
         request = replace(request, url=url, headers=told, unsigned=request.unsigned or not ours)
         self.breaker.before()
         attempts = Retrying(
-            stop=stop_after_attempt(1 + self.retry.max_retries),
+            stop=stop_after_attempt(1 + max([self.retry.max_retries, *(rule.retries or 0 for rule in self.rules)])),
             wait=self._pause_before_next,
             retry=retry_if_exception(lambda error: self._again(request, error)),
             sleep=self.sleep,
             reraise=True,
         )
         try:
-            return attempts(self._attempt, request, (*besides, self.bucket))
+            return attempts(self._attempt, request, (*besides, self.bucket), Counter())
         except ConnectorError as error:
             for fact, value in self.where.items():
                 error.where.setdefault(fact, value)
@@ -186,16 +192,22 @@ class Client:
                 return True
         return False
 
-    def _attempt(self, request: Request, buckets: tuple[Bucket, ...]) -> Response:
+    def _attempt(self, request: Request, buckets: tuple[Bucket, ...], tried: Counter[Rule]) -> Response:
         for bucket in buckets:
             self._wait_for(bucket)
         try:
             signed, response = self._signed(request)
             self.allowance.took(response.size)
-            self._judge(signed, response)
+            self._judge(signed, response, tried)
             self.allowance.turned()
-        except SourceUnavailable:
-            self.breaker.failure()
+        except (Skipped, Restarted):
+            self.breaker.success()
+            raise
+        except SourceUnavailable as error:
+            if error.foreseen:
+                self.breaker.success()
+            else:
+                self.breaker.failure()
             raise
         except ConnectorError as error:
             if isinstance(error, RateLimited) and error.retry_after:
@@ -229,9 +241,12 @@ class Client:
             response = self.transport.send(signed)
         return signed, response
 
-    def _judge(self, signed: Request, response: Response) -> None:
+    def _judge(self, signed: Request, response: Response, tried: Counter[Rule]) -> None:
         try:
             self.inspect(response)
+            rule = rule_for(self.rules, response)
+            if rule is not None:
+                rule.judge(response, tried)
             self._judge_status(signed, response)
         except ConnectorError as error:
             words = said(response.body, signed.secrets)
@@ -264,7 +279,7 @@ class Client:
             return False
         if error.retry_after is not None and error.retry_after > self.retry.cap:
             return False  # the task comes back then, instead of a worker sleeping so long
-        return request.repeatable
+        return request.repeatable or (isinstance(error, SourceUnavailable) and error.foreseen)
 
     def _pause_before_next(self, state: RetryCallState) -> float:
         error = state.outcome.exception() if state.outcome else None

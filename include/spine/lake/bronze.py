@@ -7,11 +7,11 @@ opened the table, so two processes of one run can never write the same page.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 import orjson
 import pyarrow as pa
@@ -50,6 +50,11 @@ _CONFIGURATION: dict[str, str | None] = {"delta.setTransactionRetentionDuration"
 _KEY = "spine.bronze"
 _SEARCH_STEPS = (16, 256, 4096, 65536)
 _ATTEMPTS = 8
+_NAMED = 20  # skips that are told by name
+_MOST_PARTS = 1000  # cursors of partitions in one commit
+
+
+Range: TypeAlias = tuple[str, str | None]  # the first cursor and the last; None: there is no last
 
 
 class BronzeRecord(Protocol):
@@ -87,7 +92,9 @@ class Envelope:
 class Progress:
     """What has been committed: counts, the page token of what comes next (None: the end), the cursor so far, the window's bound.
 
-    `unchanged` counts records that were read and not written, as they are the newest version in Bronze already.
+    `unchanged` counts records that were read and not written, as they are the newest version in Bronze already. `parts` are cursors of
+    partitions that this commit has brought further, `parents` how far their parents' changes are read; `skips` counts what rules left out,
+    and `skipped` names the first of it.
     """
 
     sequence: int = 0
@@ -100,6 +107,14 @@ class Progress:
     window_end: str | None = None
     version: int | None = None
     unchanged: int = 0
+    parts: Mapping[str, str] = field(default_factory=dict)
+    parents: Sequence[str | None] = ()
+    skips: int = 0
+    skipped: Sequence[str] = ()
+
+    def left_out(self, what: str) -> Progress:
+        """One more thing that a rule left out."""
+        return replace(self, skips=self.skips + 1, skipped=(*self.skipped, *([what] if len(self.skipped) < _NAMED else [])))
 
 
 class BronzeWriter:
@@ -122,7 +137,7 @@ class BronzeWriter:
         self._buffered = 0
         self._last_flush = monotonic()
         self.committed: Progress | None = self._find_progress()
-        self._pending = self.committed or Progress(window_end=window_end)
+        self._pending = replace(self.committed, parts={}) if self.committed else Progress(window_end=window_end)
 
     def _find_progress(self) -> Progress | None:
         """What this run has committed before, found by its app_id; None if nothing."""
@@ -138,13 +153,32 @@ class BronzeWriter:
                 for commit in history:
                     found = orjson.loads(commit.get(_KEY) or "{}")
                     if found.pop("app_id", None) == self._envelope.app_id:
-                        return Progress(**{**found, "version": commit["version"]})
+                        lists = {name: tuple(found.get(name, ())) for name in ("parents", "skipped")}
+                        return Progress(**{**found, **lists, "version": commit["version"]})
                 if len(history) < limit:
                     break
         raise LakeError("the last commit of this run is no longer in the table's log", hint="Start a new run", run=self._envelope.run_id)
 
-    def add(self, records: Sequence[BronzeRecord], next_token: str | None, high_water: str | None, *, unchanged: int = 0) -> bool:
-        """Take one page, of which `unchanged` records are left out; True if it led to a commit. Raises LakeError, SyncInProgress."""
+    def parts_so_far(self) -> dict[str, str]:
+        """The cursors of partitions that all commits of this run have brought further, each as its last one says. Raises LakeError."""
+        if self.committed is None or self._table is None:
+            return {}
+        found: dict[str, str] = {}
+        with _lake_errors(self._uri):
+            for commit in self._table.history():
+                note = orjson.loads(commit.get(_KEY) or "{}")
+                if note.get("app_id") == self._envelope.app_id:
+                    found = {**note.get("parts", {}), **found}
+        return found
+
+    def add(
+        self, records: Sequence[BronzeRecord], next_token: str | None, high_water: str | None, *, unchanged: int = 0,
+        parts: Mapping[str, str] | None = None, parents: Sequence[str | None] = (), skipped: str = "",
+    ) -> bool:  # fmt: skip
+        """Take one page, of which `unchanged` records are left out; True if it led to a commit. Raises LakeError, SyncInProgress.
+
+        `parts`, `parents` and `skipped` are as in Progress.
+        """
         size = 0
         if records:
             batch = self._batch(records)
@@ -160,8 +194,14 @@ class BronzeWriter:
             pages=before.pages + 1,
             bytes=before.bytes + sum(len(record.payload) for record in records),
             unchanged=before.unchanged + unchanged,
+            parts={**before.parts, **(parts or {})},
+            parents=parents or before.parents,
         )
+        if skipped:
+            self._pending = self._pending.left_out(skipped)
         self._buffered += size
+        if len(self._pending.parts) >= _MOST_PARTS and self._batches:
+            return self.flush()
         if self._buffered >= self._flush_bytes or self._monotonic() - self._last_flush >= self._flush_seconds:
             return self.flush()
         return False
@@ -175,7 +215,8 @@ class BronzeWriter:
         if not self._batches and not always:
             return False
         progress = replace(self._pending, sequence=self._pending.sequence + 1, version=None)
-        self.committed = self._pending = replace(progress, version=self._commit(progress))
+        self.committed = replace(progress, version=self._commit(progress))
+        self._pending = replace(self.committed, parts={})
         self._batches, self._buffered = [], 0
         pa.default_memory_pool().release_unused()  # keeps the peak flat over a long stream
         failpoint("extract.after_page_commit")
@@ -284,12 +325,15 @@ def living_unseen(uri: str, envelope: Envelope, *, older_than: datetime | None =
     return Unseen(missing, alive, sum(nameless for *_, nameless, _ in found))
 
 
-def newest_since(uri: str, envelope: Envelope, since: str) -> dict[str, tuple[str, str, str]]:
-    """Record id → operation, cursor and MD5 of the payload of its newest row, for all that have a row with a cursor from `since` on.
+def newest_in(uri: str, envelope: Envelope, ranges: Sequence[Range]) -> dict[str, tuple[str, str, str]]:
+    """Record id → operation, cursor and MD5 of the payload of its newest row, for all that have a row with a cursor in one of the ranges.
 
     Deletes count whatever their cursor is, so that a version is never taken for the newest that a delete has come after.
     """
-    recent = (pc.field("cursor") >= since) | (pc.field("op") == "delete") | pc.field("cursor").is_null()
+    recent = (pc.field("op") == "delete") | pc.field("cursor").is_null()
+    for start, end in ranges:
+        within = pc.field("cursor") >= start
+        recent = recent | (within if end is None else within & (pc.field("cursor") <= end))
     rows = _rows(uri, envelope, ("record_id", "op", "cursor", "payload", "emitted_at", "connection_id"), recent)
     if rows is None:
         return {}

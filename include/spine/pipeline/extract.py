@@ -13,7 +13,7 @@ from dataclasses import replace
 
 from spine.control import connections, events, ledger, locks, runs
 from spine.control.airflow_state import ConnectionInfo
-from spine.control.cursors import Cursors
+from spine.control.cursors import Cursor, Cursors
 from spine.core import clock
 from spine.core.errors import AuthFailed, DeleteSweepRefused, SpineError, StreamStopped, as_ours
 from spine.core.events import DriftDetected
@@ -21,13 +21,14 @@ from spine.core.failpoints import failpoint
 from spine.core.names import bronze_table, schema_variable
 from spine.core.screen import logger
 from spine.core.settings import settings
-from spine.lake.bronze import BronzeWriter, Envelope, Progress, living_unseen, newest_since, rows_of_run
+from spine.lake.bronze import BronzeWriter, Envelope, Progress, living_unseen, newest_in, rows_of_run
 from spine.lake.paths import table_uri
+from spine.pipeline.parts import PartCursors
 from spine.pipeline.planning import plan
 from spine.pipeline.services import Services, fingerprint, ignored, open_reader
 from spine.pipeline.work import StreamRead, StreamWork
 from spine.sources.coverage import Watch
-from spine.sources.reading import MALFORMED, Page, Record, State, Window
+from spine.sources.reading import MALFORMED, Page, Parents, Record, State, Window
 from spine.sources.shape import Shape, ShapeWatch
 from spine.sources.spec import load_source
 
@@ -63,6 +64,7 @@ class _Extraction:
         self.cursor_from: str | None = None
         self.notes: tuple[str, ...] = ()
         self.cursor_field: str | None = None
+        self.saved: Cursor | None = None
         self._read_rows = 0  # records that came from the source, by this attempt and those before it
         self._newest: dict[str, tuple[str, str, str]] | None = None
         self.info: ConnectionInfo | None = None
@@ -72,7 +74,7 @@ class _Extraction:
         try:
             self._renew(take=True)
             runs.start_stream(self.database, self.row, self.stream.name)
-            saved = self.cursors.show(self.stream.name)
+            self.saved = saved = self.cursors.show(self.stream.name)
             self.cursor_from = saved.value if saved else None
             self.cursor_field = saved.field if saved else None
             cursor_to = self._dry_run() if self.work.dry_run else self._read()
@@ -97,7 +99,10 @@ class _Extraction:
         coverage = self.watch.result()
         for warning in coverage.warnings(self.stream):
             _log.warning("%s: %s; check the path in the source's file", self.stream.name, warning)
-        return StreamRead(self.work, counts, self.progress.deletes, self.progress.version, self.notes, coverage)
+        skipped = tuple(self.progress.skipped)
+        return StreamRead(
+            self.work, counts, self.progress.deletes, self.progress.version, self.notes, coverage, self.progress.skips, skipped
+        )
 
     def _failed(self, error: SpineError) -> None:
         runs.finish_stream(self.database, self.row, self.stream.name, "failed", self._counts(None), error=error)
@@ -109,14 +114,20 @@ class _Extraction:
         done = writer.committed
         self.progress = done or self.progress
         self._read_rows = self.progress.rows + self.progress.unchanged
+        self.parts = self._part_cursors(writer.parts_so_far() if done else None)
+        self.parts.parents = Parents(*done.parents) if done and done.parents else None
         window = self._window(self.progress.window_end)
         if done is None or done.token is not None:
             self._read_pages(writer, window)
-        if window.full and self._sweeps():
+        skips = writer.pending.skips
+        if skips:
+            _log.warning("%s: %s requests were skipped, so that nothing is taken for deleted", self.stream.name, skips)
+        if window.full and self._sweeps() and not skips:
             self._sweep(writer, uri, envelope)
         if done is None or done.token is not None or writer.committed != done:
             self._balance(writer, uri)
         failpoint("extract.before_cursor")
+        self.progress = replace(self.progress, skips=skips, skipped=writer.pending.skipped)
         moved = self._move_cursor(writer.pending.high_water)
         self._tell_drift()
         return moved
@@ -129,7 +140,11 @@ class _Extraction:
                 self.shape.see(page.records)
                 self._read_rows += len(page.records)
                 news = self._news(page.records, writer)
-                if writer.add(news, page.next_token, page.high_water, unchanged=len(page.records) - len(news)):
+                reached = page.parents
+                if writer.add(
+                    news, page.next_token, page.high_water, unchanged=len(page.records) - len(news), parts=self.parts.see(page),
+                    parents=(reached.reached, reached.held) if reached else (), skipped=page.skipped,
+                ):  # fmt: skip
                     self.progress = writer.committed or self.progress
                 if page.kept:
                     writer.flush(always=True)
@@ -151,7 +166,10 @@ class _Extraction:
             self.source, self.work.tenant, self.info, self.work.run_id, self.services, self._sleep,
             stream=self.stream, pages=done.pages if done else 0, size=done.bytes if done else 0,
         )  # fmt: skip
-        state = State(self.cursor_from, done.token if done else None, done.high_water if done else None)
+        state = State(
+            self.cursor_from, done.token if done else None, done.high_water if done else None, self.parts.old,
+            self.saved.parents if self.saved else None, self.parts.parents, answered=bool(done and done.pages > done.skips),
+        )  # fmt: skip
         for page in reader.read(self.stream, state, window):
             self.notes += tuple(page.notes)
             yield page
@@ -168,8 +186,10 @@ class _Extraction:
 
     def _dry_run(self) -> str | None:
         """Read and count, commit nothing."""
+        self.parts = self._part_cursors(None)
         for page in self._pages(self._window(self.work.window_end), None):
             self.watch.see(page.records)
+            self.progress = self.progress.left_out(page.skipped) if page.skipped else self.progress
             self.progress = replace(
                 self.progress,
                 rows=self.progress.rows + len(page.records),
@@ -202,7 +222,7 @@ class _Extraction:
             return records
         if self._newest is None:
             uri = table_uri(bronze_table(self.source.source, self.stream.name))
-            self._newest = newest_since(uri, writer.envelope, self.work.window_start or "")
+            self._newest = newest_in(uri, writer.envelope, self.parts.ranges() or [(self.work.window_start or "", None)])
         return [record for number, record in enumerate(records) if number not in again or self._is_new(record)]
 
     def _is_new(self, record: Record) -> bool:
@@ -247,17 +267,28 @@ class _Extraction:
 
     def _move_cursor(self, high_water: str | None) -> str | None:
         """The cursor after this run; it never passes the window's end, since what changed later may not have been read."""
-        if self.work.backfill or high_water is None or self.stream.cursor is None:
+        several = bool(self.stream.parent or self.stream.partitions)
+        if self.work.backfill or (self.progress.skips and not several):
+            return self.cursor_from  # what was skipped is asked for again
+        end, field = self.progress.window_end, self.stream.cursor.field if self.stream.cursor else ""
+        parts, parents = self.parts.after(end), self.parts.parents_after(end)
+        if self.stream.cursor is None:
+            high_water = parents  # there is nothing else to go by
+        if high_water is None or (self.stream.cursor is None and parents is None):
             return self.cursor_from
         value = high_water
         if self.source.kind != "files":
-            if self.stream.cursor.type == "time":
+            if self.stream.cursor is None or self.stream.cursor.type == "time":
                 value = min(value, self.progress.window_end or value)
             if self.cursor_from and not self.work.full:
                 value = max(value, self.cursor_from)
-        if (value, self.stream.cursor.field) != (self.cursor_from, self.cursor_field):
-            self.cursors.move(self.stream.name, value, self.work.run_id, self.stream.cursor.field)
+        before = (self.cursor_from, self.cursor_field, self.saved.parts if self.saved else None, self.saved.parents if self.saved else None)
+        if (value, field, parts, parents) != before:
+            self.cursors.move(self.stream.name, value, self.work.run_id, field, parts, parents)
         return value
+
+    def _part_cursors(self, done: dict[str, str] | None) -> PartCursors:
+        return PartCursors(self.stream, self.saved, done, full=self.work.full, backfill=self.work.backfill)
 
     def _tell_drift(self) -> None:
         """Record which fields are new or gone since the reads before, and keep what is known now."""

@@ -145,8 +145,11 @@ class _Planning:
             )
         if self.sync.backfill:
             return self.sync.interval_start, False
-        if self.sync.mode == "full" or stream.cursor is None:
+        if self.sync.mode == "full":
             return None, True
+        if stream.cursor is None:  # of one whose parents have changed
+            saved = cursors.show(stream.name) if stream.parent and stream.parent.changed else None
+            return None, saved is None or saved.parents is None
         if self.source.kind == "files":
             return None, False
         saved = cursors.show(stream.name)

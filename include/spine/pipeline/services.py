@@ -81,7 +81,9 @@ def open_reader(
     times = (stream.timeouts if stream else None) or source.timeouts
     client = _client(source, tenant, info, run_id, services, sleep, times)
     client.allowance = Allowance((stream.limits if stream else None) or source.limits, pages, size)
-    return reader_for(source, client=client, extra=info.extra)
+    personal = any("hash" in declared.personal.values() for declared in source.streams)
+    hashed = TokenVault(services.database.of(tenant), run_id).hasher() if personal else None
+    return reader_for(source, client=client, extra=info.extra, hashed=hashed)
 
 
 def credentials_of(info: ConnectionInfo, source: Source) -> Credentials:

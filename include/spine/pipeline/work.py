@@ -99,7 +99,8 @@ class StreamWork:
 class StreamRead:
     """What became of a work: its counts are those of committed pages, `bronze_version` the table's after the last of them.
 
-    `notes` say what a person should know: files that were left alone, rows that say nothing.
+    `notes` say what a person should know: files that were left alone, rows that say nothing. `skips` counts what rules of the source's
+    file left out, `skipped` names the first of it.
     """
 
     work: StreamWork
@@ -108,6 +109,8 @@ class StreamRead:
     bronze_version: int | None
     notes: tuple[str, ...] = ()
     coverage: Coverage | None = None
+    skips: int = 0
+    skipped: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """The result as an XCom and `--json` hold it."""
@@ -117,6 +120,8 @@ class StreamRead:
             "bronze_version": self.bronze_version,
             "status": "success",
             "notes": list(self.notes),
+            "skips": self.skips,
+            "skipped": list(self.skipped),
             **self._seen(),
             **{name: getattr(self.work, name) for name in ("source", "stream", "tenant", "run_id", "dry_run", "job")},
         }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib import import_module
 from types import ModuleType
 from typing import Any
@@ -17,9 +17,10 @@ from spine.sources.spec import Source
 
 
 def reader_for(
-    source: Source, *, client: Client | None = None, folder: Folder | None = None, extra: Mapping[str, Any] | None = None
+    source: Source, *, client: Client | None = None, folder: Folder | None = None, extra: Mapping[str, Any] | None = None,
+    hashed: Callable[[str], str] | None = None,
 ) -> Reader:  # fmt: skip
-    """The reader of a source on an account (`client`, and the `extra` of its Connection) or a folder.
+    """The reader of a source on an account (`client`, and the `extra` of its Connection) or a folder; `hashed` hides personal values.
 
     Raises ConfigError if the source needs code that is not there.
     """
@@ -30,7 +31,7 @@ def reader_for(
     if client is None:
         raise ConfigError("the source needs a client", source=source.source)
     if source.kind == "generic":
-        return rest.Reader(source, client, extra or {}, stages_of(source))
+        return rest.Reader(source, client, extra or {}, stages_of(source), hashed)
     reader: Reader = module_of(source).Reader(source, client)
     return reader
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 import math
 import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from functools import lru_cache
@@ -42,6 +42,9 @@ class Page:
 
     `notes` are what a person should know of the run: what was left alone or skipped. One that must be `kept` is committed at once:
     its token holds what would have to be ordered a second time.
+
+    Of a stream that is read part by part, `parts` are those that the page is of, and `skipped` tells why something of it was left out.
+    `parents` is how far the parents' changes are read.
     """
 
     records: Sequence[Record]
@@ -49,6 +52,17 @@ class Page:
     high_water: str | None
     notes: Sequence[str] = ()
     kept: bool = False
+    parts: Sequence[str] = ()
+    skipped: str = ""
+    parents: Parents | None = None
+
+
+@dataclass(frozen=True)
+class Parents:
+    """How far the changes of a stream's parents are read: `reached` is the latest cursor, `held` the first one that a skip keeps back."""
+
+    reached: str | None = None
+    held: str | None = None
 
 
 @dataclass(frozen=True)
@@ -74,11 +88,19 @@ class Window:
 
 @dataclass(frozen=True)
 class State:
-    """Where reading stands: the saved cursor, and within a run that is retried the token of the next page."""
+    """Where reading stands: the saved cursor, and within a run that is retried the token of the next page.
+
+    Of a stream that is read part by part, `parts` has the saved cursor of each, `parents` that of their changes; `within` is how far
+    this run has read those. `answered`: this run has had an answer already that was not refused.
+    """
 
     cursor: str | None = None
     token: str | None = None
     high_water: str | None = None
+    parts: Mapping[str, str] = field(default_factory=dict)
+    parents: str | None = None
+    within: Parents | None = None
+    answered: bool = False
 
 
 class Reader(Protocol):

@@ -8,14 +8,18 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, BinaryIO
 
+import jmespath
+
 from spine.core.errors import FileRefused, SourceUnavailable
 from spine.core.settings import settings
 from spine.http.client import Client
 from spine.http.paging import Fetched
+from spine.http.paging.pages import search
 from spine.http.transport import Request, Response
 from spine.sources.decoders.json import JsonDecoder
 from spine.sources.rest.fields import together
 from spine.sources.rest.place import Rows
+from spine.sources.rest.selecting import refuse_error
 from spine.sources.rest.stages import Stages
 from spine.sources.rows import EmptyRow, Row
 from spine.sources.spec import Stream
@@ -92,6 +96,7 @@ class Answers:
         response = self.client.request(request if self._plain else self._expecting(request, "bytes"))
         with _understood(response):
             body = self.stages.document(response)
+        refuse_error(self.stream, response, body, search(jmespath.compile(self.stream.records), body))
         found = self._computed(self.stages.select(body))
         return Piece(found, Fetched(request, response, body, found, token))
 

@@ -28,6 +28,8 @@ def mistakes(stream: Stream) -> Iterator[tuple[Place, str]]:
         )
     if stream.deletes.detect == "flag" and stream.deletes.field is None:
         yield ("deletes", "field"), "`detect: flag` needs the field that tells a deleted record"
+    if stream.deletes.detect == "sweep" and stream.parent and stream.parent.changed:
+        yield ("deletes", "detect"), "a sweep needs reads of everything, and `parent.changed` leaves out what is below unchanged parents"
     if stream.deletes.detect == "sweep" and cursor is not None and cursor.bounded:
         yield ("deletes", "detect"), "a sweep needs reads of everything, and the cursor's `start` leaves out what is older"
     if stream.later is not None and cursor is None:
@@ -62,8 +64,49 @@ def _paging(stream: Stream) -> Iterator[tuple[Place, str]]:
             yield (*place, "paging", "into"), "the request has no body: write `body`, or `method: POST`"
 
 
+def _parts(source: Source, at: Place, stream: Stream) -> Iterator[tuple[Place, str]]:
+    """Parents and lists that are not there, or cannot be read as they are asked for."""
+    others = {other.name: other for other in source.streams}
+    parent = stream.parent
+    if parent is not None:
+        found = others.get(parent.stream)
+        if found is None:
+            yield (*at, "parent", "stream"), f"there is no stream {parent.stream!r}{nearest(parent.stream, others)}"
+        elif _is_own_parent(stream, others):
+            yield (*at, "parent", "stream"), "is the stream itself, or one that it is the parent of"
+        else:
+            if parent.changed and (found.cursor is None or found.cursor.type != "time"):
+                yield (*at, "parent", "changed"), f"{parent.stream!r} has no cursor of times that tells which have changed"
+            if parent.listed and len(found.key_fields) != 1:
+                yield (*at, "parent", "listed"), f"the key of {parent.stream!r} is not one field"
+        yield from _list_of(source, (*at, "parent", "listed"), parent.listed)
+    for name, partition in stream.partitions.items():
+        yield from _list_of(source, (*at, "partitions", name, "variable"), partition.variable)
+
+
+def _is_own_parent(stream: Stream, others: Mapping[str, Stream]) -> bool:
+    seen = {stream.name}
+    parent = stream.parent
+    while parent is not None:
+        if parent.stream in seen or parent.stream not in others:
+            return parent.stream in seen
+        seen.add(parent.stream)
+        parent = others[parent.stream].parent
+    return False
+
+
+def _list_of(source: Source, place: Place, variable: str | None) -> Iterator[tuple[Place, str]]:
+    if variable is None:
+        return
+    declared = source.variables.get(variable)
+    if declared is None:
+        yield place, f"there is no variable {variable!r}{nearest(variable, source.variables)}"
+    elif declared.type != "list":
+        yield place, f"the variable {variable!r} is no list: give it `type: list`"
+
+
 def source_mistakes(source: Source) -> Iterator[tuple[Place, str]]:
-    """Placeholders that name nothing, and those that may have no value where one is needed."""
+    """Placeholders that name nothing, and those that may have no value where one is needed; parents and lists that are not there."""
     for where in ("host", "headers", "hosts", "open_hosts"):
         yield from _unknown(source, (where,), getattr(source, where), set(source.variables))
     for number, stream in enumerate(source.streams):
@@ -73,6 +116,8 @@ def source_mistakes(source: Source) -> Iterator[tuple[Place, str]]:
             for word in _ASKING:
                 yield from _unknown(source, (*place, word), _plain(getattr(asking, word)), known)
             yield from _unbounded(stream, place, asking)
+        yield from _unknown(source, (*at, "compute"), {name: said for name, said in stream.compute.items() if any(names_in(said))}, known)
+        yield from _parts(source, at, stream)
         if stream.cursor is not None:
             yield from _unknown(source, (*at, "cursor", "start"), stream.cursor.start, set(source.variables))
             if stream.cursor.windows is not None:
@@ -81,7 +126,8 @@ def source_mistakes(source: Source) -> Iterator[tuple[Place, str]]:
 
 def _names_of(stream: Stream) -> set[str]:
     """What a stream's placeholders may begin with, besides the source's variables."""
-    found = {"parent", "partition", "job", "fields", "page", "item"}
+    found = {"job", "fields", "page", "item"} | ({"parent"} if stream.parent else set())
+    found |= {f"partition.{name}" for name in stream.partitions}
     return found | {"start", "end"} if stream.cursor else found
 
 
@@ -92,8 +138,8 @@ def _unknown(source: Source, place: Place, value: Any, known: set[str]) -> Itera
         return
     for name in dict.fromkeys(names_in(value)):
         root = name.partition(".")[0]
-        if root not in known:
-            near = nearest(root, known) or "; declare it in `variables`"
+        if root not in known and name not in known:
+            near = nearest(name, known) or "; declare it in `variables`"
             yield place, f"{{{name}}} names nothing{near}"
 
 

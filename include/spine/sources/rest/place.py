@@ -25,10 +25,17 @@ class Span:
 
 @dataclass(frozen=True)
 class Part:
-    """One partition: what its requests' placeholders name, and the `key` by which a later run finds it again (any JSON)."""
+    """One partition: what its requests' placeholders name, and the `key` by which a later run finds it again (any JSON).
+
+    `names` are what its cursors are kept under, several where some share a request. `cursor` is its parent's; `skipped` tells why it is
+    left out without being asked.
+    """
 
     key: Any = None
     values: Mapping[str, Any] = field(default_factory=dict)
+    names: tuple[str, ...] = ()
+    cursor: str | None = None
+    skipped: str = ""
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,10 @@ from spine.core.errors import SourceRejected
 from spine.http.client import Client
 from spine.http.paging import Fetched
 from spine.http.paging.pages import SLOT, search
+from spine.http.rules import Restarted, Skipped
 from spine.http.transport import NOTHING, Request
 from spine.sources.reading import (
+    Op,
     Page,
     Position,
     Record,
@@ -32,8 +34,9 @@ from spine.sources.reading import (
 from spine.sources.rest.answers import Answers, Piece
 from spine.sources.rest.fields import chunks_of, names_of
 from spine.sources.rest.jobs import Done, Jobs, Stale
-from spine.sources.rest.parts import parts_of
+from spine.sources.rest.parts import Parts
 from spine.sources.rest.place import Part, Place, Span, Walk
+from spine.sources.rest.shaping import Hasher, Out, Shaper
 from spine.sources.rest.spans import Spans, bounds
 from spine.sources.rest.stages import Stages
 from spine.sources.rows import BadRow
@@ -43,33 +46,85 @@ from spine.sources.variables import typed_values, values_of
 READS = frozenset({
     "auth", "path", "host", "method", "params", "lists", "raw", "headers", "body", "idempotent", "fields", "field_list", "later", "job",
     "response", "records", "map_key", "columns", "required_fields", "cursor", "paging", "deletes.field",
+    "parent", "partitions", "errors", "filters", "flatten", "rename", "compute", "personal",
 })  # fmt: skip
 DETECTS = frozenset({"flag", "sweep"})
 
 
 @dataclass(frozen=True)
 class Reader:
-    """Sources that need no code. `extra` is the Connection's, which has the values of variables; `stages` may be a source's own."""
+    """Sources that need no code. `extra` is the Connection's, which has the values of variables; `stages` may be a source's own.
+
+    `hashed` makes of a personal value what stands for it, by the tenant's key.
+    """
 
     source: Source
     client: Client
     extra: Mapping[str, Any] = field(default_factory=dict, repr=False)
     stages: type[Stages] = Stages
+    hashed: Hasher | None = field(default=None, repr=False)
 
     def read(self, stream: Stream, state: State, window: Window) -> Iterator[Page]:
         """Pages of the stream; where the source cannot bound the reading, the records outside the window are left out."""
-        yield from _Reading(self, stream.asked(first=window.full), window, state).pages(Place.parse(state.token))
+        reader = replace(self, client=replace(self.client, rules=(*stream.errors, *self.source.errors)))
+        parts = Parts(self.source, stream, values_of(self.source, self.extra, window.end), self.read, state, window)
+        place, answered, skips = Place.parse(state.token), state.answered, 0
+        found = parts.after(place.part)
+        part = next(found, None)
+        if part is None:
+            yield Page((), None, state.high_water, parents=parts.progress)
+        while part is not None:
+            own, saved = parts.window_of(part)
+            reading = _Reading(reader, stream.asked(first=own.full), own, replace(state, cursor=saved), part)
+            upcoming: Part | None = None
+            for page in _restarted(reading, place if place.part == part.key else Place(part.key)):
+                state, token = replace(state, high_water=page.high_water), page.next_token
+                if page.skipped:
+                    skips += 1
+                    parts.hold(part)
+                else:
+                    answered = True
+                if token is None:
+                    upcoming = next(found, None)
+                    token = Place(upcoming.key).text() if upcoming else None
+                yield replace(page, next_token=token, parts=part.names, parents=parts.progress)
+            part, place = upcoming, Place()
+        if skips and not answered:
+            raise SourceRejected(
+                f"every request was refused ({skips} in all): rules of the source's file skipped them",
+                hint="Check the account's rights, and the rules in `errors`",
+                stream=stream.name,
+            )
+
+
+def _restarted(reading: _Reading, place: Place) -> Iterator[Page]:
+    """The pages of a part: from its first one anew where a rule says so, and none of what is left where a rule skips that."""
+    restarts = 0
+    while True:
+        try:
+            yield from reading.pages(place)
+            return
+        except Skipped as skipped:
+            what = f"{', '.join(reading.part.names) or 'everything'}: {skipped}"
+            yield Page((), None, reading.high_water, skipped=what)
+            return
+        except Restarted as again:
+            if restarts >= again.most:
+                raise SourceRejected(str(again), hint="It did so again; look at what the source says") from again
+            restarts, place = restarts + 1, Place(place.part)
 
 
 class _Reading:
-    """One reading of a stream, as it is asked in its window."""
+    """One reading of a part of a stream, as it is asked in its window."""
 
-    def __init__(self, reader: Reader, stream: Stream, window: Window, state: State) -> None:
+    def __init__(self, reader: Reader, stream: Stream, window: Window, state: State, part: Part) -> None:
+        self.part = part
         self._source, self._stream, self._window = reader.source.source, stream, window
         self._client = reader.client.of(stream.name)
-        self._saved, self._high_water = state.cursor, state.high_water
+        self._saved, self.high_water = state.cursor, state.high_water
         self._typed = typed_values(reader.source, reader.extra, window.end)
         self._values = values_of(reader.source, reader.extra, window.end)
+        self._shaper = Shaper(stream, {**self._values, **part.values}, reader.hashed)
         self._stages = reader.stages(stream)
         self._answers = Answers(self._client, self._stages)
         self._chunks: list[list[str]] | None = None
@@ -80,9 +135,11 @@ class _Reading:
 
     def pages(self, place: Place) -> Iterator[Page]:
         """All pages from a place on."""
-        walk = Walk(parts_of(self._stream, place.part), self._spans.first, self._spans.after, place)
+        if self.part.skipped:
+            raise Skipped(self.part.skipped)
+        walk = Walk(iter((self.part,)), self._spans.first, self._spans.after, place)
         if walk.here is None:
-            yield Page((), None, self._high_water)
+            yield Page((), None, self.high_water)
         while walk.here is not None:
             part, span = walk.here
             place = replace(place, part=part.key, span=span)
@@ -103,7 +160,7 @@ class _Reading:
         asked = place.span or Span(self._window.start, self._window.end)
         key = f"{self._source}.{self._stream.name}.{Place(part.key, asked).text()}{former}"
         place = Place(part.key, place.span, jobs.order(values, key))
-        yield Page((), place.text(), self._high_water, kept=True)
+        yield Page((), place.text(), self.high_water, kept=True)
         return place, jobs.wait(place.job, values, ours=True)
 
     def _step(self, walk: Walk, part: Part, place: Place, done: Done | None) -> Iterator[Page]:
@@ -114,12 +171,12 @@ class _Reading:
                 walk.go_on(self._spans.half(place.span))  # before anything of it is taken
                 return
             records, reached = self._records(piece.records)
-            self._high_water = later(self._high_water, reached)
+            self.high_water = later(self.high_water, reached)
             seen = place.seen + len(piece.records) if self._ceiling else 0
             instead = self._instead(place.span, piece.whole, seen, reached, before)
             before = reached or before
             upcoming = walk.go_on(instead) if following is None or instead is not None else replace(following, seen=seen)
-            yield Page(records, upcoming.text() if upcoming else None, self._high_water, piece.notes)
+            yield Page(records, upcoming.text() if upcoming else None, self.high_water, piece.notes)
             if following is None or instead is not None:
                 return
             place = replace(following, seen=seen)
@@ -134,7 +191,8 @@ class _Reading:
             return
         while True:
             request, *more = [paging.request(one, place.page) for one in (first, *others)]
-            for piece in self._answers.ask(request, place.page, place.rows, more):
+            for sent in self._answers.ask(request, place.page, place.rows, more):
+                piece = replace(sent, records=self._shaper.all(sent.records))
                 require_fields(stream, piece.records)
                 if piece.rest is not None:
                     yield piece, replace(place, rows=piece.rest)
@@ -170,6 +228,11 @@ class _Reading:
 
     def _record(self, item: Any) -> Record | None:
         stream, cursor = self._stream, self._stream.cursor
+        passes = not isinstance(item, Out)
+        if isinstance(item, Out):  # it may have passed before
+            if self._window.full or stream.key == "hash":
+                return None
+            item = item.record
         if isinstance(item, BadRow):
             name = f"malformed:{hashlib.sha256(item.raw.encode(errors='replace')).hexdigest()[:16]}"
             return malformed(name, item.error, item.raw, cursor=None, line=item.line)
@@ -177,7 +240,10 @@ class _Reading:
         if cursor is not None and not self._window.full and not self._holds(cursor, position):
             return None
         flag = stream.deletes.detect == "flag" and stream.deletes.field and flagged(lookup(item, stream.deletes.field))
-        return make_record(stream, item, cursor=position.cursor, op="delete" if flag else "upsert", mistake=position.mistake)
+        kept = item if passes else {path: lookup(item, path) for path in stream.key_fields}
+        op: Op = "delete" if flag or not passes else "upsert"
+        record = make_record(stream, kept, cursor=position.cursor, op=op, mistake=position.mistake)
+        return replace(record, record_id="|".join(self.part.names)) if stream.key == "singleton" and self.part.names else record
 
     def _holds(self, cursor: Cursor, position: Position) -> bool:
         """Whether a record belongs to a window that does not hold everything."""

@@ -6,6 +6,7 @@ from spine.sources.spec.cursors import Cursor, Windows
 from spine.sources.spec.deletes import Deletes
 from spine.sources.spec.fields import FieldList
 from spine.sources.spec.jobs import Job, JobRequest
+from spine.sources.spec.partitions import Parent, Partition
 from spine.sources.spec.requests import AnyPaging, Asking, Body, Later, Reading
 from spine.sources.spec.source import RESERVED, TIER_SCHEDULE, TIER_STREAM, Source, Tier, load_source, source_names
 from spine.sources.spec.streams import Stream
@@ -13,6 +14,6 @@ from spine.sources.spec.variables import Variable
 
 __all__ = [
     "RESERVED", "TIER_SCHEDULE", "TIER_STREAM", "AnyAuth", "AnyPaging", "Asking", "Body", "Budget", "Cursor", "Deletes",
-    "FieldList", "Job", "JobRequest", "Later", "RateLimit", "Reading", "Source", "Stream", "Tier", "Timeouts", "Variable", "Windows",
-    "load_source", "source_names",
+    "FieldList", "Job", "JobRequest", "Later", "Parent", "Partition", "RateLimit", "Reading", "Source", "Stream", "Tier", "Timeouts", 
+    "Variable", "Windows", "load_source", "source_names",
 ]  # fmt: skip

@@ -18,6 +18,7 @@ from spine.http.allowance import Limits
 from spine.http.auth import Auth
 from spine.http.auth.none import NoAuth
 from spine.http.retry import Retry
+from spine.http.rules import Rule
 from spine.sources.spec.auths import AnyAuth
 from spine.sources.spec.budgets import RateLimit, Timeouts
 from spine.sources.spec.streams import Stream
@@ -69,6 +70,7 @@ class Source(Strict):
     timeouts: Timeouts = Field(default=Timeouts(), description="How long it may take")
     limits: Limits = Field(default=Limits(), description="How much a stream may bring")
     headers: dict[str, str] = Field(default_factory=dict, description="Headers of every request")
+    errors: tuple[Rule, ...] = Field(default=(), description="What becomes of odd answers; the first rule that fits counts")
     variables: dict[Word, Variable] = Field(default_factory=dict, description="Values of the Connection's extra, for placeholders `{name}`")
     host: str | None = Field(
         default=None, description="The address of accounts whose Connection has no host, as https://{name}.example.com"

@@ -8,6 +8,7 @@ from spine.core.declarations import refuse
 from spine.core.mapping import FieldMapping, Mapping
 from spine.core.texts import FieldPath, Word
 from spine.http.allowance import Limits
+from spine.http.rules import Rule
 from spine.sources.spec.auths import AnyAuth
 from spine.sources.spec.budgets import Timeouts
 from spine.sources.spec.cursors import Cursor
@@ -15,10 +16,12 @@ from spine.sources.spec.deletes import Deletes
 from spine.sources.spec.fields import FieldList
 from spine.sources.spec.jobs import Job
 from spine.sources.spec.keys import Key
+from spine.sources.spec.partitions import Parent, Partition
 from spine.sources.spec.requests import Later, Reading, words_said
+from spine.sources.spec.shaping import Shaping
 
 
-class Stream(Reading):
+class Stream(Shaping, Reading):
     """One table, object or endpoint of a source, and the canonical entity it becomes.
 
     Without `entity` and `mapping` it becomes a Silver table of its own, `<source>_<stream>`: a typed column for each field that it sends.
@@ -50,6 +53,9 @@ class Stream(Reading):
     )
     required_fields: tuple[FieldPath, ...] = Field(default=(), description="Fields that some record of each page must have")
     cursor: Cursor | None = Field(default=None, description="What orders changes; without it everything is read on each run")
+    parent: Parent | None = Field(default=None, description="Another stream, for each record of which it is read")
+    partitions: dict[Word, Partition] = Field(default_factory=dict, description="Lists, for each value of which it is read")
+    errors: tuple[Rule, ...] = Field(default=(), description="What becomes of odd answers; these come before the source's")
     timeouts: Timeouts | None = Field(default=None, description="Of this stream, in place of the source's")
     limits: Limits | None = Field(default=None, description="Of this stream, in place of the source's")
     job: Job | None = Field(default=None, description="A job whose result is what is read")

@@ -1,0 +1,78 @@
+"""The cursors of a stream's partitions within one run: what was saved of them, how far each is read, and what is saved at its end."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from spine.control.cursors import Cursor
+from spine.core import clock
+from spine.lake.bronze import Range
+from spine.sources.reading import Page, Parents, later
+from spine.sources.spec import Stream
+
+_MOST_RANGES = 100
+_SKIPPED = ""  # in place of a cursor: the partition keeps the one that it had
+
+
+class PartCursors:
+    """Of one stream in one run. `done` is what commits of this run say of partitions, if it goes on from one."""
+
+    def __init__(self, stream: Stream, saved: Cursor | None, done: Mapping[str, str] | None, *, full: bool, backfill: bool) -> None:
+        self._stream, self._saved, self._full, self._backfill = stream, saved, full, backfill
+        self.old: Mapping[str, str] = (saved.parts if saved else None) or {}
+        self._now: dict[str, str] = dict(done or {})
+        self._seen: set[str] | None = set() if done is None else None
+        self.parents: Parents | None = None
+
+    def ranges(self) -> list[Range]:
+        """The cursors of which records are read again, by the look-back of each partition; none where the stream has no partitions."""
+        cursor = self._stream.cursor
+        if not self.old or cursor is None or cursor.type != "time":
+            return [(min(self.old.values()), None)] if self.old else []
+        found: list[list[str]] = []
+        for end in sorted(set(self.old.values())):
+            start = clock.to_text(clock.parse(end) - cursor.lookback)
+            if found and start <= found[-1][1]:
+                found[-1][1] = end
+            else:
+                found.append([start, end])
+        return [(start, end) for start, end in found] if len(found) <= _MOST_RANGES else [(found[0][0], None)]
+
+    def see(self, page: Page) -> dict[str, str]:
+        """Take a page into account; what is new of its partitions, for the commit that the page goes into."""
+        self.parents = page.parents or self.parents
+        news: dict[str, str] = {}
+        reached = max((record.cursor for record in page.records if record.cursor is not None), default=None)
+        for name in page.parts:
+            if self._seen is not None:
+                self._seen.add(name)
+            known = self._now.get(name)
+            value = _SKIPPED if page.skipped or known == _SKIPPED else later(known, reached)
+            if value is not None and value != known:
+                self._now[name] = news[name] = value
+        return news
+
+    def after(self, end: str | None) -> dict[str, str] | None:
+        """The partitions' cursors after the run, None where none are kept.
+
+        None passes the window's `end`. Those of partitions that were not there any more are dropped, where the run has seen all there are.
+        """
+        if self._stream.cursor is None or not (self._stream.parent or self._stream.partitions):
+            return None
+        every = (
+            self._seen is not None and not self._backfill and not (self._stream.parent and self._stream.parent.changed and not self._full)
+        )
+        kept = {name: at for name, at in self.old.items() if not every or name in (self._seen or ())}
+        for name, reached in self._now.items():
+            if reached == _SKIPPED:
+                continue
+            value = min(reached, end or reached) if self._stream.cursor.type == "time" else reached
+            kept[name] = value if self._full else later(kept.get(name), value) or value
+        return kept
+
+    def parents_after(self, end: str | None) -> str | None:
+        """How far the parents' changes are read after the run."""
+        found = self.parents
+        if found is None or found.reached is None:
+            return self._saved.parents if self._saved else None
+        return min(at for at in (found.reached, found.held, end) if at is not None)
