@@ -51,6 +51,11 @@ def test_weights_are_outgrown_by_size_and_by_kind(now: Basis, altered: dict[str,
     assert bool(found) == bool(why)
 
 
+def test_a_handful_of_records_teaches_less_than_what_is_believed():
+    assert not outgrown(replace(THEN, records=2), replace(THEN, records=49), {})
+    assert outgrown(replace(THEN, records=2), replace(THEN, records=50), {})
+
+
 def test_what_is_asked_for_stands_above_what_the_data_says():
     grown = replace(THEN, records=5_000)
     assert decide("auto", True, THEN, None, THEN, {}) == Learning("keep")

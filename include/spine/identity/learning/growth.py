@@ -23,7 +23,7 @@ GROWN = 1.5
 NEW = 10.0  # a source or attribute of which there was less than a tenth is one that is new
 WORTH = 0.01  # of the records: less of a new kind changes no weight
 ALTERED = 0.5  # of a source's records at once: that is another mapping, not news
-MANY = 50  # records of a new kind at least: fewer teach less than what is believed before any data
+MANY = 50  # records at least, in all or of a new kind: fewer teach less than what is believed before any data
 MOST_SOURCES = 1_000
 _NOT_WEIGHED = {"threshold"}
 
@@ -78,7 +78,7 @@ def outgrown(then: Basis, now: Basis, altered: Mapping[str, int]) -> str:
     """Why what was learned from `then` does not suit what is `now`, in words; empty if it does."""
     if then.declared and then.declared != now.declared:
         return "what is compared, or how, is declared otherwise than it was when the weights were learned"
-    if now.records >= GROWN * max(1, then.records):
+    if now.records >= max(MANY, GROWN * then.records):
         return f"there are {now.records:,} records, {then.records:,} when the weights were learned"
     if not then.declared:
         return ""  # a model of a former version, which knows no more than its number of records
