@@ -272,3 +272,22 @@ def test_killed_between_any_two_pages_of_any_parent_bronze_is_as_undisturbed(
     assert kills == 4
     assert sorted(name for name, *_ in rows(calm)) == ALL
     assert (rows(rough), cursor(rough)) == (rows(calm), cursor(calm))
+
+
+def test_people_set_and_rewind_all_parts_or_one(shop: Shop) -> None:
+    shop.sync("r1")
+    cursors = Cursors(shop.services.variables, shop.database, shop.connection)
+    cursors.rewind("notes", "2026-01-02T00:00:00Z", by="ada")
+    assert [at[:10] for at in shop.cursor.parts.values()] == ["2026-01-01", "2026-01-02", "2026-01-02"]
+    cursors.set("notes", "2026-01-03T00:00:00Z", by="ada", part="3")
+    cursors.rewind("notes", "2026-01-01T00:00:00Z", by="ada", part="2")
+    assert [at[:10] for at in shop.cursor.parts.values()] == ["2026-01-01", "2026-01-01", "2026-01-03"]
+    with pytest.raises(ConfigError, match="no part '9'"):
+        cursors.set("notes", "2026-01-03T00:00:00Z", by="ada", part="9")
+    with pytest.raises(ConfigError, match="is not before"):
+        cursors.rewind("notes", "2026-01-05T00:00:00Z", by="ada", part="2")
+    shop.vendor.asked.clear()
+    shop.sync("r2")
+    since = {path: query["since"][:10] for path, query in shop.vendor.asked if path.endswith("notes")}
+    assert since == {"/accounts/1/notes": "2025-12-31", "/accounts/2/notes": "2025-12-31", "/accounts/3/notes": "2026-01-02"}
+    assert shop.bronze("r2") == ["2|1"]  # what was read again beyond the look-back, of which Silver keeps one

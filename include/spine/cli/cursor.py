@@ -16,12 +16,14 @@ if TYPE_CHECKING:
 
 app = typer.Typer(no_args_is_help=True, help="Look at cursors and move them, checked and audited.")
 StreamName = Annotated[str, typer.Argument(help="Stream of the source.", show_default=False)]
+Part = Annotated[str | None, typer.Option("--part", help="Only this partition: the parent's key, or values joined by |.")]
+Parts = Annotated[bool, typer.Option("--parts", help="Also the cursors of partitions.")]
 Value = Annotated[str, typer.Argument(help="A time such as 2026-01-31T08:15:00Z.", show_default=False)]
 
 
 @app.command("show")
-def show_cursors(source: Source, tenant: Tenant = DEFAULT_TENANT, json: Json = False) -> None:
-    """Each stream's cursor; empty before its first sync.
+def show_cursors(source: Source, tenant: Tenant = DEFAULT_TENANT, parts: Parts = False, json: Json = False) -> None:
+    """Each stream's cursor; empty before its first sync. With --parts also those of its partitions, one a line.
 
     spine cursor show salesforce
     """
@@ -33,6 +35,11 @@ def show_cursors(source: Source, tenant: Tenant = DEFAULT_TENANT, json: Json = F
     for stream in spec.streams:
         cursor = cursors.show(stream.name)
         rows.append({"stream": stream.name, **(vars(cursor) if cursor else {"value": None, "updated_at": None, "run_id": None})})
+        if parts and cursor and not json:
+            rows += [
+                {"stream": f"{stream.name} {name}", "value": at, "updated_at": "", "run_id": ""}
+                for name, at in (cursor.parts or {}).items()
+            ]
     if json:
         show.as_json(rows)
         return
@@ -41,24 +48,28 @@ def show_cursors(source: Source, tenant: Tenant = DEFAULT_TENANT, json: Json = F
 
 
 @app.command("set")
-def set_cursor(source: Source, stream: StreamName, value: Value, tenant: Tenant = DEFAULT_TENANT, json: Json = False) -> None:
-    """Put a cursor anywhere up to now; what lies before it is not read any more.
+def set_cursor(
+    source: Source, stream: StreamName, value: Value, tenant: Tenant = DEFAULT_TENANT, part: Part = None, json: Json = False
+) -> None:  # fmt: skip
+    """Put a cursor anywhere up to now, of all partitions or one; what lies before it is not read any more.
 
     spine cursor set salesforce contacts 2026-01-31T00:00:00Z
     """
-    _move("set", source, stream, value, tenant, json)
+    _move("set", source, stream, value, tenant, part, json)
 
 
 @app.command("rewind")
-def rewind_cursor(source: Source, stream: StreamName, value: Value, tenant: Tenant = DEFAULT_TENANT, json: Json = False) -> None:
+def rewind_cursor(
+    source: Source, stream: StreamName, value: Value, tenant: Tenant = DEFAULT_TENANT, part: Part = None, json: Json = False
+) -> None:  # fmt: skip
     """Put a cursor back, so that the next sync reads from there again. Nothing is doubled: Silver keeps one version of a record.
 
     spine cursor rewind salesforce contacts 2026-01-01T00:00:00Z
     """
-    _move("rewind", source, stream, value, tenant, json)
+    _move("rewind", source, stream, value, tenant, part, json)
 
 
-def _move(how: str, source: str, stream: str, value: str, tenant: str, json: bool) -> None:
+def _move(how: str, source: str, stream: str, value: str, tenant: str, part: str | None, json: bool) -> None:
     services = world.services()
     from spine.control import locks
     from spine.core.errors import ConfigError, SyncInProgress
@@ -72,8 +83,8 @@ def _move(how: str, source: str, stream: str, value: str, tenant: str, json: boo
     lease = locks.held(cursors.database, cursors.connection_id)
     if lease is not None:  # it would write its own cursor over this one at its end
         raise SyncInProgress(f"Run {lease.holder} is reading this connection", hint="Wait for its end", connection=cursors.connection_id)
-    moved = getattr(cursors, how)(stream, value, by=getpass.getuser())
-    show.as_json(vars(moved)) if json else say(f"{stream}: cursor is {moved.value}")
+    moved = getattr(cursors, how)(stream, value, by=getpass.getuser(), part=part)
+    show.as_json(vars(moved)) if json else say(f"{stream}: cursor is {(moved.parts or {}).get(part or '', moved.value)}")
 
 
 def _cursors(source: str, tenant: str, services: Services) -> Any:

@@ -104,30 +104,52 @@ class Cursors:
             stream_states.forget(self.database, self.connection_id, stream, but=state)
         return cursor
 
-    def set(self, stream: str, value: str, *, by: str, scale: Scale = "time") -> Cursor:
-        """Put the cursor anywhere up to now, by hand. Raises ConfigError if `value` does not parse or lies in the future."""
+    def set(self, stream: str, value: str, *, by: str, scale: Scale = "time", part: str | None = None) -> Cursor:
+        """Put the cursor anywhere up to now, by hand: of one `part` of the stream, or of all that it has.
+
+        Raises ConfigError if `value` does not parse or lies in the future, or the stream has no such part.
+        """
         self._position(stream, value, scale)
         try:
             old = self.show(stream)
         except ConfigError:  # setting it is the way to mend a spoilt one
             old = None
-        return self._by_hand(stream, value, by, "cursor_set", old)
+        if part is not None:
+            self._of_part(stream, old, part)
+        return self._by_hand(stream, value, by, "cursor_set", old, part)
 
-    def rewind(self, stream: str, value: str, *, by: str, scale: Scale = "time") -> Cursor:
-        """Put the cursor back so that the next sync reads from `value` again. Raises ConfigError if that is no step back."""
+    def rewind(self, stream: str, value: str, *, by: str, scale: Scale = "time", part: str | None = None) -> Cursor:
+        """Put the cursor back so that the next sync reads from `value` again, of one `part` of the stream or of all that are beyond.
+
+        Raises ConfigError if that is no step back, or the stream has no such part.
+        """
         wanted, old = self._position(stream, value, scale), self.show(stream)
         if old is None:
             raise self._refused(stream, "there is no cursor to rewind", "The next sync reads everything anyway")
-        if wanted >= self._position(stream, old.value, scale):
-            raise self._refused(stream, f"{value} is not before the cursor {old.value}", "Use set to move it forward")
-        return self._by_hand(stream, value, by, "cursor_rewound", old)
+        before = old.value if part is None else self._of_part(stream, old, part)
+        if wanted >= self._position(stream, before, scale):
+            raise self._refused(stream, f"{value} is not before the cursor {before}", "Use set to move it forward")
+        return self._by_hand(stream, value, by, "cursor_rewound", old, part)
 
-    def _by_hand(self, stream: str, value: str, by: str, action: str, old: Cursor | None) -> Cursor:
+    def _of_part(self, stream: str, old: Cursor | None, part: str) -> str:
+        found = (old.parts or {}).get(part) if old else None
+        if found is None:
+            raise self._refused(stream, f"it has no part {part!r}", "`spine cursor show --parts` lists them")
+        return found
+
+    def _by_hand(self, stream: str, value: str, by: str, action: str, old: Cursor | None, part: str | None) -> Cursor:
         # The audit row is written first: a cursor that moved without a trace would be worse than a trace without a move.
         former = None if old is None else {"value": old.value, "run_id": old.run_id}
-        resource = f"{self.connection_id}.{stream}"
+        resource = f"{self.connection_id}.{stream}" + (f" {part}" if part is not None else "")
         audit.record(self.database, audit.Entry(by, action, "cursor", resource, former, {"value": value}))
-        return self.move(stream, value, f"manual:{by}", "" if old is None else old.field)  # "": of whatever field the stream has
+        field = "" if old is None else old.field  # "": of whatever field the stream has
+        if old is None or old.parts is None:
+            return self.move(stream, value, f"manual:{by}", field, None, old.parents if old else None)
+        at = value if value.isdigit() else clock.to_text(clock.parse(value))  # in the form that readers compare
+        if part is not None:
+            return self.move(stream, old.value, f"manual:{by}", field, {**old.parts, part: at}, old.parents)
+        parts = {name: min(known, at) if action == "cursor_rewound" else at for name, known in old.parts.items()}
+        return self.move(stream, value, f"manual:{by}", field, parts, min(old.parents, at) if old.parents else None)
 
     def _position(self, stream: str, value: str, scale: Scale) -> Any:
         """`value` as something that can be compared."""

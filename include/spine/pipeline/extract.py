@@ -217,7 +217,8 @@ class _Extraction:
         """The records without those versions of the look-back that are the newest of their key in Bronze already."""
         if self.cursor_from is None or self.work.full or self.work.backfill or self.source.kind == "files":
             return records
-        again = {number for number, record in enumerate(records) if record.cursor is not None and record.cursor <= self.cursor_from}
+        latest = max([self.cursor_from, *self.parts.old.values()])
+        again = {number for number, record in enumerate(records) if record.cursor is not None and record.cursor <= latest}
         if not again:
             return records
         if self._newest is None:
