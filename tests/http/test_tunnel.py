@@ -128,7 +128,7 @@ def vendor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[ty
 def proxy(vendor: tuple[type[Vendor], int], monkeypatch: pytest.MonkeyPatch) -> Iterator[ProxyServer]:
     """The proxy of SPINE_PROXY, with credentials that have to be written in percents."""
     server = ProxyServer({VENDOR: vendor[1], BUCKET: vendor[1]})
-    monkeypatch.setenv("SPINE_PROXY", f"http://ana:p%40ss%2Fw%25rd%3A1@127.0.0.1:{server.port}")
+    monkeypatch.setenv("SPINE_PROXY", f"http://ana:p%40ss%2Fw%25rd%3A1@127.0.0.1:{server.port}")  # pragma: allowlist secret
     yield server
     server.socket.close()
 

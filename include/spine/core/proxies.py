@@ -34,7 +34,7 @@ class Proxy:
         if not port or not _HOST.fullmatch(host) or parts.scheme != "http" or parts.path.strip("/") or parts.query or parts.fragment:
             raise ConfigError(
                 "SPINE_PROXY is no address of a proxy",
-                hint="Write http://proxy.example:3128, or http://user:password@proxy.example:3128 with %40 for @ and the like",
+                hint="Write http://proxy.example:3128, with user:password@ before its name if it asks, and %40 for an @ in the password",
             )
         return cls(host, port, unquote(parts.username or ""), unquote(parts.password or ""))
 
