@@ -71,6 +71,8 @@ def test_a_generated_world(benchmark, kind, records, precision, recall, tmp_path
         pytest.param("historical", 0.96, 0.85, id="years of birth that are often wrong"),
         pytest.param("inventors", 0.97, 0.95, id="up to a thousand records of one person"),
         pytest.param("affiliations", 0.95, 0.70, id="one column"),
+        pytest.param("bodies_and_chains", 0.93, 0.80, id="bodies of one house, told apart by where they stand"),
+        pytest.param("names_and_countries", 0.90, 0.60, id="names and countries"),
     ],
 )
 def test_a_world_of_the_grid(benchmark, name, precision, recall, tmp_path, record_property):

@@ -19,7 +19,7 @@ import pyarrow as pa
 
 from spine.identity import engine
 from spine.identity.blocking import rules as blocking
-from spine.identity.engine import Candidates, Records
+from spine.identity.engine import Candidates, Records, Repeated
 from spine.identity.learning import learn
 from spine.identity.learning.model import Model
 from spine.identity.learning.score import Scored
@@ -64,6 +64,14 @@ class Copies:
         order = np.argsort(self.first, kind="stable")
         size = np.bincount(self.first, minlength=len(self.first))
         return order, (np.cumsum(size) - size)[self.first], size[self.first]
+
+    def repeated(self, records: Records, chosen: Array | None = None) -> Repeated:
+        """Which of the distinct records, or of some of them, have copies, by their numbers among these."""
+        order, start, _ = self._ranked
+        chosen = self.distinct if chosen is None else chosen
+        rows = np.flatnonzero(self.several[chosen])
+        lead = chosen[rows]
+        return Repeated(rows, records.source[lead] == records.source[order[start[lead] + 1]])
 
     def twins(self, records: Records, model: Model, among: Array | None = None) -> Candidates:
         """A pair per record that has copies: it and the first of them; only of the rows that `among` flags, if given."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeAlias
 
 import numpy as np
@@ -30,7 +30,6 @@ __all__ = ["Candidates", "LocalPairing", "Pairing", "Records", "candidates", "fi
 
 Array: TypeAlias = Any  # numpy arrays of many element types
 Settle = Callable[[Model], None]
-NO_ROWS: Array = np.zeros(0, dtype=np.int64)
 CHUNK = 250_000
 IDENTICAL = "all values alike"
 
@@ -50,6 +49,17 @@ class Records:
             return self
         features = {name: (codes[chosen], values) for name, (codes, values) in self.features.items()}
         return Records(self.plan, features, self.source[chosen], len(chosen))
+
+
+@dataclass(frozen=True)
+class Repeated:
+    """Rows of records that have copies, and whether the first copy of each is of the same source."""
+
+    rows: Array = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    within: Array = field(default_factory=lambda: np.zeros(0, dtype=bool))
+
+    def __len__(self) -> int:
+        return len(self.rows)
 
 
 @dataclass(frozen=True)
@@ -73,6 +83,9 @@ class Candidates:
     def of_rows(self, rows: Array) -> Candidates:
         """The same pairs, of records that are known by these (rising) row numbers elsewhere."""
         return Candidates(rows[self.left], rows[self.right], self.pattern, self.rule, self.mask)
+
+
+NONE_REPEATED = Repeated()
 
 
 def as_learned(model: Model) -> None:
@@ -132,17 +145,18 @@ def patterns(records: Records, left: Array, right: Array, rarity: Mapping[str, M
         return np.concatenate(list(pool.map(part, starts)))
 
 
-def fit(records: Records, version: int = 1, repeated: Array = NO_ROWS) -> tuple[Model, Candidates]:
-    """Learns a model from distinct records, of which others `repeated` some (row numbers); also gives the candidate pairs."""
+def fit(records: Records, version: int = 1, repeated: Repeated = NONE_REPEATED) -> tuple[Model, Candidates]:
+    """Learns a model from distinct records, of which others `repeated` some; also gives the candidate pairs."""
     return _fit(records, version, repeated)[:2]
 
 
-def _fit(records: Records, version: int, repeated: Array) -> tuple[Model, Candidates, Keys]:
+def _fit(records: Records, version: int, repeated: Repeated) -> tuple[Model, Candidates, Keys]:
     begun, keys, blocks = begin(records)
     found = _paired(records, begun, blocks)
-    counts = count_patterns(found.mask, found.pattern, _times(records.rows, repeated, found))
+    within = records.source[found.left] == records.source[found.right]
+    counts = count_patterns(found.mask, found.pattern, within, _times(records.rows, repeated, found))
     counts = counts.with_these(repeated_counts(records, begun, keys, repeated))
-    return learn.finish(records.plan, records.features, records.rows, begun, counts, version, len(repeated)), found, keys
+    return learn.finish(records.plan, records.features, records.source, begun, counts, version, len(repeated)), found, keys
 
 
 def begin(records: Records) -> tuple[Model, Keys, list[Blocks]]:
@@ -155,16 +169,16 @@ def begin(records: Records) -> tuple[Model, Keys, list[Blocks]]:
     return begun, keys, [blocks for _, blocks in learned]
 
 
-def _times(rows: int, repeated: Array, found: Candidates) -> Array | None:
+def _times(rows: int, repeated: Repeated, found: Candidates) -> Array | None:
     """How many times each pair counts if a repeated record stands for two."""
     if not len(repeated):
         return None
     times: Array = np.ones(rows)
-    times[repeated] = 2.0
+    times[repeated.rows] = 2.0
     return times[found.left] * times[found.right]
 
 
-def repeated_counts(records: Records, begun: Model, keys: Keys, repeated: Array) -> Counts:
+def repeated_counts(records: Records, begun: Model, keys: Keys, repeated: Repeated) -> Counts:
     """Counts, once for each `repeated` record, of its agreement with a copy, which all rules yield that give it a key.
 
     A record that stands in a file many times is learned from as if it stood there twice: without any of its pairs the engine would not see
@@ -174,8 +188,8 @@ def repeated_counts(records: Records, begun: Model, keys: Keys, repeated: Array)
     seen: Array = np.full(len(repeated), identical(len(rules)))
     for number, (rule, heavy) in enumerate(zip(rules, begun.heavy, strict=True)):
         if len(repeated):
-            seen |= keys.light(rule, heavy, repeated).any(axis=1).astype(np.int64) << number
-    return count_patterns(seen, patterns(records, repeated, repeated, begun.rarity))
+            seen |= keys.light(rule, heavy, repeated.rows).any(axis=1).astype(np.int64) << number
+    return count_patterns(seen, patterns(records, repeated.rows, repeated.rows, begun.rarity), repeated.within)
 
 
 def identical(rules: int) -> np.int64:
@@ -187,11 +201,11 @@ class Pairing(Protocol):
     """Finds and compares pairs; `likely` is the least probability of pairs that must be given (others may be, too)."""
 
     def fit(
-        self, records: Records, version: int, likely: float, repeated: Array = NO_ROWS, settle: Settle = as_learned
+        self, records: Records, version: int, likely: float, repeated: Repeated = NONE_REPEATED, settle: Settle = as_learned
     ) -> tuple[Model, Candidates]:
         """Learns a model of distinct records, which `settle` mends before pairs are scored; also gives the likely pairs.
 
-        `repeated` are the rows of which there are copies.
+        `repeated` tells of which there are copies.
         """
         ...
 
@@ -206,7 +220,7 @@ class LocalPairing:
     keys: Keys | None = None
 
     def fit(
-        self, records: Records, version: int, likely: float, repeated: Array = NO_ROWS, settle: Settle = as_learned
+        self, records: Records, version: int, likely: float, repeated: Repeated = NONE_REPEATED, settle: Settle = as_learned
     ) -> tuple[Model, Candidates]:
         """Learns a model; also gives all candidate pairs."""
         model, found, self.keys = _fit(records, version, repeated)

@@ -164,7 +164,7 @@ def modelled(
         settled(records, copies, model, limit)
 
     if how.way == "learn" or former is None:
-        model, found = pairing.fit(some, version, REVIEW, np.flatnonzero(copies.several[distinct]), settle)
+        model, found = pairing.fit(some, version, REVIEW, copies.repeated(records), settle)
         model.basis, model.why = basis, how.why
         return model, found.of_rows(distinct)
     if how.way == "recount":

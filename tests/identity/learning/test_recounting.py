@@ -55,7 +55,7 @@ def _records(rows: list[dict[str, str]]) -> engine.Records:
 def _learned() -> Model:
     records = _records(CROWD)
     copies = Copies.of(records)
-    model, _ = LocalPairing().fit(records.take(copies.distinct), 1, 0.5, np.flatnonzero(copies.several[copies.distinct]))
+    model, _ = LocalPairing().fit(records.take(copies.distinct), 1, 0.5, copies.repeated(records))
     model.basis = Basis(len(CROWD))
     return model
 

@@ -85,12 +85,13 @@ class Comparison:
 
     `m` and `u` are what is believed of matches and of strangers before any data is seen; `related` what relatives or neighbours share
     (None: they share it as a match does; otherwise a floor per level over `u`). `terms` gives per level the part whose rarity counts.
-    On the last level an `exclusive` comparison excludes a pair (an `outweighable` one gives way to overwhelming evidence where matches turn
-    out to differ in it often) and one that `opposes` keeps certain rules from lifting it; the first level of a `certain` one is such a
-    rule. The chances of a `fixed` one are stated and not learned. A value that no more than `owners` records share is believed to be of
+    On the last level an `exclusive` comparison excludes a pair (an `outweighable` one gives way to overwhelming evidence where matches
+    turn out to differ in it often) and one that `opposes` keeps certain rules from lifting it; the first level of a `certain` one is such
+    a rule. The chances of a `fixed` one are stated and not learned. A value that no more than `owners` records share is believed to be of
     one person. `shown` is how a value reads in an explanation. Without `shapes` every level can occur in any data. One that is `silent` is
-    left out of explanations where it is not comparable. `former` gives per level its place among those that stated weights of an earlier
-    version were about.
+    left out of explanations where it is not comparable. One that `names` is of what an entity keeps and each of its relatives has for
+    itself. The odds that a match agrees so little or less are learned up to `farthest` times what is believed. `former` gives per level
+    its place among those that stated weights of an earlier version were about.
     """
 
     name: str
@@ -109,6 +110,8 @@ class Comparison:
     owners: int = 0
     shapes: Shapes | None = field(default=None, compare=False)
     silent: bool = False
+    names: bool = False
+    farthest: float = 3.0
     former: tuple[int, ...] = ()
     shown: Callable[[str], str] = field(default=plainly, compare=False)
 

@@ -236,7 +236,7 @@ NICKNAME: Mapping[str, Callable[[float], Test]] = {"nickname": lambda _: shared(
 FORENAME = Comparison(
     "forename", "person name", FORENAME_LEVELS, compare_forenames, (0.71, 0.14, 0.03, 0.045, 0.055, 0.02),
     (0.008, 0.012, 0.0005, 0.01, 0.06, 0.9095),
-    (0.02, 0.005, 0.0, 0.02, 0.0, 0.0), {1: cut.forename}, opposes=True, shown=_forename_of,
+    (0.02, 0.005, 0.0, 0.02, 0.0, 0.0), {1: cut.forename}, opposes=True, names=True, shown=_forename_of,
     shapes=Shapes(_shapes, _possible, {"fl": 0.97, "il": 0.03}),
 )  # fmt: skip
 SURNAME = Comparison(

@@ -231,7 +231,7 @@ def _dependent(records: Records, model: Model | None) -> list[str]:
         if len(chosen) > LEARNED_FROM:
             chosen = np.sort(np.random.default_rng(1).choice(chosen, LEARNED_FROM, replace=False))
             told = f" (learned from {LEARNED_FROM:,} of the records)"
-        model = fit(records.take(chosen), repeated=np.flatnonzero(copies.several[chosen]))[0]
+        model = fit(records.take(chosen), repeated=copies.repeated(records, chosen))[0]
     rows = [f"  {name}  partly follows from {listed(sorted(parents))}" for name, parents in sorted(model.follows.items())]
     rows += [f"  {name}  is unreliable: a difference excludes nothing" for name in model.unreliable]
     return ["", f"Dependence{told}: what an attribute says that others have said already counts once", *(rows or ["  none was found"])]

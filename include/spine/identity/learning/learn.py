@@ -26,6 +26,7 @@ from spine.identity.comparing.texts import derive
 from spine.identity.comparing.words import words
 from spine.identity.learning.counts import Counts, count_patterns
 from spine.identity.learning.dependence import learn_follows
+from spine.identity.learning.kin import Told, told_by_sources
 from spine.identity.learning.model import Model, Terms
 from spine.identity.learning.odds import histogram, posterior
 from spine.identity.learning.possible import SHAPES, adapt, believing
@@ -34,6 +35,7 @@ Array: TypeAlias = Any  # numpy arrays of many element types
 Coded = Mapping[str, tuple[Array, list[str]]]
 RANDOM_PAIRS = 300_000
 M_STRENGTH = 30.0
+H_STRENGTH = 30.0
 U_STRENGTH = 1_000.0
 MOST_TERMS = 50_000
 ROUNDS = 60
@@ -41,8 +43,8 @@ MANY = 500
 SELDOM = 0.03
 SELDOM_OF_LIKELY = 0.15  # some of the likely matches are a father and his namesake
 SURE = 0.999
+LIKELY = 0.9
 ENOUGH = 100
-FARTHEST = 3.0
 LEAST_MATCHES = 0.05  # per record
 BY_CHANCE = 0.05  # of the pairs that share the only value there is
 
@@ -136,10 +138,11 @@ def random_pairs(rows: int, seed: int = 1) -> tuple[Array, Array]:
     return left[left != right], right[left != right]
 
 
-def random_patterns(plan: Plan, coded: Coded, rows: int, rarity: Mapping[str, Mapping[str, float]]) -> Counts:
-    """Patterns of `random_pairs`."""
-    found = pattern(plan, coded, *random_pairs(rows), rarity)
-    return count_patterns(np.zeros(len(found), dtype=np.int64), found)
+def random_patterns(plan: Plan, coded: Coded, source: Array, rarity: Mapping[str, Mapping[str, float]]) -> Counts:
+    """Patterns of `random_pairs` of records of which `source` tells where each is from."""
+    left, right = random_pairs(len(source))
+    found = pattern(plan, coded, left, right, rarity)
+    return count_patterns(np.zeros(len(found), dtype=np.int64), found, source[left] == source[right])
 
 
 def start(plan: Plan, coded: Coded, rows: int) -> Model:
@@ -160,12 +163,12 @@ def shapes(tallied: Tallies) -> dict[str, dict[str, int]]:
     }
 
 
-def finish(plan: Plan, coded: Coded, rows: int, begun: Model, candidates: Counts, version: int, repeated: int = 0) -> Model:
+def finish(plan: Plan, coded: Coded, source: Array, begun: Model, candidates: Counts, version: int, repeated: int = 0) -> Model:
     """The model that `start` began, with the weights learned from the pattern counts of candidate pairs and of random pairs.
 
     Of the distinct records so many are `repeated`, and counted twice in `candidates`.
     """
-    return conclude(plan, rows + repeated, begun, candidates, random_patterns(plan, coded, rows, begun.rarity), version)
+    return conclude(plan, len(source) + repeated, begun, candidates, random_patterns(plan, coded, source, begun.rarity), version)
 
 
 def conclude(plan: Plan, rows: int, begun: Model, candidates: Counts, strangers: Counts, version: int) -> Model:
@@ -180,16 +183,20 @@ def learn(plan: Plan, rules: Sequence[Rule], rows: int, candidates: Counts, stra
     model = beliefs(plan, rows)
     digits, random_digits = plan.digits(candidates.pattern), plan.digits(strangers.pattern)
     lonely = not any(_trains(plan, rule) for rule in rules)
+    told: Mapping[str, Told] = {}
     for _ in range(3):
         matched = posterior(plan, model, random_digits)[0]
         _learn_u(plan, model, random_digits, strangers.count * (1 - matched))
         if lonely:
             _trust_sameness(plan, model, digits, candidates, rows)
-        _learn_m(plan, rules, model, digits, candidates)
+        _learn_m(plan, rules, model, digits, candidates, told)
+        if lonely:
+            _learn_beside_names(plan, model, digits, candidates)
         _judge(plan, rules, model, digits, candidates)
-        _monotone(plan, model)
+        _monotone(plan, model, told)
         learn_follows(plan, rules, model, digits, candidates)
         _learn_shares(plan, model, digits, candidates.count, rows)
+        told = told_by_sources(plan, rules, model, digits, candidates, strangers, lonely)
     return model
 
 
@@ -199,7 +206,7 @@ def beliefs(plan: Plan, rows: int) -> Model:
     for comparison in plan.comparisons:
         m, u = np.asarray(comparison.m), np.asarray(comparison.u)
         model.m[comparison.name], model.u[comparison.name] = (m / m.sum()).tolist(), (u / u.sum()).tolist()
-    _relate(plan, model)
+    _relate(plan, model, {})
     model.prior = _odds(plan.matching.prior or 1 / max(100.0, rows))
     model.related = _odds(1 / max(100.0, rows))
     return model
@@ -209,8 +216,9 @@ def _odds(share: float) -> float:
     return float(np.log2(share / (1 - share)))
 
 
-def _relate(plan: Plan, model: Model) -> None:
-    """Sets h: shared comparisons as among matches, the others as among strangers but for a floor (twins, a father's namesake)."""
+def _relate(plan: Plan, model: Model, told: Mapping[str, Told]) -> None:
+    """Sets h: shared comparisons as among matches, the others as among strangers but for a floor (twins, a father's namesake) and
+    for what sources tell of relatives."""
     for comparison in plan.comparisons:
         m, u = np.asarray(model.m[comparison.name]), np.asarray(model.u[comparison.name])
         if comparison.related is None:
@@ -218,6 +226,8 @@ def _relate(plan: Plan, model: Model) -> None:
         else:
             floors = np.asarray(comparison.related) if comparison.related else np.zeros(len(u))
             h = np.maximum(u, floors)
+            if seen := told.get(comparison.name):
+                h = np.maximum(h, seen.relatives / (seen.relatives.sum() + H_STRENGTH))
             h[-1] = max(1e-6, 1 - h[:-1].sum())
             model.h[comparison.name] = (h / h.sum()).tolist()
 
@@ -254,20 +264,17 @@ def _trains(plan: Plan, rule: Rule) -> bool:
     return sum(comparison.weighs and comparison.feature not in rule.features for comparison in plan.comparisons) >= 2
 
 
-def _learn_m(plan: Plan, rules: Sequence[Rule], model: Model, digits: Array, candidates: Counts) -> None:
+def _learn_m(plan: Plan, rules: Sequence[Rule], model: Model, digits: Array, candidates: Counts, told: Mapping[str, Told]) -> None:
     training = [
         (np.flatnonzero((candidates.mask >> number) & 1), rule.features) for number, rule in enumerate(rules) if _trains(plan, rule)
     ]
     training = [(rows, features) for rows, features in training if len(rows)]
     shares = [np.asarray([0.25, 0.25, 0.5]) for _ in training]
+    beliefs_of = {one.name: M_STRENGTH * np.asarray(one.m) / sum(one.m) for one in plan.comparisons if not one.fixed}
     # What may exclude is judged apart: only there is a difference so dear that it must be known how often it errs.
-    believed = {one.name: np.asarray(one.m) / sum(one.m) for one in plan.comparisons if not one.outweighable}
+    believed = {one.name: one for one in plan.comparisons if not one.outweighable}
     for _ in range(ROUNDS):
-        seen = {
-            comparison.name: M_STRENGTH * np.asarray(comparison.m) / sum(comparison.m)
-            for comparison in plan.comparisons
-            if not comparison.fixed
-        }
+        seen = {name: counts + told[name].matches if name in told else counts.copy() for name, counts in beliefs_of.items()}
         for number, (rows, features) in enumerate(training):
             match, related = posterior(plan, model, digits[rows], features, shares[number])
             weights = candidates.count[rows]
@@ -275,26 +282,38 @@ def _learn_m(plan: Plan, rules: Sequence[Rule], model: Model, digits: Array, can
             sums = np.asarray([(match * weights).sum() + 1, (related * weights).sum() + 1])
             shares[number] = np.r_[sums, max(total - sums.sum(), 0) + 1] / (max(total, sums.sum()) + 1)
             for place, comparison in enumerate(plan.comparisons):
-                if comparison.name in seen and comparison.feature not in features:
+                if comparison.name in seen and comparison.name not in told and comparison.feature not in features:
                     seen[comparison.name] += histogram(digits[rows, place], match * weights, comparison.size)
         change = 0.0
         for name, counts in seen.items():
             new = counts / counts.sum()
             if name in believed:
-                new = _within_belief(new, believed[name])
+                new = _within_belief(new, np.asarray(believed[name].m), believed[name].farthest)
             change = max(change, float(np.abs(new - model.m[name]).max()))
             model.m[name] = new.tolist()
-        _relate(plan, model)
+        _relate(plan, model, told)
         if change < 1e-4:
             break
 
 
-def _within_belief(m: Array, belief: Array) -> Array:
-    """Chances that give the odds of agreeing at most so much, level for level, at most FARTHEST times what is believed.
+def _learn_beside_names(plan: Plan, model: Model, digits: Array, candidates: Counts) -> None:
+    """Learns what stands beside names that nothing else could be learned from, of the pairs that are likely matches by their names."""
+    for place, comparison in enumerate(plan.comparisons):
+        if comparison.names or comparison.fixed:
+            continue
+        match = posterior(plan, model, digits, frozenset([comparison.feature]))[0]
+        seen = histogram(digits[:, place], candidates.count * (match >= LIKELY), comparison.size)
+        seen = seen + M_STRENGTH * np.asarray(comparison.m) / sum(comparison.m)
+        model.m[comparison.name] = (seen / seen.sum()).tolist()
+
+
+def _within_belief(m: Array, belief: Array, farthest: float) -> Array:
+    """Chances that give the odds of agreeing at most so much, level for level, at most `farthest` times what is believed.
 
     Colleagues, siblings or branches may outnumber the matches: what would be learned from them is no slip of the pen any more.
     """
-    odds = FARTHEST * _tails(belief) / np.maximum(1 - _tails(belief), 1e-12)
+    tails = _tails(belief / belief.sum())
+    odds = farthest * tails / np.maximum(1 - tails, 1e-12)
     tails = np.minimum(_tails(m), np.r_[1.0, (odds / (1 + odds))[1:]])
     return -np.diff(np.r_[tails, 0.0])
 
@@ -327,7 +346,7 @@ def _judge(plan: Plan, rules: Sequence[Rule], model: Model, digits: Array, candi
             model.unreliable.append(comparison.name)
 
 
-def _monotone(plan: Plan, model: Model) -> None:
+def _monotone(plan: Plan, model: Model, told: Mapping[str, Told]) -> None:
     """Makes every learned comparison's weight fall from agreement to disagreement by pooling neighbours that do not."""
     for comparison in (comparison for comparison in plan.comparisons if not comparison.fixed):
         m, u = np.asarray(model.m[comparison.name]), np.asarray(model.u[comparison.name])
@@ -339,7 +358,7 @@ def _monotone(plan: Plan, model: Model) -> None:
         for group in groups:
             m[group] = u[group] * m[group].sum() / u[group].sum()
         model.m[comparison.name] = m.tolist()
-    _relate(plan, model)
+    _relate(plan, model, told)
 
 
 def _learn_shares(plan: Plan, model: Model, digits: Array, count: Array, rows: int) -> None:

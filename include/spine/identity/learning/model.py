@@ -12,7 +12,7 @@ import orjson
 from spine.identity.blocking.keys import Heavy
 from spine.identity.learning.growth import Basis
 
-ENGINE = 3
+ENGINE = 4
 Array: TypeAlias = Any  # numpy arrays of many element types
 
 

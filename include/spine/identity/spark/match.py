@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from spine.identity.blocking.keys import log_heavy
 from spine.identity.comparing.plan import Plan
-from spine.identity.engine import NO_ROWS, Candidates, Records, Settle, as_learned, begin, repeated_counts
+from spine.identity.engine import NONE_REPEATED, Candidates, Records, Repeated, Settle, as_learned, begin, repeated_counts
 from spine.identity.learning import learn
 from spine.identity.learning.counts import Counts
 from spine.identity.learning.model import Model
@@ -39,14 +39,14 @@ class SparkPairing:
         self.spark = spark
 
     def fit(
-        self, records: Records, version: int, likely: float, repeated: Array = NO_ROWS, settle: Settle = as_learned
+        self, records: Records, version: int, likely: float, repeated: Repeated = NONE_REPEATED, settle: Settle = as_learned
     ) -> tuple[Model, Candidates]:
         """Learns a model; also gives the pairs whose probability is at least `likely`."""
         start, keys, _ = begin(records)
         held = spread(records, self.spark.createDataFrame, repeated)
         pairs = compared(held, start, candidate_pairs(held, start)).persist()
         seen = _counts(pairs).with_these(repeated_counts(records, start, keys, repeated))
-        model = learn.finish(records.plan, records.features, records.rows, start, seen, version, len(repeated))
+        model = learn.finish(records.plan, records.features, records.source, start, seen, version, len(repeated))
         settle(model)
         found = _collected(_likely(held, model, pairs, likely))
         pairs.unpersist()
@@ -99,8 +99,7 @@ def match_on_spark(
     if model is None:
         counts = _counts(pairs)
         drawn = counts.mask == 0
-        strangers, others = (Counts(counts.mask[part], counts.pattern[part], counts.count[part]) for part in (drawn, ~drawn))
-        model = learn.conclude(plan, records.rows + every.repeated, start, others, strangers, version)
+        model = learn.conclude(plan, records.rows + every.repeated, start, counts.where(~drawn), counts.where(drawn), version)
         every.settle(model, pairs, limit)
     real = pairs.where("mask <> 0")
     distinct = _likely(records, model, real, REVIEW).persist()
@@ -131,9 +130,9 @@ def _drawn(records: Spread) -> DataFrame:
 
 
 def _counts(pairs: DataFrame) -> Counts:
-    counted = pairs.groupBy("mask", "pattern").sum("times").orderBy("mask", "pattern").toArrow()
-    mask, patterns, count = (np.asarray(column) for column in counted.columns)
-    return Counts(mask, patterns, count.astype(float))
+    counted = pairs.groupBy("mask", "pattern").sum("times", "within").orderBy("mask", "pattern").toArrow()
+    mask, patterns, count, within = (np.asarray(column) for column in counted.columns)
+    return Counts(mask, patterns, count.astype(float), within.astype(float))
 
 
 def _likely(records: Spread, model: Model, pairs: DataFrame, likely: float) -> DataFrame:

@@ -67,9 +67,10 @@ def _pairer(rows: int, across: bool, changed: Array | None) -> Worker:
 
 
 def compared(records: Spread, model: Model, pairs: DataFrame) -> DataFrame:
-    """`l, r, mask, pattern, times` of distinct pairs with the masks of equal ones put together; pairs with mask 0 are kept one by one.
+    """`l, r, mask, pattern, times, within` of distinct pairs, the masks of equal ones put together; pairs with mask 0 are kept one by one.
 
-    `times` is how often a pair counts when weights are learned; a random one, and one of a record with its own copy, once.
+    `times` is how often a pair counts when weights are learned; a random one, and one of a record with its own copy, once. `within` is
+    as many of these as lie inside one source.
     """
     plan = records.plan
 
@@ -77,11 +78,13 @@ def compared(records: Spread, model: Model, pairs: DataFrame) -> DataFrame:
         held, left, right, mask = _met(plan, asked, table)
         left, right, mask = _united(left, right, mask)
         found = pattern(plan, held.features, left, right, model.rarity) if len(left) else left
-        row, times = (np.asarray(table.column(name)) for name in ("row", "times"))
+        row, times, source, beside = (np.asarray(table.column(name)) for name in ("row", "times", "source", "beside"))
         counted = np.where((mask == 0) | (left == right), 1, times[left] * times[right])
-        return pa.table({"l": row[left], "r": row[right], "mask": mask, "pattern": np.asarray(found, dtype=np.int64), "times": counted})
+        within = np.where(left == right, beside[left], counted * (source[left] == source[right]))
+        ends = {"l": row[left], "r": row[right], "mask": mask, "pattern": np.asarray(found, dtype=np.int64)}
+        return pa.table(ends | {"times": counted, "within": within})
 
-    return _in_cells(records, pairs, work, ("l", "r", "mask"), "l long, r long, mask long, pattern long, times long")
+    return _in_cells(records, pairs, work, ("l", "r", "mask"), "l long, r long, mask long, pattern long, times long, within long")
 
 
 def scored(records: Spread, model: Model, pairs: DataFrame, likely: float) -> DataFrame:
@@ -133,7 +136,7 @@ def _in_cells(records: Spread, pairs: DataFrame, work: Cell, columns: Sequence[s
     hands = (
         f"explode(transform(sequence(0, {sides - 1}), h -> CAST(least(h, row % {sides}) * {sides} + greatest(h, row % {sides}) AS INT)))"
     )
-    dealt = records.frame.selectExpr(f"{hands} AS cell", "row", "source", "times", *features).repartition(cells, "cell")
+    dealt = records.frame.selectExpr(f"{hands} AS cell", "row", "source", "times", "beside", *features).repartition(cells, "cell")
 
     def cell(asked: pa.Table, dealt: pa.Table) -> pa.Table:
         return work(asked.drop_columns(["cell"]), dealt) if asked.num_rows else empty

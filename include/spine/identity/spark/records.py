@@ -21,7 +21,7 @@ from spine.identity.blocking.cuttings import Rule, hashes
 from spine.identity.blocking.keys import Heavy
 from spine.identity.comparing.comparisons import coded, standardized
 from spine.identity.comparing.plan import Plan
-from spine.identity.engine import NO_ROWS, Records
+from spine.identity.engine import NONE_REPEATED, Records, Repeated
 from spine.identity.learning import learn
 
 if TYPE_CHECKING:
@@ -41,7 +41,8 @@ BATCH = 100_000
 class Spread:
     """Standardised records on Spark: `row` (0 to rows - 1), `source` (a number), the features `f0, f1, …` as texts, perhaps `id`.
 
-    `times` is how often a record counts when weights are learned: twice if it has copies that are not among the records.
+    `times` is how often a record counts when weights are learned: twice if it has copies that are not among the records; `beside` is 1 if
+    the first of these is of its own source.
     `pieces` is the number of partitions that work over all records or pairs is cut into; `kept` is what was persisted for it.
     """
 
@@ -58,11 +59,14 @@ def pieces_for(frame: DataFrame, rows: int) -> int:
     return max(least if rows > 1_000 else 1, -(-rows // PIECE))
 
 
-def spread(records: Records, frame_of: Callable[[pa.Table], DataFrame], repeated: Array = NO_ROWS) -> Spread:
-    """Records that the driver holds, of which there are copies of those `repeated` (row numbers)."""
+def spread(records: Records, frame_of: Callable[[pa.Table], DataFrame], repeated: Repeated = NONE_REPEATED) -> Spread:
+    """Records that the driver holds; `repeated` tells of which there are copies."""
     times: Array = np.ones(records.rows, dtype=np.int64)
-    times[repeated] = 2
-    columns: dict[str, Any] = {"row": np.arange(records.rows), "source": np.asarray(records.source, dtype=np.int64), "times": times}
+    times[repeated.rows] = 2
+    beside: Array = np.zeros(records.rows, dtype=np.int64)
+    beside[repeated.rows] = repeated.within
+    source = np.asarray(records.source, dtype=np.int64)
+    columns: dict[str, Any] = {"row": np.arange(records.rows), "source": source, "times": times, "beside": beside}
     for number, feature in enumerate(records.plan.features):
         codes, values = records.features[feature.name]
         columns[f"f{number}"] = pa.array(values, pa.string()).take(pa.array(codes, mask=codes < 0))
@@ -93,7 +97,9 @@ def standardise(raw: DataFrame, plan: Plan, record_id: str, source: str | None) 
     if rows and (pc.any(sizes.column("twice")).as_py() or pc.sum(sizes.column("ids")).as_py() < rows):
         frame.unpersist()
         raise ConfigError(f"{record_id} is missing or not unique", hint="Every record needs an id of its own")
-    numbered = frame.withColumn("row", F.expr(row_numbers(sizes))).withColumn("times", F.lit(1).cast("long"))
+    numbered = frame.withColumn("row", F.expr(row_numbers(sizes))).withColumns(
+        {"times": F.lit(1).cast("long"), "beside": F.lit(0).cast("long")}
+    )
     return Spread(plan, numbered, rows, pieces_for(frame, rows), (frame,))
 
 
