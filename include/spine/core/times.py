@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Annotated, Any
 
 from pydantic import AfterValidator
@@ -12,6 +13,7 @@ from spine.core import clock
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _UNITS = {"epoch": 1, "epoch_ms": 1000, "epoch_us": 1_000_000}
+_FARTHEST = 10**18
 _TEXTS = ("iso", "iso_seconds", "iso_ms", "date")
 _DIRECTIVE = re.compile(r"%(.?)")
 _KNOWN = frozenset("aAbBdHIjmMpSUwWyYzZfGuV%")
@@ -50,10 +52,21 @@ def write(moment: datetime, form: str) -> str | int:
 def read(value: Any, form: str) -> datetime:
     """The time of what a vendor has written in a format. Raises ValueError, OverflowError or TypeError for what is none."""
     if form in _UNITS:
-        return EPOCH + timedelta(microseconds=round(float(value) * (1_000_000 // _UNITS[form])))
+        return EPOCH + timedelta(microseconds=_microseconds(value, 1_000_000 // _UNITS[form]))
     # A text without a zone is of UTC.
     moment = datetime.fromisoformat(str(value)) if form in _TEXTS else datetime.strptime(str(value), form)
     return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+
+
+def _microseconds(value: Any, unit: int) -> int:
+    """A number of units as microseconds, without a float's loss."""
+    try:
+        number = Decimal(str(value))
+        if abs(number) < _FARTHEST:  # a long exponent would take for ever to round
+            return round(number * unit)
+    except ArithmeticError:
+        pass
+    raise ValueError("no number of a time")
 
 
 def grain(form: str) -> timedelta:
