@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import sys
 import threading
 import time
@@ -209,3 +210,10 @@ def test_a_person_who_refuses_leaves_everything_as_it_was(
     assert "access_denied" in done.stderr
     assert connection[NAME].extra == {}
     assert held(services.database.of(tenant)) == []
+
+
+def test_what_a_connection_needs_is_told_in_the_vendors_words(services: Services) -> None:
+    done = CliRunner().invoke(app, ["connector", "fields", "keyed", "--json"], prog_name="spine")
+    found = {row["field"]: row["label"] for row in json.loads(done.stdout)["fields"]}
+    assert found == {"host": "Address", "login": "Account SID", "password": "Password"}
+    assert "Client secret" in CliRunner().invoke(app, ["connector", "fields", "asked"], prog_name="spine").stdout

@@ -11,6 +11,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import orjson
+import psycopg
 import pytest
 
 from spine.control import connections, ledger, runs
@@ -18,8 +19,6 @@ from spine.control.breaker import Breaker
 from spine.core.errors import SpineError
 from spine.core.names import connection_id
 from spine.core.settings import PROJECT
-from spine.pipeline.budgets import account_of
-from spine.sources.spec import load_source
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.spark, pytest.mark.postgres]
 SCALE = 520  # three pages of Salesforce contacts, four of HubSpot's
@@ -151,9 +150,8 @@ def mend(world, case) -> None:
         assert world.spine("connector", "test", case.source, "--tenant", case.tenant, "--stream", "contacts") == 0
     database = world.services.database.of(case.tenant)
     Breaker(database, connection_id(case.source, case.tenant)).success()  # as after its open minute
-    info = world.services.connections(connection_id(case.source, case.tenant))
-    with world.services.database.of(account_of(load_source(case.source), info, info.host)).begin() as connection:
-        connection.exec_driver_sql("DELETE FROM spine.buckets")  # as after the time of a limit
+    with psycopg.connect(world.admin_url, autocommit=True) as connection:
+        connection.execute("DELETE FROM spine.buckets")  # as after the time of a limit
 
 
 def silver(rows, tenant, apart=()) -> dict[str, dict[str, Any]]:

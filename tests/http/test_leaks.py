@@ -47,8 +47,11 @@ class Places(Signer):
             form={"client_secret": MARKER} if self._form else None,
             json=None if self._form else {"q": MARKER},
             idempotent=True,
-            secret_headers={"Authorization": f"Basic {pair}", "X-Token": MARKER},
+            secret_headers={"Authorization": f"Basic {pair}", "X-Token": MARKER, "Cookie": f"theme=dark; sid={MARKER}"},
             secret_params={"key": MARKER},
+            secret_body={"api_key": MARKER},
+            hidden=(MARKER,),
+            token=MARKER,
         )
 
 

@@ -53,7 +53,18 @@ AUTHS = {
     "keyed": {"type": "api_key", "header": "X-Auth-Key"},
     "asking": {"type": "api_key", "param": "api_key"},
     "granted": {"type": "oauth2", "grant": "refresh_token", "token_path": "/token", "rotates": True},
-}
+    "written": {"type": "api_key", "header": "Authorization", "value": "Token token={password}"},
+    "spread": {"type": "api_key", "send": {"headers": {"X-App": "{custom}"}, "params": {"sig": "{password}"}}},
+    "posted": {"type": "api_key", "send": {"body": {"key": "{password}", "more": "{custom}"}}},
+    "logged": {
+        "type": "session", "login_path": "/token", "request": {"token": "access_token"},
+        "send": {"cookies": {"SID": "{token}"}, "params": {"session": "{token}"}},
+    },
+    "asserted": {"type": "jwt_bearer", "token_path": "/token", "jwt": {"algorithm": "HS256", "claims": {"sub": "{custom}"}}},
+    "minted": {"type": "jwt", "jwt": {"algorithm": "HS256", "claims": {"iss": "{login}"}}},
+    "amazon": {"type": "aws_sigv4", "service": "logs", "region": "x", "session_token": "{refresh_token}"},
+    "consumed": {"type": "oauth1", "token": "{custom}", "token_secret": "{refresh_token}"},
+}  # fmt: skip
 FAILURES = ("s400", "s401", "s403", "s404", "s429", "s500", "html", "text", "cut", "circle", "away", "lacks", "next", "named")
 PROVOKED = {
     "AuthFailed", "RateLimited", "SourceUnavailable", "SourceRejected", "CircuitOpen", "SchemaMismatch", "SyncInProgress", "ConfigError",
@@ -64,6 +75,7 @@ HOLD_NO_SECRET = {
     "LakeError", "QualityFailed", "ConservationFailed", "DeleteSweepRefused", "IdentityConflict", "PublishFailed",
     "RunFailed", "StackFailed", "SourceTooLarge",  # counts of tasks; a service and its log; a number of bytes
     "StreamStopped", "AuditBroken", "FileRefused",  # a time; a tenant and the number of a row; a file and its bounds
+    "NothingToMatch",  # of `spine match`: counts
     "ConnectorError", "SpineError",  # nobody raises them themselves
 }  # fmt: skip
 

@@ -74,6 +74,33 @@ def resume_connection(source: Source, tenant: Tenant = DEFAULT_TENANT, json: Jso
     _say(connections.state(database, connection), json)
 
 
+@app.command("fields")
+def fields(source: Source, auth: Annotated[str, typer.Option(help="One of the source's `other_auths`.")] = "", json: Json = False) -> None:
+    """What the Airflow Connection of a source has to hold, each field with the vendor's own name for it. Shows no value.
+
+    spine connector fields salesforce
+    """
+    from spine.core.names import connection_id
+    from spine.sources.spec import load_source
+
+    spec = load_source(source)
+    known = spec.auth_of(None, {"auth": auth} if auth else {}).asked_for
+    rows = [
+        {"field": "host", "label": "Address", "default": spec.host or ""},
+        *({"field": name, "label": known[name], "default": ""} for name in known),
+    ]
+    rows += [
+        {"field": f"extra.{name}", "label": one.description, "default": "" if one.default is None else str(one.default)}
+        for name, one in spec.variables.items()
+    ]
+    if json:
+        show.as_json(
+            {"connection": connection_id(spec.source), "auth": spec.auth.type, "other_auths": list(spec.other_auths), "fields": rows}
+        )
+        return
+    show.as_table(f"{connection_id(spec.source)}, or {connection_id(spec.source, 'tenant')}", rows, ("field", "label", "default"))
+
+
 @app.command("test")
 def try_connection(
     source: Source,

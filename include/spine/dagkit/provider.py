@@ -13,6 +13,21 @@ from spine.core.settings import settings
 CONN_TYPE = "spine"
 
 
+_HIDDEN = {"format": "password"}
+# What kinds of authentication read besides login and password; `spine connector fields` says which of them a source needs.
+_SECRETS: tuple[tuple[str, str, str, dict[str, str]], ...] = (
+    ("private_key", "Private key", "JWT and SAML: in PEM, where the password is something else", _HIDDEN),
+    ("certificate", "Certificate", "SAML: in PEM", {}),
+    ("user", "User", "SAML: for whom", {}),
+    ("username", "Person's user name", "OAuth by password", {}),
+    ("user_password", "Person's password", "OAuth by password", _HIDDEN),
+    ("region", "Region", "AWS", {}),
+    ("session_token", "Session token", "AWS: of temporary keys", _HIDDEN),
+    ("token_id", "Token id", "OAuth 1.0a", _HIDDEN),
+    ("token_secret", "Token secret", "OAuth 1.0a", _HIDDEN),
+)
+
+
 def get_provider_info() -> dict[str, Any]:
     """The answer to Airflow's question what this package provides."""
     return {
@@ -57,6 +72,13 @@ def _extra() -> dict[str, Any]:
         },
         "token_url": {"label": "Token URL", "description": "OAuth: only if it is not below the address", "schema": text},
         "scope": {"label": "Scope", "description": "OAuth: what is asked for", "schema": text},
+        "auth": {"label": "Way to sign", "description": "Where the source has several (`other_auths`): its name", "schema": text},
+        "rate_account": {
+            "label": "Account of the limit",
+            "description": "Where several credentials share one limit of the vendor: any name, the same in each",
+            "schema": text,
+        },
+        **{name: {"label": label, "description": why, "schema": {**text, **shown}} for name, label, why, shown in _SECRETS},
         "settle_seconds": {
             "label": "Seconds to settle",
             "description": "File drops: a file that was written to more recently is left for the next run",

@@ -71,7 +71,7 @@ class OAuth2Auth(TokenAuth):
 
     labels: ClassVar[dict[str, str]] = {
         "login": "Client id", "password": "Client secret", "extra.refresh_token": "Refresh token", "extra.token_url": "Token URL",
-        "extra.scope": "Scope",
+        "extra.scope": "Scope", "extra.username": "Person's user name", "extra.user_password": "Person's password",
     }  # fmt: skip
     type: Literal["oauth2"] = "oauth2"
     grant: Grant = Field(default="refresh_token", description="What the token endpoint is offered")
