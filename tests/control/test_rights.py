@@ -34,6 +34,7 @@ CONTROL = {
     "breakers": {"spine_app": WRITE},
     "buckets": {"spine_app": WRITE},
     "connectors": {"spine_app": WRITE},
+    "drift_events": {"spine_app": "SELECT INSERT DELETE"},
     "events": {"spine_app": WRITE},
     "leases": {"spine_app": WRITE},
     "ledger": {"spine_app": "SELECT INSERT UPDATE", "spine_jobs": "SELECT INSERT UPDATE"},
@@ -47,6 +48,7 @@ CONTROL = {
 READ = dict.fromkeys(ANALYSTS, "SELECT")
 RELATIONS: dict[str, tuple[str, dict[str, str]]] = {
     **{f"spine.{name}": ("spine_owner", rights) for name, rights in CONTROL.items()},
+    "spine.drift_events_drift_id_seq": ("spine_owner", {}),
     "spine.events_event_id_seq": ("spine_owner", {}),
     **{f"gold.{name}": ("spine_publisher", READ) for name in GOLD_TABLES | GOLD_VIEWS},
     "gold.publication_state": ("spine_publisher", {}),

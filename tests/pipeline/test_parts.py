@@ -17,11 +17,11 @@ import orjson
 import pytest
 from deltalake import DeltaTable
 
-from spine.control import stream_states
+from spine.control import drift, stream_states
 from spine.control.airflow_state import ConnectionInfo
 from spine.control.cursors import LONGEST, Cursors
 from spine.control.variables import MemoryVariables
-from spine.core.errors import ConfigError, SourceRejected
+from spine.core.errors import ConfigError, SchemaMismatch, SourceRejected
 from spine.core.names import connection_id
 from spine.lake.paths import table_uri
 from spine.pipeline import closing, extract
@@ -291,3 +291,45 @@ def test_people_set_and_rewind_all_parts_or_one(shop: Shop) -> None:
     since = {path: query["since"][:10] for path, query in shop.vendor.asked if path.endswith("notes")}
     assert since == {"/accounts/1/notes": "2025-12-31", "/accounts/2/notes": "2025-12-31", "/accounts/3/notes": "2026-01-02"}
     assert shop.bronze("r2") == ["2|1"]  # what was read again beyond the look-back, of which Silver keeps one
+
+
+class TestDrift:
+    """Changes of shape, by policy, before Silver sees anything."""
+
+    @staticmethod
+    def changed(shop: Shop, policy: str) -> None:
+        shop.declare({**ACCOUNTS, "name": "notes", "drift": policy})
+        shop.vendor.rows["/accounts"] = [{"id": n, "at": "2026-01-01T00:00:00Z", "size": 1, "old": "x"} for n in range(30)]
+        shop.sync("r1")
+        shop.vendor.rows["/accounts"] = [{"id": n, "at": "2026-01-02T00:00:00Z", "size": "big", "new": 1} for n in range(30)]
+
+    def kinds(self, shop: Shop) -> list[tuple[str, str, str, str, bool]]:
+        found = [(seen.run_id, seen.drift) for seen in drift.recent(shop.database)]
+        return sorted((run, one.kind, one.field, f"{one.before}>{one.after}", one.destructive) for run, one in found)
+
+    def test_changes_are_recorded_for_stream_and_run(self, shop: Shop) -> None:
+        self.changed(shop, "evolve")
+        shop.sync("r2")
+        wanted = [
+            ("r2", "added", "new", ">number", False), ("r2", "removed", "old", "text>", True),
+            ("r2", "retyped", "size", "number>number or text", True),
+        ]  # fmt: skip
+        assert self.kinds(shop) == wanted
+        shop.vendor.rows["/accounts"].append({"id": 99, "at": "2026-01-03T00:00:00Z", "size": 3, "new": 2})
+        shop.sync("r3")
+        assert self.kinds(shop) == wanted
+
+    def test_a_frozen_stream_fails_and_keeps_what_it_had(self, shop: Shop) -> None:
+        self.changed(shop, "freeze")
+        with pytest.raises(SchemaMismatch, match="size, new"):
+            shop.sync("r2")
+        assert shop.bronze("r2") == []
+        assert shop.cursor.value.startswith("2026-01-01")
+
+    @pytest.mark.parametrize(("policy", "mark"), [("discard_row", "_error"), ("discard_value", "_discarded")])
+    def test_rows_or_values_are_put_aside_and_not_lost(self, shop: Shop, policy: str, mark: str) -> None:
+        self.changed(shop, policy)
+        shop.sync("r2")
+        rows = DeltaTable(table_uri("raw_shop_notes")).to_pyarrow_table(columns=["payload", "run_id"]).to_pylist()
+        second = [row["payload"] for row in rows if row["run_id"] == "r2"]
+        assert (len(second), all(mark in payload and "big" in payload for payload in second)) == (30, True)

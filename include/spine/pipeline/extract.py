@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from spine.control import connections, events, ledger, locks, runs
+from spine.control import connections, drift, events, ledger, locks, runs
 from spine.control.airflow_state import ConnectionInfo
 from spine.control.cursors import Cursor, Cursors
 from spine.core import clock
@@ -29,7 +29,7 @@ from spine.pipeline.services import Services, fingerprint, ignored, open_reader
 from spine.pipeline.work import StreamRead, StreamWork
 from spine.sources.coverage import Watch
 from spine.sources.reading import MALFORMED, Page, Parents, Record, State, Window
-from spine.sources.shape import Shape, ShapeWatch
+from spine.sources.shape import Shape, ShapeWatch, held_to, words_of
 from spine.sources.spec import load_source
 
 __all__ = ["extract", "plan"]
@@ -61,6 +61,7 @@ class _Extraction:
         self.progress = Progress(window_end=work.window_end)
         self.watch = Watch(self.stream) if work.dry_run else Watch(self.stream, _WATCHED, _ENOUGH)
         self.shape = ShapeWatch()
+        self.known = Shape()
         self.cursor_from: str | None = None
         self.notes: tuple[str, ...] = ()
         self.cursor_field: str | None = None
@@ -134,10 +135,12 @@ class _Extraction:
 
     def _read_pages(self, writer: BronzeWriter, window: Window) -> None:
         done = writer.committed
+        self.known = Shape.from_json(self.services.variables.get(schema_variable(self.work.connection_id, self.stream.name)))
         try:
-            for page in self._pages(window, done):
+            for sent in self._pages(window, done):
+                page = replace(sent, records=held_to(self.known, self.stream.drift, sent.records))
                 self.watch.see(page.records)
-                self.shape.see(page.records)
+                self.shape.see(sent.records)
                 self._read_rows += len(page.records)
                 news = self._news(page.records, writer)
                 reached = page.parents
@@ -295,11 +298,13 @@ class _Extraction:
         """Record which fields are new or gone since the reads before, and keep what is known now."""
         name = schema_variable(self.work.connection_id, self.stream.name)
         known = Shape.from_json(self.services.variables.get(name))
-        now, words = self.shape.against(known)
-        if words:
+        now, changes = self.shape.against(known)
+        if changes:
+            words, found = words_of(changes), [drift.Drift(**vars(change)) for change in changes]
             _log.warning("%s: %s", self.stream.name, words)
+            drift.record(self.database, self.work.connection_id, self.stream.name, self.work.run_id, now.fingerprint, found)
             events.record(self.database, DriftDetected(self.work.connection_id, self.stream.name, words))
-        if now != known:
+        if now != known and (self.stream.drift == "evolve" or not known):
             self.services.variables.set(name, now.to_json())
 
     def _sleep(self, seconds: float) -> None:

@@ -1,44 +1,79 @@
-"""Which fields a stream's records have, and what is new or gone since the reads before. No I/O.
+"""Which fields a stream's records have, of which types, and what is new or gone since the reads before. No I/O.
 
-A record's fingerprint tells its field names from others, so that names are learned once per fingerprint however many records there are.
+A record's fingerprint tells its field names from others, so that names are learned once per fingerprint however many records there are;
+types are looked at in the first records of a read.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
 import orjson
 
-from spine.sources.reading import MALFORMED, Record, field_names, fingerprint
+from spine.core.errors import SchemaMismatch
+from spine.sources.reading import MALFORMED, Record, field_names, lookup, malformed
 
+Policy = Literal["evolve", "freeze", "discard_row", "discard_value"]
+DISCARDED = "_discarded"  # where values that a policy takes out of a record are kept
 _ENOUGH = 20  # fewer records do not tell that a field is always there, or that it is gone
 _MOST = 10_000  # fingerprints of one read that are looked into
+_TYPED = 20_000  # records of one read whose types are looked at
+_KINDS = {bool: "boolean", int: "number", float: "number", str: "text", list: "list", dict: "object"}
+
+
+@dataclass(frozen=True)
+class Change:
+    """One field that is `added`, `removed` or `retyped`, with its types before and after."""
+
+    kind: Literal["added", "removed", "retyped"]
+    field: str
+    before: str = ""
+    after: str = ""
 
 
 @dataclass(frozen=True)
 class Shape:
-    """Field names, one level into objects: those that some record had (`ever`), and those that every record had (`always`)."""
+    """Field names, one level into objects: those that some record had (`ever`), that every record had (`always`), and their `types`."""
 
     ever: frozenset[str] = frozenset()
     always: frozenset[str] = frozenset()
+    types: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
     def __bool__(self) -> bool:
         return bool(self.ever)
 
+    @property
+    def fingerprint(self) -> str:
+        """What tells this shape from another one: names and types."""
+        said = [f"{name}:{','.join(sorted(self.types.get(name, ())))}" for name in sorted(self.ever)]
+        return hashlib.sha256("\n".join(said).encode()).hexdigest()[:16]
+
     @classmethod
     def from_json(cls, text: str | None) -> Shape:
-        """What `to_json` gave; empty of nothing, and of a text that somebody has spoilt: then it is learned anew."""
+        """What `to_json` gave, also before it had types; empty of nothing, and of a text that is spoilt: then it is learned anew."""
         try:
             kept = orjson.loads(text or "{}")
-            return cls(frozenset(kept["ever"]), frozenset(kept["always"]))
-        except (ValueError, KeyError, TypeError):
+            types = {name: frozenset(kinds) for name, kinds in kept.get("types", {}).items()}
+            return cls(frozenset(kept["ever"]), frozenset(kept["always"]), types)
+        except (ValueError, KeyError, TypeError, AttributeError):
             return cls()
 
     def to_json(self) -> str:
-        """The names, sorted, and their fingerprint."""
-        mark = fingerprint(dict.fromkeys(self.ever))
-        return orjson.dumps({"fingerprint": mark, "ever": sorted(self.ever), "always": sorted(self.always)}).decode()
+        """The names and types, sorted, and their fingerprint."""
+        types = {name: sorted(kinds) for name, kinds in sorted(self.types.items())}
+        said = {"fingerprint": self.fingerprint, "ever": sorted(self.ever), "always": sorted(self.always), "types": types}
+        return orjson.dumps(said).decode()
+
+    def odd(self, record: dict[str, Any]) -> Iterator[str]:
+        """The fields of a record that this shape does not have, or not of that type."""
+        for name in field_names(record):
+            kind = _kind(lookup(record, name))
+            known = self.types.get(name)
+            if name not in self.ever or (kind and known and kind not in known):
+                yield name
 
 
 class ShapeWatch:
@@ -49,6 +84,7 @@ class ShapeWatch:
         self._rows = 0
         self._ever: set[str] = set()
         self._always: set[str] | None = None
+        self._types: dict[str, set[str]] = {}
 
     def see(self, records: Iterable[Record]) -> None:
         """Take records into account; deletes and records that could not be read say nothing of fields."""
@@ -56,18 +92,86 @@ class ShapeWatch:
             if record.op == "delete" or record.fingerprint in ("", MALFORMED):
                 continue
             self._rows += 1
-            if record.fingerprint not in self._seen and len(self._seen) < _MOST:
+            new = record.fingerprint not in self._seen and len(self._seen) < _MOST
+            if not new and self._rows > _TYPED:
+                continue
+            content = orjson.loads(record.payload)
+            names = field_names(content)
+            for name in names:
+                if kind := _kind(lookup(content, name)):
+                    self._types.setdefault(name, set()).add(kind)
+            if new:
                 self._seen.add(record.fingerprint)
-                names = set(field_names(orjson.loads(record.payload)))
-                self._ever |= names
-                self._always = names if self._always is None else self._always & names
+                self._ever.update(names)
+                self._always = set(names) if self._always is None else self._always & set(names)
 
-    def against(self, known: Shape) -> tuple[Shape, str]:
-        """What is known after this read, and in words what is new or gone since `known`; no words where nothing is, or was known."""
+    def against(self, known: Shape) -> tuple[Shape, list[Change]]:
+        """What is known after this read, and what is new, gone or of another type since `known`; nothing where nothing was known."""
         enough = self._rows >= _ENOUGH
         gone = known.always - self._ever if enough else frozenset[str]()
         new = self._ever - known.ever if known else set[str]()
+        changed = {name for name, kinds in self._types.items() if name in known.types and kinds - known.types[name]}
         always = known.always or (frozenset(self._always or ()) if enough else frozenset[str]())
-        after = Shape(known.ever | self._ever, always if self._always is None else always & self._always)
-        words = [f"{word} {', '.join(sorted(names))}" for word, names in (("new fields:", new), ("no longer sent:", gone)) if names]
-        return after, "; ".join(words)
+        types = {name: known.types.get(name, frozenset()) | self._types.get(name, set()) for name in {*known.types, *self._types}}
+        after = Shape(known.ever | self._ever, always if self._always is None else always & self._always, types)
+        found = [Change("added", name, "", _said(self._types.get(name, ()))) for name in sorted(new)]
+        found += [Change("removed", name, _said(known.types.get(name, ()))) for name in sorted(gone)]
+        found += [Change("retyped", name, _said(known.types[name]), _said(types[name])) for name in sorted(changed)]
+        return after, found
+
+
+def words_of(changes: Sequence[Change]) -> str:
+    """Changes in one line; no words where there are none."""
+    said = {"added": "new fields:", "removed": "no longer sent:", "retyped": "of another type:"}
+    parts = []
+    for kind, word in said.items():
+        names = [f"{one.field} ({one.before} → {one.after})" if kind == "retyped" else one.field for one in changes if one.kind == kind]
+        parts += [f"{word} {', '.join(names)}"] if names else []
+    return "; ".join(parts)
+
+
+def held_to(known: Shape, policy: Policy, records: Sequence[Record]) -> Sequence[Record]:
+    """The records as a policy lets them pass, once a shape is known. Nothing is lost: a row goes to quarantine, a value to `_discarded`.
+
+    Raises SchemaMismatch of `freeze`, before anything of the page is kept.
+    """
+    if policy == "evolve" or not known:
+        return records
+    return [_held(known, policy, record) for record in records]
+
+
+def _held(known: Shape, policy: Policy, record: Record) -> Record:
+    if record.op == "delete" or record.fingerprint in ("", MALFORMED):
+        return record
+    content = orjson.loads(record.payload)
+    odd = [name for name in known.odd(content) if not name.startswith(DISCARDED)]
+    if not odd:
+        return record
+    what = f"fields that the stream does not have so far, or not of that type: {', '.join(odd[:10])}"
+    if policy == "freeze":
+        raise SchemaMismatch(f"the source sends {what}", hint="If that is right, sync once with `drift: evolve`, which learns them")
+    if policy == "discard_row":
+        return malformed(record.record_id, what, record.payload, cursor=record.cursor)
+    taken: dict[str, Any] = {}
+    for name in odd:
+        taken[name] = lookup(content, name)
+        _take(content, name)
+    content[DISCARDED] = taken
+    return Record(record.record_id, record.op, record.cursor, orjson.dumps(content).decode(), record.fingerprint)
+
+
+def _take(content: dict[str, Any], name: str) -> None:
+    if name in content:
+        del content[name]
+        return
+    head, _, rest = name.partition(".")
+    if isinstance(content.get(head), dict):
+        content[head].pop(rest, None)
+
+
+def _kind(value: Any) -> str:
+    return _KINDS.get(type(value), "")
+
+
+def _said(kinds: Iterable[str]) -> str:
+    return " or ".join(sorted(kinds))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field, model_validator
 
 from spine.core.declarations import refuse
@@ -55,6 +57,10 @@ class Stream(Shaping, Reading):
     cursor: Cursor | None = Field(default=None, description="What orders changes; without it everything is read on each run")
     parent: Parent | None = Field(default=None, description="Another stream, for each record of which it is read")
     partitions: dict[Word, Partition] = Field(default_factory=dict, description="Lists, for each value of which it is read")
+    drift: Literal["evolve", "freeze", "discard_row", "discard_value"] = Field(
+        default="evolve",
+        description="Fields and types that were never seen: taken, refused with the stream, quarantined with their row, or put aside",
+    )
     errors: tuple[Rule, ...] = Field(default=(), description="What becomes of odd answers; these come before the source's")
     timeouts: Timeouts | None = Field(default=None, description="Of this stream, in place of the source's")
     limits: Limits | None = Field(default=None, description="Of this stream, in place of the source's")
