@@ -70,10 +70,7 @@ def main() -> None:
     let_in()
     open_store()
     passwords = Path(os.environ["AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE"])
-    passwords.touch(mode=0o600)
-    passwords.chmod(0o600)
-    passwords.write_text(json.dumps({"admin": os.environ["AIRFLOW_ADMIN_PASSWORD"]}))
-    keep_spark_secret()
+    keep(passwords, json.dumps({"admin": os.environ["AIRFLOW_ADMIN_PASSWORD"]}))
     subprocess.run(["airflow", "db", "migrate"], check=True)
     subprocess.run(["airflow", "pools", "set", "spine_connectors", str(settings().pool_size), "Connector tasks at once"], check=True)
     for folder in FOLDERS:
@@ -90,6 +87,15 @@ def keep_spark_secret() -> None:
     folder.chmod(0o700)
     hand_over(folder)
     draft.replace(folder / "spark-defaults.conf")
+
+
+def keep(path: Path, content: str) -> None:
+    """A file for its owner alone, in place of whatever has its name: the services may have put a link there, and this is root."""
+    draft = path.with_name(f".{path.name}.draft")
+    draft.unlink(missing_ok=True)
+    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600), "w") as file:
+        file.write(content)
+    draft.replace(path)
 
 
 def hand_over(folder: Path) -> None:

@@ -199,6 +199,22 @@ def test_a_service_has_no_right_that_it_does_not_need() -> None:
     assert {name for name, service in OURS.items() if service["user"] != "50000:50000"} == {"airflow-init"}
 
 
+def test_what_a_service_is_made_to_say_fills_no_disk() -> None:
+    for name, service in SERVICES.items():
+        assert service["logging"] == {"driver": "json-file", "options": {"max-size": "50m", "max-file": "5"}}, name
+
+
+@pytest.mark.parametrize("linked", ["passwords.json", ".passwords.json.draft"])
+def test_the_first_service_follows_no_link_that_others_have_put_in_place(tmp_path: Path, linked: str) -> None:
+    keep = runpy.run_path(str(PROJECT / "scripts" / "compose_init.py"))["keep"]
+    victim, passwords = tmp_path / "victim", tmp_path / "passwords.json"
+    victim.write_text("whole")
+    (tmp_path / linked).symlink_to(victim)
+    keep(passwords, "{}")
+    assert victim.read_text() == "whole"
+    assert (passwords.read_text(), passwords.is_symlink(), passwords.stat().st_mode & 0o777) == ("{}", False, 0o600)
+
+
 def test_what_is_opened_to_the_outside_is_opened_to_this_machine_only() -> None:
     ports = [port for service in SERVICES.values() for port in service.get("ports", [])]
     assert ports

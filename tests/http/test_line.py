@@ -209,6 +209,15 @@ def test_dns_cannot_change_its_mind_between_the_look_and_the_connection(make_ven
     assert len(vendor.seen) == 1
 
 
+def test_a_peer_that_is_another_than_the_address_hears_nothing(raw):
+    """The system connects 0.0.0.0 to this machine: who may call the one may not call the other by it."""
+    server = raw(b"")
+    with pytest.raises(SourceUnavailable, match="no connection to the host could be made"):
+        Transport(private=Networks.parse("0.0.0.0")).send(Request("GET", f"https://0.0.0.0:{server.port}/x"))
+    time.sleep(0.1)
+    assert b"".join(server.heard) == b"", "it is connected and left, without a word of TLS"
+
+
 def test_of_a_name_s_addresses_only_allowed_ones_are_called(raw, monkeypatch):
     server = raw(b"")
     entries = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, server.port)) for address in ("127.0.0.1", "10.0.0.1", "127.0.0.2")]
