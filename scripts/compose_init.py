@@ -71,6 +71,7 @@ def main() -> None:
     open_store()
     passwords = Path(os.environ["AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE"])
     keep(passwords, json.dumps({"admin": os.environ["AIRFLOW_ADMIN_PASSWORD"]}))
+    keep_spark_secret()
     subprocess.run(["airflow", "db", "migrate"], check=True)
     subprocess.run(["airflow", "pools", "set", "spine_connectors", str(settings().pool_size), "Connector tasks at once"], check=True)
     for folder in FOLDERS:

@@ -377,6 +377,18 @@ def test_samples_that_an_earlier_version_kept_are_forgotten(admin_url: str, publ
         assert admin.execute(kept).fetchone() == (0,)
 
 
+def test_set_up_forgets_samples_of_columns_that_are_sampled_no_more(admin_url: str, published: str) -> None:
+    """Before PostgreSQL 18 a publication has no function for it."""
+    with psycopg.connect(admin_url, autocommit=True) as admin:
+        for target in (-1, 0):
+            admin.execute(f"ALTER TABLE gold.party_person ALTER city SET STATISTICS {target}")
+            admin.execute("ANALYZE gold.party_person")
+        kept = "SELECT count(*) FROM pg_stats WHERE schemaname = 'gold' AND tablename = 'party_person'"
+        assert admin.execute(kept).fetchone() != (0,)
+        bootstrap(admin_url)
+        assert admin.execute(kept).fetchone() == (0,)
+
+
 def test_sessions_of_others_show_no_query_and_no_name_of_ours(analyst: Login, database: Database, control: TenantDatabase) -> None:
     with control.begin():
         seen = analyst().execute("SELECT usename, application_name, query, client_addr FROM pg_stat_activity").fetchall()

@@ -211,6 +211,15 @@ def test_an_unreadable_payload_is_a_reason(normalized: Normalized, payload: Any,
     assert not row["filtered"]
 
 
+def test_a_record_beyond_its_bound_is_unreadable_and_holds_up_no_other(normalized: Normalized, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Eighty of seven megabytes ended the JVM that all tenants share."""
+    monkeypatch.setenv("SPINE_BOUNDS", "record=1K")
+    rows = normalized("salesforce.contacts", CONTACT, CONTACT | {"Title": "x" * 1024})
+    said = "the record could not be read: it has more than 1,024 bytes (`record` of SPINE_BOUNDS)"
+    assert [[reason["reason"] for reason in row["reasons"]] for row in rows] == [[], [said]]
+    assert len(rows[1]["payload"]) < 200
+
+
 def test_a_delete_needs_no_payload(normalized: Normalized) -> None:
     rows = normalized("salesforce.contacts", "", {"Id": "003A"}, CONTACT, op="delete")
     assert [(row["is_deleted"], row["empty_delete"], row["reasons"]) for row in rows] == [

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import socket
 import ssl
 import threading
 import time
 import traceback
+from base64 import b64encode
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -127,6 +129,22 @@ def test_a_redirect_of_an_endpoint_leads_to_no_other_address(storage, monkeypatc
     with pytest.raises(OSError, match=r"\S"):
         read(server)
     assert inner.seen == []
+
+
+@pytest.mark.parametrize("asked", ["CONNECT {}", "GET http://{}/x"])
+@pytest.mark.parametrize("word", [None, "", "guessed", "the gate's"])
+def test_the_gate_serves_nobody_without_its_password(storage, asked, word):
+    """Any program of this machine finds its port."""
+    place = storage(tls=False).address.removeprefix("http://")
+    with Gate(settings().private_networks) as gate:
+        gate.allow(30, 1 << 20)
+        options = gate.options()
+        right = word == "the gate's"
+        told = b64encode(f"spine:{options['password'] if right else word}".encode()).decode()
+        said = "" if word is None else f"Proxy-Authorization: Basic {told}\r\n"
+        with socket.create_connection((options["host"], options["port"])) as stranger:
+            stranger.sendall(f"{asked.format(place)} HTTP/1.1\r\n{said}\r\n".encode())
+            assert (b" 200 " in stranger.recv(100)) == right
 
 
 def test_the_deployment_s_own_keys_open_no_bucket_of_a_connection(storage, monkeypatch):

@@ -18,7 +18,8 @@ class Bounds:
     `file` is bytes of one file when decoded, `row` bytes of one row or line: Spark holds no document of more than 16 MiB. `ratio` is
     decoded bytes per stored byte, asked beyond `small` bytes: what people export shrinks to a tenth or a hundredth, zeros to a thousandth.
     `columns` is fields of a row, `files` those of a folder, since a cursor names them all. `elements` is those of an array that a mapping
-    splits: each becomes a row that holds its whole record.
+    splits: each becomes a row that holds its whole record. `record` is
+    bytes of a record in Silver, whose row a JVM that all tenants share holds a dozen times over while it is mapped.
     """
 
     file: int = 8 << 30
@@ -28,6 +29,7 @@ class Bounds:
     columns: int = 4096
     files: int = 100_000
     elements: int = 1000
+    record: int = 2 << 20
 
     @classmethod
     def parse(cls, text: str) -> Bounds:

@@ -34,6 +34,8 @@ SESSION_CONF = {
     "spark.sql.adaptive.enabled": "true",
     "spark.sql.adaptive.coalescePartitions.enabled": "true",
     "spark.sql.execution.arrow.pyspark.enabled": "true",
+    # Values may have megabytes, and ten thousand rows of them (the default) are more than any worker or JVM here has.
+    "spark.sql.execution.arrow.maxBytesPerBatch": "16m",
     # Reading a table's log is one Spark job per snapshot: with 50 partitions (the default) it outlasts a small MERGE.
     "spark.databricks.delta.snapshotPartitions": "2",
     # Spark's default, INT96, counts nanoseconds where others read it, and the years 1 and 9999 do not fit.

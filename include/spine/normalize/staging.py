@@ -75,7 +75,10 @@ def parts(bronze: DataFrame, split: str | None, known: DataFrame | None = None) 
     """
     from pyspark.sql import functions as F
 
-    cleaned = {"record_id": without_nul(F.col("record_id")).alias("record_id")}
+    most = settings().bounds.record
+    large = f'{{"_error": "it has more than {most:,} bytes (`record` of SPINE_BOUNDS)", "_line": null, "_raw": ""}}'
+    fitting = F.when(F.octet_length("payload") > most, F.lit(large)).otherwise(F.col("payload"))
+    cleaned = {"record_id": without_nul(F.col("record_id")).alias("record_id"), "payload": fitting.alias("payload")}
     rows = bronze.select(*[cleaned.get(name, F.col(name)) for name in ENVELOPE]).withColumn("document", F.try_parse_json("payload"))
     if split is None:
         return rows.withColumns({"part": F.lit(None).cast("variant"), "crowded": F.lit(None).cast(REASON_TYPE)})
