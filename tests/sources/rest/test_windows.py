@@ -139,6 +139,14 @@ def test_changes_are_read_in_spans_too(reading):
     assert told.vendor.seen[0].query["from"] == "2026-02-01T10:30:00.000000Z"
 
 
+@pytest.mark.parametrize("windows", [{"ceiling": 20, "beyond": "restart"}, {"ceiling": 20, "step": "30d"}], ids=["restarted", "halved"])
+@pytest.mark.parametrize("kept", [["1", "118"], ["3"], []], ids=["ends", "one", "none"])
+def test_what_filters_leave_out_counts_for_what_a_source_gives(reading, windows, kept):
+    stream = {**dated(**windows), "filters": [{"field": "id", "one_of": kept or ["x"]}]}
+    told = reading(Dated(20), stream)
+    assert set(ids(told.pages(WHOLE))) == set(kept)
+
+
 def test_what_no_span_can_hold_is_an_error(reading):
     rows = [{"id": number, "at": "2026-01-05T00:00:00Z"} for number in range(30)]
     for windows in ({"ceiling": 20, "total": "total"}, {"ceiling": 20, "beyond": "restart"}):

@@ -167,6 +167,8 @@ def _fields(stream: Stream) -> Iterator[tuple[Place, str]]:
     chunked = stream.field_list is not None and stream.field_list.chunk is not None
     if chunked and stream.paging.type in ("next_url", "link_header", "odata"):
         yield ("field_list", "chunk"), "the address of a next page asks for the same fields again: such paging takes no chunks"
+    if chunked and not stream.key_fields:
+        yield ("field_list", "chunk"), "records that come in chunks are put together by their key, which must be fields"
     if chunked and (stream.response.by_rows or stream.job is not None):
         yield ("field_list", "chunk"), "a file comes in one piece: it takes no chunks"
 

@@ -172,9 +172,9 @@ class _Reading:
                 return
             records, reached = self._records(piece.records)
             self.high_water = later(self.high_water, reached)
-            seen = place.seen + len(piece.records) if self._ceiling else 0
-            instead = self._instead(place.span, piece.whole, seen, reached, before)
-            before = reached or before
+            seen, last = (place.seen + len(piece.records), self._last(piece.records)) if self._ceiling else (0, None)
+            instead = self._instead(place.span, piece.whole, seen, last, before)
+            before = last or before
             upcoming = walk.go_on(instead) if following is None or instead is not None else replace(following, seen=seen)
             yield Page(records, upcoming.text() if upcoming else None, self.high_water, piece.notes)
             if following is None or instead is not None:
@@ -225,6 +225,12 @@ class _Reading:
         """The records that belong to the window, and the latest cursor of all of them."""
         records = [record for item in items if (record := self._record(item)) is not None]
         return records, max((record.cursor for record in records if record.cursor is not None), default=None)
+
+    def _last(self, items: Sequence[Any]) -> str | None:
+        """The latest cursor of a page, whatever becomes of its records."""
+        shaped = (item.record if isinstance(item, Out) else item for item in items)
+        found = (self._stages.position(item).cursor for item in shaped if isinstance(item, dict))
+        return max((cursor for cursor in found if cursor is not None), default=None)
 
     def _record(self, item: Any) -> Record | None:
         stream, cursor = self._stream, self._stream.cursor
