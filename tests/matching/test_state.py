@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import orjson
 import pyarrow as pa
 import pyarrow.csv as pacsv
 import pytest
@@ -215,6 +216,27 @@ def test_clusters_that_are_not_those_of_their_run_are_told(tmp_path: Path) -> No
     now = dict(line.split(b",")[:2] for line in clusters.read_bytes().splitlines()[1:])
     assert kept.items() <= now.items(), "those that are in it live on"
     assert not match_records(MatchRequest(records, rules, clusters, previous=clusters))["warnings"]
+
+
+def test_a_state_of_the_former_form_is_made_anew_and_ids_live_on(tmp_path: Path) -> None:
+    records, rules, clusters = tmp_path / "people.csv", tmp_path / "person.yaml", tmp_path / "clusters.csv"
+    rules.write_text("entity: person\nrecord_id: id\nattributes: {given: forename, family: surname, born: date, mail: email}\n")
+    ids, table = _records({f"r{number:02}": _person(number) for number in range(40)})
+    pacsv.write_csv(table.append_column("id", ids), records)
+    match_records(MatchRequest(records, rules, clusters))
+    before = clusters.read_bytes()
+    for file in match_state.folder(clusters).glob("text-*.npy"):
+        file.unlink()
+    key = match_state.folder(clusters) / "key.json"
+    told = orjson.loads(key.read_bytes())
+    sizes = {name: size for name, size in told["sizes"].items() if not name.startswith("text-")}
+    key.write_bytes(orjson.dumps({"key": told["key"], "sizes": sizes}))
+    records.write_bytes(records.read_bytes() + b"\n")
+    again = match_records(MatchRequest(records, rules, clusters, previous=clusters))
+    assert any("was left by another version" in warning for warning in again["warnings"])
+    assert clusters.read_bytes() == before
+    records.write_bytes(records.read_bytes() + b"\n")
+    assert "Compare what changed" in match_records(MatchRequest(records, rules, clusters, previous=clusters))["stages"]
 
 
 @pytest.mark.parametrize("value", [None, "Anna"])
