@@ -129,3 +129,23 @@ def test_names_of_organisations_are_found_without_any_other_column():
     precision, recall = twice.figures(twice.matched(name="organization"))
     assert precision >= 0.95
     assert recall >= 0.95
+
+
+def test_namesakes_whose_mailboxes_are_made_of_their_names_do_not_make_birth_dates_unreliable():
+    rng = np.random.default_rng(8)
+    persons = 2_000
+    truth = np.tile(np.arange(persons), 2)
+    names = list(zip(rng.choice(FORENAMES, persons).tolist(), rng.choice(SURNAMES, persons).tolist(), strict=True))
+    born = [f"{1940 + rng.integers(64)}-{1 + rng.integers(12):02d}-{1 + rng.integers(28):02d}" for _ in range(persons)]
+    columns: dict[str, list[str | None]] = {
+        "forename": [names[person][0] for person in truth],
+        "surname": [names[person][1] for person in truth],
+        "mail": [f"{names[person][0]}.{names[person][1]}@{_host(at % 300 + 300 * (at // persons))}.com" for at, person in enumerate(truth)],
+        "born": [born[person] for person in truth],
+    }
+    people = People(columns, truth)
+    found = people.matched(forename="forename", surname="surname", mail="email", born="date")
+    assert found.model.unreliable == []
+    precision, recall = people.figures(found)
+    assert precision >= 0.95
+    assert recall >= 0.97

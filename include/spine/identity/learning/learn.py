@@ -43,6 +43,7 @@ MANY = 500
 SELDOM = 0.03
 SELDOM_OF_LIKELY = 0.15  # some of the likely matches are a father and his namesake
 SURE = 0.999
+SLIPS = 3.0
 LIKELY = 0.9
 ENOUGH = 100
 LEAST_MATCHES = 0.05  # per record
@@ -327,7 +328,8 @@ def _judge(plan: Plan, rules: Sequence[Rule], model: Model, digits: Array, candi
     """Learns what may exclude a pair from those alone that are sure matches without it, since a few relatives among thousands of
     likely matches would speak as much as all slips of the pen. Where nothing else makes a pair sure, what all pairs taught remains.
 
-    Unreliable is what differs in too large a share of many pairs."""
+    Unreliable is what differs in too large a share of many pairs. Who errs often errs by little, too: where slips are no more frequent than
+    beside strangers, the pairs that differ are strangers, who pass for matches only because the same was counted twice."""
     model.unreliable = []
     for place, comparison in enumerate(plan.comparisons):
         if not comparison.outweighable or comparison.fixed:
@@ -336,14 +338,21 @@ def _judge(plan: Plan, rules: Sequence[Rule], model: Model, digits: Array, candi
         rows = np.flatnonzero((candidates.mask & apart != 0) & (digits[:, place] > 0))
         match = posterior(plan, model, digits[rows], frozenset([comparison.feature]))[0]
         counts = histogram(digits[rows, place], candidates.count[rows] * (match >= SURE), comparison.size)
-        seldom = SELDOM
-        if counts.sum() >= ENOUGH:
+        sure, seldom = counts.sum() >= ENOUGH, SELDOM
+        if not sure:
+            counts, seldom = histogram(digits[rows, place], candidates.count[rows] * match, comparison.size), SELDOM_OF_LIKELY
+        if not _erring(counts, np.asarray(model.u[comparison.name])):
+            counts[-1] = 0.0
+        if sure:
             learned = counts + M_STRENGTH * np.asarray(comparison.m) / sum(comparison.m)
             model.m[comparison.name] = (learned / learned.sum()).tolist()
-        else:
-            counts, seldom = histogram(digits[rows, place], candidates.count[rows] * match, comparison.size), SELDOM_OF_LIKELY
         if counts.sum() > MANY and counts[-1] > seldom * counts.sum():
             model.unreliable.append(comparison.name)
+
+
+def _erring(counts: Array, u: Array) -> bool:
+    """Whether the level next to sameness is clearly more frequent, beside the last, than it is among strangers."""
+    return len(counts) < 3 or bool(counts[1] > SLIPS * counts[-1] * u[1] / u[-1])
 
 
 def _monotone(plan: Plan, model: Model, told: Mapping[str, Told]) -> None:
