@@ -21,8 +21,8 @@ import orjson
 
 from spine.sandbox import assertions
 
-CLIENT, SECRET = "client-1", "client secret/+=&"
-USER, PASSWORD = "ada", "pass word&="
+CLIENT, SECRET = "client-1", "client secret/+=&"  # pragma: allowlist secret
+USER, PASSWORD = "ada", "pass word&="  # pragma: allowlist secret
 Answer = tuple[int, Any, Mapping[str, str]]
 JSON: Mapping[str, str] = {"Content-Type": "application/json"}
 

@@ -56,6 +56,7 @@ def test_a_service_account_acts_for_somebody_with_what_the_extra_says(client, ac
     assert jwt.get_unverified_header(assertion)["kid"] == "k-7"
 
 
+# pragma: allowlist nextline secret
 @pytest.mark.parametrize("key", ["nonsense", "-----BEGIN PRIVATE KEY-----\nMIIE\n-----END PRIVATE KEY-----", in_pem(KEYS["ES256"])])
 @pytest.mark.parametrize("words", [{"type": "jwt_bearer"}, {"type": "saml_bearer", "subject": "x"}], ids=["jwt", "saml"])
 def test_a_key_that_is_none_is_refused_without_a_word_of_it(client, account, words, key):

@@ -31,7 +31,7 @@ def url() -> Iterator[str]:
     subprocess.run([START.with_name("stop.sh"), ready[3]], check=False, capture_output=True, timeout=60)
 
 
-def account(url, store, password="secret", **extra):
+def account(url, store, password="secret", **extra):  # pragma: allowlist secret
     return Account(Credentials(url, "client-1", password, extra, "c"), store, Transport().send)
 
 

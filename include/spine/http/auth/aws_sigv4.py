@@ -27,6 +27,7 @@ class AwsSigV4Auth(Auth):
     """
 
     labels: ClassVar[dict[str, str]] = {
+        # pragma: allowlist nextline secret
         "login": "Access key id", "password": "Secret access key", "extra.region": "Region", "extra.session_token": "Session token",
     }  # fmt: skip
     type: Literal["aws_sigv4"] = "aws_sigv4"

@@ -33,6 +33,7 @@ class OAuth1Auth(Auth):
     """
 
     labels: ClassVar[dict[str, str]] = {
+        # pragma: allowlist nextline secret
         "login": "Consumer key", "password": "Consumer secret", "extra.token_id": "Token id", "extra.token_secret": "Token secret",
     }  # fmt: skip
     type: Literal["oauth1"] = "oauth1"

@@ -70,6 +70,7 @@ class OAuth2Auth(TokenAuth):
     """
 
     labels: ClassVar[dict[str, str]] = {
+        # pragma: allowlist nextline secret
         "login": "Client id", "password": "Client secret", "extra.refresh_token": "Refresh token", "extra.token_url": "Token URL",
         "extra.scope": "Scope", "extra.username": "Person's user name", "extra.user_password": "Person's password",
     }  # fmt: skip

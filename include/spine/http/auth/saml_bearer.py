@@ -43,6 +43,7 @@ class SamlBearerAuth(TokenAuth):
     """
 
     labels: ClassVar[dict[str, str]] = {
+        # pragma: allowlist nextline secret
         "login": "Client id", "password": "Private key (PEM)", "extra.certificate": "Certificate (PEM)", "extra.user": "User",
     }  # fmt: skip
     type: Literal["saml_bearer", "saml"] = "saml_bearer"
