@@ -18,7 +18,7 @@ from spine.http.auth import Signer
 from spine.http.limits import silence_of, spent, wait_of
 from spine.http.retry import Retry
 from spine.http.rules import Restarted, Rule, Skipped, rule_for
-from spine.http.transport import Request, Response, Transport, joined, origin_of
+from spine.http.transport import Request, Response, Transport, harmless, joined, origin_of
 from spine.http.words import said
 
 RETRYABLE = frozenset({408, 425, 429, 500, 502, 503, 504})
@@ -144,7 +144,7 @@ class Client:
         """
         url, ours = self._url(request.url)
         accept = {} if any(name.lower() == "accept" for name in (*self.headers, *request.headers)) else {"Accept": "application/json"}
-        told = {**accept, **(self.headers if ours else {}), **request.headers}
+        told = accept | ({**self.headers, **request.headers} if ours else harmless(request.headers))
         request = replace(request, url=url, headers=told, unsigned=request.unsigned or not ours)
         self.breaker.before()
         attempts = Retrying(

@@ -316,6 +316,11 @@ def require_encrypted(url: str, **where: Any) -> None:
         raise ConfigError("the address is not encrypted", hint="Use https; http is for addresses of this machine alone", **where)
 
 
+def harmless(headers: Mapping[str, str]) -> dict[str, str]:
+    """Those of the headers that another host may get: a source's file may hold its key in one, and others say who asks."""
+    return {name: value for name, value in headers.items() if name.lower() in _HARMLESS}
+
+
 def _redirected(request: Request, target: str, origin: tuple[str | None, str | None, int | None]) -> Request:
     url, new = joined(request.url, target), None
     with suppress(ConfigError):
@@ -327,10 +332,16 @@ def _redirected(request: Request, target: str, origin: tuple[str | None, str | N
     request = replace(request, url=url, params={}, asked=request.asked or request.place)
     if new == origin:
         return request
-    # Headers of a source's file may hold its key, and what is left of them says who asks.
-    harmless = {name: value for name, value in request.headers.items() if name.lower() in _HARMLESS}
     return replace(
-        request, headers=harmless, json=None, form=None, secret_headers={}, secret_params={}, secret_body={}, hidden=(), token=""
+        request,
+        headers=harmless(request.headers),
+        json=None,
+        form=None,
+        secret_headers={},
+        secret_params={},
+        secret_body={},
+        hidden=(),
+        token="",
     )
 
 

@@ -23,12 +23,11 @@ def test_a_listed_host_is_asked(reading, make_vendor, listed, signed):
     other = far(make_vendor)
     name = other.url.removeprefix("http://")
     client = {**OURS["client"], listed: [name]}
-    told = reading(
-        lambda seen: [], {"host": other.url, "path": "/x"}, headers={"X-Ours": "1"}, client={**client, "headers": {"X-Ours": "1"}}
-    )
+    stream = {"host": other.url, "path": "/x", "headers": {"X-Stream": "1"}}
+    told = reading(lambda seen: [], stream, headers={"X-Ours": "1"}, client={**client, "headers": {"X-Ours": "1"}})
     assert ids(told.pages()) == ["2"]
     assert told.vendor.seen == []
-    assert (other.seen[0].headers.get("authorization") is not None, "x-ours" in other.seen[0].headers) == (signed, signed)
+    assert [name in other.seen[0].headers for name in ("authorization", "x-ours", "x-stream")] == [signed] * 3
 
 
 @pytest.mark.parametrize("listed", [(), ("127.0.0.1",), ("*.example.com",), ("localhost:{port}",)])
