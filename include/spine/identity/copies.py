@@ -122,4 +122,4 @@ def settled(records: Records, copies: Copies, model: Model, limit: float) -> Non
     loose[twins.left[engine.scored(records, model, twins).weight < limit - SLACK]] = True
     if loose.any():
         counted = np.flatnonzero((copies.first == np.arange(records.rows)) | loose[copies.first])
-        model.terms = learn.term_tables(learn.tallies(records.plan, records.take(counted).features))
+        model.terms = learn.frequencies(records.plan, learn.tallies(records.plan, records.take(counted).features))

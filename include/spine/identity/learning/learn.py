@@ -29,7 +29,7 @@ from spine.identity.learning.dependence import learn_follows
 from spine.identity.learning.kin import Told, told_by_sources
 from spine.identity.learning.model import Model, Terms
 from spine.identity.learning.odds import histogram, posterior
-from spine.identity.learning.possible import SHAPES, adapt, believing
+from spine.identity.learning.possible import SHAPES, adapt, believing, rescale
 
 Array: TypeAlias = Any  # numpy arrays of many element types
 Coded = Mapping[str, tuple[Array, list[str]]]
@@ -126,6 +126,13 @@ def term_tables(tallied: Tallies) -> dict[str, dict[str, Terms]]:
             shared = tally.shared().sort_by([("count", "descending"), ("text", "ascending")]).slice(0, MOST_TERMS)
             counts = dict(zip(shared.column("text").to_pylist(), shared.column("count").to_pylist(), strict=True))
             tables.setdefault(name, {})[str(level)] = Terms(tally.total, counts)
+    return tables
+
+
+def frequencies(plan: Plan, tallied: Tallies) -> dict[str, dict[str, Terms]]:
+    """`term_tables` as they weigh beside the values' shapes."""
+    tables = term_tables(tallied)
+    rescale(plan, tables, shapes(tallied))
     return tables
 
 

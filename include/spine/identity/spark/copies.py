@@ -59,7 +59,8 @@ class Folded:
         if not others.isEmpty():
             counted = self.records.frame.where("row = first").select("row").union(others)
             frame = self.records.frame.join(counted, "row")
-            model.terms = learn.term_tables(tallies(Spread(self.records.plan, frame, self.records.rows, self.records.pieces)))
+            counts = tallies(Spread(self.records.plan, frame, self.records.rows, self.records.pieces))
+            model.terms = learn.frequencies(self.records.plan, counts)
         others.unpersist()
 
     def spread(self, pairs: DataFrame, limit: float) -> DataFrame:
