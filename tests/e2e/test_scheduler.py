@@ -282,7 +282,8 @@ def test_the_connections_type_sends_the_same_job_through_spark_submit(running: R
 
 def test_what_has_ended_can_be_cleared_and_runs_again_without_waking_anybody(running: Running, scheduled: str) -> None:
     def events() -> int:
-        return len([found for found in running.api.listed("/assets/events", "asset_events") if found["source_run_id"] == scheduled])
+        found = running.api.listed("/assets/events", "asset_events")
+        return sum((event["source_dag_id"], event["source_run_id"]) == (DAG, scheduled) for event in found)
 
     before = events()
     assert before == 3, "the first run changed all three tables"
@@ -357,7 +358,7 @@ def processes_of(home: Path) -> list[psutil.Process]:
 
 def test_up_leaves_everything_running_and_furnished(running: Running) -> None:
     assert set(supervisor.status().values()) == {"running"}
-    assert any("Airflow ready" in line for line in running.lines)
+    assert any("Airflow is ready" in line for line in running.lines)
     connections = {c["connection_id"] for c in running.api.listed("/connections", "connections")}
     assert connections >= {"spark_default", "spine_postgres", "spine_lake"}
     assert [pool["slots"] for pool in running.api.listed("/pools", "pools") if pool["name"] == CONNECTOR_POOL] == [10]
