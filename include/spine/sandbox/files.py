@@ -25,7 +25,7 @@ COLUMNS = (
     "employee_id", "first_name", "last_name", "email", "phone", "street", "city", "postcode", "country", "date_of_birth",
     "employer", "updated_at",
 )  # fmt: skip
-BAD_DAY, CHANGED_DAY = 24, 27
+BAD_DAY, CHANGED_DAY = 24, 27  # or, where nobody changed then, the next day on which somebody did
 BAD_ROWS = 4
 _FORMATS = ("csv", "jsonl", "parquet")
 _STREAM = stream_of("people_files", "people")
@@ -116,22 +116,45 @@ def _publish(path: Path, content: bytes, moment: datetime) -> Path:
 
 def drop_files(world: World, folder: Path, day: int) -> Path | None:
     """Write the file of day 0 … 30 of the world's last 30 days (day 30 is that of `now`); None if nobody changed then."""
-    first = (world.now - timedelta(days=DAYS)).astimezone(UTC).date()
-    when = first + timedelta(days=day)
+    when, slots = _changes(world, day)
+    if not len(slots):
+        return None
+    table = world.tables[_STREAM]
+    rows = [record(world, table, slot) for slot in slots.tolist()]
+    suffix = _FORMATS[day % len(_FORMATS)]
+    path = folder / world.tenant / f"people_{when.isoformat()}.{suffix}"
+    if day == changed_day(world):
+        rows = [_changed(row, number) for number, row in enumerate(rows)]
+        content = _content(rows, suffix)
+    elif day == bad_day(world):
+        path, content = path.with_suffix(".csv"), _as_csv(rows, _bad_lines(when))
+    else:
+        content = _content(rows, suffix)
+    return _publish(path, content, from_millis(table.modified[slots].max()))
+
+
+def _changes(world: World, day: int) -> tuple[date, Any]:
+    """The date of a day, and the rows that changed on it, the earliest first."""
+    when = (world.now - timedelta(days=DAYS)).astimezone(UTC).date() + timedelta(days=day)
     start = datetime(when.year, when.month, when.day, tzinfo=UTC)
     table = world.tables[_STREAM]
     low, high = to_millis(start), to_millis(start + timedelta(days=1))
     slots = np.flatnonzero((table.modified >= low) & (table.modified < high) & ~table.deleted)
-    if not len(slots):
-        return None
-    slots = slots[np.argsort(table.modified[slots], kind="stable")]
-    rows = [record(world, table, slot) for slot in slots.tolist()]
-    suffix = _FORMATS[day % len(_FORMATS)]
-    path = folder / world.tenant / f"people_{when.isoformat()}.{suffix}"
-    if day == CHANGED_DAY:
-        rows = [_changed(row, number) for number, row in enumerate(rows)]
-    content = _as_csv(rows, _bad_lines(when)) if day == BAD_DAY else _content(rows, suffix)
-    return _publish(path, content, from_millis(table.modified[slots].max()))
+    return when, slots[np.argsort(table.modified[slots], kind="stable")]
+
+
+def bad_day(world: World) -> int:
+    """The day whose file has lines that cannot be read."""
+    return next((day for day in range(BAD_DAY, CHANGED_DAY) if len(_changes(world, day)[1])), BAD_DAY)
+
+
+def changed_day(world: World) -> int:
+    """The day whose file has other columns: the first from CHANGED_DAY on that tells of an address."""
+    table = world.tables[_STREAM]
+    for day in range(CHANGED_DAY, DAYS + 1):
+        if any(record(world, table, slot)["email"] for slot in _changes(world, day)[1].tolist()):
+            return day
+    return CHANGED_DAY
 
 
 def _changed(row: dict[str, Any], number: int) -> dict[str, Any]:
