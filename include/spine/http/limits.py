@@ -15,7 +15,7 @@ from email.utils import parsedate_to_datetime
 from spine.core import clock
 
 _UNKNOWN = 3600.0  # seconds of silence where a limit is nearly spent and nothing says when it comes back
-_USED = re.compile(r"(?:^|[=\s])(\d{1,12})/(\d{1,12})(?:$|[;,\s])")
+_USED = re.compile(r"(?:^|[=\s])(\d{1,12})/(\d{1,12})(?:\Z|[;,\s])")
 _DRAFT_PARTS = re.compile(r"limit=(\d{1,12})[;,\s]+remaining=(\d{1,12})")
 LONGEST = 86_400.0  # seconds; whatever a source says, it is asked again after a day
 _EPOCH = 10**9  # a reset beyond that is a moment and no duration

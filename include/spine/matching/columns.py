@@ -7,7 +7,7 @@ whose `standardize` understands them or not. What is stated is never guessed.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -22,8 +22,6 @@ _NOT = re.compile(r"\b(fax|telefax|count|flag|type|consent|verified|valid|status
 _OF_BIRTH = re.compile(r"\b(birth|born|geburts\w*|naissance|nacimiento|nascita|nascimento|geboorte\w*)\b")
 _BREAK = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 _LEAST, _STATED, _SAME, _ENDS, _LOOKS = 30, 100, 90, 70, 40
-_UNMISTAKABLE = {"email": re.compile(r"\S+@\S+\.\S+"), "url": re.compile(r"(https?://|www\.)\S+", re.IGNORECASE)}
-_SHAPES = {**_UNMISTAKABLE, "email": re.compile(r".*@.*"), "url": re.compile(r"\S+\.\S+"), "phone": re.compile(r"(.*\d){5}", re.DOTALL)}
 _WORDY = frozenset({"forename", "surname", "full_name", "organization", "city"})
 MOST_LIKE = 0.5  # of the values must be of the kind
 
@@ -111,7 +109,7 @@ def _score(column: Column, attribute: str, kind: str) -> int:
         by_name = _STATED - 1
     elif not _NOT.search(name) and (kind == "date" or not _OF_BIRTH.search(name)):
         by_name = _fits(name, [plain(attribute), *_words_of(attribute, kind)])
-    by_look = _LOOKS if kind in _UNMISTAKABLE and _like(column.values, _UNMISTAKABLE[kind]) >= 0.8 else 0
+    by_look = _LOOKS if kind in _UNMISTAKABLE and _share(column.values, _UNMISTAKABLE[kind]) >= 0.8 else 0
     return max(by_name, by_look) if _believable(column.values, kind) else 0
 
 
@@ -130,9 +128,32 @@ def _fits(name: str, phrases: Sequence[str]) -> int:
     return max(_LEAST, _ENDS - 15 - 5 * min(before)) if before else 0
 
 
-def _like(values: Sequence[str], shape: re.Pattern[str]) -> float:
+def _is_address(value: str) -> bool:
+    name, _, host = value.partition("@")
+    return bool(name) and "." in host[1:-1] and not any(char.isspace() for char in value)
+
+
+def _is_link(value: str) -> bool:
+    return value.lower().startswith(("http://", "https://", "www."))
+
+
+def _is_host(value: str) -> bool:
+    return "." in value[1:-1] and not any(char.isspace() for char in value)
+
+
+def _is_number(value: str) -> bool:
+    return sum(char.isdigit() for char in value) >= 5
+
+
+# What nothing else looks like, and what each value of a kind looks like at least.
+_UNMISTAKABLE: Mapping[str, Callable[[str], bool]] = {"email": _is_address, "url": _is_link}
+_LOOKS_LIKE: Mapping[str, Callable[[str], bool]] = {"email": lambda value: "@" in value, "url": _is_host, "phone": _is_number}
+
+
+def _share(values: Sequence[str], like: Callable[[str], bool]) -> float:
+    """The share of the values that look like something."""
     filled = [value for value in values if value]
-    return sum(bool(shape.match(value.strip())) for value in filled) / len(filled) if filled else 0.0
+    return sum(like(value.strip()) for value in filled) / len(filled) if filled else 0.0
 
 
 def _believable(values: Sequence[str], kind: str) -> bool:
@@ -140,7 +161,7 @@ def _believable(values: Sequence[str], kind: str) -> bool:
     filled = [value for value in values if value]
     if not filled:
         return True
-    if kind in _SHAPES and _like(filled, _SHAPES[kind]) < MOST_LIKE:
+    if kind in _LOOKS_LIKE and _share(filled, _LOOKS_LIKE[kind]) < MOST_LIKE:
         return False
     if kind in _WORDY and sum(any(letter.isalpha() for letter in value) for value in filled) < MOST_LIKE * len(filled):
         return False
