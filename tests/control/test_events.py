@@ -6,6 +6,7 @@ from dataclasses import fields
 
 import psycopg
 import pytest
+from sqlalchemy.exc import ProgrammingError
 
 from spine.control import connections, events
 from spine.control.bootstrap import bootstrap
@@ -73,6 +74,15 @@ def test_a_pause_and_its_end_are_events(control: TenantDatabase) -> None:
 def test_no_tenant_sees_anothers(control: TenantDatabase, database: Database) -> None:
     events.record(control, SyncStarted("c", "r1", "full"))
     assert events.recent(database.of(f"{control.tenant}x")) == []
+
+
+def test_spark_jobs_may_tell_and_read_nothing(control: TenantDatabase, control_url: str) -> None:
+    jobs = Database(control_url.replace("spine_app", "spine_jobs"))
+    events.record(jobs.of(control.tenant), SyncStarted("c", "r1", "full"))
+    assert [found.event for found in events.recent(control)] == [SyncStarted("c", "r1", "full")]
+    with pytest.raises(ProgrammingError, match="permission denied"):
+        events.recent(jobs.of(control.tenant))
+    jobs.close()
 
 
 def test_an_existing_control_plane_gets_the_table(postgres_server) -> None:  # type: ignore[no-untyped-def]

@@ -35,7 +35,7 @@ CONTROL = {
     "buckets": {"spine_app": WRITE},
     "connectors": {"spine_app": WRITE},
     "drift_events": {"spine_app": "SELECT INSERT DELETE"},
-    "events": {"spine_app": WRITE},
+    "events": {"spine_app": WRITE, "spine_jobs": "INSERT"},
     "leases": {"spine_app": WRITE},
     "ledger": {"spine_app": "SELECT INSERT UPDATE", "spine_jobs": "SELECT INSERT UPDATE"},
     "oauth_tokens": {"spine_app": WRITE},

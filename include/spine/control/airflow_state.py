@@ -235,7 +235,7 @@ def postgres_url() -> str:
 
 
 def jobs_url() -> str:
-    """URL of the control plane for Spark jobs, which keep the ledger and need nothing else: SPINE_POSTGRES_JOBS, else `postgres_url()`."""
+    """URL of the control plane for Spark jobs, which keep the ledger and add events: SPINE_POSTGRES_JOBS, else `postgres_url()`."""
     return settings().postgres_jobs or postgres_url()
 
 

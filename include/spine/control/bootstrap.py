@@ -4,7 +4,7 @@
 | --- | --- |
 | spine_owner | owns schema `spine`; nobody logs in as it |
 | spine_app | log in; read and write rows of schema `spine` under row-level security; become spine_publisher or an analyst by SET ROLE |
-| spine_jobs | log in, for Spark jobs: keep the ledger, under row-level security, and nothing else |
+| spine_jobs | log in, for Spark jobs: keep the ledger and add events, under row-level security, and nothing else |
 | spine_publisher | owns schema `gold` |
 | analyst | read `gold`; alone it means tenant `default` |
 | analyst_<tenant> | log in, within limits (`control.walls`); read the rows of that tenant in `gold` |
