@@ -121,7 +121,7 @@ class Organization(AttributeKind):
     rest = (ALL_WORDS, WORDS)
     comparison = Comparison(
         "", "", ORGANIZATION_LEVELS, compare, (0.5, 0.2, 0.12, 0.1, 0.05, 0.03), (0.0005, 0.001, 0.002, 0.008, 0.06, 0.9285),
-        (0.005, 0.01, 0.01, 0.03, 0.05, 0.0), {1: texts.whole}, names=True, farthest=1.0,
+        (0.005, 0.02, 0.02, 0.03, 0.05, 0.0), {1: texts.whole}, names=True, farthest=1.0,
         shapes=Shapes(_shapes, _possible, {"several": 0.95, "one": 0.05}),
     )  # fmt: skip
 
