@@ -76,7 +76,7 @@ def rows(stored: BinaryIO, bounds: Bounds) -> Iterator[Row]:
     except pa.ArrowInvalid as problem:
         yield BadRow(1, {}, 0, f"not Parquet: {_first_line(problem)}", "")
         return
-    except (pa.ArrowException, OSError) as problem:
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as problem:  # a name in the footer may be no text
         raise _broken(problem) from None
     number = decoded = 0
     try:
@@ -90,7 +90,7 @@ def rows(stored: BinaryIO, bounds: Bounds) -> Iterator[Row]:
                         raise FileRefused(f"is larger than {bounds.file:,} bytes when decoded", hint="Divide it, or raise SPINE_BOUNDS")
                     yield from _rows(piece, size, judged.schema, bounds.row, number)
                     number += piece.num_rows
-    except (pa.ArrowException, OSError) as problem:
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as problem:  # a name in the footer may be no text
         raise _broken(problem) from None
 
 
