@@ -63,7 +63,7 @@ def run(spark: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
         (tmp_path / "rules.yaml").write_text(RULES)
         content = text(people()) if content is None else content
         (tmp_path / "people.csv").write_bytes(content.encode() if isinstance(content, str) else content)
-        paths = {name: tmp_path / value if isinstance(value, str) else value for name, value in more.items()}
+        paths = {name: tmp_path / value if isinstance(value, str) and name != "relearn" else value for name, value in more.items()}
         request = {"output": tmp_path / f"{engine}.csv", "matches": tmp_path / f"{engine}.pairs.csv"} | paths
         return match_records(MatchRequest(tmp_path / "people.csv", tmp_path / "rules.yaml", engine=engine, **request))
 
