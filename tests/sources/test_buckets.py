@@ -192,28 +192,30 @@ def drip_objects(request: BaseHTTPRequestHandler) -> bool:
     return request.command == "GET" and drip(request)
 
 
+def answered(request: BaseHTTPRequestHandler, status: int, page: str) -> bool:
+    """Send a page of XML."""
+    content = page.encode()
+    request.send_response(status)
+    request.send_header("Content-Length", str(len(content)))
+    request.end_headers()
+    request.wfile.write(content)
+    return True
+
+
 def list_without_end(request: BaseHTTPRequestHandler) -> bool:
     """A thousand objects, and the token of a next page."""
     number = time.monotonic_ns()
     told = "<LastModified>2026-09-01T10:00:00.000Z</LastModified><ETag>&quot;x&quot;</ETag><Size>5</Size>"
     objects = "".join(f"<Contents><Key>p/f{number}_{place}.csv</Key>{told}</Contents>" for place in range(1000))
     more = f"<IsTruncated>true</IsTruncated><NextContinuationToken>{number}</NextContinuationToken>"
-    page = f"<?xml version='1.0'?><ListBucketResult><Name>b</Name><Prefix>p/</Prefix>{more}{objects}</ListBucketResult>".encode()
-    request.send_response(200)
-    request.send_header("Content-Length", str(len(page)))
-    request.end_headers()
-    request.wfile.write(page)
-    return True
+    page = f"<?xml version='1.0'?><ListBucketResult><Name>b</Name><Prefix>p/</Prefix>{more}{objects}</ListBucketResult>"
+    return answered(request, 200, page)
 
 
 def repeat_what_was_sent(request: BaseHTTPRequestHandler) -> bool:
     said = f"\x1b[2J {request.headers['x-amz-security-token']} {request.headers['authorization']}"
-    page = f"<Error><Code>AccessDenied</Code><Message>{said}</Message><RequestId>r</RequestId></Error>".encode()
-    request.send_response(403)
-    request.send_header("Content-Length", str(len(page)))
-    request.end_headers()
-    request.wfile.write(page)
-    return True
+    page = f"<Error><Code>AccessDenied</Code><Message>{said}</Message><RequestId>r</RequestId></Error>"
+    return answered(request, 403, page)
 
 
 OPTIONS = {"access_key": "k", "secret_key": "s", "session_token": "session-7f3a"}

@@ -191,8 +191,8 @@ def learn(plan: Plan, rules: Sequence[Rule], rows: int, candidates: Counts, stra
     model = beliefs(plan, rows)
     digits, random_digits = plan.digits(candidates.pattern), plan.digits(strangers.pattern)
     lonely = not any(_trains(plan, rule) for rule in rules)
-    told: Mapping[str, Told] = {}
-    for _ in range(3):
+    for again in (False, True, True):
+        told = told_by_sources(plan, rules, model, digits, candidates, strangers, lonely) if again else {}
         matched = posterior(plan, model, random_digits)[0]
         _learn_u(plan, model, random_digits, strangers.count * (1 - matched))
         if lonely:
@@ -204,7 +204,6 @@ def learn(plan: Plan, rules: Sequence[Rule], rows: int, candidates: Counts, stra
         _monotone(plan, model, told)
         learn_follows(plan, rules, model, digits, candidates)
         _learn_shares(plan, model, digits, candidates.count, rows)
-        told = told_by_sources(plan, rules, model, digits, candidates, strangers, lonely)
     return model
 
 
