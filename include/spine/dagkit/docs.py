@@ -58,7 +58,7 @@ Runs whenever a Silver table of this entity has a new version; without changes i
 
 Reads every Silver table of `{entity.entity}`; writes `{gold_table(entity.domain, entity.entity)}` and the `gold_identity_*` tables;
 publishes the views `gold.{entity.entity}` and `gold.{entity.entity}_sources`.
-Weights are learned anew by themselves once the records have doubled or are of another kind;
+Weights are learned anew by themselves once there are half as many records again, or records of another kind;
 *relearn* `always` does so now, `never` keeps them.
 {_FAILURES}"""
 
