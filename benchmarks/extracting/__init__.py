@@ -1,0 +1,1 @@
+"""The parts of `benchmarks/extract.py`: what is read from, and who reads it, each in a process of its own."""
