@@ -1,4 +1,7 @@
-"""The same vendor read by dlt: its REST source and its Delta destination, as its documentation sets them up. Runs in dlt's own environment."""
+"""The same vendor read by dlt: its REST source and its Delta destination, as its documentation sets them up.
+
+Runs in dlt's own environment.
+"""
 
 from __future__ import annotations
 

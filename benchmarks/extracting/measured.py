@@ -12,7 +12,7 @@ from typing import Any
 
 
 def measured(read: Callable[[dict[str, Any]], int]) -> None:
-    """Run `read` on the order that the command line names, and print its rows, seconds, processor seconds and peak memory as a line of JSON.
+    """Run `read` on the order that the command line names; print its rows, seconds, processor seconds and peak memory as a line of JSON.
 
     Imports are done before: what is measured is the reading. Processes that it starts count as its own.
     """
