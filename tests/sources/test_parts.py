@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from spine.core.errors import SchemaMismatch, SourceRejected, SourceUnavailable
+from spine.core.errors import AuthFailed, SchemaMismatch, SourceRejected, SourceUnavailable
 from spine.sources.loader import reader_for
 from spine.sources.reading import State, Window
 from spine.sources.spec import Source
@@ -141,6 +141,19 @@ def test_a_skipped_parent_is_found_among_the_changed_ones_again(make_client, api
     child = {**CHILD, "parent": {"stream": "accounts", "changed": True}, "errors": [{"when": {"status": 404}, "then": "skip"}]}
     held = read(make_client, source(parent, child), api)[-1].parents
     assert held.held < "2026-01-02T00:00:00.000000Z"
+
+
+def test_children_are_asked_only_of_parents_that_pass_the_filters(make_client, api):
+    child = {**CHILD, "parent": {"stream": "accounts", "filters": [{"field": "id", "none_of": ["1", "3"]}]}}
+    assert ids(read(make_client, source(ACCOUNTS, child), api)) == [name for name in ALL_NOTES if name[0] not in "13"]
+    assert not [path for path, _ in api.asked if path in ("/accounts/1/notes", "/accounts/3/notes")]
+
+
+def test_a_rule_tells_a_refusal_of_credentials_that_is_no_401(make_client, api):
+    api.odd["/accounts"] = (200, {"ok": False, "error": "token_revoked"})
+    rule = {"when": {"match": "error == 'token_revoked'"}, "then": "deny"}
+    with pytest.raises(AuthFailed, match="refused our credentials"):
+        read(make_client, source(ACCOUNTS, errors=[rule]), api, "accounts")
 
 
 def test_groups_of_parents_share_a_request(make_client, api):

@@ -11,7 +11,7 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from spine.core import clock
 from spine.core.declarations import Strict
-from spine.core.errors import RateLimited, SourceRejected, SourceUnavailable
+from spine.core.errors import AuthFailed, RateLimited, SourceRejected, SourceUnavailable
 from spine.core.texts import JmesPath, Pattern
 from spine.http.limits import LONGEST, wait_of
 from spine.http.transport import Response
@@ -95,6 +95,8 @@ class When(Strict):
 class Rule(Strict):
     """What becomes of such an answer: `skip` what was asked for and go on, `retry`, `fail`, or `restart` from the first page.
 
+    `deny` is for vendors that say without 401 that they refuse our credentials: it fails as a 401 does, and pauses the connection.
+
     Skips are counted by partition and told with the run; a run with skips marks nothing as deleted. A stream of which every request was
     skipped fails.
 
@@ -105,7 +107,7 @@ class Rule(Strict):
     """
 
     when: When = Field(description="What the answer must be like")
-    then: Literal["skip", "retry", "fail", "restart"] = Field(description="What becomes of it")
+    then: Literal["skip", "retry", "fail", "deny", "restart"] = Field(description="What becomes of it")
     retries: int | None = Field(
         default=None, ge=0, le=20,
         description="How often the request is made again before that; of `retry` as the source's `retry` if not given, of `restart` 1",
@@ -125,6 +127,9 @@ class Rule(Strict):
             raise Skipped(f"{response.place} answered {response.status}")
         if self.then == "restart":
             raise Restarted(why, 1 if self.retries is None else self.retries)
+        if self.then == "deny":
+            hint = "Check the Connection's secrets and the account's rights"
+            raise AuthFailed(f"{response.place} refused our credentials ({response.status}, by a rule of the source's file)", hint=hint)
         raise SourceRejected(why, hint="Look at the rules in `errors` of the source's file, and at what the source says")
 
     def _later(self, response: Response, why: str) -> RateLimited | SourceUnavailable:

@@ -174,6 +174,90 @@ def epoch_ms(value: Column, _: Column) -> Column:
     return F.coalesce(F.date_format(moment, "yyyy-MM-dd'T'HH:mm:ss.SSSXXX"), value)
 
 
+@transform("epoch")
+def epoch(value: Column, _: Column) -> Column:
+    """ISO time of seconds since 1970 (UTC), also with a part of a second.
+
+    Example: `1769847300` → `2026-01-31T08:15:00.000000Z`
+    """
+    from pyspark.sql import functions as F
+
+    moment = F.timestamp_micros((short_number(trimmed(value)).try_cast("decimal(26,6)") * 1_000_000).try_cast("bigint"))
+    return F.coalesce(F.date_format(moment, "yyyy-MM-dd'T'HH:mm:ss.SSSSSSXXX"), value)
+
+
+@transform("mail_time")
+def mail_time(value: Column, _: Column) -> Column:
+    """ISO time of one that is written as in e-mails (RFC 2822).
+
+    Example: `Sat, 31 Jan 2026 08:15:00 +0000` → `2026-01-31T08:15:00Z`
+    """
+    from pyspark.sql import functions as F
+
+    # Spark reads no names of days: they say nothing that the date does not.
+    plain = F.regexp_replace(trimmed(value), r"^[A-Za-z]{3}, ", "")
+    moment = F.try_to_timestamp(plain, F.lit("d MMM yyyy HH:mm:ss Z"))
+    return F.coalesce(F.date_format(moment, "yyyy-MM-dd'T'HH:mm:ssXXX"), value)
+
+
+# https://docs.stripe.com/currencies: currencies without minor units, and those with thousandths.
+_WHOLE = ("BIF", "CLP", "DJF", "GNF", "JPY", "KMF", "KRW", "MGA", "PYG", "RWF", "VND", "VUV", "XAF", "XOF", "XPF")
+_THOUSANDTHS = ("BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND")
+
+
+@transform("minor_units")
+def minor_units(value: Column, _: Column) -> Column:
+    """A sum in the smallest unit of its currency, which stands behind it (`join: " "`), in units: cents for most, yen as they are.
+
+    Example: `12345 usd` → `123.450000`
+    """
+    from pyspark.sql import functions as F
+
+    text = trimmed(value)
+    currency = F.upper(F.regexp_extract(text, r"^[+-]?[0-9.]{1,30} ([A-Za-z]{3})$", 1))
+    amount = F.regexp_extract(text, r"^([+-]?[0-9.]{1,30}) [A-Za-z]{3}$", 1).try_cast("decimal(26,4)")
+    divisor = F.when(currency.isin(*_WHOLE), 1).when(currency.isin(*_THOUSANDTHS), 1000).otherwise(100)
+    return F.coalesce((amount / divisor).cast("decimal(28,6)").cast("string"), value)
+
+
+# Small words before a surname, and what follows a whole name.
+_PARTICLE = "(?i:van|von|der|den|de|del|della|di|da|dos|du|la|le|ter|ten|zu|bin|ibn|al|el|st\\.)"
+_TAIL = "(?i:,? (?:jr|sr|ii|iii|iv|phd|md|esq|mba)\\.?)$"
+_SURNAME = f" ((?:{_PARTICLE} ){{0,3}}[^ ,]+)$"
+
+
+def _full_name(value: Column, country: Column) -> Column:
+    from pyspark.sql import functions as F
+
+    return F.regexp_replace(trim(value, country), _TAIL, "")
+
+
+@transform("given_names")
+def given_names(value: Column, country: Column) -> Column:
+    """The given names of a full name: all but the last word and the small ones before it, or what follows a comma; a single word is one.
+
+    Example: `Ludwig van Beethoven` → `Ludwig`
+    """
+    from pyspark.sql import functions as F
+
+    name = _full_name(value, country)
+    behind = F.regexp_extract(name, "^[^,]+, ?([^,]+)$", 1)
+    return F.when(behind != "", behind).otherwise(F.regexp_replace(name, _SURNAME, ""))
+
+
+@transform("surname")
+def surname(value: Column, country: Column) -> Column:
+    """The surname of a full name: its last word with small ones as `van` before it, or what stands before a comma; of one word none.
+
+    Example: `Ludwig van Beethoven` → `van Beethoven`
+    """
+    from pyspark.sql import functions as F
+
+    name = _full_name(value, country)
+    before = F.regexp_extract(name, "^([^,]+), ?[^,]+$", 1)
+    return F.when(before != "", before).otherwise(F.regexp_extract(name, _SURNAME, 1))
+
+
 @transform("cents")
 def cents(value: Column, _: Column) -> Column:
     """A sum in cents as units.

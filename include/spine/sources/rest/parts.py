@@ -18,6 +18,7 @@ from spine.core import clock
 from spine.core.placeholders import Absent, fill_all, names_in, written
 from spine.sources.reading import MALFORMED, Page, Parents, Record, State, Window, later
 from spine.sources.rest.place import Part
+from spine.sources.rest.shaping import kept
 from spine.sources.spec import Parent, Partition, Source, Stream
 
 Read: TypeAlias = Callable[[Stream, State, Window], Iterator[Page]]
@@ -141,7 +142,8 @@ class Parts:
         for page in self._read(stream, state, window):
             if page.skipped:
                 yield _Family(token, (f"{parent.stream} {page.skipped}",), {}, skipped=f"its parents were skipped: {page.skipped}")
-            living = [(record.record_id, _fields(record), record.cursor) for record in page.records if _lives(record)]
+            known = [(record.record_id, _fields(record), record.cursor) for record in page.records if _lives(record)]
+            living = [found for found in known if kept(found[1], parent.filters)]
             for at in range(0, len(living), parent.group):
                 yield _family(token, living[at : at + parent.group], together=parent.group > 1)
             for record in page.records:

@@ -9,6 +9,7 @@ from typing import Any
 import jmespath
 
 from spine.core.errors import ConfigError
+from spine.core.mapping import RowFilter
 from spine.core.placeholders import Absent, fill_all, names_in, written
 from spine.http.paging.pages import search
 from spine.sources.reading import has, lookup
@@ -40,12 +41,7 @@ class Shaper:
         """Whether the stream's filters keep a record; what is no object is kept, so that it is told."""
         if not isinstance(record, dict):
             return True
-        for rule in self._stream.filters:
-            value = lookup(record, rule.field)
-            text = "" if value is None else written(value)
-            if (rule.one_of and text not in rule.one_of) or text in rule.none_of:
-                return False
-        return True
+        return kept(record, self._stream.filters)
 
     def all(self, records: Sequence[Any]) -> list[Any]:
         """Records of an answer as they are kept; those that no filter keeps are Out."""
@@ -83,6 +79,16 @@ class Shaper:
             return [self._hide(item) for item in value]
         assert self._hashed is not None
         return None if value is None else self._hashed(written(value))
+
+
+def kept(record: Mapping[str, Any], filters: Sequence[RowFilter]) -> bool:
+    """Whether a record passes filters; a field that it lacks is an empty text."""
+    for rule in filters:
+        value = lookup(record, rule.field)
+        text = "" if value is None else written(value)
+        if (rule.one_of and text not in rule.one_of) or text in rule.none_of:
+            return False
+    return True
 
 
 def _masked(value: Any) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pydantic import Field, model_validator
 
 from spine.core.declarations import Strict, refuse
+from spine.core.mapping import RowFilter
 from spine.core.texts import Word
 from spine.sources.spec.requests import Scalar
 
@@ -26,6 +27,9 @@ class Parent(Strict):
         default=None, description="The variable whose values stand for the parents' keys: where the account has some, none are asked for"
     )
     group: int = Field(default=1, ge=1, le=1000, description="How many parents share a request")
+    filters: tuple[RowFilter, ...] = Field(
+        default=(), description="For which parents it is read, by their fields; for all of them if not given"
+    )
 
 
 class Partition(Strict):

@@ -24,6 +24,7 @@ from spine.sources.spec.budgets import RateLimit, Timeouts
 from spine.sources.spec.streams import Stream
 from spine.sources.spec.variables import Variable
 
+Domain = Literal["revops", "finops", "supportops", "marketingops", "devops", "itops", "hr"]
 Tier = Literal["critical", "standard", "best_effort"]
 TIER_SCHEDULE: dict[str, str] = {"critical": "0 * * * *", "standard": "0 2 * * *", "best_effort": "0 3 * * 0"}
 # Names that placeholders have besides variables.
@@ -56,7 +57,7 @@ class Source(Strict):
     source: Word = Field(description="Its name, which is the file's, the DAG's and the Connection's")
     label: str = Field(description="Its name for people")
     description: str = Field(default="", description="What it brings")
-    domain: Literal["revops", "finops", "supportops", "marketingops", "hr"] = Field(description="Who asks for it")
+    domain: Domain = Field(description="Who asks for it")
     kind: Literal["generic", "files", "custom", "hybrid"] = Field(default="generic", description="What reads it")
     reader: Word | None = Field(default=None, description="The module of a `custom` reader, or of a `generic` source's own `Stages`")
     auth: AnyAuth = Field(default=NoAuth(), description="How requests are signed: a kind of [authentication](reference.md#authentication)")
