@@ -68,6 +68,11 @@ def silver_table(source: str, entity: str) -> str:
     return f"{source}_{entity}"
 
 
+def history_table(source: str, stream: str) -> str:
+    """`<source>_<stream>_history`: every version of a stream's records, where its file asks for that."""
+    return f"{source}_{stream}_history"
+
+
 def quarantine_table(source: str, entity: str) -> str:
     """Rows of a source that failed an entity's rules, with every reason."""
     return f"quarantine_{source}_{entity}"

@@ -15,7 +15,7 @@ from spine.lake.delta_sql import quoted, table_at
 from spine.lake.merging import conflicts
 from spine.lake.paths import storage_options
 from spine.lake.reading import dataset
-from spine.lake.silver import KEY, PROPERTIES, SCHEMA_VERSION, TAIL, silver_schema
+from spine.lake.silver import HISTORY, KEY, PROPERTIES, SCHEMA_VERSION, TAIL, silver_schema
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable
@@ -45,11 +45,11 @@ class FlatColumn:
         return ({PATH: self.path} if self.path != self.name else {}) | ({UNKNOWN: "true"} if self.unknown else {})
 
 
-def columns_of(table: DeltaTable | None) -> list[FlatColumn]:
-    """The columns of a table that hold fields of records, in its order."""
-    found = []
+def columns_of(table: DeltaTable | None, *, history: bool = False) -> list[FlatColumn]:
+    """The columns of a table (of versions: `history`) that hold fields of records, in its order."""
+    found, ours = [], _OURS | (frozenset(HISTORY) if history else frozenset())
     for field in table.schema().fields if table is not None else ():
-        if field.name not in _OURS:
+        if field.name not in ours:
             kind = _TYPES[str(getattr(field.type, "type", "string"))]
             found.append(FlatColumn(field.name, str(field.metadata.get(PATH, field.name)), kind, field.metadata.get(UNKNOWN) == "true"))
     return found
@@ -63,20 +63,20 @@ def beyond_exact(table: DeltaTable, name: str) -> bool:
     return bool(found.head(1).num_rows)
 
 
-def ensure_flat(spark: SparkSession, uri: str, entity: Entity, columns: Sequence[FlatColumn]) -> None:
+def ensure_flat(spark: SparkSession, uri: str, entity: Entity, columns: Sequence[FlatColumn], *, history: bool = False) -> None:
     """Make the table of `entity`, whose fields are `columns`; or give the one that is there what it lacks of them."""
     from deltalake import DeltaTable
 
     table = table_at(uri)
     if table is None:
         DeltaTable.create(
-            uri, _schema(entity, columns), mode="ignore", partition_by=["tenant_id"], configuration=PROPERTIES | {SCHEMA_VERSION: "1"},
-            raise_if_key_not_exists=False, storage_options=storage_options(),
+            uri, _schema(entity, columns, history), mode="ignore", partition_by=["tenant_id"],
+            configuration=PROPERTIES | {SCHEMA_VERSION: "1"}, raise_if_key_not_exists=False, storage_options=storage_options(),
         )  # fmt: skip
         table = table_at(uri)
         if table is None:
             raise LakeError("the table was not made", hint="Run it again", table=uri)
-    present = {column.name: column for column in columns_of(table)}
+    present = {column.name: column for column in columns_of(table, history=history)}
     wider = {column.name: column for column in columns if column.name in present and column.type != present[column.name].type}
     if wider:
         _write_anew(spark, uri, [wider.get(name, column) for name, column in present.items()], present)
@@ -85,17 +85,17 @@ def ensure_flat(spark: SparkSession, uri: str, entity: Entity, columns: Sequence
     if added:
         from deltalake.schema import Schema
 
-        table.alter.add_columns([field for field in Schema.from_arrow(_schema(entity, columns)).fields if field.name in added])
+        table.alter.add_columns([field for field in Schema.from_arrow(_schema(entity, columns, history)).fields if field.name in added])
     for column in columns:
         if column.name in present and present[column.name].unknown and not column.unknown and column.name not in wider:
             table.alter.set_column_metadata(column.name, {PATH: column.path, UNKNOWN: ""})
 
 
-def _schema(entity: Entity, columns: Sequence[FlatColumn]) -> Any:
+def _schema(entity: Entity, columns: Sequence[FlatColumn], history: bool) -> Any:
     import pyarrow as pa
 
     metadata = {column.name: column.metadata for column in columns}
-    return pa.schema([field.with_metadata(metadata.get(field.name) or None) for field in silver_schema(entity)])
+    return pa.schema([field.with_metadata(metadata.get(field.name) or None) for field in silver_schema(entity, history=history)])
 
 
 def _write_anew(spark: SparkSession, uri: str, columns: Sequence[FlatColumn], present: Mapping[str, FlatColumn]) -> None:

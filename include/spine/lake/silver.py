@@ -26,6 +26,7 @@ NOTE = "spine_normalize"
 KEY = ("tenant_id", "record_ref", "source", "stream", "record_id", "connection_id")
 VERSION = ("source_cursor", "emitted_at", "payload_hash")
 TAIL = ("custom_fields", "is_deleted", *VERSION, "row_hash", "schema_version", "mapping_version", "run_id", "updated_at")
+HISTORY = ("_valid_from", "_valid_to", "_is_current", "_version")  # what a table of versions has besides; no field of a source is named so
 SCHEMA_VERSION = "spine.schemaVersion"
 PROPERTIES = {"delta.enableChangeDataFeed": "true", "delta.enableDeletionVectors": "false"}
 # Files that compaction replaced may be vacuumed after a week; older changes are read from the table as it is.
@@ -82,8 +83,11 @@ class ReadUpTo:
         return ReadUpTo(self.common, {**self.own, **passed})
 
 
-def silver_schema(entity: Entity) -> pa.Schema:
-    """Columns of `<source>_<entity>`: key, the entity's fields in their order, then what is known about the record's version."""
+def silver_schema(entity: Entity, *, history: bool = False) -> pa.Schema:
+    """Columns of `<source>_<entity>`: key, the entity's fields in their order, then what is known about the record's version.
+
+    A table of versions (`history`) has besides from when to when each was the record's.
+    """
     import pyarrow as pa
 
     tail = {
@@ -93,6 +97,8 @@ def silver_schema(entity: Entity) -> pa.Schema:
     columns = [(name, pa.string()) for name in KEY]
     columns += [(name, arrow_type(field.type)) for name, field in entity.fields.items()]
     columns += [(name, tail.get(name, pa.string())) for name in TAIL]
+    moment = pa.timestamp("us", "UTC")
+    columns += zip(HISTORY, (moment, moment, pa.bool_(), pa.int64()), strict=True) if history else ()
     return pa.schema(columns)
 
 
@@ -107,11 +113,11 @@ def arrow_type(field_type: FieldType | Literal["double"]) -> pa.DataType:
     return types[field_type]
 
 
-def ensure_silver(spark: SparkSession, uri: str, entity: Entity) -> DeltaTable:
+def ensure_silver(spark: SparkSession, uri: str, entity: Entity, *, history: bool = False) -> DeltaTable:
     """The Silver table, made if it is absent; a table of an older entity version gets the new columns and their defaults."""
     table = table_at(uri)
     if table is None:
-        return _create(uri, entity)
+        return _create(uri, entity, history)
     present = {field.name for field in table.schema().fields}
     missing = [name for name in entity.fields if name not in present]
     if missing:
@@ -122,12 +128,12 @@ def ensure_silver(spark: SparkSession, uri: str, entity: Entity) -> DeltaTable:
     return _upgraded(spark, uri, entity, table)
 
 
-def _create(uri: str, entity: Entity) -> DeltaTable:
+def _create(uri: str, entity: Entity, history: bool) -> DeltaTable:
     from deltalake import DeltaTable
 
     return DeltaTable.create(
         uri,
-        silver_schema(entity),
+        silver_schema(entity, history=history),
         mode="ignore",
         partition_by=["tenant_id"],
         configuration=PROPERTIES | {SCHEMA_VERSION: str(entity.version)},
@@ -237,10 +243,16 @@ def silver_rows(rows: DataFrame, entity: Entity, run_id: str, moment: datetime) 
     """Judged rows as Silver rows, with `bare` (keep the values that are there) and `removed` (delete the row)."""
     from pyspark.sql import functions as F
 
+    return rows.select(*silver_columns(entity, run_id, moment), "bare", (F.col("outcome") == "removed").alias("removed"))
+
+
+def silver_columns(entity: Entity, run_id: str, moment: datetime) -> list[Column]:
+    """The columns of a Silver table over judged rows."""
+    from pyspark.sql import functions as F
+
     own: dict[str, Column] = {"schema_version": F.lit(entity.version), "run_id": F.lit(run_id), "updated_at": F.lit(moment)}
     columns = [F.col(name) for name in KEY] + [F.col(f"fields.{name}").alias(name) for name in entity.fields]
-    columns += [own.get(name, F.col(name)).alias(name) for name in TAIL]
-    return rows.select(*columns, "bare", (F.col("outcome") == "removed").alias("removed"))
+    return columns + [own.get(name, F.col(name)).alias(name) for name in TAIL]
 
 
 def merge_silver(tables: Tables, uri: str, rows: DataFrame, entity: Entity, *, tenants: Iterable[str], note: Mapping[str, Any]) -> None:

@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING
 
 from spine.core.entities import Entity, EntityField
 from spine.lake.flat import EXACT, FlatColumn
-from spine.lake.silver import KEY, TAIL
+from spine.lake.silver import HISTORY, KEY, TAIL
 from spine.normalize.payload import ENTRIES, step, without_nul
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
 
 MOST_COLUMNS = 500
-_RESERVED = frozenset({*KEY, *TAIL, "bare", "removed"})
+_RESERVED = frozenset({*KEY, *TAIL, *HISTORY, "bare", "removed"})
 _LONGEST_NAME = 100
 _WHOLE = r"^-?\d+$"
 _UTC = r"^(?!0000)\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}:\d{2}(\.\d{1,6})?(Z|\+00:?00)$"

@@ -51,7 +51,7 @@ LONG_KEY_TEXT = "the record's reference (source, stream and id) is longer than 1
 class Plan:
     """What a stream's rows become: its entity by its mapping, without one a row with its fields in `columns`.
 
-    `deletes` says what a delete does.
+    `deletes` says what a delete does, `history` whether each version of a record is kept.
     """
 
     source: str
@@ -60,6 +60,7 @@ class Plan:
     mapping: Mapping | None
     deletes: Literal["soft_delete", "hard_delete", "ignore"] = "soft_delete"
     columns: tuple[FlatColumn, ...] = ()
+    history: bool = False
 
     @property
     def split(self) -> str | None:
@@ -236,10 +237,11 @@ def _unreadable(document: Column, payload: Column) -> Column:
     return F.when(~is_object, reason(UNREADABLE, None, NOT_JSON_TEXT)).when(error.isNotNull(), marked)
 
 
-def newest(rows: DataFrame, entity: Entity) -> DataFrame:
+def newest(rows: DataFrame, entity: Entity, *, every: bool = False) -> DataFrame:
     """Canonical rows with `place` (1 is the newest version of a record, or one of equal quarantined rows) and the hashes.
 
-    A delete without values of its own keeps the newest values known before it; `bare` marks those that know none yet.
+    A delete without values of its own keeps the newest values known before it; `bare` marks those that know none yet. Where `every`
+    version is wanted, that holds for all of them, and `versioned` marks those that are a version of their record.
     """
     from pyspark.sql import Window
     from pyspark.sql import functions as F
@@ -252,11 +254,12 @@ def newest(rows: DataFrame, entity: Entity) -> DataFrame:
         .otherwise(F.col("record_ref"))
     )
     rows = rows.withColumn("key", key)
-    by_version = Window.partitionBy("tenant_id", "key").orderBy(
-        F.expr(cursor_order("coalesce(source_cursor, '')")).desc(), F.col("emitted_at").desc(), F.col("payload_hash").desc()
-    )
-    whole = by_version.rowsBetween(Window.unboundedPreceding, Window.unboundedFollowing)
-    known = F.first(F.when(~F.col("empty_delete"), F.struct("fields", "custom_fields")), ignorenulls=True).over(whole)
+    by_version = Window.partitionBy("tenant_id", "key").orderBy(*[column.desc() for column in version_order()])
+    own = F.when(~F.col("empty_delete"), F.struct("fields", "custom_fields"))
+    known = F.first(own, ignorenulls=True).over(by_version.rowsBetween(Window.unboundedPreceding, Window.unboundedFollowing))
+    if every:
+        in_order = Window.partitionBy("tenant_id", "key").orderBy(*version_order())
+        known = F.last(own, ignorenulls=True).over(in_order.rowsBetween(Window.unboundedPreceding, Window.currentRow))
     rows = rows.select("*", F.row_number().over(by_version).alias("place"), known.alias("known"))
     content = F.expr(row_hash([f"fields.`{name}`" for name in entity.fields] + ["custom_fields", "is_deleted"]))
     emptied = F.xxhash64(F.lit("deleted"), F.col("payload_hash"), F.col("mapping_version"))
@@ -266,7 +269,19 @@ def newest(rows: DataFrame, entity: Entity) -> DataFrame:
         (F.col("empty_delete") & F.col("known").isNull()).alias("bare"),
         F.coalesce("known.fields", "fields").alias("fields"),
         F.coalesce("known.custom_fields", "custom_fields").alias("custom_fields"),
+        *(
+            [(~F.col("bad") & (~F.col("filtered") | F.col("withdrawn"))).alias("versioned"), F.col("withdrawn").alias("left")]
+            if every
+            else ()
+        ),
     )
+
+
+def version_order() -> list[Column]:
+    """What the versions of a record are ordered by, the oldest first."""
+    from pyspark.sql import functions as F
+
+    return [F.expr(cursor_order("coalesce(source_cursor, '')")), F.col("emitted_at"), F.col("payload_hash")]
 
 
 def judged(rows: DataFrame, silver: DataFrame | None) -> DataFrame:

@@ -13,7 +13,7 @@ from typing import Any
 
 from spine.core import clock
 from spine.core.errors import LakeError, SpineError, as_ours
-from spine.core.names import bronze_table, silver_table
+from spine.core.names import bronze_table, history_table, silver_table
 from spine.core.settings import Retention, settings
 from spine.gold.schema import LINKS
 from spine.lake import care
@@ -25,10 +25,11 @@ from spine.sources.spec import Source, load_source, source_names
 
 @dataclass(frozen=True)
 class _Declared:
-    """What the declarations say about the lake's tables: Bronze table -> its stream's name and Silver table; and all Silver tables."""
+    """What the declarations say about the lake's tables: Bronze table -> its stream and Silver table; all Silver tables; histories."""
 
     bronze: dict[str, tuple[str, str]]
     silver: frozenset[str]
+    histories: frozenset[str] = frozenset()
 
 
 def maintain(*, dry_run: bool = False, moment: datetime | None = None) -> dict[str, Any]:
@@ -62,13 +63,14 @@ def maintain(*, dry_run: bool = False, moment: datetime | None = None) -> dict[s
 
 
 def _declared() -> _Declared:
-    bronze, silver = {}, set()
+    bronze, silver, histories = {}, set(), set()
     for name in source_names():
         source = _load(name)
         for stream in source.streams if source else ():
             bronze[bronze_table(name, stream.name)] = (stream.name, silver_table(name, stream.silver))
             silver.add(silver_table(name, stream.silver))
-    return _Declared(bronze, frozenset(silver))
+            histories.add(history_table(name, stream.name))
+    return _Declared(bronze, frozenset(silver), frozenset(histories))
 
 
 def _load(name: str) -> Source | None:
@@ -88,7 +90,7 @@ def _care(name: str, declared: _Declared, keep: Retention, moment: datetime, dry
     elif name in declared.silver:
         done |= care.prune_tombstones(name, moment - timedelta(days=keep.silver), LINKS.delta, dry_run=dry_run)
     compacted = care.compact(name, dry_run=dry_run)
-    days = keep.history if name in declared.silver or name.startswith(("gold_", JOURNAL)) else keep.files
+    days = keep.history if name in declared.silver | declared.histories or name.startswith(("gold_", JOURNAL)) else keep.files
     removed = care.vacuum(name, days * 24, dry_run=dry_run)
     return {**done, "files_compacted": compacted["files_removed"], "files_vacuumed": removed}
 

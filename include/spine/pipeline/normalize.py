@@ -20,7 +20,7 @@ from spine.core.clock import now
 from spine.core.entities import Entity, load_entity
 from spine.core.errors import ConfigError, ConservationFailed, QualityFailed, SpineError, together
 from spine.core.failpoints import failpoint
-from spine.core.names import bronze_table, quarantine_table, silver_table
+from spine.core.names import bronze_table, history_table, quarantine_table, silver_table
 from spine.lake import quarantine, silver
 from spine.lake.delta_sql import table_at
 from spine.lake.flat import FlatColumn, beyond_exact, columns_of, ensure_flat
@@ -31,6 +31,7 @@ from spine.lake.tables import Tables, tables_for
 from spine.normalize import flat
 from spine.normalize.staging import ENVELOPE, Plan, canonical, elements_of, judged, newest, parts
 from spine.pipeline.apart import Step, together_or_apart
+from spine.pipeline.histories import Versions
 from spine.quality import gate
 from spine.quality.profile import STAGED, Profile
 from spine.quality.profiling import profiles, reason_counts
@@ -73,7 +74,14 @@ class Job:
     def plans(self) -> list[Plan]:
         """What each of the source's streams of this entity becomes."""
         streams = [stream for stream in self.source.streams if stream.silver == self.entity.entity]
-        return [Plan(self.source.source, stream.name, self.entity, stream.mapping, stream.deletes.mode, self.columns) for stream in streams]
+        return [
+            Plan(self.source.source, stream.name, self.entity, stream.mapping, stream.deletes.mode, self.columns, stream.history)
+            for stream in streams
+        ]
+
+    def histories(self) -> list[str]:
+        """URIs of the tables that keep all versions."""
+        return [table_uri(history_table(plan.source, plan.stream)) for plan in self.plans() if plan.history]
 
     @property
     def own_table(self) -> bool:
@@ -226,7 +234,7 @@ def normalize_entity(job: Job) -> tuple[SilverResult, dict[str, QualityFailed]]:
         return _nothing(job, table.version() if table else None), {}
     gate.warm_up()
     places = {stream: table_uri(bronze_table(job.source.source, stream)) for stream in due}
-    tables = tables_for(job.spark, (job.silver, *places.values()))
+    tables = tables_for(job.spark, (job.silver, *places.values(), *job.histories()))
     bronze = {}
     for stream, head in due.items():
         bronze[stream] = silver.read_bronze_for(tables, places[stream], ENVELOPE, stream, read, head, job.tenants)
@@ -283,7 +291,7 @@ def stage(job: Job, tables: Tables, bronze: dict[str, DataFrame], only: DataFram
     union = streams[0]
     for other in streams[1:]:
         union = union.unionByName(other)
-    return Staged(tables.once(judged(newest(union, job.entity), seen)), tables, counters)
+    return Staged(tables.once(judged(newest(union, job.entity, every=bool(job.histories())), seen)), tables, counters)
 
 
 def _publish(job: Job, staged: Staged, read: silver.ReadUpTo, due: dict[str, Position]) -> tuple[SilverResult, dict[str, QualityFailed]]:
@@ -313,7 +321,11 @@ def _publish(job: Job, staged: Staged, read: silver.ReadUpTo, due: dict[str, Pos
 
 
 def publish_rows(job: Job, staged: Staged, found: Iterable[Profile], note: dict[str, Any]) -> None:
-    """MERGE what is new, changed or removed, in one commit with `note`; no commit where nothing is."""
+    """MERGE what is new, changed or removed, in one commit with `note`; no commit where nothing is. Before it, versions are kept."""
+    plans = [plan for plan in job.plans() if plan.history]
+    if plans:
+        versions = Versions(job.entity, job.silver, job.run_id, job.moment, job.renormalize)
+        versions.keep(staged.tables, plans, staged.rows, [profile.tenant_id for profile in found])
     if not any(profile.outcomes[outcome] for profile in found for outcome in WRITTEN):
         return
     failpoint("normalize.before_merge")

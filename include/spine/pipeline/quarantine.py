@@ -88,7 +88,7 @@ def replay(spark: SparkSession, source: str, entity: str, ids: Sequence[str] | N
     job = Job(spark, spec, subject_of(spec, entity), run_id, now())
     if table is None:
         return Replayed(result(job, []))
-    tables = tables_for(spark, (job.silver, job.quarantine))
+    tables = tables_for(spark, (job.silver, job.quarantine, *job.histories()))
     rows = tables.read(job.quarantine, quarantine.COLUMNS).where(f"status = '{quarantine.OPEN}'")
     if ids is not None:
         rows = rows.where(rows.quarantine_id.isin(*ids))

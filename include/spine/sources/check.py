@@ -14,7 +14,7 @@ from spine.sources.rest import source_mistakes
 from spine.sources.spec import Source, Stream, load_source, source_names
 
 # What is read of a stream whoever its reader is; `mapping` is the normaliser's, a sweep is extraction's.
-STREAM_WORDS = frozenset({"name", "drift", "key", "entity", "mapping", "deletes.mode", "deletes.max_share", "deletes.detect"})
+STREAM_WORDS = frozenset({"name", "drift", "history", "key", "entity", "mapping", "deletes.mode", "deletes.max_share", "deletes.detect"})
 # Folders of files are not called over the network, and have no clock of their own.
 CALL_WORDS = frozenset({"auth", "rate_limit", "retry", "timeouts", "limits", "headers", "errors"})
 CALLED_WORDS = frozenset({"cursor.lookback", "cursor.formerly", "timeouts", "limits"})

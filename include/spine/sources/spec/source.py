@@ -92,6 +92,10 @@ class Source(Strict):
             (("streams", number, "name"), f"another stream becomes {stream.name!r}, whose Silver table would have the same name")
             for number, stream in enumerate(self.streams) if stream.entity is None and stream.name in self.entities
         ]  # fmt: skip
+        taken += [
+            (("streams", number, "history"), f"its table would be that of {stream.name}_history, which has the same name")
+            for number, stream in enumerate(self.streams) if stream.history and f"{stream.name}_history" in self.silvers
+        ]  # fmt: skip
         refuse(type(self), taken)
         return self
 

@@ -68,6 +68,9 @@ class Stream(Shaping, Reading):
     later: Later | None = Field(default=None, description="What is asked otherwise once there is a cursor")
     auth: AnyAuth | None = Field(default=None, description="How its requests are signed, where that differs from the source's")
     deletes: Deletes = Field(default=Deletes(), description="How deletes are seen, and what they do")
+    history: bool = Field(
+        default=False, description="Whether each version of a record is kept, in `<source>_<stream>_history`, with the time it was valid"
+    )
     entity: Word | None = Field(
         default=None, description="The canonical entity that its records become; without one they keep their fields"
     )
@@ -77,6 +80,10 @@ class Stream(Shaping, Reading):
     def _whole(self) -> Stream:
         if self.entity is not None and self.mapping is None:
             refuse(type(self), [(("mapping",), f"is missing: it says what becomes {self.entity!r}; without an entity none is needed")])
+        if self.history and self.key == "hash":
+            refuse(type(self), [(("history",), "of `key: hash` a changed record is another one, so that no record has versions")])
+        if self.history and self.deletes.mode == "hard_delete":
+            refuse(type(self), [(("history",), "keeps what `hard_delete` takes away: say `soft_delete`, which marks it")])
         if self.entity is None and self.mapping is not None:
             refuse(type(self), [(("entity",), "is missing: `mapping` says how an entity is filled; without it every field has a column")])
         return self
