@@ -123,16 +123,23 @@ def measure_world(name: str, size: int, folder: Path, splink: bool) -> report.Re
     engines = {"spine": _spine(case, records, folder)}
     engines["spine"]["lost_to_blocking"] = _lost_to_blocking(case) if size <= _BLOCKING_RECORDS else None
     if splink:
-        engines["splink"] = max((_splink_world(case, records, folder, setup) for setup in grid.SETUPS), key=lambda found: found["f1"])
+        ended = [found for setup in grid.SETUPS if (found := _splink_world(case, records, folder, setup))]
+        if ended:
+            engines["splink"] = max(ended, key=lambda found: found["f1"])
     records.unlink()
     return about | {"name": name, "records": size, "true_pairs": data.true_pairs(case.truth), "engines": engines}
 
 
-def _splink_world(case: data.Case, records: Path, folder: Path, setup: str) -> report.Result:
+def _splink_world(case: data.Case, records: Path, folder: Path, setup: str) -> report.Result | None:
+    """Splink's figures with that set-up; None where it did not come to an end within memory and disk, of which is said why."""
     from identity_splink_worlds import recipe
 
     clusters, matches = folder / "splink.parquet", folder / "splink-matches.parquet"
-    cost, _ = measures.run([sys.executable, str(grid.SPLINK), setup, str(case.rules), *map(str, (records, clusters, matches))])
+    try:
+        cost, _ = measures.run([sys.executable, str(grid.SPLINK), setup, str(case.rules), *map(str, (records, clusters, matches))])
+    except RuntimeError as error:
+        print(f"Splink {setup} on {case.name} did not end: {str(error).strip().splitlines()[-1][:160]}", file=sys.stderr, flush=True)
+        return None
     lost = _lost_by_splink(case, records, recipe(case.rules, setup)) if case.table.num_rows <= _BLOCKING_RECORDS else None
     return _figures(case, cost, clusters, matches) | {"setup": setup, "lost_to_blocking": lost}
 

@@ -23,6 +23,8 @@ import splink.comparison_library as cl
 from splink import DuckDBAPI, Linker, SettingsCreator, block_on
 
 THRESHOLD = 0.95
+# Beyond it a set-up counts as one that does not end: copies of a thousand rows make every pair of them.
+_SPILLED = "20GB"
 
 
 @dataclass(frozen=True)
@@ -249,7 +251,7 @@ RECIPES: dict[str, Callable[[], Recipe]] = {
 
 def _load(recipe: Recipe, records: Path) -> duckdb.DuckDBPyConnection:
     """A database with the cleaned records."""
-    connection = duckdb.connect()
+    connection = duckdb.connect(config={"max_temp_directory_size": _SPILLED})
     connection.execute("SET threads = 2; SET lambda_syntax = 'ENABLE_SINGLE_ARROW'")
     columns = ", ".join(f"{expression} as {name}" for name, expression in recipe.columns.items())
     read = "read_csv(?, all_varchar = true, header = true)"

@@ -19,6 +19,7 @@ import pyarrow.csv as pacsv
 from spine.core.dialect import SAMPLE, UTF_8, Dialect, dialect_of, plain_number
 from spine.core.errors import ConfigError
 from spine.matching.compressed import opened, packed
+from spine.matching.quotes import plainly_sound
 
 # Arrow reads a CSV in blocks, and a row must fit into one: first as is quick, then as the largest row that is believable wants.
 _BLOCKS = (8 << 20, 1 << 30)
@@ -115,7 +116,7 @@ def _with_points(column: pa.ChunkedArray) -> pa.ChunkedArray:
 
 def _require_sound_quotes(path: Path, dialect: Dialect, quotes: int) -> None:
     """Raises ConfigError for a stray quote: Arrow takes all rows up to the next one for one value without a word."""
-    if quotes == 0:
+    if quotes == 0 or (dialect.encoding.startswith(UTF_8) and plainly_sound(path, dialect.delimiter)):
         return
     csv.field_size_limit(_BLOCKS[-1])
     with opened(path) as file, io.TextIOWrapper(file, encoding=dialect.encoding, errors="replace", newline="") as lines:

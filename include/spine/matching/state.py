@@ -143,11 +143,12 @@ class State:
         self.present: Array = np.full(len(old_ids), -1, dtype=np.int64)  # of each former row
         known = np.flatnonzero(self.old >= 0)
         self.present[self.old[known]] = known
+        self.in_place = len(known) == len(ids) == len(old_ids)
         self.changed = self.old < 0
         same = pa.array(self.old[known])
         for name in table.column_names:
             now, then = table.column(name).combine_chunks(), former.column(name).combine_chunks()
-            now, then = (now, then) if len(known) == len(ids) == len(old_ids) else (now.take(pa.array(known)), then.take(same))
+            now, then = (now, then) if self.in_place else (now.take(pa.array(known)), then.take(same))
             equal = pc.or_(pc.fill_null(pc.equal(now, then), False), pc.and_(pc.is_null(now), pc.is_null(then)))
             self.changed[known] |= ~np.asarray(equal, dtype=bool)
         self.gone = np.flatnonzero(self.present < 0)
@@ -224,7 +225,10 @@ class State:
         return {term: self._rows(f"text-{number}.npy") for number, (term, _) in enumerate(terms_of(self.plan))}
 
     def _rows(self, name: str) -> Array:
-        then = np.load(self.place / name, mmap_mode="r", allow_pickle=False)
+        # Private to this process: where the rows are those of before, only the pages that are written to become memory.
+        then = np.load(self.place / name, mmap_mode="c", allow_pickle=False)
+        if self.in_place:
+            return then
         now = then[np.maximum(self.old, 0)]
         now[self.old < 0] = 0
         return now
