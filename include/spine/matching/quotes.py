@@ -5,11 +5,13 @@ from __future__ import annotations
 import codecs
 from itertools import chain
 from pathlib import Path
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from spine.matching.compressed import opened
 
+Array: TypeAlias = Any  # numpy arrays of many element types
 _PIECE = 8 << 20
 _QUOTE = ord('"')
 
@@ -22,14 +24,14 @@ def plainly_sound(path: Path, delimiter: str) -> bool:
     """
     if not delimiter.isascii():
         return False
-    edge = np.zeros(256, dtype=bool)  # what may stand beside a quoted value; a quote there is the other half of a doubled one
+    edge: Array = np.zeros(256, dtype=bool)  # what may stand beside a quoted value; a quote there is the other half of a doubled one
     edge[[ord(delimiter), *b'\r\n"']] = True
     opens, kept = True, b"\n"
     with opened(path) as file:
         start = file.read(_PIECE).removeprefix(codecs.BOM_UTF8)
         for piece in chain((start,), iter(lambda: file.read(_PIECE), b""), (b"\n",)):
             block = np.frombuffer(kept + piece, dtype=np.uint8)
-            at = np.flatnonzero(block[1:-1] == _QUOTE) + 1  # those whose neighbours are both at hand; the last letter's turn comes next
+            at: Array = np.flatnonzero(block[1:-1] == _QUOTE) + 1  # those whose neighbours are both at hand; the last letter's turn comes next
             first, second = (at[0::2], at[1::2]) if opens else (at[1::2], at[0::2])
             if not (edge[block[first - 1]].all() and edge[block[second + 1]].all()):
                 return False
