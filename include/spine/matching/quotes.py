@@ -31,7 +31,7 @@ def plainly_sound(path: Path, delimiter: str) -> bool:
         start = file.read(_PIECE).removeprefix(codecs.BOM_UTF8)
         for piece in chain((start,), iter(lambda: file.read(_PIECE), b""), (b"\n",)):
             block = np.frombuffer(kept + piece, dtype=np.uint8)
-            at: Array = np.flatnonzero(block[1:-1] == _QUOTE) + 1  # those whose neighbours are both at hand; the last letter's turn comes next
+            at: Array = np.flatnonzero(block[1:-1] == _QUOTE) + 1  # the last letter's turn comes with what follows it
             first, second = (at[0::2], at[1::2]) if opens else (at[1::2], at[0::2])
             if not (edge[block[first - 1]].all() and edge[block[second + 1]].all()):
                 return False
