@@ -88,3 +88,20 @@ def test_what_is_no_json_is_said(body):
 )
 def test_what_is_read_is_written_as_it_was(text):
     assert jsontext.dump(jsontext.parse(f'{{"a":[{text}]}}'.encode())) == f'{{"a":[{text}]}}'
+
+
+@pytest.mark.parametrize(
+    ("body", "long"),
+    [
+        (b'{"id": "3e456a78-12e3-4567-8901-23e456789012", "hash": "1e4000b2", "account": "12345678901234567890"}', False),
+        (b'{"a": 1.5, "b": "x", "c": 1234567890123456}', False),
+        (b'{"at":12345678901234567}', True),
+        (b"[1,12345678.901234567]", True),
+        (b'{"at": 1.5e+300}', True),
+        (b'{"at":\n-1E-400}', True),
+        (b"12345678901234567", True),
+    ],
+)
+def test_identifiers_in_texts_are_no_long_numbers(body, long):
+    """A page of UUIDs goes the quick way, which takes a tenth of the patient one's time."""
+    assert jsontext._holds_long(body) is long

@@ -10,7 +10,8 @@ from __future__ import annotations
 import codecs
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
@@ -26,7 +27,9 @@ _MARKS = (
 _SURROGATE = re.compile("[\ud800-\udfff]")
 # Letters that tell numbers, made few, so that a quick search finds digits or an exponent that a machine number may not hold.
 _SHAPES = bytes(ord("0") if chr(code).isdigit() and code < 128 else ord("E") if chr(code) in "eE" else ord(" ") for code in range(256))
-_LONG = (b"0" * 17, b"0E000", b"0E 000")  # the space is a minus: 1e-400 would be read as nothing
+_DIGIT_RUN, _EXPONENTS = b"0" * 17, (b"0E000", b"0E 000")  # the space is a minus: 1e-400 would be read as nothing
+# The same as it stands in a document: identifiers in texts, as UUIDs are, have such runs too.
+_LONG = re.compile(rb"(?:^|[:,\[\s])-?(?:(?:[0-9]\.?){17}|[0-9.]+[eE][+-]?[0-9]{3})")
 
 # Deeper than any record that is meant, and well below where orjson, Spark and Python's own stack end.
 DEPTH = 100
@@ -54,7 +57,7 @@ def parse(body: bytes) -> Any:
 
     So it does for one nested more than DEPTH levels deep, or of more than VALUES values as its commas and brackets tell.
     """
-    if body.count(b",") + body.count(b"[") + body.count(b"{") > VALUES:
+    if len(body) > VALUES and body.count(b",") + body.count(b"[") + body.count(b"{") > VALUES:
         raise ValueError(f"more than {VALUES:,} values")
     value = _parsed(body)
     if _deeper(value, DEPTH):
@@ -63,8 +66,7 @@ def parse(body: bytes) -> Any:
 
 
 def _parsed(body: bytes) -> Any:
-    shapes = body.translate(_SHAPES, b".+")
-    if not any(long in shapes for long in _LONG):
+    if not _holds_long(body):
         try:
             return orjson.loads(body)
         except orjson.JSONDecodeError:
@@ -73,6 +75,13 @@ def _parsed(body: bytes) -> Any:
         return json.loads(_decoded(body), strict=False, parse_constant=NotJson, parse_int=_whole, parse_float=_broken)
     except RecursionError as error:
         raise ValueError(_TOO_DEEP) from error
+
+
+def _holds_long(body: bytes) -> bool:
+    """Whether a text may have a number that no machine number holds: a quick look first, a slow one where that finds something."""
+    shapes = body.translate(_SHAPES, b".+")
+    found = _DIGIT_RUN in shapes or (b"0E" in shapes and any(exponent in shapes for exponent in _EXPONENTS))
+    return found and _LONG.search(body) is not None
 
 
 def _deeper(value: Any, most: int) -> bool:
@@ -97,6 +106,8 @@ def _whole(text: str) -> int | LongNumber:
 
 def _broken(text: str) -> float | LongNumber:
     number = float(text)
+    if repr(number) == text:
+        return number
     try:
         return number if Decimal(repr(number)) == Decimal(text) else LongNumber(text)
     except InvalidOperation:  # an exponent beyond any
@@ -117,7 +128,28 @@ def dump(value: Any, default: Callable[[Any], Any] = str, *, in_order: bool = Fa
 
     A long number is written as the number that it is, one that no reader of ours would hold exactly as a text.
     """
+    option = orjson.OPT_PASSTHROUGH_SUBCLASS | (orjson.OPT_SORT_KEYS if in_order else 0)
+    try:
+        return orjson.dumps(value, default=_other(default), option=option).decode()
+    except TypeError as error:
+        raise ValueError(mistake_in(value) or str(error)) from error
 
+
+def dump_each(values: Sequence[Any], default: Callable[[Any], Any] = str) -> list[bytes | None]:
+    """The text of each value as `dump` writes it, in UTF-8; None of one that no JSON can hold."""
+    option, other = orjson.OPT_PASSTHROUGH_SUBCLASS, _other(default)
+    with suppress(TypeError):
+        return [orjson.dumps(value, default=other, option=option) for value in values]
+    found: list[bytes | None] = []
+    for value in values:
+        try:
+            found.append(orjson.dumps(value, default=other, option=option))
+        except TypeError:
+            found.append(None)
+    return found
+
+
+def _other(default: Callable[[Any], Any]) -> Callable[[Any], Any]:
     def other(item: Any) -> Any:
         if isinstance(item, NotJson):
             raise TypeError
@@ -125,11 +157,7 @@ def dump(value: Any, default: Callable[[Any], Any] = str, *, in_order: bool = Fa
             return default(item)
         return orjson.Fragment(item.encode()) if _EXACT.fullmatch(item) and sum(map(str.isdigit, item)) <= _DIGITS else str(item)
 
-    option = orjson.OPT_PASSTHROUGH_SUBCLASS | (orjson.OPT_SORT_KEYS if in_order else 0)
-    try:
-        return orjson.dumps(value, default=other, option=option).decode()
-    except TypeError as error:
-        raise ValueError(mistake_in(value) or str(error)) from error
+    return other
 
 
 def mistake_in(value: Any) -> str | None:

@@ -44,6 +44,7 @@ SCHEMA = pa.schema(
         ("emitted_date", pa.date32()),
     ]
 )
+_OWN = ("record_id", "op", "cursor", "payload", "schema_fingerprint")  # what each record says itself
 PARTITIONS = ["tenant_id", "emitted_date"]
 # One transaction id per run and stream would pile up for ever; a retry comes within days. Silver reads the change feed.
 _CONFIGURATION: dict[str, str | None] = {"delta.setTransactionRetentionDuration": "interval 30 days", "delta.enableChangeDataFeed": "true"}
@@ -172,16 +173,18 @@ class BronzeWriter:
         return found
 
     def add(
-        self, records: Sequence[BronzeRecord], next_token: str | None, high_water: str | None, *, unchanged: int = 0,
+        self, records: Sequence[BronzeRecord] | pa.RecordBatch, next_token: str | None, high_water: str | None, *, unchanged: int = 0,
         parts: Mapping[str, str] | None = None, parents: Sequence[str | None] = (), skipped: str = "",
     ) -> bool:  # fmt: skip
         """Take one page, of which `unchanged` records are left out; True if it led to a commit. Raises LakeError, SyncInProgress.
 
+        Records come one by one, or as columns that are named as the table's (`record_id`, `op`, `cursor`, `payload`, `schema_fingerprint`).
         `parts`, `parents` and `skipped` are as in Progress.
         """
+        rows = records if isinstance(records, pa.RecordBatch) else _columns(records)
         size = 0
-        if records:
-            batch = self._batch(records)
+        if rows.num_rows:
+            batch = self._batch(rows)
             size = batch.nbytes
             self._batches.append(batch)
         before = self._pending
@@ -189,10 +192,10 @@ class BronzeWriter:
             before,
             token=next_token,
             high_water=high_water,
-            rows=before.rows + len(records),
-            deletes=before.deletes + sum(record.op == "delete" for record in records),
+            rows=before.rows + rows.num_rows,
+            deletes=before.deletes + (pc.sum(pc.equal(rows.column("op"), "delete")).as_py() or 0),
             pages=before.pages + 1,
-            bytes=before.bytes + sum(len(record.payload) for record in records),
+            bytes=before.bytes + (pc.sum(pc.utf8_length(rows.column("payload"))).as_py() or 0),
             unchanged=before.unchanged + unchanged,
             parts={**before.parts, **(parts or {})},
             parents=parents or before.parents,
@@ -265,23 +268,27 @@ class BronzeWriter:
                 stream=self._envelope.stream,
             )
 
-    def _batch(self, records: Sequence[BronzeRecord]) -> pa.RecordBatch:
-        count, now, shared = len(records), clock.now(), self._envelope
+    def _batch(self, rows: pa.RecordBatch) -> pa.RecordBatch:
+        count, now, shared = rows.num_rows, clock.now(), self._envelope
         columns: dict[str, Any] = {
+            **{name: rows.column(name) for name in _OWN},
             "tenant_id": pa.repeat(shared.tenant_id, count),
             "source": pa.repeat(shared.source, count),
             "stream": pa.repeat(shared.stream, count),
-            "record_id": pa.array([record.record_id for record in records], pa.string()),
             "emitted_at": pa.repeat(pa.scalar(now, SCHEMA.field("emitted_at").type), count),
-            "cursor": pa.array([record.cursor for record in records], pa.string()),
-            "op": pa.array([record.op for record in records], pa.string()),
-            "payload": pa.array([record.payload for record in records], pa.string()),
-            "schema_fingerprint": pa.array([record.fingerprint for record in records], pa.string()),
             "connection_id": pa.repeat(shared.connection_id, count),
             "run_id": pa.repeat(shared.run_id, count),
             "emitted_date": pa.repeat(pa.scalar(now.date(), pa.date32()), count),
         }
         return pa.RecordBatch.from_arrays([columns[name] for name in SCHEMA.names], schema=SCHEMA)
+
+
+def _columns(records: Sequence[BronzeRecord]) -> pa.RecordBatch:
+    columns = (
+        [record.record_id for record in records], [record.op for record in records], [record.cursor for record in records],
+        [record.payload for record in records], [record.fingerprint for record in records],
+    )  # fmt: skip
+    return pa.RecordBatch.from_arrays([pa.array(column, pa.string()) for column in columns], _OWN)
 
 
 @dataclass(frozen=True)

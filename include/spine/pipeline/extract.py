@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 
 from spine.control import connections, drift, events, ledger, locks, runs
@@ -27,6 +27,7 @@ from spine.pipeline.parts import PartCursors
 from spine.pipeline.planning import plan
 from spine.pipeline.services import Services, fingerprint, ignored, open_reader
 from spine.pipeline.work import StreamRead, StreamWork
+from spine.sources.columns import Records
 from spine.sources.coverage import Watch
 from spine.sources.reading import MALFORMED, Page, Parents, Record, State, Window
 from spine.sources.shape import Shape, ShapeWatch, held_to, words_of
@@ -138,14 +139,16 @@ class _Extraction:
         self.known = Shape.from_json(self.services.variables.get(schema_variable(self.work.connection_id, self.stream.name)))
         try:
             for sent in self._pages(window, done):
-                page = replace(sent, records=held_to(self.known, self.stream.drift, sent.records))
-                self.watch.see(page.records)
-                self.shape.see(sent.records)
-                self._read_rows += len(page.records)
-                news = self._news(page.records, writer)
+                read = Records.of(sent.records)
+                records = Records.of(held_to(self.known, self.stream.drift, read))
+                page = replace(sent, records=records)
+                self.watch.see(records)
+                self.shape.see(read)
+                self._read_rows += len(records)
+                news = self._news(records, writer)
                 reached = page.parents
                 if writer.add(
-                    news, page.next_token, page.high_water, unchanged=len(page.records) - len(news), parts=self.parts.see(page),
+                    news.batch, page.next_token, page.high_water, unchanged=len(records) - len(news), parts=self.parts.see(page),
                     parents=(reached.reached, reached.held) if reached else (), skipped=page.skipped,
                 ):  # fmt: skip
                     self.progress = writer.committed or self.progress
@@ -191,14 +194,15 @@ class _Extraction:
         """Read and count, commit nothing."""
         self.parts = self._part_cursors(None)
         for page in self._pages(self._window(self.work.window_end), None):
-            self.watch.see(page.records)
+            records = Records.of(page.records)
+            self.watch.see(records)
             self.progress = self.progress.left_out(page.skipped) if page.skipped else self.progress
             self.progress = replace(
                 self.progress,
-                rows=self.progress.rows + len(page.records),
-                deletes=self.progress.deletes + sum(record.op == "delete" for record in page.records),
+                rows=self.progress.rows + len(records),
+                deletes=self.progress.deletes + records.deletes,
                 pages=self.progress.pages + 1,
-                bytes=self.progress.bytes + sum(len(record.payload) for record in page.records),
+                bytes=self.progress.bytes + records.letters,
             )
             self._renew()
         return self.cursor_from
@@ -216,18 +220,19 @@ class _Extraction:
             return False  # what is older than its first moment was not looked for
         return deletes.detect == "sweep" or self.work.mode == "full" or self.stream.cursor is None
 
-    def _news(self, records: Sequence[Record], writer: BronzeWriter) -> Sequence[Record]:
+    def _news(self, records: Records, writer: BronzeWriter) -> Records:
         """The records without those versions of the look-back that are the newest of their key in Bronze already."""
         if self.cursor_from is None or self.work.full or self.work.backfill or self.source.kind == "files":
             return records
         latest = max([self.cursor_from, *self.parts.old.values()])
-        again = {number for number, record in enumerate(records) if record.cursor is not None and record.cursor <= latest}
+        again = [place for place, cursor in enumerate(records.cursors) if cursor is not None and cursor <= latest]
         if not again:
             return records
         if self._newest is None:
             uri = table_uri(bronze_table(self.source.source, self.stream.name))
             self._newest = newest_in(uri, writer.envelope, self.parts.ranges() or [(self.work.window_start or "", None)])
-        return [record for number, record in enumerate(records) if number not in again or self._is_new(record)]
+        known = {place for place, record in zip(again, records.taken(again), strict=True) if not self._is_new(record)}
+        return records.taken([place for place in range(len(records)) if place not in known]) if known else records
 
     def _is_new(self, record: Record) -> bool:
         digest = hashlib.md5(record.payload.encode(), usedforsecurity=False).hexdigest()

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from spine.control.cursors import Cursor
 from spine.core import clock
 from spine.lake.bronze import Range
+from spine.sources.columns import Records
 from spine.sources.reading import Page, Parents, later
 from spine.sources.spec import Stream
 
@@ -42,7 +43,7 @@ class PartCursors:
         """Take a page into account; what is new of its partitions, for the commit that the page goes into."""
         self.parents = page.parents or self.parents
         news: dict[str, str] = {}
-        reached = max((record.cursor for record in page.records if record.cursor is not None), default=None)
+        reached = Records.of(page.records).latest if page.parts else None
         for name in page.parts:
             if self._seen is not None:
                 self._seen.add(name)

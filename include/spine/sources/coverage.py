@@ -66,6 +66,8 @@ class Watch:
 
     def see(self, records: Iterable[Record]) -> None:
         """Take records into account; deletes say nothing of fields."""
+        if self._limit is not None and self._rows >= self._limit:
+            return
         for record in records:
             if self._limit is not None and self._rows >= self._limit:
                 return

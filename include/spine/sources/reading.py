@@ -156,18 +156,21 @@ def record_id(stream: Stream, record: dict[str, Any]) -> str | None:
         return "singleton"
     if stream.key == "hash":
         try:
-            return hashlib.sha256(jsontext.dump(record, _as_text, in_order=True).encode()).hexdigest()[:32]
+            return hashlib.sha256(jsontext.dump(record, as_text, in_order=True).encode()).hexdigest()[:32]
         except ValueError:  # of a value that no JSON can hold
             return None
     values = [lookup(record, path) for path in stream.key]
-    texts = [_key_text(value) for value in values]
+    texts = [key_text(value) for value in values]
     if not all(texts) or any(jsontext.mistake_in(text) for text in texts):
         return None
     return _COMPOUND.join(text.replace("\\", "\\\\").replace(_COMPOUND, "\\|") if len(texts) > 1 else text for text in texts)
 
 
-def _key_text(value: Any) -> str:
-    """A part of a key as text: `1001.0` is 1001, since integers with gaps among them become floats on their way; no U+0000."""
+def key_text(value: Any) -> str:
+    """A part of a key as text, empty where there is none; no U+0000.
+
+    `1001.0` is 1001, since integers with gaps among them become floats on their way.
+    """
     if value is None:
         return ""
     if isinstance(value, float | Decimal) and math.isfinite(value) and value == int(value):
@@ -244,7 +247,7 @@ def make_record(stream: Stream, record: Any, *, cursor: str | None, op: Op = "up
     try:
         if not isinstance(record, dict):
             raise ValueError("the record is no object")
-        payload = jsontext.dump(record, _as_text)
+        payload = jsontext.dump(record, as_text)
     except ValueError as error:
         payload, mistake = jsontext.as_sent(record), mistake or str(error)
     if not mistake and key is None:
@@ -262,7 +265,8 @@ def malformed(name: str, error: str, raw: str, *, cursor: str | None, line: int 
     return Record(name, "upsert", cursor, jsontext.dump(payload), MALFORMED)
 
 
-def _as_text(value: Any) -> str:
+def as_text(value: Any) -> str:
+    """How a payload says what JSON has no notation for."""
     return value.hex() if isinstance(value, bytes) else str(value)
 
 

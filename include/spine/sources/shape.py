@@ -1,7 +1,7 @@
 """Which fields a stream's records have, of which types, and what is new or gone since the reads before. No I/O.
 
 A record's fingerprint tells its field names from others, so that names are learned once per fingerprint however many records there are;
-types are looked at in the first records of a read.
+types are looked at once per outline, or in the first records of a read that has none.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from typing import Any, Literal
 import orjson
 
 from spine.core.errors import SchemaMismatch
-from spine.sources.reading import MALFORMED, Record, field_names, lookup, malformed
+from spine.sources.columns import Outline, Records
+from spine.sources.reading import MALFORMED, Record, lookup, malformed
 
 Policy = Literal["evolve", "freeze", "discard_row", "discard_value"]
 DISCARDED = "_discarded"  # where values that a policy takes out of a record are kept
 _ENOUGH = 20  # fewer records do not tell that a field is always there, or that it is gone
 _MOST = 10_000  # fingerprints of one read that are looked into
 _TYPED = 20_000  # records of one read whose types are looked at
-_KINDS = {bool: "boolean", int: "number", float: "number", str: "text", list: "list", dict: "object"}
 
 
 @dataclass(frozen=True)
@@ -69,8 +69,11 @@ class Shape:
 
     def odd(self, record: dict[str, Any]) -> Iterator[str]:
         """The fields of a record that this shape does not have, or not of that type."""
-        for name in field_names(record):
-            kind = _kind(lookup(record, name))
+        return self.odd_in(Outline.of(record))
+
+    def odd_in(self, outline: Outline) -> Iterator[str]:
+        """The same of all records of an outline."""
+        for name, kind in outline.kinds.items():
             known = self.types.get(name)
             if name not in self.ever or (kind and known and kind not in known):
                 yield name
@@ -86,24 +89,33 @@ class ShapeWatch:
         self._always: set[str] | None = None
         self._types: dict[str, set[str]] = {}
 
-    def see(self, records: Iterable[Record]) -> None:
+    def see(self, records: Sequence[Record]) -> None:
         """Take records into account; deletes and records that could not be read say nothing of fields."""
+        if isinstance(records, Records) and records.outlines is not None:
+            for outline, count in records.outlines.items():
+                self._rows += count
+                self._look(outline)
+            return
         for record in records:
             if record.op == "delete" or record.fingerprint in ("", MALFORMED):
                 continue
             self._rows += 1
-            new = record.fingerprint not in self._seen and len(self._seen) < _MOST
-            if not new and self._rows > _TYPED:
-                continue
-            content = orjson.loads(record.payload)
-            names = field_names(content)
-            for name in names:
-                if kind := _kind(lookup(content, name)):
-                    self._types.setdefault(name, set()).add(kind)
-            if new:
-                self._seen.add(record.fingerprint)
-                self._ever.update(names)
-                self._always = set(names) if self._always is None else self._always & set(names)
+            if self._rows <= _TYPED or self._is_new(record.fingerprint):
+                self._look(Outline.of(orjson.loads(record.payload)), record.fingerprint)
+
+    def _is_new(self, fingerprint: str) -> bool:
+        return fingerprint not in self._seen and len(self._seen) < _MOST
+
+    def _look(self, outline: Outline, fingerprint: str | None = None) -> None:
+        for name, kind in outline.kinds.items():
+            if kind:
+                self._types.setdefault(name, set()).add(kind)
+        fingerprint = fingerprint or outline.fingerprint
+        if self._is_new(fingerprint):
+            names = set(outline.kinds)
+            self._seen.add(fingerprint)
+            self._ever |= names
+            self._always = names if self._always is None else self._always & names
 
     def against(self, known: Shape) -> tuple[Shape, list[Change]]:
         """What is known after this read, and what is new, gone or of another type since `known`; nothing where nothing was known."""
@@ -137,6 +149,12 @@ def held_to(known: Shape, policy: Policy, records: Sequence[Record]) -> Sequence
     """
     if policy == "evolve" or not known:
         return records
+    if (
+        isinstance(records, Records)
+        and records.outlines is not None
+        and not any(any(known.odd_in(outline)) for outline in records.outlines)
+    ):
+        return records
     return [_held(known, policy, record) for record in records]
 
 
@@ -167,10 +185,6 @@ def _take(content: dict[str, Any], name: str) -> None:
     head, _, rest = name.partition(".")
     if isinstance(content.get(head), dict):
         content[head].pop(rest, None)
-
-
-def _kind(value: Any) -> str:
-    return _KINDS.get(type(value), "")
 
 
 def _said(kinds: Iterable[str]) -> str:

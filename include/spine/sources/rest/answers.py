@@ -100,7 +100,9 @@ class Answers:
         found = self._computed(self.stages.select(body))
         return Piece(found, Fetched(request, response, body, found, token))
 
-    def _computed(self, records: Sequence[Any]) -> list[Any]:
+    def _computed(self, records: Sequence[Any]) -> Sequence[Any]:
+        if type(self.stages).compute is Stages.compute:
+            return records
         return [self.stages.compute(record) if isinstance(record, dict) else record for record in records]
 
     def _rows(self, request: Request, response: Response, token: str | None, rows: Rows | None) -> Iterator[Piece]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -17,18 +16,11 @@ from spine.http.paging.pages import SLOT, search
 from spine.http.rules import Restarted, Skipped
 from spine.http.transport import NOTHING, Request
 from spine.sources.reading import (
-    Op,
     Page,
-    Position,
-    Record,
     State,
     Turning,
     Window,
-    flagged,
     later,
-    lookup,
-    make_record,
-    malformed,
     require_fields,
 )
 from spine.sources.rest.answers import Answers, Piece
@@ -36,11 +28,11 @@ from spine.sources.rest.fields import chunks_of, names_of
 from spine.sources.rest.jobs import Done, Jobs, Stale
 from spine.sources.rest.parts import Parts
 from spine.sources.rest.place import Part, Place, Span, Walk
+from spine.sources.rest.recording import Recording
 from spine.sources.rest.shaping import Hasher, Out, Shaper
 from spine.sources.rest.spans import Spans, bounds
 from spine.sources.rest.stages import Stages
-from spine.sources.rows import BadRow
-from spine.sources.spec import Cursor, Source, Stream
+from spine.sources.spec import Source, Stream
 from spine.sources.variables import typed_values, values_of
 
 READS = frozenset({
@@ -127,6 +119,7 @@ class _Reading:
         self._shaper = Shaper(stream, {**self._values, **part.values}, reader.hashed)
         self._stages = reader.stages(stream)
         self._answers = Answers(self._client, self._stages)
+        self._recording = Recording(self._stages, window, state.cursor, part.names)
         self._chunks: list[list[str]] | None = None
         self._jobs = Jobs(self._client, stream, stream.job) if stream.job else None
         windows = stream.cursor.windows if stream.cursor else None
@@ -170,8 +163,8 @@ class _Reading:
             if place.page is None and place.span is not None and self._too_many(piece.whole, 0):
                 walk.go_on(self._spans.half(place.span))  # before anything of it is taken
                 return
-            records, reached = self._records(piece.records)
-            self.high_water = later(self.high_water, reached)
+            records = self._recording.all(piece.records)
+            self.high_water = later(self.high_water, records.latest)
             seen, last = (place.seen + len(piece.records), self._last(piece.records)) if self._ceiling else (0, None)
             instead = self._instead(place.span, piece.whole, seen, last, before)
             before = last or before
@@ -221,41 +214,11 @@ class _Reading:
         told = {name: str(at) for name, at in asked.items() if name and at is not None}
         return [replace(request, params={**request.params, **told}) for request in found]
 
-    def _records(self, items: Sequence[Any]) -> tuple[list[Record], str | None]:
-        """The records that belong to the window, and the latest cursor of all of them."""
-        records = [record for item in items if (record := self._record(item)) is not None]
-        return records, max((record.cursor for record in records if record.cursor is not None), default=None)
-
     def _last(self, items: Sequence[Any]) -> str | None:
         """The latest cursor of a page, whatever becomes of its records."""
         shaped = (item.record if isinstance(item, Out) else item for item in items)
         found = (self._stages.position(item).cursor for item in shaped if isinstance(item, dict))
         return max((cursor for cursor in found if cursor is not None), default=None)
-
-    def _record(self, item: Any) -> Record | None:
-        stream, cursor = self._stream, self._stream.cursor
-        passes = not isinstance(item, Out)
-        if isinstance(item, Out):  # it may have passed before
-            if self._window.full or stream.key == "hash":
-                return None
-            item = item.record
-        if isinstance(item, BadRow):
-            name = f"malformed:{hashlib.sha256(item.raw.encode(errors='replace')).hexdigest()[:16]}"
-            return malformed(name, item.error, item.raw, cursor=None, line=item.line)
-        position = self._stages.position(item)
-        if cursor is not None and not self._window.full and not self._holds(cursor, position):
-            return None
-        flag = stream.deletes.detect == "flag" and stream.deletes.field and flagged(lookup(item, stream.deletes.field))
-        kept = item if passes else {path: lookup(item, path) for path in stream.key_fields}
-        op: Op = "delete" if flag or not passes else "upsert"
-        record = make_record(stream, kept, cursor=position.cursor, op=op, mistake=position.mistake)
-        return replace(record, record_id="|".join(self.part.names)) if stream.key == "singleton" and self.part.names else record
-
-    def _holds(self, cursor: Cursor, position: Position) -> bool:
-        """Whether a record belongs to a window that does not hold everything."""
-        if cursor.type == "time":
-            return self._window.holds(position.moment())
-        return position.cursor is None or self._saved is None or position.cursor > self._saved
 
     def _too_many(self, fetched: Fetched, seen: int) -> bool:
         """Whether a span holds more than the source gives: by the answer's own count, else by how many have come."""

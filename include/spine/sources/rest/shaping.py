@@ -43,8 +43,10 @@ class Shaper:
             return True
         return kept(record, self._stream.filters)
 
-    def all(self, records: Sequence[Any]) -> list[Any]:
+    def all(self, records: Sequence[Any]) -> Sequence[Any]:
         """Records of an answer as they are kept; those that no filter keeps are Out."""
+        if not self._does and not self._stream.filters:
+            return records
         return [self.shaped(record) if self.passes(record) else Out(self.shaped(record)) for record in records]
 
     def shaped(self, record: Any) -> Any:

@@ -54,7 +54,11 @@ class Stages:
     def position(self, record: Any) -> Position:
         """Key and cursor: the cursor of a record, or why it has none. The key is that of the stream's `key`."""
         cursor = self.stream.cursor
+        return Position(None) if cursor is None else self.read_cursor(lookup(record, cursor.field))
+
+    def read_cursor(self, value: Any) -> Position:
+        """The cursor that the value of its field says."""
+        cursor = self.stream.cursor
         if cursor is None:
             return Position(None)
-        value = lookup(record, cursor.field)
         return numbered(value, cursor.field) if cursor.type == "number" else position_of(value, cursor.field, cursor.reads)

@@ -1,0 +1,232 @@
+"""The records of a page as columns: each is made of the whole page at once, and says what `reading` says of a single record. No I/O.
+
+A column whose values are all of one usual kind goes the quick way; otherwise its values are asked for one by one.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, overload
+
+import numpy as np
+import orjson
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from spine.core import jsontext
+from spine.sources.reading import MALFORMED, Record, field_names, fingerprint, key_text, lookup, record_id
+from spine.sources.spec import Stream
+
+_NAMES = ("record_id", "op", "cursor", "payload", "schema_fingerprint")
+_TEXT = {str}
+_NUMBER = {int}
+_MOST = 10_000  # outlines that are remembered
+_KINDS = {bool: "boolean", int: "number", float: "number", str: "text", list: "list", dict: "object", type(None): ""}
+_TIMES = re.compile(r"(?:\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{3}(?:\d{3})?)?Z\n)*", re.ASCII)
+_EPOCHS = {"s": (10**9, 10**11), "ms": (10**11, 10**14)}  # whole numbers that are times: as many digits as `reading` takes for them
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Outline:
+    """The fields of a record, one level into objects, each with its type: nothing of its values."""
+
+    kinds: Mapping[str, str]
+    fingerprint: str
+
+    @classmethod
+    def of(cls, record: dict[str, Any]) -> Outline:
+        """The outline of a record as JSON gives it."""
+        return cls({name: _KINDS.get(type(lookup(record, name)), "") for name in field_names(record)}, fingerprint(record))
+
+
+class Records(Sequence[Record]):
+    """Records as a batch of Arrow. `outlines` counts those of each outline, None where nobody has looked at them."""
+
+    def __init__(self, batch: pa.RecordBatch, outlines: Mapping[Outline, int] | None = None) -> None:
+        self.batch, self.outlines = batch, outlines
+
+    @classmethod
+    def of(cls, records: Sequence[Record]) -> Records:
+        """The same records as columns."""
+        if isinstance(records, cls):
+            return records
+        return cls.made(
+            [one.record_id for one in records], [one.op for one in records], [one.cursor for one in records],
+            [one.payload for one in records], [one.fingerprint for one in records],
+        )  # fmt: skip
+
+    @classmethod
+    def made(
+        cls, ids: Sequence[str], ops: Sequence[str], cursors: Sequence[str | None], payloads: Sequence[str | bytes],
+        fingerprints: Sequence[str], outlines: Mapping[Outline, int] | None = None,
+    ) -> Records:  # fmt: skip
+        """Records of these columns, payloads as texts or as their UTF-8."""
+        columns = (ids, ops, cursors, payloads, fingerprints)
+        return cls(pa.RecordBatch.from_arrays([pa.array(column, pa.string()) for column in columns], _NAMES), outlines)
+
+    @classmethod
+    def joined(cls, *several: Records) -> Records:
+        """Several one after the other."""
+        (batch,) = pa.Table.from_batches([one.batch for one in several]).combine_chunks().to_batches()
+        return cls(batch)
+
+    def __len__(self) -> int:
+        return int(self.batch.num_rows)
+
+    def __iter__(self) -> Iterator[Record]:
+        for row in zip(*(column.to_pylist() for column in self.batch.columns), strict=True):
+            yield Record(*row)
+
+    @overload
+    def __getitem__(self, place: int) -> Record: ...
+    @overload
+    def __getitem__(self, place: slice) -> Records: ...
+    def __getitem__(self, place: int | slice) -> Record | Records:
+        if isinstance(place, slice):
+            return self.taken(range(len(self))[place])
+        (found,) = self.taken([range(len(self))[place]])
+        return found
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Sequence) and list(self) == list(other)
+
+    __hash__ = None  # type: ignore[assignment]  # as a list's
+
+    def taken(self, places: Sequence[int]) -> Records:
+        """Those at these places."""
+        return Records(self.batch.take(pa.array(places, pa.int64())))
+
+    @property
+    def cursors(self) -> list[str | None]:
+        """The cursor of each."""
+        found: list[str | None] = self.batch.column("cursor").to_pylist()
+        return found
+
+    @property
+    def latest(self) -> str | None:
+        """The latest cursor."""
+        found: str | None = pc.max(self.batch.column("cursor")).as_py()
+        return found
+
+    @property
+    def deletes(self) -> int:
+        """How many of them say that a record is gone."""
+        return int(pc.sum(pc.equal(self.batch.column("op"), "delete")).as_py() or 0)
+
+    @property
+    def letters(self) -> int:
+        """How long their payloads are together."""
+        return int(pc.sum(pc.utf8_length(self.batch.column("payload"))).as_py() or 0)
+
+
+def latest_of(records: Sequence[Record]) -> str | None:
+    """The latest cursor of records, None where none has one."""
+    return Records.of(records).latest
+
+
+def values_at(records: Sequence[dict[str, Any]], path: str) -> list[Any]:
+    """What `lookup` finds at a path in each record."""
+    if "." not in path:
+        return [record.get(path) for record in records]
+    return [lookup(record, path) for record in records]
+
+
+def record_ids(stream: Stream, records: Sequence[dict[str, Any]]) -> list[str | None]:
+    """The `record_id` of each record."""
+    if isinstance(stream.key, str) or len(stream.key) > 1:
+        return [record_id(stream, record) for record in records]
+    values = values_at(records, stream.key[0])
+    kinds = set(map(type, values))
+    if kinds == _NUMBER:
+        return list(map(str, values))
+    if kinds == _TEXT and all(values) and _plain("".join(values)):
+        return values
+    texts = [key_text(value) for value in values]
+    return [text if text and jsontext.mistake_in(text) is None else None for text in texts]
+
+
+def _plain(text: str) -> bool:
+    """Whether a key may hold all letters of a text."""
+    return "\0" not in text and (text.isascii() or jsontext.mistake_in(text) is None)
+
+
+def times_of(values: Sequence[Any]) -> list[str] | None:
+    """The `cursor_text` of each value of a column, where all are times of the usual kinds; None where they have to be read one by one."""
+    kinds = set(map(type, values))
+    if kinds == _TEXT:
+        return _of_texts(values)
+    return _of_numbers(values) if kinds == _NUMBER else None
+
+
+def _of_texts(values: Sequence[str]) -> list[str] | None:
+    """Times in UTC as ISO 8601 writes them, with seconds or their thousandths or millionths; None of another form."""
+    if _TIMES.fullmatch("\n".join(values) + "\n") is None:
+        return None
+    try:
+        for _ in map(datetime.fromisoformat, values):  # there is no 31st of February
+            pass
+    except ValueError:
+        return None
+    return [f"{value[:-1]}{_FRACTIONS[len(value)]}" for value in values]
+
+
+_FRACTIONS = {20: ".000000Z", 24: "000Z", 27: "Z"}
+
+
+def _of_numbers(values: Sequence[int]) -> list[str] | None:
+    """Seconds or milliseconds since 1970; None of other numbers."""
+    least, most = min(values), max(values)
+    for unit, (first, end) in _EPOCHS.items():
+        if first <= least and most < end:
+            moments = np.array(values, dtype="int64").astype(f"datetime64[{unit}]").astype("datetime64[us]")
+            return [f"{text}Z" for text in np.datetime_as_string(moments, unit="us").tolist()]
+    return None
+
+
+class _Objects:
+    """Records of some fields that have objects in them: what these `names` hold tells their outlines apart."""
+
+    def __init__(self, names: tuple[str, ...]) -> None:
+        self.names = names
+
+
+_known: dict[Any, Outline | _Objects] = {}
+
+
+def outlines_of(records: Sequence[dict[str, Any]], payloads: Sequence[str | bytes]) -> list[Outline]:
+    """The outline of each record, as `Outline.of` gives it of its payload; one object for all that are alike."""
+    if len(_known) > _MOST:
+        _known.clear()
+    found: list[Outline] = []
+    for record, payload in zip(records, payloads, strict=True):
+        key: Any = (tuple(record), tuple(map(type, record.values())))
+        known: Any = _known.get(key)
+        if type(known) is _Objects:
+            inner = tuple([(tuple(record[name]), tuple(map(type, record[name].values()))) for name in known.names])
+            known = _known.get((known, inner))
+        found.append(known if known is not None else _learned(key, record, payload))
+    return found
+
+
+def _learned(key: Any, record: dict[str, Any], payload: str | bytes) -> Outline:
+    """The outline of a record, remembered for others of its names and kinds. Of a kind that JSON has not, the payload alone tells."""
+    found = Outline.of(orjson.loads(payload))
+    names = tuple(name for name, kind in zip(*key, strict=True) if kind is dict)
+    inner = tuple((tuple(record[name]), tuple(map(type, record[name].values()))) for name in names)
+    if not all(kind in _KINDS for _, kinds in (key, *inner) for kind in kinds):
+        return found
+    if not names:
+        _known[key] = found
+        return found
+    _known[_known.setdefault(key, _Objects(names)), inner] = found
+    return found
+
+
+def counted(outlines: Sequence[Outline], ops: Sequence[str]) -> Mapping[Outline, int]:
+    """How many records have each outline, but for deletes and what could not be read, which say nothing of fields."""
+    said = outlines if "delete" not in ops else [one for one, op in zip(outlines, ops, strict=True) if op != "delete"]
+    return {one: count for one, count in Counter(said).items() if one.fingerprint not in ("", MALFORMED)}
