@@ -68,7 +68,7 @@ class RowFilter(Strict):
 
 
 class Mapping(Strict):
-    """A stream's mapping, version by version: canonical field -> source field (text) or FieldMapping.
+    """A stream's mapping, version by version: canonical field -> source field (text), several of them (list) or FieldMapping.
 
     Example:
         fields:
@@ -86,6 +86,6 @@ class Mapping(Strict):
     @classmethod
     def _shorthand(cls, data: Any) -> Any:
         if isinstance(data, dict) and isinstance(data.get("fields"), dict):
-            fields = {key: {"from": value} if isinstance(value, str) else value for key, value in data["fields"].items()}
+            fields = {key: {"from": value} if isinstance(value, str | list) else value for key, value in data["fields"].items()}
             return {**data, "fields": fields}
         return data

@@ -21,6 +21,8 @@ def test_rows_without_names_get_them(reading):
     assert [record.record_id.partition(":")[0] for record in page.records] == ["1", "2", "malformed"]
     with pytest.raises(SchemaMismatch, match="names of columns"):
         reading(lambda seen: {"rows": [["1"]]}, {"records": "rows", "columns": "head"}).pages()
+    (none,) = reading(lambda seen: {"rows": []}, {"records": "rows", "columns": "head"}).pages()
+    assert none.records == []
 
 
 def test_declared_fields_are_asked_for(reading):

@@ -23,7 +23,7 @@ def selected(stream: Stream, body: Any, found: Any) -> list[Any]:
     """The records in what was found in an answer, also of a map or of rows without names. Raises SchemaMismatch."""
     if stream.map_key is not None and isinstance(found, dict):
         return [{stream.map_key: name, **(inner if isinstance(inner, dict) else {"value": inner})} for name, inner in found.items()]
-    if stream.columns is not None and isinstance(found, list):
+    if stream.columns is not None and isinstance(found, list) and found:
         names = search(jmespath.compile(stream.columns), body)
         if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
             raise SchemaMismatch(f"the answer has no names of columns at {stream.columns!r}", hint="Check `columns`", stream=stream.name)
