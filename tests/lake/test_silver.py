@@ -50,6 +50,7 @@ def rows(spark: Any, entity: Entity, *ids: str, name: str = "Ada", cursor: str =
         F.lit(1).alias("mapping_version"),
         F.lit(outcome).alias("outcome"),
         F.lit(bare).alias("bare"),
+        F.lit(None).cast("timestamp").alias("swapped"),
     )
     return silver.silver_rows(frame, entity, "run", WHEN)
 

@@ -26,6 +26,7 @@ class Mode(StrEnum):
 
     incremental = "incremental"
     full = "full"
+    resync = "resync"
     renormalize = "renormalize"
 
 
@@ -38,7 +39,9 @@ def sync(
     source: Source,
     tenant: Tenants = None,
     stream: Annotated[list[str] | None, typer.Option("--stream", "-s", help="Only this stream; may be given again.")] = None,
-    mode: Annotated[Mode, typer.Option(help="full reads everything again; renormalize reads no source, only Bronze.")] = Mode.incremental,
+    mode: Annotated[
+        Mode, typer.Option(help="full reads all again; resync too, to replace what is there; renormalize reads Bronze.")
+    ] = Mode.incremental,
     since: Annotated[str | None, typer.Option(help="Backfill from this time (needs --until); the cursor stays where it is.")] = None,
     until: Annotated[str | None, typer.Option(help="Backfill up to this time.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show how rows would be mapped; write and move nothing.")] = False,

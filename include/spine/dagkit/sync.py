@@ -41,9 +41,10 @@ def sync_params(source: Source) -> dict[str, Param]:
     return {
         "mode": Param(
             "incremental",
-            enum=["incremental", "full", "renormalize"],
+            enum=["incremental", "full", "resync", "renormalize"],
             title="Mode",
-            description="incremental: from the cursor. full: everything, then sets the cursor. renormalize: Silver again from Bronze.",
+            description="incremental: from the cursor. full: everything, then sets the cursor. resync: everything anew, "
+            "which replaces what is there once it is whole. renormalize: Silver again from Bronze.",
         ),
         "streams": Param(
             streams,

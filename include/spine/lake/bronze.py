@@ -48,7 +48,7 @@ _OWN = ("record_id", "op", "cursor", "payload", "schema_fingerprint")  # what ea
 PARTITIONS = ["tenant_id", "emitted_date"]
 # One transaction id per run and stream would pile up for ever; a retry comes within days. Silver reads the change feed.
 _CONFIGURATION: dict[str, str | None] = {"delta.setTransactionRetentionDuration": "interval 30 days", "delta.enableChangeDataFeed": "true"}
-_KEY = "spine.bronze"
+NOTE = "spine.bronze"
 _SEARCH_STEPS = (16, 256, 4096, 65536)
 _ATTEMPTS = 8
 _NAMED = 20  # skips that are told by name
@@ -142,7 +142,7 @@ class BronzeWriter:
 
     def _find_progress(self) -> Progress | None:
         """What this run has committed before, found by its app_id; None if nothing."""
-        with _lake_errors(self._uri):
+        with lake_errors(self._uri):
             self._table = table_at(self._uri)
             if self._table is None:
                 return None
@@ -152,7 +152,7 @@ class BronzeWriter:
             for limit in _SEARCH_STEPS:
                 history = self._table.history(limit)
                 for commit in history:
-                    found = orjson.loads(commit.get(_KEY) or "{}")
+                    found = orjson.loads(commit.get(NOTE) or "{}")
                     if found.pop("app_id", None) == self._envelope.app_id:
                         lists = {name: tuple(found.get(name, ())) for name in ("parents", "skipped")}
                         return Progress(**{**found, **lists, "version": commit["version"]})
@@ -165,9 +165,9 @@ class BronzeWriter:
         if self.committed is None or self._table is None:
             return {}
         found: dict[str, str] = {}
-        with _lake_errors(self._uri):
+        with lake_errors(self._uri):
             for commit in self._table.history():
-                note = orjson.loads(commit.get(_KEY) or "{}")
+                note = orjson.loads(commit.get(NOTE) or "{}")
                 if note.get("app_id") == self._envelope.app_id:
                     found = {**note.get("parts", {}), **found}
         return found
@@ -238,12 +238,12 @@ class BronzeWriter:
     def _commit(self, progress: Progress) -> int:
         envelope = self._envelope
         properties = CommitProperties(
-            custom_metadata={_KEY: orjson.dumps({"app_id": envelope.app_id, **asdict(progress)}).decode()},
+            custom_metadata={NOTE: orjson.dumps({"app_id": envelope.app_id, **asdict(progress)}).decode()},
             app_transactions=[Transaction(envelope.app_id, progress.sequence, int(time.time() * 1000))],
         )
-        with _lake_errors(self._uri):
+        with lake_errors(self._uri):
             if self._table is None:
-                self._table = _create(self._uri, self._options)
+                self._table = create_bronze(self._uri)
                 self._refuse_rival(self._table, progress)  # it may have made the table meanwhile
             table = self._table
             for attempt in range(_ATTEMPTS):
@@ -361,13 +361,13 @@ def rows_of_run(uri: str, envelope: Envelope) -> int:
     """How many rows of a run are in the table. Raises LakeError."""
     mine = (pc.field("run_id") == envelope.run_id) & (pc.field("connection_id") == envelope.connection_id)
     rows = _rows(uri, envelope, ("run_id",), mine)
-    with _lake_errors(uri):
+    with lake_errors(uri):
         return 0 if rows is None else sum(batch.num_rows for batch in rows)
 
 
 def _rows(uri: str, envelope: Envelope, columns: Sequence[str], condition: Any = None) -> pa.RecordBatchReader | None:
     """Columns of a tenant's rows, which are a partition; None if there is no table yet. Accounts of a tenant are told by connection."""
-    with _lake_errors(uri):
+    with lake_errors(uri):
         table = table_at(uri)
         if table is None:
             return None
@@ -382,8 +382,9 @@ def _ask(bronze: pa.RecordBatchReader, query: str, **values: Any) -> list[Any]:
         return list(database.execute(query, values).fetchall())
 
 
-def _create(uri: str, options: dict[str, str]) -> DeltaTable:
+def create_bronze(uri: str) -> DeltaTable:
     """The table, made if need be; of several that make it at once, one wins and the others take its table."""
+    options = storage_options()
     for _ in range(_ATTEMPTS):
         try:
             return DeltaTable.create(
@@ -397,7 +398,8 @@ def _create(uri: str, options: dict[str, str]) -> DeltaTable:
 
 
 @contextmanager
-def _lake_errors(uri: str) -> Iterator[None]:
+def lake_errors(uri: str) -> Iterator[None]:
+    """What delta-rs or storage say of a Bronze table, as LakeError."""
     try:
         yield
     except (DeltaError, OSError) as error:

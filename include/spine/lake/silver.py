@@ -41,9 +41,10 @@ def cursor_order(column: str) -> str:
 
 # The order of versions; written out, since two structs are only comparable if their fields are nullable alike.
 _S, _T = cursor_order("s.source_cursor"), cursor_order("t.source_cursor")
+_SWAP, _TWAP = (f"CASE WHEN s.swapped IS NOT NULL AND {row}.emitted_at >= s.swapped THEN 1 ELSE 0 END" for row in "st")
 _NOT_OLDER = (
-    f"({_S} > {_T} OR ({_S} = {_T} AND (s.emitted_at > t.emitted_at"
-    " OR (s.emitted_at = t.emitted_at AND s.payload_hash >= t.payload_hash))))"
+    f"({_SWAP} > {_TWAP} OR ({_SWAP} = {_TWAP} AND ({_S} > {_T} OR ({_S} = {_T} AND (s.emitted_at > t.emitted_at"
+    " OR (s.emitted_at = t.emitted_at AND s.payload_hash >= t.payload_hash))))))"
 )
 _SQL_TYPES = {"integer": "bigint", "decimal": "decimal(28,6)"}
 
@@ -240,10 +241,10 @@ def _changes_known(uri: str, since: Position, until: Position) -> bool:
 
 
 def silver_rows(rows: DataFrame, entity: Entity, run_id: str, moment: datetime) -> DataFrame:
-    """Judged rows as Silver rows, with `bare` (keep the values that are there) and `removed` (delete the row)."""
+    """Judged rows as Silver rows, with `bare` (keep the values that are there), `removed` (delete the row) and `swapped`."""
     from pyspark.sql import functions as F
 
-    return rows.select(*silver_columns(entity, run_id, moment), "bare", (F.col("outcome") == "removed").alias("removed"))
+    return rows.select(*silver_columns(entity, run_id, moment), "bare", "swapped", (F.col("outcome") == "removed").alias("removed"))
 
 
 def silver_columns(entity: Entity, run_id: str, moment: datetime) -> list[Column]:

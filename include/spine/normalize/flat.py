@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
 
 MOST_COLUMNS = 500
-_RESERVED = frozenset({*KEY, *TAIL, *HISTORY, "bare", "removed"})
+_RESERVED = frozenset({*KEY, *TAIL, *HISTORY, "bare", "removed", "swapped"})
 _LONGEST_NAME = 100
 _WHOLE = r"^-?\d+$"
 _UTC = r"^(?!0000)\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}:\d{2}(\.\d{1,6})?(Z|\+00:?00)$"

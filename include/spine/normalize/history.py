@@ -27,11 +27,11 @@ def version_id() -> Column:
     return F.xxhash64(F.coalesce("source_cursor", F.lit("")), "emitted_at", "payload_hash")
 
 
-def changes(incoming: DataFrame, known: DataFrame, fields: Sequence[str]) -> DataFrame:
+def changes(incoming: DataFrame, known: DataFrame, fields: Sequence[str], swapped: Column) -> DataFrame:
     """What becomes of a table of versions, whose rows of the same records are `known`: rows to write, `removed` for those that go.
 
     `incoming` are rows as the table has them without HISTORY, but for `bare` (its values are those of the version before it) and `left`
-    (a filter keeps the record out from here on).
+    (a filter keeps the record out from here on). `swapped` is when the rows of a row's connection were last swapped.
     """
     from pyspark.sql import functions as F
 
@@ -40,7 +40,7 @@ def changes(incoming: DataFrame, known: DataFrame, fields: Sequence[str]) -> Dat
     kept = known.join(incoming.select(*keys), keys, "left_anti")
     flags = {"bare": F.lit(False), "left": F.lit(False)}
     columns = [name for name in known.columns if name not in HISTORY[:3]]
-    together = incoming.select(*columns, *flags).unionByName(kept.select(*columns).withColumns(flags))
+    together = incoming.select(*columns, *flags).unionByName(kept.select(*columns).withColumns(flags)).withColumn("swapped", swapped)
     found = _valid(_apart(_whole(together, fields)))
     before = known.select(*keys, *[F.col(name).alias(f"was_{name}") for name in _TOLD], F.lit(True).alias("was"))
     joined = found.withColumn("is", F.lit(True)).join(before, keys, "full")

@@ -8,8 +8,10 @@ A version that a filter keeps out, or an array that has lost an element, withdra
 
 from __future__ import annotations
 
+import typing
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime
 from typing import TYPE_CHECKING, Literal
 
 from spine.core.entities import Entity
@@ -17,6 +19,7 @@ from spine.core.mapping import Mapping
 from spine.core.settings import settings
 from spine.lake.delta_sql import row_hash
 from spine.lake.flat import FlatColumn
+from spine.lake.generations import swapped
 from spine.lake.silver import cursor_order
 from spine.normalize.compile import REASON_TYPE, cast_problems, compile_mapping, reason, typed_values, with_texts
 from spine.normalize.flat import others_of, values_of
@@ -29,12 +32,12 @@ if TYPE_CHECKING:
 ENVELOPE = ("tenant_id", "source", "stream", "record_id", "connection_id", "emitted_at", "cursor", "op", "payload")
 _CANONICAL = (
     "tenant_id", "source", "stream", "record_id", "connection_id", "emitted_at", "op", "payload", "source_cursor", "record_ref",
-    "custom_fields",
+    "custom_fields", "swapped",
 )  # fmt: skip
 _JUDGED = (
     "tenant_id", "source", "stream", "record_id", "connection_id", "emitted_at", "op", "payload", "source_cursor", "record_ref",
     "is_deleted", "empty_delete", "quarantine_id", "reasons", "filtered", "withdrawn", "hard_delete", "mapping_version", "bad",
-    "payload_hash", "key", "place",
+    "payload_hash", "key", "place", "swapped",
 )  # fmt: skip
 _OBJECT = r"^[ \t\n\r\uFEFF]*\{"
 UNREADABLE, NO_KEY, CROWDED = "readable", "key", "elements"
@@ -51,7 +54,8 @@ LONG_KEY_TEXT = "the record's reference (source, stream and id) is longer than 1
 class Plan:
     """What a stream's rows become: its entity by its mapping, without one a row with its fields in `columns`.
 
-    `deletes` says what a delete does, `history` whether each version of a record is kept.
+    `deletes` says what a delete does, `history` whether each version of a record is kept, `swaps` since when rows of connections are of
+    another generation.
     """
 
     source: str
@@ -61,6 +65,7 @@ class Plan:
     deletes: Literal["soft_delete", "hard_delete", "ignore"] = "soft_delete"
     columns: tuple[FlatColumn, ...] = ()
     history: bool = False
+    swaps: typing.Mapping[str, datetime] = field(default_factory=dict)
 
     @property
     def split(self) -> str | None:
@@ -68,7 +73,9 @@ class Plan:
         return self.mapping.split if self.mapping else None
 
 
-def parts(bronze: DataFrame, split: str | None, known: DataFrame | None = None) -> DataFrame:
+def parts(
+    bronze: DataFrame, split: str | None, known: DataFrame | None = None, swaps: typing.Mapping[str, datetime] | None = None
+) -> DataFrame:
     """Bronze rows with the parsed payload in `document`; a mapping with `split` yields one row per element of that array, in `part`.
 
     A record with more elements than the bound is one row, with the reason in `crowded`. Elements that an array had before, in another row
@@ -83,7 +90,7 @@ def parts(bronze: DataFrame, split: str | None, known: DataFrame | None = None) 
     rows = bronze.select(*[cleaned.get(name, F.col(name)) for name in ENVELOPE]).withColumn("document", F.try_parse_json("payload"))
     if split is None:
         return rows.withColumns({"part": F.lit(None).cast("variant"), "crowded": F.lit(None).cast(REASON_TYPE)})
-    rows = _counted(rows, split, known)
+    rows = _counted(rows.withColumn("swapped", swapped(swaps or {})), split, known)
     last = F.when(F.col("whole"), F.greatest("most", "alive")).otherwise(F.col("count"))
     rows = rows.select("*", F.explode_outer(F.when(last > 0, F.sequence(F.lit(1), last))).alias("number"))
     late = F.coalesce(F.col("late"), F.lit(False)) & (F.col("number") > F.col("alive"))
@@ -120,17 +127,19 @@ def _counted(rows: DataFrame, split: str, known: DataFrame | None) -> DataFrame:
     if known is None:
         return rows.withColumns({"alive": F.lit(0), "late": F.lit(False)})
     rows = rows.join(known, ["tenant_id", "record_id"], "left")
-    version = F.struct(F.expr(cursor_order("coalesce(cursor, '')")).alias("c"), F.col("emitted_at").alias("e"))
+    version = F.struct(_generation().alias("g"), F.expr(cursor_order("coalesce(cursor, '')")).alias("c"), F.col("emitted_at").alias("e"))
     return rows.withColumns({"alive": F.coalesce("alive", F.lit(0)), "late": version < F.col("latest")})
 
 
-def elements_of(silver: DataFrame, stream: str) -> DataFrame:
+def elements_of(silver: DataFrame, stream: str, swaps: typing.Mapping[str, datetime] | None = None) -> DataFrame:
     """What Silver knows of the arrays that a stream's records were split from: the highest `alive` element, and the `latest` version."""
     from pyspark.sql import functions as F
 
-    numbered = silver.where((F.col("stream") == stream) & F.col("record_id").rlike(_NUMBERED))
+    numbered = silver.where((F.col("stream") == stream) & F.col("record_id").rlike(_NUMBERED)).withColumn("swapped", swapped(swaps or {}))
     number = F.regexp_extract("record_id", _NUMBERED, 1).cast("int")
-    version = F.struct(F.expr(cursor_order("coalesce(source_cursor, '')")).alias("c"), F.col("emitted_at").alias("e"))
+    version = F.struct(
+        _generation().alias("g"), F.expr(cursor_order("coalesce(source_cursor, '')")).alias("c"), F.col("emitted_at").alias("e")
+    )
     return numbered.groupBy("tenant_id", F.regexp_replace("record_id", _NUMBERED, "").alias("record_id")).agg(
         F.max(F.when(~F.col("is_deleted"), number)).alias("alive"), F.max(version).alias("latest")
     )
@@ -172,6 +181,7 @@ def _envelope(plan: Plan) -> list[Column]:
         *[F.col(name) for name in ENVELOPE if name != "cursor"],
         F.col("cursor").alias("source_cursor"),
         F.concat_ws(":", F.lit(plan.source), F.lit(plan.stream), F.col("record_id")).alias("record_ref"),
+        swapped(plan.swaps).alias("swapped"),
         F.col("document"),
         F.col("crowded"),
     ]
@@ -281,7 +291,14 @@ def version_order() -> list[Column]:
     """What the versions of a record are ordered by, the oldest first."""
     from pyspark.sql import functions as F
 
-    return [F.expr(cursor_order("coalesce(source_cursor, '')")), F.col("emitted_at"), F.col("payload_hash")]
+    return [_generation(), F.expr(cursor_order("coalesce(source_cursor, '')")), F.col("emitted_at"), F.col("payload_hash")]
+
+
+def _generation(emitted: str = "emitted_at") -> Column:
+    """Whether a row was emitted at the last swap of its connection's rows or later."""
+    from pyspark.sql import functions as F
+
+    return F.when(F.col(emitted) >= F.col("swapped"), 1).otherwise(0)
 
 
 def judged(rows: DataFrame, silver: DataFrame | None) -> DataFrame:
@@ -297,10 +314,14 @@ def judged(rows: DataFrame, silver: DataFrame | None) -> DataFrame:
             F.col("record_ref").alias("key"),
             F.col("row_hash").alias("seen_hash"),
             F.col("is_deleted").alias("seen_deleted"),
-            _version().alias("seen"),
+            *[column.alias(f"seen_{name}") for name, column in _version().items()],
         )
         joined = rows.join(present, ["tenant_id", "key"], "left")
-        seen = joined.withColumn("seen_newer", _version() < F.col("seen")).drop("seen")
+        former = [_generation("seen_e"), *[F.col(f"seen_{name}") for name in _version()]]
+        newer = F.lit(False)
+        for own, other in reversed(list(zip([_generation(), *_version().values()], former, strict=True))):
+            newer = (own < other) | ((own == other) & newer)
+        seen = joined.withColumn("seen_newer", newer).drop(*[f"seen_{name}" for name in _version()])
     removes = F.col("hard_delete") & F.col("is_deleted")
     superseded = (F.col("place") > 1) | F.coalesce(F.col("seen_newer"), F.lit(False))
     withdraws = F.col("withdrawn") & ~superseded & ~F.coalesce(F.col("seen_deleted"), F.lit(True))
@@ -317,8 +338,8 @@ def judged(rows: DataFrame, silver: DataFrame | None) -> DataFrame:
     return seen.withColumn("outcome", outcome).drop(*used)
 
 
-def _version() -> Column:
+def _version() -> dict[str, Column]:
     from pyspark.sql import functions as F
 
     cursor = F.expr(cursor_order("coalesce(source_cursor, '')"))
-    return F.struct(cursor.alias("c"), F.col("emitted_at").alias("e"), F.col("payload_hash").alias("h"))
+    return {"c": cursor, "e": F.col("emitted_at"), "h": F.col("payload_hash")}

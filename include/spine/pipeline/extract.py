@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from spine.control import connections, drift, events, ledger, locks, runs
@@ -18,10 +18,11 @@ from spine.core import clock
 from spine.core.errors import AuthFailed, DeleteSweepRefused, SpineError, StreamStopped, as_ours
 from spine.core.events import DriftDetected
 from spine.core.failpoints import failpoint
-from spine.core.names import bronze_table, schema_variable
+from spine.core.names import bronze_table, schema_variable, silver_table
 from spine.core.screen import logger
 from spine.core.settings import settings
 from spine.lake.bronze import BronzeWriter, Envelope, Progress, living_unseen, newest_in, rows_of_run
+from spine.lake.generations import Generation
 from spine.lake.paths import table_uri
 from spine.pipeline.parts import PartCursors
 from spine.pipeline.planning import plan
@@ -112,7 +113,9 @@ class _Extraction:
     def _read(self) -> str | None:
         uri = table_uri(bronze_table(self.source.source, self.stream.name))
         envelope = Envelope(self.work.tenant, self.source.source, self.stream.name, self.work.connection_id, self.work.pages_of)
-        writer = BronzeWriter(uri, envelope, window_end=self.work.window_end)
+        generation = Generation(bronze_table(self.source.source, self.stream.name), envelope) if self.work.mode == "resync" else None
+        end = self.work.window_end
+        writer = generation.writer(end) if generation else BronzeWriter(uri, envelope, window_end=end)
         done = writer.committed
         self.progress = done or self.progress
         self._read_rows = self.progress.rows + self.progress.unchanged
@@ -124,9 +127,11 @@ class _Extraction:
         skips = writer.pending.skips
         if skips:
             _log.warning("%s: %s requests were skipped, so that nothing is taken for deleted", self.stream.name, skips)
-        if window.full and self._sweeps() and not skips:
+        if generation is not None:
+            self._swap(generation, writer)
+        elif window.full and self._sweeps() and not skips:
             self._sweep(writer, uri, envelope)
-        if done is None or done.token is not None or writer.committed != done:
+        if done is None or generation is not None or done.token is not None or writer.committed != done:
             self._balance(writer, uri)
         failpoint("extract.before_cursor")
         self.progress = replace(self.progress, skips=skips, skipped=writer.pending.skipped)
@@ -259,6 +264,31 @@ class _Extraction:
                 f"{len(missing)} of {alive} records were not seen, more than {share:.0%}",
                 hint="Check the source; raise `deletes.max_share` in its file if they are really gone",
             )
+        self._mark(writer, missing)
+
+    def _swap(self, generation: Generation, writer: BronzeWriter) -> None:
+        """Let a re-sync's rows take the place of the former ones, of which those that the source does not have any more are marked.
+
+        Raises DeleteSweepRefused if it has none at all.
+        """
+        if generation.done is None:
+            split = self.stream.mapping is not None and self.stream.mapping.split is not None
+            silver = table_uri(silver_table(self.source.source, self.stream.silver))
+            missing = generation.retired(silver, split=split, malformed=MALFORMED)
+            bounded = self.stream.cursor is not None and self.stream.cursor.bounded
+            if missing and not writer.pending.rows:
+                raise DeleteSweepRefused(
+                    f"the source has no record at all, and {len(missing)} are known",
+                    hint="Check the account's rights; if they are really gone, read once with mode full",
+                )
+            if missing and not bounded and not writer.pending.skips:
+                self._mark(writer, missing)
+            if writer.committed is not None:
+                parts = writer.parts_so_far()
+                self.progress = replace(self.progress, version=generation.swap(writer.committed, parts))
+        generation.forget()
+
+    def _mark(self, writer: BronzeWriter, missing: Mapping[str, str | None]) -> None:
         self._read_rows += len(missing)
         deletes = [Record(name, "delete", cursor, "{}", "") for name, cursor in missing.items()]
         size = settings().batch_size

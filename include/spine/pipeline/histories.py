@@ -12,6 +12,7 @@ from spine.core.failpoints import failpoint
 from spine.core.names import history_table
 from spine.lake import history
 from spine.lake.flat import ensure_flat
+from spine.lake.generations import swapped
 from spine.lake.paths import table_uri
 from spine.lake.silver import HISTORY, KEY, TAIL, ensure_silver, silver_columns
 from spine.lake.tables import Tables
@@ -46,7 +47,7 @@ class Versions:
         if not self.everything:  # what Silver has and keeps is the newest version there as well
             found = found.join(rows.where(rows.outcome != "unchanged").select(*RECORD).distinct(), list(RECORD), "left_semi")
         known = tables.read(uri, self._columns).join(found.select(*RECORD).distinct(), list(RECORD), "left_semi")
-        news = tables.once(changes(found, known, list(self.entity.fields)))
+        news = tables.once(changes(found, known, list(self.entity.fields), swapped(plan.swaps)))
         try:
             if news.limit(1).count():
                 history.merge_versions(tables, uri, news, list(self.entity.fields), tenants=tenants)
@@ -69,7 +70,7 @@ class Versions:
             return
         present = tables.read(self.silver, [*KEY, *self.entity.fields, *TAIL]).withColumns({"bare": F.lit(False), "left": F.lit(False)})
         mine = present.where(present.stream == plan.stream)
-        present = tables.once(changes(mine, tables.read(uri, self._columns), list(self.entity.fields)))
+        present = tables.once(changes(mine, tables.read(uri, self._columns), list(self.entity.fields), swapped(plan.swaps)))
         try:
             tenants = [row["tenant_id"] for row in present.select("tenant_id").distinct().collect()]
             if tenants:

@@ -24,6 +24,7 @@ from spine.core.names import bronze_table, history_table, quarantine_table, silv
 from spine.lake import quarantine, silver
 from spine.lake.delta_sql import table_at
 from spine.lake.flat import FlatColumn, beyond_exact, columns_of, ensure_flat
+from spine.lake.generations import swaps
 from spine.lake.paths import table_uri
 from spine.lake.reading import storage
 from spine.lake.silver import Position
@@ -277,14 +278,16 @@ def stage(job: Job, tables: Tables, bronze: dict[str, DataFrame], only: DataFram
 
     table = silver.ensure_silver(job.spark, job.silver, job.entity)
     counts = [F.count(F.lit(1)).alias("rows"), F.count_if(F.contains("payload", F.lit("\\u0000"))).alias("cleaned")]
-    columns = ("tenant_id", "record_ref", *silver.VERSION, "row_hash", "is_deleted", "stream", "record_id")
+    columns = ("tenant_id", "record_ref", *silver.VERSION, "row_hash", "is_deleted", "stream", "record_id", "connection_id")
     seen = tables.read(job.silver, columns, table.version())
     counters, streams = [], []
     for plan in job.plans():
         if plan.stream not in bronze:
             continue
+        plan = with_swaps(plan)
         counter = Observation()
-        rows = parts(bronze[plan.stream], plan.split, elements_of(seen, plan.stream) if plan.split else None)
+        known = elements_of(seen, plan.stream, plan.swaps) if plan.split else None
+        rows = parts(bronze[plan.stream], plan.split, known, plan.swaps)
         rows = canonical(rows if only is not None else rows.observe(counter, *counts), plan, lambda fields: reasons(job.entity, fields))
         streams.append(rows if only is None else rows.join(only, ["tenant_id", "quarantine_id"], "left_semi").observe(counter, *counts))
         counters.append(counter)
@@ -320,9 +323,14 @@ def _publish(job: Job, staged: Staged, read: silver.ReadUpTo, due: dict[str, Pos
     return replace(result(job, found), validation=validation, cleaned=staged.cleaned()), refused
 
 
+def with_swaps(plan: Plan) -> Plan:
+    """The plan of a stream, knowing when its rows were last swapped for those of a new reading."""
+    return replace(plan, swaps=swaps(table_uri(bronze_table(plan.source, plan.stream))))
+
+
 def publish_rows(job: Job, staged: Staged, found: Iterable[Profile], note: dict[str, Any]) -> None:
     """MERGE what is new, changed or removed, in one commit with `note`; no commit where nothing is. Before it, versions are kept."""
-    plans = [plan for plan in job.plans() if plan.history]
+    plans = [with_swaps(plan) for plan in job.plans() if plan.history]
     if plans:
         versions = Versions(job.entity, job.silver, job.run_id, job.moment, job.renormalize)
         versions.keep(staged.tables, plans, staged.rows, [profile.tenant_id for profile in found])

@@ -38,6 +38,8 @@ def plan(sync: Sync, services: Services, *, whole: bool = False) -> list[StreamW
     """
     spec = load_source(sync.source)
     sync.require_sound()
+    if sync.mode == "resync" and sync.backfill:
+        raise ConfigError("a re-sync reads everything: an interval has no meaning for it", hint="Run it without one", source=sync.source)
     wanted = [spec.stream(name) for name in sync.streams] if sync.streams else list(spec.streams)
     if sync.mode == "renormalize":
         return []
@@ -145,7 +147,7 @@ class _Planning:
             )
         if self.sync.backfill:
             return self.sync.interval_start, False
-        if self.sync.mode == "full":
+        if self.sync.mode in ("full", "resync"):
             return None, True
         if stream.cursor is None:  # of one whose parents have changed
             saved = cursors.show(stream.name) if stream.parent and stream.parent.changed else None

@@ -12,7 +12,7 @@ from spine.core.errors import ConfigError
 from spine.core.names import job_name
 from spine.sources.coverage import Coverage
 
-MODES = ("incremental", "full", "renormalize")
+MODES = ("incremental", "full", "resync", "renormalize")
 
 
 @dataclass(frozen=True)
