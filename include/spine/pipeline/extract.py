@@ -175,7 +175,7 @@ class _Extraction:
             _log.warning("%s", note)
         reader = open_reader(
             self.source, self.work.tenant, self.info, self.work.run_id, self.services, self._sleep,
-            stream=self.stream, pages=done.pages if done else 0, size=done.bytes if done else 0,
+            stream=self.stream, pages=done.pages if done else 0, size=done.bytes if done else 0, ahead=not self.work.dry_run,
         )  # fmt: skip
         state = State(
             self.cursor_from, done.token if done else None, done.high_water if done else None, self.parts.old,

@@ -64,9 +64,11 @@ def services_from_environment() -> Services:
 
 def open_reader(
     source: Source, tenant: str, info: ConnectionInfo, run_id: str, services: Services, sleep: Callable[[float], None],
-    *, stream: Stream | None = None, pages: int = 0, size: int = 0,
+    *, stream: Stream | None = None, pages: int = 0, size: int = 0, ahead: bool = False,
 ) -> Reader:  # fmt: skip
     """The reader of one connection, for a stream that has brought `pages` of `size` bytes in this run already.
+
+    `ahead`: pages may be asked for before they are wanted, where the source's limits are all ours.
 
     Without a `stream` it is for any of them, and keeps to the source's own times and limits. That it was given the Connection's secrets is
     in the audit log.
@@ -83,7 +85,7 @@ def open_reader(
     client.allowance = Allowance((stream.limits if stream else None) or source.limits, pages, size)
     personal = any("hash" in declared.personal.values() for declared in source.streams)
     hashed = TokenVault(services.database.of(tenant), run_id).hasher() if personal else None
-    return reader_for(source, client=client, extra=info.extra, hashed=hashed)
+    return reader_for(source, client=client, extra=info.extra, hashed=hashed, ahead=ahead and source.rate_limit.ours)
 
 
 def credentials_of(info: ConnectionInfo, source: Source) -> Credentials:

@@ -18,9 +18,11 @@ from spine.sources.spec import Source
 
 def reader_for(
     source: Source, *, client: Client | None = None, folder: Folder | None = None, extra: Mapping[str, Any] | None = None,
-    hashed: Callable[[str], str] | None = None,
+    hashed: Callable[[str], str] | None = None, ahead: bool = False,
 ) -> Reader:  # fmt: skip
     """The reader of a source on an account (`client`, and the `extra` of its Connection) or a folder; `hashed` hides personal values.
+
+    `ahead`: all pages are wanted, so that the next one may be asked for before the one before it is done with.
 
     Raises ConfigError if the source needs code that is not there.
     """
@@ -31,7 +33,7 @@ def reader_for(
     if client is None:
         raise ConfigError("the source needs a client", source=source.source)
     if source.kind == "generic":
-        return rest.Reader(source, client, extra or {}, stages_of(source), hashed)
+        return rest.Reader(source, client, extra or {}, stages_of(source), hashed, ahead)
     reader: Reader = module_of(source).Reader(source, client)
     return reader
 

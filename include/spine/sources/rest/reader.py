@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import jmespath
@@ -11,7 +12,7 @@ import jmespath
 from spine.core import clock
 from spine.core.errors import SourceRejected
 from spine.http.client import Client
-from spine.http.paging import Fetched
+from spine.http.paging import Fetched, Paging
 from spine.http.paging.pages import SLOT, search
 from spine.http.rules import Restarted, Skipped
 from spine.http.transport import NOTHING, Request
@@ -23,6 +24,7 @@ from spine.sources.reading import (
     later,
     require_fields,
 )
+from spine.sources.rest.ahead import Ahead
 from spine.sources.rest.answers import Answers, Piece
 from spine.sources.rest.fields import chunks_of, names_of
 from spine.sources.rest.jobs import Done, Jobs, Stale
@@ -47,7 +49,8 @@ DETECTS = frozenset({"flag", "sweep"})
 class Reader:
     """Sources that need no code. `extra` is the Connection's, which has the values of variables; `stages` may be a source's own.
 
-    `hashed` makes of a personal value what stands for it, by the tenant's key.
+    `hashed` makes of a personal value what stands for it, by the tenant's key. `ahead`: the next page is asked for while its reader is busy
+    with the one before, where that is known to ask for nothing else.
     """
 
     source: Source
@@ -55,11 +58,17 @@ class Reader:
     extra: Mapping[str, Any] = field(default_factory=dict, repr=False)
     stages: type[Stages] = Stages
     hashed: Hasher | None = field(default=None, repr=False)
+    ahead: bool = False
 
     def read(self, stream: Stream, state: State, window: Window) -> Iterator[Page]:
         """Pages of the stream; where the source cannot bound the reading, the records outside the window are left out."""
+        with Ahead() as ahead:
+            yield from self._read(stream, state, window, ahead)
+
+    def _read(self, stream: Stream, state: State, window: Window, ahead: Ahead) -> Iterator[Page]:
         reader = replace(self, client=replace(self.client, rules=(*stream.errors, *self.source.errors)))
-        parts = Parts(self.source, stream, values_of(self.source, self.extra, window.end), self.read, state, window)
+        parents = replace(self, ahead=False)  # else a page of them would be asked for while their children are
+        parts = Parts(self.source, stream, values_of(self.source, self.extra, window.end), parents.read, state, window)
         place, answered, skips = Place.parse(state.token), state.answered, 0
         found = parts.after(place.part)
         part = next(found, None)
@@ -67,7 +76,7 @@ class Reader:
             yield Page((), None, state.high_water, parents=parts.progress)
         while part is not None:
             own, saved = parts.window_of(part)
-            reading = _Reading(reader, stream.asked(first=own.full), own, replace(state, cursor=saved), part)
+            reading = _Reading(reader, stream.asked(first=own.full), own, replace(state, cursor=saved), part, ahead)
             upcoming: Part | None = None
             for page in _restarted(reading, place if place.part == part.key else Place(part.key)):
                 state, token = replace(state, high_water=page.high_water), page.next_token
@@ -109,7 +118,7 @@ def _restarted(reading: _Reading, place: Place) -> Iterator[Page]:
 class _Reading:
     """One reading of a part of a stream, as it is asked in its window."""
 
-    def __init__(self, reader: Reader, stream: Stream, window: Window, state: State, part: Part) -> None:
+    def __init__(self, reader: Reader, stream: Stream, window: Window, state: State, part: Part, ahead: Ahead) -> None:
         self.part = part
         self._source, self._stream, self._window = reader.source.source, stream, window
         self._client = reader.client.of(stream.name)
@@ -124,6 +133,9 @@ class _Reading:
         self._jobs = Jobs(self._client, stream, stream.job) if stream.job else None
         windows = stream.cursor.windows if stream.cursor else None
         self._ceiling = windows if windows and windows.ceiling else None
+        # Not where a page decides whether the next one is asked for at all, nor where a source's own code might not expect it.
+        plain = reader.stages is Stages and self._jobs is None and self._ceiling is None and not stream.response.by_rows
+        self._ahead = ahead if reader.ahead and plain else None
         self._spans = Spans.of(stream.cursor, window, self._typed)
 
     def pages(self, place: Place) -> Iterator[Page]:
@@ -182,9 +194,9 @@ class _Reading:
         if done is not None and done.empty:
             yield Piece((), Fetched(first, NOTHING, None, ())), None
             return
+        pieces = self._asked(paging, (first, *others), place)
         while True:
-            request, *more = [paging.request(one, place.page) for one in (first, *others)]
-            for sent in self._answers.ask(request, place.page, place.rows, more):
+            for sent in pieces():
                 piece = replace(sent, records=self._shaper.all(sent.records))
                 require_fields(stream, piece.records)
                 if piece.rest is not None:
@@ -195,7 +207,16 @@ class _Reading:
                 yield piece, None
                 return
             place = replace(place, page=self._client.auth.unsigned(following), rows=None)
+            pieces = self._asked(paging, (first, *others), place)
             yield piece, place
+
+    def _asked(self, paging: Paging, firsts: Sequence[Request], place: Place) -> Callable[[], Iterable[Piece]]:
+        """Ask for a page: at once, if that may be done ahead, else when its pieces are wanted."""
+        request, *more = [paging.request(one, place.page) for one in firsts]
+        pieces = partial(self._answers.ask, request, place.page, place.rows, more)
+        if self._ahead is None or not all(one.repeatable for one in (request, *more)):
+            return pieces
+        return self._ahead.begin(lambda: list(pieces()))
 
     def _named(self, part: Part, span: Span | None) -> dict[str, Any]:
         """What the placeholders of a step name."""

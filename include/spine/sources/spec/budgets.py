@@ -72,6 +72,11 @@ class RateLimit(Budget):
         default=0.0, ge=0, lt=1, description="Stop when the vendor's headers say that less than this part of a limit is left"
     )
 
+    @property
+    def ours(self) -> bool:
+        """Whether nothing of the vendor's limits is left to others, from whom a call that turns out to be of no use would take."""
+        return self.share == 1 and self.leave == 0 and all(quota.share == 1 for quota in self.quotas)
+
     @model_validator(mode="after")
     def _apart(self) -> RateLimit:
         spans = [quota.per for quota in self.quotas]
