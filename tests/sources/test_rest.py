@@ -98,6 +98,17 @@ def test_a_source_of_ever_new_tokens_is_refused_too(make_client):
         read(make_client, source(), Window(full=True), lambda path, query: {"data": {"items": ROWS[:5], "next": f"t{next(counter)}"}})
 
 
+def test_pages_that_are_turned_by_a_field_may_have_the_same_record_again(make_client):
+    """As a list of events has: one thing that changed often."""
+
+    def serve(path, query):
+        after = int(query.get("after", 0))
+        return {"data": {"items": [{**ROWS[0], "event": number} for number in range(after + 1, min(after + 3, 8))]}}
+
+    pages = read(make_client, source(paging={"type": "keyset", "field": "event", "param": "after"}), Window(full=True), serve)
+    assert sum(len(page.records) for page in pages) == 7
+
+
 @pytest.mark.parametrize(
     ("records", "body"),
     [

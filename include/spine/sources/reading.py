@@ -301,10 +301,14 @@ def has(record: Any, path: str) -> bool:
 
 
 class Turning:
-    """Sees that a reading gets on: a source that does not heed what turns its pages would be read for ever."""
+    """Sees that a reading gets on: a source that does not heed what turns its pages would be read for ever.
 
-    def __init__(self, stream: Stream, turned_by: str) -> None:
-        self._stream, self._turned_by = stream, turned_by
+    Records are told by the field that pages are turned by (`told_by`), if there is one, else by their key: a list of events may have the
+    same object on many pages.
+    """
+
+    def __init__(self, stream: Stream, turned_by: str, told_by: str = "") -> None:
+        self._stream, self._turned_by, self._told_by = stream, turned_by, told_by
         self._pages: dict[int, int] = {}
         self._tokens: set[int] = set()
         self._empty = 0
@@ -337,8 +341,10 @@ class Turning:
             )
 
     def _key(self, record: Any) -> str:
-        found = record_id(self._stream, record) if isinstance(record, dict) else None
-        return found or repr(record)
+        if not isinstance(record, dict):
+            return repr(record)
+        told = record.get(self._told_by)
+        return str(told) if told is not None else record_id(self._stream, record) or repr(record)
 
 
 def later(left: str | None, right: str | None) -> str | None:

@@ -190,7 +190,7 @@ class _Reading:
         """The pages of a step from a place on, in pieces, each with the place in the step that follows it."""
         stream, paging = self._stream, done.paging if done and done.paging else self._stages.paging()
         first, *others = self._firsts(part, place.span, done)
-        turning = Turning(stream, paging.turned_by)
+        turning = Turning(stream, paging.turned_by, getattr(paging, "field", ""))
         if done is not None and done.empty:
             yield Piece((), Fetched(first, NOTHING, None, ())), None
             return
