@@ -54,13 +54,14 @@ class Bench:
                 python = self.dlt if name == "dlt" else Path(sys.executable)
                 if python is None:
                     continue
-                one = self._reading(python, program, f"{program}-{number}", order)
+                one = self.reading(python, f"benchmarks.extracting.{program}", f"{program}-{number}", order)
                 if one["rows"] != self.records:
                     raise SystemExit(f"{name} has read {one['rows']:,} of {self.records:,} records")
                 found[name] = min(one, found.get(name, one), key=lambda reading: float(reading["seconds"]))
         return found
 
-    def _reading(self, python: Path, program: str, name: str, order: Mapping[str, Any]) -> Reading:
+    def reading(self, python: Path, program: str, name: str, order: Mapping[str, Any]) -> Reading:
+        """What one module took with an order, run by this Python in a folder of its own."""
         folder = self.folder / name
         folder.mkdir()
         told = folder / "order.json"
@@ -68,9 +69,7 @@ class Bench:
         path = os.pathsep.join([str(PROJECT), str(PROJECT / "include")])
         # Nothing is told to anybody: the runs of dlt are measured without its telemetry.
         environment = {**os.environ, "PYTHONPATH": path, "RUNTIME__DLTHUB_TELEMETRY": "false", "RUNTIME__LOG_LEVEL": "ERROR"}
-        done = subprocess.run(
-            [python, "-m", f"benchmarks.extracting.{program}", told], env=environment, cwd=folder, stdout=subprocess.PIPE, check=True
-        )
+        done = subprocess.run([python, "-m", program, told], env=environment, cwd=folder, stdout=subprocess.PIPE, check=True)
         shutil.rmtree(folder)
         found: Reading = orjson.loads(done.stdout.splitlines()[-1])
         return found
