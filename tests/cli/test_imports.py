@@ -54,6 +54,7 @@ COMMANDS: dict[str, tuple[str, set[str]]] = {
     "connector pause": ("hubspot --reason x …", set()),
     "connector resume": ("hubspot …", set()),
     "connector test": ("hubspot …", set()),
+    "sources new": ("acme --from nobody …", set()),
     "tenant add": ("acme …", set()),
     "cursor show": ("hubspot …", set()),
     "cursor set": ("hubspot contacts 2026-01-01T00:00:00Z …", set()),
