@@ -37,7 +37,8 @@ DEPTH = 100
 VALUES = 10_000_000
 _TOO_DEEP = f"nested more than {DEPTH} levels deep"
 _CONTAINERS = frozenset({dict, list})
-_EXACT, _DIGITS = re.compile(r"-?[0-9.]+"), 38  # what Spark and Arrow hold exactly
+DIGITS = 38  # what Spark and Arrow hold exactly
+_EXACT = re.compile(r"-?[0-9.]+")
 
 
 class NotJson(str):
@@ -155,7 +156,7 @@ def _other(default: Callable[[Any], Any]) -> Callable[[Any], Any]:
             raise TypeError
         if not isinstance(item, LongNumber):
             return default(item)
-        return orjson.Fragment(item.encode()) if _EXACT.fullmatch(item) and sum(map(str.isdigit, item)) <= _DIGITS else str(item)
+        return orjson.Fragment(item.encode()) if _EXACT.fullmatch(item) and sum(map(str.isdigit, item)) <= DIGITS else str(item)
 
     return other
 

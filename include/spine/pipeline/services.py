@@ -6,7 +6,7 @@ import hashlib
 import os
 import time
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 from spine.control import airflow_state, audit, breaker, connections, runs
@@ -19,11 +19,13 @@ from spine.core.placeholders import needed
 from spine.core.settings import settings
 from spine.http.allowance import Allowance
 from spine.http.auth import Account, Auth, Credentials, Signer
+from spine.http.auth.database import DatabaseAuth
 from spine.http.client import Client
 from spine.http.transport import Transport, require_encrypted
 from spine.pipeline.budgets import budgets_of
+from spine.sources.access import Access, Times
 from spine.sources.drops import Folder
-from spine.sources.loader import reader_for
+from spine.sources.loader import UNCALLED, reader_for
 from spine.sources.places import Place
 from spine.sources.reading import Reader
 from spine.sources.rest.requester import host_of, listed_host
@@ -79,13 +81,46 @@ def open_reader(
         airflow_state.mask(proxy.secrets())
     _note(services, tenant, info, run_id)
     if source.kind == "files":
-        return reader_for(source, folder=_folder(info, Place(tenant, frozenset(services.tenants(source.source)))))
+        return reader_for(source, folder=_folder(info, _place(source, tenant, services)))
     times = (stream.timeouts if stream else None) or source.timeouts
-    client = _client(source, tenant, info, run_id, services, sleep, times)
-    client.allowance = Allowance((stream.limits if stream else None) or source.limits, pages, size)
+    allowance = Allowance((stream.limits if stream else None) or source.limits, pages, size)
     personal = any("hash" in declared.personal.values() for declared in source.streams)
     hashed = TokenVault(services.database.of(tenant), run_id).hasher() if personal else None
+    if source.kind in UNCALLED:
+        seconds = (source.time_of(stream) if stream else source.stream_time).total_seconds()
+        access = _access(source, info, Times(times.connect, times.total, seconds), allowance, _place(source, tenant, services))
+        return reader_for(source, access=replace(access, hashed=hashed))
+    client = _client(source, tenant, info, run_id, services, sleep, times)
+    client.allowance = allowance
     return reader_for(source, client=client, extra=info.extra, hashed=hashed, ahead=ahead and source.rate_limit.ours)
+
+
+def _place(source: Source, tenant: str, services: Services) -> Place:
+    return Place(tenant, frozenset(services.tenants(source.source)))
+
+
+def _access(source: Source, info: ConnectionInfo, times: Times, allowance: Allowance, place: Place) -> Access:
+    """What a source that is spoken to without HTTP is given of its Connection. Raises ConfigError, AuthFailed if that is incomplete."""
+    values = values_of(source, info.extra)
+    host = info.host or (host_of(source.host, values) if source.host else "")
+    if not host:
+        raise ConfigError("the Connection has no host", hint="Put the address of the account there", connection=info.conn_id)
+    user, password = info.login, info.password
+    auth = source.auth_of(None, info.extra)
+    if isinstance(auth, DatabaseAuth):
+        user, password = auth.login(Credentials(host, info.login, info.password, {**values, **info.extra}, info.conn_id))
+    return Access(
+        host.partition("://")[2] or host,
+        info.port,
+        info.schema,
+        user,
+        password,
+        info.extra,
+        values,
+        times=times,
+        allowance=allowance,
+        place=place,
+    )
 
 
 def credentials_of(info: ConnectionInfo, source: Source) -> Credentials:

@@ -9,14 +9,14 @@ from spine.core.entities import Entity, load_entity
 from spine.core.errors import ConfigError
 from spine.core.settings import settings
 from spine.core.texts import nearest
-from spine.sources.loader import module_of, stages_of
-from spine.sources.rest import source_mistakes
+from spine.sources.loader import UNCALLED, module_of, stages_of
 from spine.sources.spec import Source, Stream, load_source, source_names
 
 # What is read of a stream whoever its reader is; `mapping` is the normaliser's, a sweep is extraction's.
 STREAM_WORDS = frozenset({"name", "drift", "history", "key", "entity", "mapping", "deletes.mode", "deletes.max_share", "deletes.detect"})
 # Folders of files are not called over the network, and have no clock of their own.
 CALL_WORDS = frozenset({"auth", "rate_limit", "retry", "timeouts", "limits", "headers", "errors"})
+HTTP_WORDS = frozenset({"rate_limit", "retry", "headers", "errors"})
 CALLED_WORDS = frozenset({"cursor.lookback", "cursor.formerly", "timeouts", "limits"})
 
 
@@ -109,8 +109,7 @@ def mistakes_of(source: Source) -> list[tuple[Place, str]]:
             why = f"{stream.deletes.detect!r} is not seen by the reader of this source, which knows {', '.join(known)}"
             found.append(((*place, "deletes", "detect"), why))
         found += [((*place, *inner), why) for inner, why in reader.mistakes(stream)]
-    if source.kind == "generic":
-        found += source_mistakes(source)
+    found += getattr(reader, "source_mistakes", lambda _: ())(source)
     return found
 
 
@@ -139,7 +138,8 @@ def _unfit_mapping(stream: Stream) -> Iterator[tuple[Place, str]]:
 def unread_places(source: Source) -> list[Place]:
     """What the source's file says and nothing reads. Raises ConfigError if its reader is not there."""
     files = source.kind == "files"
-    unread: list[Place] = [(word,) for word in sorted(source.model_fields_set & CALL_WORDS)] if files else []
+    useless = CALL_WORDS if files else HTTP_WORDS if source.kind in UNCALLED else frozenset[str]()
+    unread: list[Place] = [(word,) for word in sorted(source.model_fields_set & useless)]
     if source.reader and files:
         unread.append(("reader",))
     read = STREAM_WORDS | module_of(source).READS | (frozenset() if files else CALLED_WORDS)

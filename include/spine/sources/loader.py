@@ -9,18 +9,25 @@ from typing import Any
 
 from spine.core.errors import ConfigError
 from spine.http.client import Client
-from spine.sources import files, rest
+from spine.sources import database, files, rest
+from spine.sources.access import Access
 from spine.sources.drops import Folder
 from spine.sources.reading import Reader
 from spine.sources.rest.stages import Stages
 from spine.sources.spec import Source
 
+# The readers that no source has to write. Those that are given an Access speak to their source themselves, without HTTP.
+MODULES: Mapping[str, ModuleType] = {"generic": rest, "files": files, "database": database}
+UNCALLED = frozenset(MODULES) - {"generic", "files"}
+
 
 def reader_for(
-    source: Source, *, client: Client | None = None, folder: Folder | None = None, extra: Mapping[str, Any] | None = None,
-    hashed: Callable[[str], str] | None = None, ahead: bool = False,
+    source: Source, *, client: Client | None = None, folder: Folder | None = None, access: Access | None = None,
+    extra: Mapping[str, Any] | None = None, hashed: Callable[[str], str] | None = None, ahead: bool = False,
 ) -> Reader:  # fmt: skip
-    """The reader of a source on an account (`client`, and the `extra` of its Connection) or a folder; `hashed` hides personal values.
+    """The reader of a source on an account (`client`, and the `extra` of its Connection), a folder, or what is spoken to without HTTP.
+
+    `hashed` hides personal values.
 
     `ahead`: all pages are wanted, so that the next one may be asked for before the one before it is done with.
 
@@ -30,6 +37,11 @@ def reader_for(
         if folder is None:
             raise ConfigError("a source of files needs a folder", hint="Put its path in the host of the Connection", source=source.source)
         return files.Reader(source, folder)
+    if source.kind in UNCALLED:
+        if access is None:
+            raise ConfigError("the source needs an account", source=source.source)
+        own: Reader = MODULES[source.kind].Reader(source, access)
+        return own
     if client is None:
         raise ConfigError("the source needs a client", source=source.source)
     if source.kind == "generic":
@@ -51,9 +63,7 @@ def stages_of(source: Source) -> type[Stages]:
 
 def module_of(source: Source) -> ModuleType:
     """The module of the source's reader: `READS` are the words of a stream that it reads. Raises ConfigError if it cannot be used."""
-    if source.kind in ("files", "generic"):
-        return files if source.kind == "files" else rest
-    return _custom(source)
+    return MODULES.get(source.kind) or _custom(source)
 
 
 def _custom(source: Source) -> ModuleType:

@@ -112,7 +112,8 @@ class Reader(Protocol):
 
 
 @lru_cache(maxsize=4096)
-def _fingerprint(names: tuple[str, ...]) -> str:
+def field_fingerprint(names: tuple[str, ...]) -> str:
+    """A short hash of field names, whatever their order."""
     return hashlib.sha256("\n".join(sorted(names)).encode()).hexdigest()[:16]
 
 
@@ -129,7 +130,7 @@ def field_names(record: dict[str, Any]) -> tuple[str, ...]:
 
 def fingerprint(record: dict[str, Any]) -> str:
     """A short hash of the record's field names, whatever their order."""
-    return _fingerprint(field_names(record))
+    return field_fingerprint(field_names(record))
 
 
 MALFORMED = fingerprint({"_error": "", "_line": None, "_raw": ""})  # of records that cannot be read

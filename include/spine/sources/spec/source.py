@@ -34,9 +34,10 @@ TIER_STREAM: dict[str, timedelta] = {"critical": timedelta(minutes=10), "standar
 
 
 class Source(Strict):
-    """A whole source. `kind`: `generic` needs YAML only, `files` is a folder, `custom` has a module in `spine.sources.custom`.
+    """A whole source. `kind`: `generic` needs YAML only, `files` is a folder, `database` has tables, `custom` has a module.
 
-    That module has the source's name unless `reader` names another. `hybrid` means the same as `custom`: older files say so.
+    That module is in `spine.sources.custom` and has the source's name unless `reader` names another. `hybrid` means the same as `custom`:
+    older files say so.
 
     Example:
         source: acme
@@ -58,8 +59,11 @@ class Source(Strict):
     label: str = Field(description="Its name for people")
     description: str = Field(default="", description="What it brings")
     domain: Domain = Field(description="Who asks for it")
-    kind: Literal["generic", "files", "custom", "hybrid"] = Field(default="generic", description="What reads it")
-    reader: Word | None = Field(default=None, description="The module of a `custom` reader, or of a `generic` source's own `Stages`")
+    kind: Literal["generic", "files", "database", "custom", "hybrid"] = Field(default="generic", description="What reads it")
+    reader: Word | None = Field(
+        default=None,
+        description="The module of a `custom` reader or of a `generic` source's own `Stages`; of a `database` its kind",
+    )
     auth: AnyAuth = Field(default=NoAuth(), description="How requests are signed: a kind of [authentication](reference.md#authentication)")
     other_auths: dict[Word, AnyAuth] = Field(
         default_factory=dict, description="Other ways to sign; the Connection's extra chooses one by name, as `auth: <name>`"

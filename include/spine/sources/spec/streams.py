@@ -21,6 +21,7 @@ from spine.sources.spec.keys import Key
 from spine.sources.spec.partitions import Parent, Partition
 from spine.sources.spec.requests import Later, Reading, words_said
 from spine.sources.spec.shaping import Shaping
+from spine.sources.spec.tables import Table
 
 
 class Stream(Shaping, Reading):
@@ -48,6 +49,7 @@ class Stream(Shaping, Reading):
 
     name: Word = Field(description="Its name, which tables have too")
     object: str | None = Field(default=None, description="The vendor's name of it, for readers that ask for one")
+    table: Table | None = Field(default=None, description="The table that is read, of a source of kind `database`")
     key: Key = Field(description="The fields that tell a record from all others; `hash` or `singleton` where there are none")
     fields: tuple[str, ...] = Field(default=(), description="The fields that are asked for; `{fields}` in a request")
     field_list: FieldList | None = Field(

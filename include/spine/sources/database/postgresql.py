@@ -1,0 +1,349 @@
+"""PostgreSQL over ADBC: rows come in columns, and the server itself writes each row's JSON.
+
+So every type is what PostgreSQL makes of it: numbers keep their digits, times their zone, what no JSON number is (`NaN`, `infinity`) is a
+text, bytes are `\\x…`. One statement of a read-only transaction reads everything, hence one moment of the database.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from datetime import datetime
+from types import TracebackType
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from psycopg import sql
+from psycopg.conninfo import make_conninfo
+
+from spine.core import clock, jsontext
+from spine.core.errors import AuthFailed, ConfigError, ConnectorError, SchemaMismatch, SourceRejected, SourceUnavailable, SpineError
+from spine.core.foreign import told
+from spine.core.settings import settings
+from spine.sources.access import Access, addresses_of, in_clear
+from spine.sources.database.ahead import ahead
+from spine.sources.database.asking import Column, Described, Question, conditions, source_of
+from spine.sources.database.rows import Rows
+from spine.sources.reading import Record, cursor_text, field_fingerprint, flagged, numbered
+from spine.sources.spec import Stream
+
+_PORT = 5432
+_BATCH_BYTES = 4 * 1024 * 1024
+_ENCRYPTED = ("require", "verify-ca", "verify-full")
+_TIMES = {"timestamptz", "timestamp", "date"}
+_NUMBERS = {"int2", "int4", "int8", "numeric", "float4", "float8"}
+_TEXTS = {"text", "varchar", "bpchar", "name", "citext"}
+_PLAIN = _TIMES | _NUMBERS | _TEXTS | {"bool", "uuid", "time", "timetz", "interval", "bytea", "money", "inet", "cidr", "macaddr", "oid"}
+_EXACT = {"int2", "int4", "int8", "text", "varchar", "name", "uuid", "date"}  # as text and in JSON the same: keys need not be parsed
+_LONG = f"[0-9]{{{jsontext.DIGITS + 1}}}"  # no machine number holds it
+_DESCRIBE = """
+    SELECT a.attname, format_type(a.atttypid, a.atttypmod), t.typname, t.typtype, NOT a.attnotnull,
+           ARRAY(SELECT array_to_string(ARRAY(
+                     SELECT c.attname FROM pg_attribute c WHERE c.attrelid = i.indrelid AND c.attnum = ANY(i.indkey::int2[])
+                 ), E'\\n') FROM pg_index i WHERE i.indrelid = a.attrelid AND i.indisunique AND i.indisvalid AND i.indpred IS NULL
+                 AND NOT 0 = ANY(i.indkey::int2[]) AND NOT EXISTS (
+                     SELECT FROM pg_attribute n WHERE n.attrelid = i.indrelid AND n.attnum = ANY(i.indkey::int2[]) AND NOT n.attnotnull))
+    FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid
+    WHERE a.attrelid = to_regclass({table}) AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum
+"""
+
+
+class _Dialect:
+    """Names and values as PostgreSQL's own library quotes them; a value is told as one of its column's type."""
+
+    def name(self, name: str) -> str:
+        return sql.Identifier(name).as_string(None)
+
+    def value(self, column: Column, value: Any) -> str:
+        kind = column.type
+        if isinstance(value, datetime):
+            value = clock.to_text(value)
+        if column.family == "time":
+            kind = "timestamptz" if "with time zone" in column.type else "timestamp"
+        return f"{sql.Literal(str(value)).as_string(None)}::{kind}"
+
+    def ordered(self, column: Column) -> str:
+        return self.name(column.name)
+
+
+_DIALECT = _Dialect()
+
+
+_ABANDONED: list[Any] = []
+
+
+class Postgresql:
+    """One connection, open within `with`."""
+
+    def __init__(self, access: Access) -> None:
+        self._access = access
+        self._connection: Any = None
+
+    def __enter__(self) -> Postgresql:
+        from adbc_driver_manager import Error
+        from adbc_driver_postgresql import dbapi
+
+        last: SpineError | None = None
+        for address in addresses_of(self._access.host, self._access.port or _PORT):
+            try:
+                self._connection = dbapi.connect(_conninfo(self._access, address))
+                self._prepare()
+                return self
+            except Error as error:
+                last = _failure(error, "the database")
+                self._close()
+                if not isinstance(last, SourceUnavailable):
+                    break
+        assert last is not None
+        raise last from None
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._close()
+
+    def _abandon(self, cursor: Any) -> None:
+        """Let go of a connection that a thread still waits on: closed under it, the driver would take the process with it."""
+        _ABANDONED.append((self._connection, cursor))
+        self._connection = None
+
+    def _close(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with suppress(Exception):  # one that failed cannot be asked to end well
+                connection.close()
+
+    def _prepare(self) -> None:
+        """What holds for the transaction in which everything is read."""
+        most = int(self._access.times.stream * 1000)
+        for said in (
+            "SET TRANSACTION READ ONLY", "SET LOCAL TIME ZONE 'UTC'", "SET LOCAL IntervalStyle = iso_8601", "SET LOCAL bytea_output = hex",
+            f"SET LOCAL statement_timeout = {most:d}", f"SET LOCAL idle_in_transaction_session_timeout = {most:d}",
+        ):  # fmt: skip
+            with self._connection.cursor() as cursor:
+                cursor.execute(said)
+
+    def describe(self, schema: str | None, table: str) -> Described:
+        """The columns of a table or view. Raises SchemaMismatch if there is none of that name."""
+        name = ".".join(_DIALECT.name(part) for part in (schema, table) if part)
+        asked = _DESCRIBE.format(table=sql.Literal(name).as_string(None))
+        rows = [row for batch in self._batches(asked, name) for row in batch.to_pylist()]
+        if not rows:
+            raise SchemaMismatch(
+                f"there is no table or view {name}", hint="Correct `table` in the source's file, or the rights of the user"
+            )
+        found = [tuple(row.values()) for row in rows]
+        columns = {name: _column(name, written, base, sort, nullable) for name, written, base, sort, nullable, _ in found}
+        return Described(columns, [frozenset(one.split("\n")) for one in found[0][5] or ()])
+
+    def rows(self, question: Question, stream: Stream) -> Iterator[Rows]:
+        """The rows in batches; those of plain columns as records, of which the server has written the JSON."""
+        every = self._described(question)
+        flag = every.get(stream.deletes.field or "")
+        asked = _select(question, stream, every, flag)
+        name = source_of(question, _DIALECT)
+        making = _Making(question, stream, every, flag)
+        for batch in self._batches(asked, name):
+            yield making.rows(batch)
+
+    def _described(self, question: Question) -> dict[str, Column]:
+        found = self.describe(question.schema, question.table).columns
+        return {name: found[name] for name in question.columns}
+
+    def _batches(self, asked: str, name: str) -> Iterator[pa.RecordBatch]:
+        """What a statement gives, the next batch already asked for while one is worked on."""
+        from adbc_driver_manager import Error
+
+        cursor = self._connection.cursor()
+        cursor.adbc_statement.set_options(**{"adbc.postgresql.batch_size_hint_bytes": str(_BATCH_BYTES)})
+
+        def batches() -> Iterator[pa.RecordBatch]:
+            cursor.execute(asked)
+            yield from cursor.fetch_record_batch()
+
+        try:
+            yield from ahead(batches, self._access.times.total, cursor.adbc_cancel, lambda: self._abandon(cursor))
+        except (Error, pa.ArrowException, OSError) as error:
+            raise _failure(error, name) from None
+        finally:
+            if self._connection is not None:
+                with suppress(Exception):  # of a statement that was cancelled
+                    cursor.close()
+
+
+def _conninfo(access: Access, address: str) -> str:
+    """Where to connect and how. Nothing is taken from the worker's own files, and nothing travels in clear to an address outside."""
+    local = in_clear(address)
+    mode = access.word("sslmode", "prefer" if local else "require", ("disable", "prefer", *_ENCRYPTED))
+    if mode not in _ENCRYPTED and not local:
+        raise ConfigError(
+            f"`sslmode: {mode}` would let data travel in clear", hint="Write require or verify-full, or let the operator list the network"
+        )
+    verified = {"sslrootcert": settings().ca_bundle or "system"} if mode in ("verify-ca", "verify-full") else {"sslrootcert": os.devnull}
+    return make_conninfo(
+        host=access.host.strip("[]"), hostaddr=address, port=access.port or _PORT, dbname=access.name or access.user, user=access.user,
+        password=access.password or None, sslmode=mode, connect_timeout=max(2, int(access.times.connect)), client_encoding="UTF8",
+        application_name="spine", passfile=os.devnull, gssencmode="disable", sslcertmode="disable",
+        keepalives_idle=30, keepalives_interval=10, keepalives_count=3, tcp_user_timeout=int(access.times.total * 1000), **verified,
+    )  # fmt: skip
+
+
+def _column(name: str, written: str, base: str, sort: str, nullable: bool) -> Column:
+    family = "time" if base in _TIMES else "number" if base in _NUMBERS else "text" if base in _TEXTS else "other"
+    plain = sort == "e" or (sort == "b" and base in _PLAIN)
+    return Column(name, written, family, nullable, plain, exact=sort == "b" and base in _EXACT)  # type: ignore[arg-type]
+
+
+def _select(question: Question, stream: Stream, every: dict[str, Column], flag: Column | None) -> str:
+    row = _DIALECT.name(_free("row", every))
+    source = source_of(question, _DIALECT)
+    chosen = ", ".join(_DIALECT.name(name) for name in question.columns)
+    cursor = every.get(_former(stream, stream.cursor.field)) if stream.cursor else None
+    parts = [f"{_text(column)}" for column in question.order]
+    parts += [_text(cursor) if cursor else "NULL::text", f"{_DIALECT.name(flag.name)}::text" if flag else "NULL::text"]
+    named = ", ".join(f"{part} AS c{number}" for number, part in enumerate(parts))
+    return f"SELECT {named}, row_to_json({row})::text AS payload FROM (SELECT {chosen} FROM {source}) {row}{conditions(question, _DIALECT)}"
+
+
+def _former(stream: Stream, field: str) -> str:
+    return {new: old for old, new in stream.rename.items()}.get(field, field)
+
+
+def _free(name: str, taken: dict[str, Column]) -> str:
+    while name in taken:
+        name += "_"
+    return name
+
+
+def _text(column: Column) -> str:
+    """A column's value as a text from which it can be compared again; a time as our cursors write it, to the microsecond."""
+    name = _DIALECT.name(column.name)
+    if column.family != "time":
+        return f"{name}::text"
+    moment = f"{name} AT TIME ZONE 'UTC'" if "with time zone" in column.type else f"{name}::timestamp"
+    return f'CASE WHEN isfinite({name}) THEN to_char({moment}, \'YYYY-MM-DD"T"HH24:MI:SS.US"Z"\') ELSE {name}::text END'
+
+
+class _Making:
+    """Makes rows of the columns of a batch."""
+
+    def __init__(self, question: Question, stream: Stream, every: dict[str, Column], flag: Column | None) -> None:
+        self._count = len(question.order)
+        self._stream, self._flag = stream, flag
+        self._long = any(column.type == "numeric" for column in every.values())
+        shaped = stream.filters or stream.flatten or stream.rename or stream.compute or stream.personal
+        names = {column.name: column for column in question.order}
+        keys = [names.get(name) for name in stream.key_fields]
+        plain = all(column.plain for column in every.values()) and all(key is not None and key.exact for key in keys)
+        cursor = every.get(stream.cursor.field) if stream.cursor else None
+        timed = cursor is None or cursor.family in ("time", "number")
+        self._quick = bool(plain and keys and timed and not shaped)
+        self._keys = [[column.name for column in question.order].index(name) for name in stream.key_fields] if self._quick else []
+        self._fingerprint = field_fingerprint(tuple(every))
+
+    def rows(self, batch: pa.RecordBatch) -> Rows:
+        """The rows of a batch, as records where nothing has to be looked into."""
+        columns = [_listed(batch.column(number)) for number in range(self._count)]
+        places = list(zip(*columns, strict=True)) if columns else [()] * batch.num_rows
+        if self._quick and not (self._long and _matches(batch.column(self._count + 2), _LONG)):
+            found = self._records(batch, columns)
+            if found is not None:
+                return Rows(places, records=found)
+        return Rows(places, [_object(text) for text in _sent(batch.column(self._count + 2))])
+
+    def _records(self, batch: pa.RecordBatch, columns: Sequence[Sequence[str | None]]) -> list[Record] | None:
+        """The records of a batch; None if one of them cannot be one as it is: then all of them are looked into."""
+        try:
+            payloads = batch.column(self._count + 2).to_pylist()
+        except UnicodeDecodeError:  # a database without an encoding may hold anything
+            return None
+        ids: Sequence[Any] = columns[self._keys[0]]
+        if len(self._keys) > 1:
+            if any(
+                column.count(None) or any("|" in text or "\\" in text for text in column if text)
+                for column in (columns[key] for key in self._keys)
+            ):
+                return None
+            ids = ["|".join(parts) for parts in zip(*(columns[key] for key in self._keys), strict=True)]
+        cursors = self._cursors(batch.column(self._count))
+        if cursors is None or None in ids or "" in ids:
+            return None
+        print_ = self._fingerprint
+        if self._flag is None:
+            return [Record(name, "upsert", at, text, print_) for name, at, text in zip(ids, cursors, payloads, strict=True)]
+        gone = [flagged(value) for value in batch.column(self._count + 1).to_pylist()]
+        return [
+            Record(name, "delete" if flag else "upsert", at, text, print_)
+            for name, at, text, flag in zip(ids, cursors, payloads, gone, strict=True)
+        ]
+
+    def _cursors(self, column: pa.Array) -> list[str | None] | None:
+        """The cursors as they sort; None if a value is none, which its record has to say."""
+        cursor = self._stream.cursor
+        texts: list[str | None] = column.to_pylist()
+        if cursor is None:
+            return texts
+        if cursor.type == "number":
+            found = [numbered(text, cursor.field) for text in texts]
+            return None if any(one.mistake for one in found) else [one.cursor for one in found]
+        if cursor.reads is not None:
+            return [cursor_text(text, cursor.reads) for text in texts]
+        usual = pc.all(pc.equal(pc.utf8_length(column), 27)).as_py()
+        return texts if usual in (True, None) else None
+
+
+def _listed(column: pa.Array) -> list[str | None]:
+    try:
+        found: list[str | None] = column.to_pylist()
+    except UnicodeDecodeError:
+        found = [None if one is None else one.decode(errors="replace") for one in column.cast(pa.binary()).to_pylist()]
+    return found
+
+
+def _matches(column: pa.Array, pattern: str) -> bool:
+    return bool(pc.any(pc.match_substring_regex(column, pattern)).as_py())
+
+
+def _sent(column: pa.Array) -> list[bytes]:
+    found: list[bytes] = column.cast(pa.binary()).to_pylist()
+    return found
+
+
+def _object(text: bytes) -> Any:
+    """A row's JSON with all its digits; one that cannot be read at all stays as it was sent, and its record says so."""
+    try:
+        return jsontext.parse(text)
+    except ValueError:
+        return text.decode(errors="replace")
+
+
+_REFUSED = re.compile(
+    r"authentication failed|no password supplied|no pg_hba.conf entry|role .* does not exist|not permitted to log in", re.I
+)
+_BY_STATE: tuple[tuple[str, type[ConnectorError], str, str], ...] = (
+    ("28", AuthFailed, "refuses the user or its password", "Correct login and password of the Connection"),
+    ("3D", SourceRejected, "is not there", "Name the database in the Connection's schema"),
+    ("42501", SourceRejected, "may not be read by this user", "Let the user SELECT it, or name the `columns` that it may read"),
+    ("42P01", SchemaMismatch, "is not there", "Correct `table` in the source's file"),
+    ("42703", SchemaMismatch, "has lost a column", "Correct the source's file"),
+    ("22", SourceRejected, "holds a value that cannot be compared", "Look at `table.filters` and at the cursor"),
+    ("42", SourceRejected, "cannot be read so", "Look at `table` in the source's file"),
+)  # fmt: skip
+
+
+def _failure(error: BaseException, what: str) -> SpineError:
+    """An error of the driver as one of ours; its text is shown without what it quotes."""
+    if isinstance(error, SpineError):
+        return error
+    state, text = str(getattr(error, "sqlstate", "") or ""), str(error)
+    for begins, kind, why, hint in _BY_STATE:
+        if state.startswith(begins):
+            return kind(f"{what} {why}", hint=hint, sqlstate=state)
+    if not state and _REFUSED.search(text):
+        return AuthFailed("the database refuses the user or its password", hint="Correct login and password of the Connection")
+    if not state and re.search(r"database .* does not exist", text):
+        return SourceRejected("the database is not there", hint="Name it in the Connection's schema")
+    if not state and re.search(r"SSL|certificate", text):
+        return SourceRejected("no encrypted connection that we trust could be made", hint="Look at the server's TLS and at `sslmode`")
+    return SourceUnavailable(f"{what} could not be read: {told(text)}", hint="If it stays so, look at the server", sqlstate=state or None)
