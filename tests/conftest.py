@@ -51,7 +51,8 @@ DEAREST = (
     "e2e/test_personal_data", "sandbox/test_server", "e2e/test_real_records", "lake/test_readers", "cli/test_commands",
     "identity/golden/test_resolution", "control/test_rotation", "pipeline/test_secrets", "cli/test_escapes",
     "identity/golden/test_copies", "matching/test_state",
-    "pipeline/test_database_kill", "sources/database/test_lines", "matching/test_growth", "pipeline/test_relearn", "identity/test_copies", "control/test_rights", "control/test_audit_heads",
+    "pipeline/test_database_kill", "sources/database/test_lines",
+    "matching/test_growth", "pipeline/test_relearn", "identity/test_copies", "control/test_rights", "control/test_audit_heads",
 )  # fmt: skip
 
 _FORKED = str(Path(__file__).with_name("forked.py"))
