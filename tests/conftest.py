@@ -45,7 +45,7 @@ DEAREST = (
     "identity/spark/test_cluster", "pipeline/test_normalize_order", "gold/test_publish_rights", "control/test_hostile_analyst",
     "lake/test_silver", "matching/test_spark", "pipeline/test_normalize_kill", "pipeline/test_hostile_tenants", "pipeline/test_flat",
     "pipeline/test_histories", "pipeline/test_quarantine", "identity/spark/test_match", "pipeline/test_resolve", "gold/test_lookup",
-    "servers/test_prism", "servers/test_emulate",
+    "servers/test_prism", "servers/test_silver", "servers/test_emulate", "servers/test_own_vendors",
     "test_linear", "fuzz/test_parsers", "sources/test_bombs", "sources/test_parquet_pages", "pipeline/test_rest_kill",
     "e2e/test_tenants", "cli/test_imports", "gold/test_stewardship", "identity/golden/test_overrides", "control/test_airflow_state",
     "e2e/test_personal_data", "sandbox/test_server", "e2e/test_real_records", "lake/test_readers", "cli/test_commands",

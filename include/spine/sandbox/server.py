@@ -1,4 +1,4 @@
-"""The sandbox's HTTP server: Salesforce under /services, HubSpot under /crm, its own controls under /_sandbox.
+"""The sandbox's HTTP server: Salesforce under /services, HubSpot under /crm, a made-up CRM under /mock_crm, controls under /_sandbox.
 
 Listens on 127.0.0.1 only. `SandboxServer` runs it in a thread; `python -m spine.sandbox` as a process.
 """
@@ -26,7 +26,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from spine.core.errors import SourceUnavailable
-from spine.sandbox import changes, control, hubspot, salesforce
+from spine.sandbox import changes, control, crm, hubspot, salesforce
 from spine.sandbox.accounts import OAuthError
 from spine.sandbox.answers import cut, json_answer
 from spine.sandbox.faults import Call, Fault
@@ -159,7 +159,7 @@ class _Vendors:
 
 def make_app(sandbox: Sandbox) -> Starlette:
     """The ASGI application over a state."""
-    return Starlette(routes=[*_Vendors(sandbox).routes(), *control.routes(sandbox)], middleware=[Middleware(Visitors)])
+    return Starlette(routes=[*_Vendors(sandbox).routes(), *crm.routes(), *control.routes(sandbox)], middleware=[Middleware(Visitors)])
 
 
 def serve(sandbox: Sandbox, port: int) -> uvicorn.Server:
