@@ -249,3 +249,19 @@ def test_plaid_begins_anew_when_its_pages_change_meanwhile_and_marks_what_is_gon
     state["rows"] = 4
     plaid.sync("transactions")
     assert ("t4", "delete") in {(record["_key"], record["_op"]) for record in plaid.records("transactions", run=2)}
+
+
+def test_paths_of_an_api_that_has_no_file_of_its_own(reading, served) -> None:
+    def serve(seen: Seen) -> Any:
+        if seen.path == "/v1/customers":
+            more = {} if "page" in seen.query else {"Link": '</v1/customers?page=2>; rel="next"'}
+            return Answer(json=[{"id": 1 + 2 * len(seen.query)}, {"id": 2 + 2 * len(seen.query)}], headers=more)
+        return {"items": [{"sku": "a", "stock": state["stock"]}], "total": 1}
+
+    state = {"stock": 3}
+    rest = reading("rest", served(serve), password="x", extra={"paths": "/v1/customers, /v1/items"})
+    assert rest.sync("records")["records"]["rows"] == 5
+    assert sorted(row["id"] for row in rest.records("records") if row["requested_path"] == "/v1/customers") == [1, 2, 3, 4]
+    state["stock"] = 2
+    rest.sync("records")
+    assert [row["_op"] for row in rest.records("records", run=2)].count("delete") == 1

@@ -51,7 +51,10 @@ class Body(Strict):
 class Asking(Strict):
     """A request as a stream's file describes it. Base of streams, of their `later:` block and of the requests of jobs."""
 
-    path: str = Field(default="", description="The path below the Connection's address; values in it are percent-encoded")
+    path: str = Field(
+        default="",
+        description="The path below the Connection's address; values in it are percent-encoded, but one alone may be a path as /v1/things",
+    )
     host: str | None = Field(default=None, description="Another host than the Connection's, one of the source's `hosts`")
     method: Method | None = Field(default=None, description="The method; GET, and POST with a body, if it is not given")
     params: dict[str, Scalar | list[Scalar]] = Field(default_factory=dict, description="Parameters of the query")
