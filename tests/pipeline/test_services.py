@@ -191,3 +191,12 @@ def test_tenants_are_listed_in_a_variable():
     services = Services(None, MemoryVariables({"spine.tenants": '{"hubspot": ["default", "acme"]}'}), lambda name: None)
     assert services.tenants("hubspot") == ["default", "acme"]
     assert services.tenants("salesforce") == ["default"]
+
+
+@pytest.mark.postgres
+@pytest.mark.parametrize(("limit", "asked", "ahead"), [({}, True, True), ({}, False, False), ({"share": 0.3}, True, False)])
+def test_pages_are_asked_for_ahead_where_all_are_wanted_and_nothing_is_left_to_others(database, limit, asked, ahead):
+    source = source_of({}, rate_limit=limit)
+    services = Services(database, MemoryVariables(), None)  # type: ignore[arg-type]  # not asked for
+    made = open_reader(source, "t1", ConnectionInfo("c", host="x.example", password="x"), "run", services, lambda _: None, ahead=asked)
+    assert made.ahead is ahead

@@ -24,7 +24,7 @@ from spine.sources.spec import Stream
 _NAMES = ("record_id", "op", "cursor", "payload", "schema_fingerprint")
 _TEXT = {str}
 _NUMBER = {int}
-_MOST = 10_000  # outlines that are remembered
+_MOST = 100_000  # fields of the outlines that are remembered: a vendor may name them after its records
 _KINDS = {bool: "boolean", int: "number", float: "number", str: "text", list: "list", dict: "object", type(None): ""}
 _TIMES = re.compile(r"(?:\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{3}(?:\d{3})?)?Z\n)*", re.ASCII)
 _EPOCHS = {"s": (10**9, 10**11), "ms": (10**11, 10**14)}  # whole numbers that are times: as many digits as `reading` takes for them
@@ -195,12 +195,11 @@ class _Objects:
 
 
 _known: dict[Any, Outline | _Objects] = {}
+_remembered = 0  # fields, of all of them
 
 
 def outlines_of(records: Sequence[dict[str, Any]], payloads: Sequence[str | bytes]) -> list[Outline]:
     """The outline of each record, as `Outline.of` gives it of its payload; one object for all that are alike."""
-    if len(_known) > _MOST:
-        _known.clear()
     found: list[Outline] = []
     for record, payload in zip(records, payloads, strict=True):
         key: Any = (tuple(record), tuple(map(type, record.values())))
@@ -219,11 +218,20 @@ def _learned(key: Any, record: dict[str, Any], payload: str | bytes) -> Outline:
     inner = tuple((tuple(record[name]), tuple(map(type, record[name].values()))) for name in names)
     if not all(kind in _KINDS for _, kinds in (key, *inner) for kind in kinds):
         return found
-    if not names:
-        _known[key] = found
-        return found
-    _known[_known.setdefault(key, _Objects(names)), inner] = found
+    _remember(len(key[0]) + len(found.kinds))
+    if names:
+        key = (_known.setdefault(key, _Objects(names)), inner)
+    _known[key] = found
     return found
+
+
+def _remember(fields: int) -> None:
+    """Make room for an outline of so many fields, whose key holds their names as well."""
+    global _remembered
+    _remembered += fields
+    if _remembered > _MOST:
+        _known.clear()
+        _remembered = fields
 
 
 def counted(outlines: Sequence[Outline], ops: Sequence[str]) -> Mapping[Outline, int]:

@@ -12,8 +12,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from spine.core import jsontext
+from spine.sources import columns
 from spine.sources.columns import Outline, Records
-from spine.sources.reading import MALFORMED, Window
+from spine.sources.reading import MALFORMED, Position, Window
 from spine.sources.rest.recording import Recording
 from spine.sources.rest.shaping import Out
 from spine.sources.rest.stages import Stages
@@ -154,3 +155,20 @@ def test_records_are_a_sequence():
     with pytest.raises(IndexError):
         made[5]
     assert (len(Records.of([])), Records.of([]).latest, Records.of([]).letters) == (0, None, 0)
+
+
+def test_fields_that_are_named_after_records_fill_no_memory(monkeypatch):
+    monkeypatch.setattr(columns, "_MOST", 1000)
+    recording = Recording(Stages(stream_of()), WINDOWS[0], None, ())
+    for number in range(100):
+        recording.all([{"id": 1, **{f"f{number}_{one}": 1 for one in range(40)}, "o": {f"g{number}": 1}}])
+        assert sum(len(one.kinds) for one in columns._known.values() if isinstance(one, Outline)) <= 1000
+
+
+def test_a_cursor_of_a_sources_own_is_a_time_in_whatever_form():
+    class Own(Stages):
+        def position(self, record: Any) -> Position:
+            return Position(record["at"])
+
+    window = Window(start=NOON.replace(hour=0), end=NOON, backfill=True)
+    assert len(Recording(Own(STREAMS[1]), window, None, ()).all([{"id": 1, "at": "2026-03-01"}, {"id": 2, "at": "2026-03-02"}])) == 1

@@ -108,6 +108,8 @@ class Recording:
             return number or not self._window.backfill
         if number:
             return self._saved is None or cursor > self._saved
+        if self._own:  # in whatever form its times are
+            return self._window.holds(clock.parse(cursor))
         start, end, backfill = self._start, self._end, self._window.backfill
         if start is not None and (cursor < start if backfill else cursor <= start):
             return False
