@@ -8,7 +8,8 @@ from typing import Annotated, Any
 import typer
 
 from spine.cli import show
-from spine.cli.options import Json
+from spine.cli.options import DEFAULT_TENANT, Json, Source, Tenant
+from spine.core.errors import SpineError
 from spine.core.screen import say
 
 app = typer.Typer(no_args_is_help=True, help="Sources as files: make one, see what its vendor answers, tell what each can do.")
@@ -62,4 +63,149 @@ def new(
 def _not_converted(title: str, remarks: list[Any]) -> None:
     if remarks:
         rows = [{"line": str(remark.line or ""), "stream": remark.stream, "why": remark.what} for remark in remarks]
-        show.as_table(title, rows, ("line", "stream", "why"))
+        say(title)
+        show.as_table("", rows, ("line", "stream", "why"))
+
+
+ConnectionFile = Annotated[
+    Path | None, typer.Option("--connection", help="A file with the Connection, as JSON or as a URI; else AIRFLOW_CONN_…", metavar="FILE")
+]
+StreamName = Annotated[str | None, typer.Argument(help="Only this stream.", metavar="STREAM")]
+_ROWS = 5
+
+
+@app.command("check")
+def check(source: Source, tenant: Tenant = DEFAULT_TENANT, connection: ConnectionFile = None, json: Json = False) -> None:
+    """Look whether the file is sound, the Connection complete, and each stream that has no parent answers. Needs no Airflow.
+
+    The Connection is that of AIRFLOW_CONN_IPAI_CONNECTOR_<SOURCE>, or of a file.
+
+      spine sources check acme
+      spine sources check acme --connection acme.json
+    """
+    trial = _trial(source, tenant, connection)
+    with show.working(f"Ask {source}"):
+        looks = [trial.look(stream) for stream in trial.source.streams if stream.parent is None]
+    rows = [{"stream": look.stream, "answers": look.error is None, "records": len(look.records), "more": look.more} for look in looks]
+    errors = [look.error for look in looks if look.error is not None]
+    if json:
+        facts = [{**row, "error": look.error.as_dict() if look.error else None} for row, look in zip(rows, looks, strict=True)]
+        show.as_json({"source": source, "connection": trial.info.conn_id, "ok": not errors, "streams": facts})
+    else:
+        say(f"{source} is sound, {trial.info.conn_id} is complete")
+        show.as_table("", rows, ("stream", "answers", "records", "more"))
+        for error in errors:
+            say(error.line(), err=True)
+    if errors:
+        raise errors[0]
+
+
+@app.command("discover")
+def discover(
+    source: Source, stream: StreamName = None, tenant: Tenant = DEFAULT_TENANT, connection: ConnectionFile = None, json: Json = False
+) -> None:
+    """The fields of each stream as one page has them: their types, and which of them the mapping does not use. Needs no Airflow.
+
+    spine sources discover acme customers
+    """
+    trial = _trial(source, tenant, connection)
+    wanted = [trial.source.stream(stream)] if stream else list(trial.source.streams)
+    with show.working(f"Ask {source}"):
+        looks = [trial.look(one) for one in wanted]
+    rows = [
+        {"stream": look.stream, "field": name, "type": kind, "used": used, "entity": trial.source.stream(look.stream).entity or ""}
+        for look in looks for name, kind, used in look.fields
+    ]  # fmt: skip
+    if json:
+        errors = {look.stream: look.error.as_dict() for look in looks if look.error}
+        show.as_json({"source": source, "streams": [one.name for one in wanted], "fields": rows, "errors": errors})
+    else:
+        show.as_table("", rows, ("stream", "field", "type", "used", "entity"))
+    _fail([look.error for look in looks])
+
+
+@app.command("read")
+def read(
+    source: Source, stream: StreamName = None, tenant: Tenant = DEFAULT_TENANT, connection: ConnectionFile = None,
+    mapped: Annotated[bool, typer.Option("--mapped/--as-sent", help="Rows of their entity, which starts Spark, or as sent.")] = True,
+    json: Json = False,
+) -> None:  # fmt: skip
+    """One page of a stream: the request, the answer, and its rows as they would be mapped. Secrets are masked, nothing is kept.
+
+    Without a stream it is the source's first one. Needs no Airflow.
+
+      spine sources read acme customers
+      spine sources read acme customers --as-sent --json
+    """
+    trial = _trial(source, tenant, connection)
+    wanted = trial.source.stream(stream) if stream else trial.source.streams[0]
+    with show.working(f"Ask {source} for {wanted.name}"):
+        look = trial.look(wanted)
+    rows = _rows(wanted, list(look.payloads[:_ROWS]), mapped=mapped)
+    if json:
+        error = look.error.as_dict() if look.error else None
+        facts = {"stream": wanted.name, "records": len(look.records), "more": look.more, "entity": wanted.entity}
+        show.as_json({**facts, "exchanges": [vars(one) for one in look.exchanges], "rows": rows, "notes": look.notes, "error": error})
+    else:
+        _show(look, rows, wanted.entity if mapped else None)
+    _fail([look.error])
+
+
+def _trial(source: str, tenant: str, connection: Path | None) -> Any:
+    from spine.pipeline.trying import Trial, connection_of
+    from spine.sources.check import sound_source
+
+    return Trial(sound_source(source), connection_of(source, tenant, connection), tenant)
+
+
+def _rows(stream: Any, payloads: list[str], *, mapped: bool) -> list[dict[str, Any]]:
+    """The first rows: mapped to the entity where there is one, else as they were sent."""
+    import orjson
+
+    if not (mapped and stream.entity and payloads):
+        return [orjson.loads(payload) for payload in payloads]
+    from spine.cli import world
+    from spine.core.entities import load_entity
+    from spine.normalize.preview import mapped_rows
+
+    with show.working(f"Map {len(payloads)} rows to {stream.entity}"):
+        spark = world.spark(f"preview {stream.name}")
+        return mapped_rows(spark, payloads, stream.mapping, load_entity(stream.entity))
+
+
+def _show(look: Any, rows: list[dict[str, Any]], entity: str | None) -> None:
+    """An exchange after the other, then the rows under each other, since a record has more fields than a screen is wide."""
+    for number, one in enumerate(look.exchanges):
+        if number >= _ROWS:
+            say(f"… and {len(look.exchanges) - number} more requests\n")
+            break
+        say(f"→ {one.method} {one.url}")
+        for name, value in one.headers.items():
+            say(f"  {name}: {value}")
+        if one.body:
+            say(f"  {one.body}")
+        say(f"← {one.status}")
+        for name, value in one.answer_headers.items():
+            say(f"  {name}: {value}")
+        say(f"  {one.answer[:1500]}{'…' if len(one.answer) > 1500 else ''}\n")
+    for note in look.notes:
+        say(note, err=True)
+    for number, row in enumerate(rows, 1):
+        fields = [
+            {"field": name, "value": value if isinstance(value, str | int | float | None) else _json(value)} for name, value in row.items()
+        ]
+        say(f"Row {number} of {look.stream}" + (f", as {entity}" if entity else ""))
+        show.as_table("", fields, ("field", "value"), longest=200)
+    say(f"{len(look.records)} records{', and more pages' if look.more else ''}")
+
+
+def _json(value: Any) -> str:
+    import orjson
+
+    return orjson.dumps(value, default=str).decode()
+
+
+def _fail(errors: list[SpineError | None]) -> None:
+    for error in errors:
+        if error is not None:
+            raise error

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
+from typing import Any
 
 from spine.control import airflow_state, audit, breaker, connections, runs
 from spine.control.airflow_state import ConnectionInfo
@@ -81,7 +82,11 @@ def open_reader(
         airflow_state.mask(proxy.secrets())
     _note(services, tenant, info, run_id)
     if source.kind == "files":
+<<<<<<< HEAD
         return reader_for(source, folder=_folder(info, _place(source, tenant, services)))
+=======
+        return reader_for(source, folder=folder_of(info, Place(tenant, frozenset(services.tenants(source.source)))))
+>>>>>>> 69cc525 (Show a page of a source with nothing around it, and check and discover one, since a file is mended by looking at answers)
     times = (stream.timeouts if stream else None) or source.timeouts
     allowance = Allowance((stream.limits if stream else None) or source.limits, pages, size)
     personal = any("hash" in declared.personal.values() for declared in source.streams)
@@ -182,7 +187,8 @@ def base_url(info: ConnectionInfo, source: Source | None = None) -> str:
     return url.rstrip("/")
 
 
-def _folder(info: ConnectionInfo, place: Place) -> Folder:
+def folder_of(info: ConnectionInfo, place: Place) -> Folder:
+    """The folder that a Connection names, with its keys. Raises ConfigError."""
     uri = str(info.extra.get("path") or info.host)
     if not uri:
         raise ConfigError("the Connection names no folder", hint="Put a path or s3://bucket/prefix in its host", connection=info.conn_id)
@@ -214,34 +220,44 @@ def _token_name(info: ConnectionInfo, auth: Auth) -> str:
     return f"{info.conn_id} {hashlib.sha256(auth.model_dump_json().encode()).hexdigest()[:8]}"
 
 
-def _client(
-    source: Source, tenant: str, info: ConnectionInfo, run_id: str, services: Services, sleep: Callable[[float], None], times: Timeouts
+def client_of(
+    source: Source, info: ConnectionInfo, transport: Transport, sleep: Callable[[float], None], signer: Callable[[Auth, str], Signer],
+    **around: Any,
 ) -> Client:  # fmt: skip
+    """The client of one connection as its source's file says; `signer` makes what signs, `around` is what keeps it within limits.
+
+    Raises ConfigError or AuthFailed if the Connection is incomplete.
+    """
     url, values = base_url(info, source), values_of(source, info.extra)
-    transport = Transport(connect=times.connect, read=times.read, total=times.total)
-    credentials = credentials_of(info, source)
-    database = services.database.of(tenant)
-    calls, searches = budgets_of(source, info, url, services.database)
-    vault = TokenVault(database, run_id)
-    asking = Transport(connect=times.connect, read=times.read, total=min(times.total, _TOKEN_TIME))
-
-    def signer(auth: Auth, token: str) -> Signer:
-        return auth.signer(Account(credentials, ConnectionToken(vault, token), asking.send))
-
     own = {stream.name: partial(signer, stream.auth, _token_name(info, stream.auth)) for stream in source.streams if stream.auth}
     return Client(
         base_url=url,
         transport=transport,
         auth=signer(source.auth_of(None, info.extra), info.conn_id),
         others=own,
-        bucket=calls,
-        search_bucket=searches,
         leave=source.rate_limit.leave,
-        breaker=breaker.Watched(breaker.Breaker(database, info.conn_id)),
         retry=source.retry,
         headers={name: needed(said, values) for name, said in source.headers.items()},
         hosts=tuple(listed_host(host, values) for host in source.hosts),
         open_hosts=tuple(listed_host(host, values) for host in source.open_hosts),
         sleep=sleep,
         where={"connection": info.conn_id},
+        **around,
     )
+
+
+def _client(
+    source: Source, tenant: str, info: ConnectionInfo, run_id: str, services: Services, sleep: Callable[[float], None], times: Timeouts
+) -> Client:  # fmt: skip
+    transport = Transport(connect=times.connect, read=times.read, total=times.total)
+    credentials = credentials_of(info, source)
+    database = services.database.of(tenant)
+    calls, searches = budgets_of(source, info, base_url(info, source), services.database)
+    vault = TokenVault(database, run_id)
+    asking = Transport(connect=times.connect, read=times.read, total=min(times.total, _TOKEN_TIME))
+
+    def signer(auth: Auth, token: str) -> Signer:
+        return auth.signer(Account(credentials, ConnectionToken(vault, token), asking.send))
+
+    watched = breaker.Watched(breaker.Breaker(database, info.conn_id))
+    return client_of(source, info, transport, sleep, signer, bucket=calls, search_bucket=searches, breaker=watched)
