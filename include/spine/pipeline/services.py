@@ -82,11 +82,7 @@ def open_reader(
         airflow_state.mask(proxy.secrets())
     _note(services, tenant, info, run_id)
     if source.kind == "files":
-<<<<<<< HEAD
-        return reader_for(source, folder=_folder(info, _place(source, tenant, services)))
-=======
-        return reader_for(source, folder=folder_of(info, Place(tenant, frozenset(services.tenants(source.source)))))
->>>>>>> 69cc525 (Show a page of a source with nothing around it, and check and discover one, since a file is mended by looking at answers)
+        return reader_for(source, folder=folder_of(info, _place(source, tenant, services)))
     times = (stream.timeouts if stream else None) or source.timeouts
     allowance = Allowance((stream.limits if stream else None) or source.limits, pages, size)
     personal = any("hash" in declared.personal.values() for declared in source.streams)
