@@ -116,3 +116,10 @@ def test_a_level_speaks_of_relatives_only_as_far_as_its_pairs_lie_within_sources
 
 def test_sources_that_hold_many_records_twice_teach_nothing():
     assert not _shares(np.asarray([1000.0, 500.0]), np.asarray([300.0, 170.0]), 0.33).any()
+
+
+def test_a_few_pairs_of_one_level_among_many_that_differ_are_no_relatives():
+    """Two scripts make thousands of pairs of matches differ; a hundred of one source that differ a little less are how it writes."""
+    count = np.asarray([10_000.0, 1_000.0, 150.0, 5_000.0])
+    assert not _shares(count, count * np.asarray([0.2, 0.2, 0.48, 0.0]), 0.5).any()
+    assert _shares(count, count * np.asarray([0.2, 0.2, 0.2, 0.48]), 0.5)[3] > 0.5

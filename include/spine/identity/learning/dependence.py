@@ -23,6 +23,9 @@ Array: TypeAlias = Any  # numpy arrays of many element types
 DOUBTFUL = 0.5  # pairs that are likelier strangers than matches by all else
 LEAST_BITS = 1.0  # less is not told apart from chance
 SELDOM = 0.001  # of the candidate pairs: such a level does not occur in the data
+# So many times as often as among all matches a level may occur among those that differ elsewhere: whoever writes one attribute carelessly
+# does so with the others.
+CARELESS = 2.0
 MOST_MATCHES = 0.98  # beyond, no strangers are left to learn from
 
 
@@ -65,13 +68,14 @@ def _bits(model: Model, comparison: Comparison, surest: int, seen: Array) -> Arr
     """By how many bits a shared value is likelier among strangers who agree so on the other feature than among all strangers.
 
     `seen` counts pairs by how the other feature agrees and by level. Some of them are matches all the same. The surest level bounds their
-    share from above: what the other levels hold beyond that share is the strangers'. Both counts are taken at the unfavourable end of two
-    standard errors. The level's weight never turns negative.
+    share from above: what the other levels hold beyond that share, and beyond what careless writing makes of it, is the strangers'. Both
+    counts are taken at the unfavourable end of two standard errors. The level's weight never turns negative.
     """
     m, u = np.r_[0.0, model.m[comparison.name]], np.r_[1.0, model.u[comparison.name]]
     total, sure = np.maximum(seen.sum(axis=1), 1.0), seen[:, surest]
     share = np.minimum(1.0, (sure + 2 * np.sqrt(sure) + 1) / (total * m[surest]))[:, None]
-    beyond = np.maximum(seen - 2 * np.sqrt(seen), 0) / total[:, None] - share * m
+    careless = np.minimum(CARELESS * m, 1 - m[surest])  # what is left beside those that agree most
+    beyond = np.maximum(seen - 2 * np.sqrt(seen), 0) / total[:, None] - share * careless
     bits = np.log2(np.maximum(beyond / np.maximum(1 - share, 1e-9), 1e-12) / u)
     shared = np.isin(np.arange(comparison.size), [one for one in comparison.terms if one != surest])
     bits = np.where(shared & (share < MOST_MATCHES) & (bits > LEAST_BITS), bits, 0.0)

@@ -24,6 +24,7 @@ Array: TypeAlias = Any  # numpy arrays of many element types
 SURE = 0.99
 ENOUGH = 100
 LEAST = 0.05  # by which matches lie inside one source less often than relatives
+SOME = 0.1  # of the pairs that differ: fewer relatives than that are how one source writes what another does not
 CLEARLY = 0.5  # a source that errs more also holds more records twice, so that little says nothing
 
 
@@ -77,4 +78,6 @@ def _shares(count: Array, within: Array, chance: float) -> Array:
         return np.zeros(len(count))
     share: Array = np.clip((inside - error - matches) / (relatives - matches), 0.0, 1.0)
     share[0] = 0.0
-    return np.where((count >= ENOUGH) & (share >= CLEARLY), share, 0.0)
+    told = np.where((count >= ENOUGH) & (share >= CLEARLY), share, 0.0)
+    few = (count * told).sum() < SOME * count[1:].sum()
+    return np.zeros(len(count)) if few else told
