@@ -50,9 +50,10 @@ endif
 check: lint ## lint, types and the quick tests, for work in progress
 	python -m pytest -q $(WORKERS) -m "$(QUICK)" $(ARGS)
 
-generate: setup ## write anew what is made from the code: docs/reference.md, docs/sources.md and schemas/
+generate: setup ## write anew what is made from the code: docs/reference.md, docs/sources.md, docs/connectors.md and schemas/
 	python -m spine.cli.reference
 	python -m spine.cli.source_words
+	python -m spine.cli.connectors_page
 	python -m spine.sources.schemas
 
 mutate: setup ## break MODULE in small ways and tell what its tests do not notice

@@ -32,6 +32,8 @@ from spine.pipeline.work import Sync
 from spine.sources.reading import fingerprint
 from spine.sources.spec import load_source
 
+PROVES = "our sandbox"
+
 pytestmark = pytest.mark.postgres
 
 SOURCES = {

@@ -9,6 +9,8 @@ import requests
 
 from spine.core.errors import AuthFailed
 
+PROVES = "emulate, an emulator by others"
+
 GITHUB = {"password": "test_token_admin", "extra": {"organizations": "my-org"}}
 SLACK = {"password": "test_token_admin"}
 OKTA = {"password": "test_token_admin"}

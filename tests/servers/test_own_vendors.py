@@ -14,6 +14,8 @@ import pytest
 from spine.core.errors import AuthFailed, SourceRejected
 from tests.http.conftest import Answer, Seen, make_vendor  # noqa: F401  # a fixture
 
+PROVES = "a server of ours"
+
 EPOCH = 1_700_000_000
 
 

@@ -13,6 +13,8 @@ import pytest
 
 from spine.core.errors import AuthFailed, SourceRejected
 
+PROVES = "a mock of the vendor's own description"
+
 ACCOUNT = "AC" + "0" * 32
 
 

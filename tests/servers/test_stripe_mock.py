@@ -7,6 +7,8 @@ import pytest
 from spine.core.errors import AuthFailed
 from spine.sources.spec import load_source
 
+PROVES = "stripe-mock, the vendor's own"
+
 STREAMS = [stream.name for stream in load_source("stripe").streams]
 
 

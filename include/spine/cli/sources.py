@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -209,3 +210,97 @@ def _fail(errors: list[SpineError | None]) -> None:
     for error in errors:
         if error is not None:
             raise error
+
+
+@app.command("matrix")
+def matrix(json: Json = False) -> None:
+    """What each source can do and what it is made of, computed from the files. Touches no network and no database.
+
+    spine sources matrix
+    """
+    from spine.sources.tools.catalog import all_facts
+    from spine.sources.tools.catalog import matrix as groups
+
+    facts = [vars(one) for one in all_facts()]
+    if json:
+        show.as_json({"sources": facts, "groups": groups()})
+        return
+    rows = [{name: ", ".join(value) if isinstance(value, tuple) else value for name, value in one.items()} for one in facts]
+    show.as_table("", rows, ("source", "approach", "streams", "incremental", "auth", "paging", "entities", "config_lines", "code_lines"))
+    show.as_table("", [{**group, "sources": len(group["sources"])} for group in groups()])
+
+
+@app.command("estimate")
+def estimate(name: Annotated[str, typer.Argument(help="A source, there or not.", metavar="NAME")], json: Json = False) -> None:
+    """What a source costs in lines and time: one that is there as it is, any other as those that are like it.
+
+    spine sources estimate pipedrive
+    """
+    from spine.sources.tools.catalog import estimate as job
+
+    found = job(name)
+    if json:
+        show.as_json(found)
+    else:
+        show.as_table("", [{"": word.replace("_", " "), " ": value} for word, value in found.items()])
+
+
+class Need(StrEnum):
+    """What an integration has to do."""
+
+    JOINS = "joins"
+    AGGREGATION = "aggregation"
+    SEVERAL_SOURCES = "several_sources"
+    WAREHOUSE = "warehouse"
+    TRANSFORMS = "transforms"
+    WEBHOOKS = "webhooks"
+    ADVANCED_AUTH = "advanced_auth"
+    LIMITS = "limits"
+    ENTERPRISE = "enterprise"
+    POINT_TO_POINT = "point_to_point"
+    NO_CODE = "no_code"
+
+
+@app.command("level")
+def level(
+    need: Annotated[list[Need] | None, typer.Argument(help="What it has to do; all of it.", metavar="NEED…")] = None, json: Json = False
+) -> None:
+    """Which level of integration a need asks for: L1 carries fields, L2 joins and aggregates, L3 is a connector to a system.
+
+    spine sources level webhooks joins
+    """
+    from spine.sources.tools.levels import levels_for
+
+    found = [vars(one) for one in levels_for({one.value for one in need or ()})]
+    if json:
+        show.as_json(found)
+        return
+    for one in found:
+        say(f"{one['level']}, for {one['audience']}: {one['means']}")
+        for reason in one["reasons"]:
+            say(f"  because {reason}")
+
+
+@app.command("upgrade")
+def upgrade(
+    source: Annotated[list[str] | None, typer.Argument(help="Only these sources.", metavar="SOURCE…")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would change and write nothing.")] = False,
+    json: Json = False,
+) -> None:
+    """Rewrite files with words of the first version in today's words, and say of the others that they are current.
+
+    spine sources upgrade --dry-run
+    """
+    from spine.sources.spec import source_names
+    from spine.sources.tools.upgrading import upgrade as job
+
+    found = {name: [vars(change) for change in job(name, write=not dry_run)] for name in source or source_names()}
+    if json:
+        show.as_json(found)
+        return
+    for name, changes in found.items():
+        for change in changes:
+            say(f"{name}, line {change['line']}: {change['before']} → {change['after']}")
+    current = [name for name, changes in found.items() if not changes]
+    if current:
+        say(f"{len(current)} {'file is' if len(current) == 1 else 'files are'} current")
