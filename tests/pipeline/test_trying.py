@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
@@ -149,3 +151,26 @@ def test_a_connection_that_is_none_is_refused_without_its_words(text: str, monke
     monkeypatch.setenv("AIRFLOW_CONN_IPAI_CONNECTOR_ACME", text)
     with pytest.raises(ConfigError, match="neither a URI nor JSON"):
         connection_of("acme", "default")
+
+
+def test_a_folder_and_a_database_are_looked_at_without_a_server_around_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "people.csv").write_text("id,name\n1,Ada\n")
+    with closing(sqlite3.connect(tmp_path / "shop.db")) as made:
+        made.executescript("create table people (id integer primary key, name text); insert into people values (7, 'Al');")
+    head = {"label": "X", "domain": "hr"}
+    drop = {"source": "drop", "kind": "files", **head, "streams": [{"name": "people", "path": "people*.csv", "key": ["id"]}]}
+    (tmp_path / "drop.yaml").write_text(yaml.safe_dump(drop))
+    monkeypatch.setenv("SPINE_SOURCES", str(tmp_path))
+    monkeypatch.setenv("AIRFLOW_CONN_IPAI_CONNECTOR_DROP", json.dumps({"host": str(tmp_path)}))
+    code, found = spine("sources", "read", "drop", "--json")
+    assert (code, [row["name"] for row in found["rows"]], found["exchanges"]) == (0, ["Ada"], [])
+    shop = {
+        "source": "shop",
+        "kind": "database",
+        "reader": "sqlite",
+        **head,
+        "streams": [{"name": "people", "table": {"name": "people"}, "key": ["id"]}],
+    }
+    (tmp_path / "shop.yaml").write_text(yaml.safe_dump(shop))
+    monkeypatch.setenv("AIRFLOW_CONN_IPAI_CONNECTOR_SHOP", json.dumps({"host": str(tmp_path / "shop.db")}))
+    assert [row["name"] for row in spine("sources", "read", "shop", "--json")[1]["rows"]] == ["Al"]

@@ -89,7 +89,7 @@ def open_reader(
     hashed = TokenVault(services.database.of(tenant), run_id).hasher() if personal else None
     if source.kind in UNCALLED:
         seconds = (source.time_of(stream) if stream else source.stream_time).total_seconds()
-        access = _access(source, info, Times(times.connect, times.total, seconds), allowance, _place(source, tenant, services))
+        access = access_of(source, info, Times(times.connect, times.total, seconds), allowance, _place(source, tenant, services))
         return reader_for(source, access=replace(access, hashed=hashed))
     client = _client(source, tenant, info, run_id, services, sleep, times)
     client.allowance = allowance
@@ -100,7 +100,7 @@ def _place(source: Source, tenant: str, services: Services) -> Place:
     return Place(tenant, frozenset(services.tenants(source.source)))
 
 
-def _access(source: Source, info: ConnectionInfo, times: Times, allowance: Allowance, place: Place) -> Access:
+def access_of(source: Source, info: ConnectionInfo, times: Times, allowance: Allowance, place: Place) -> Access:
     """What a source that is spoken to without HTTP is given of its Connection. Raises ConfigError, AuthFailed if that is incomplete."""
     values = values_of(source, info.extra)
     host = info.host or (host_of(source.host, values) if source.host else "")

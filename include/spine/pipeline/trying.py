@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
@@ -21,11 +21,13 @@ from spine.core.errors import ConfigError, RateLimited, SpineError
 from spine.core.masking import HIDDEN, hidden
 from spine.core.names import connection_id
 from spine.core.tokens import LockedToken, Token
+from spine.http.allowance import Allowance
 from spine.http.auth import Account, Auth, Signer
 from spine.http.transport import Request, Response, Transport
-from spine.pipeline.services import client_of, credentials_of, folder_of
+from spine.pipeline.services import access_of, client_of, credentials_of, folder_of
+from spine.sources.access import Times
 from spine.sources.coverage import Watch
-from spine.sources.loader import reader_for
+from spine.sources.loader import UNCALLED, reader_for
 from spine.sources.places import Place
 from spine.sources.reading import Page, Reader, Record, State, Window
 from spine.sources.shape import Shape, ShapeWatch
@@ -137,8 +139,14 @@ class Trial:
         return Look(stream.name, exchanges, records, more, payloads, _fields(stream, records), notes, failure)
 
     def _open(self) -> Reader:
+        place = Place(self.tenant, frozenset({self.tenant}))
         if self.source.kind == "files":
-            return reader_for(self.source, folder=folder_of(self.info, Place(self.tenant, frozenset({self.tenant}))))
+            return reader_for(self.source, folder=folder_of(self.info, place))
+        if self.source.kind in UNCALLED:
+            limits, waits = self.source.timeouts, Allowance(self.source.limits)
+            times = Times(limits.connect, limits.total, self.source.stream_time.total_seconds())
+            access = access_of(self.source, self.info, times, waits, place)
+            return reader_for(self.source, access=replace(access, hashed=lambda _: HIDDEN))
         credentials, asking = credentials_of(self.info, self.source), Transport(total=60.0)
 
         def signer(auth: Auth, name: str) -> Signer:

@@ -13,16 +13,16 @@ from spine.core.settings import settings
 from spine.sources.check import readable_sources
 from spine.sources.spec import Source, Stream
 
-Approach = Literal["generic", "files", "hybrid", "custom"]
+Approach = Literal["generic", "protocol", "hybrid", "custom"]
 EFFORT: dict[str, str] = {
     "generic": "1-2 hours (config only)",
-    "files": "1-2 hours (config only)",
+    "protocol": "1-2 hours (config only)",
     "hybrid": "1-2 days (config, and a class for the odd step)",
     "custom": "3-5 days (custom implementation)",
 }
 _MEANING: dict[str, str] = {
     "generic": "YAML alone: requests, paging, authentication and records in words",
-    "files": "YAML alone: a folder of files",
+    "protocol": "YAML alone, for a reader of what is no HTTP: files, databases",
     "hybrid": "YAML, and a class that replaces one step of reading",
     "custom": "YAML, and a reader of its own for an API that is odd altogether",
 }
@@ -48,10 +48,10 @@ class Facts:
 
 def approach_of(source: Source) -> Approach:
     """How a source is read: by words alone, with a class for one step, or by a reader of its own."""
-    if source.kind == "files":
-        return "files"
     if source.kind in ("custom", "hybrid"):
         return "custom"
+    if source.kind != "generic":
+        return "protocol"
     return "hybrid" if source.reader else "generic"
 
 
