@@ -53,6 +53,13 @@ def test_every_dag_obeys_the_house_rules(all_dags: dict[str, DAG]) -> None:
             assert task.retry_policy is not None
 
 
+def test_a_page_says_which_connection_its_source_needs_and_what_that_holds(all_dags: dict[str, DAG]) -> None:
+    for name in source_names():
+        assert f"**Needs the Connection** `ipai_connector_{name}`" in str(all_dags[f"sync_{name}"].doc_md)
+    told = str(all_dags["sync_zendesk"].doc_md)
+    assert all(words in told for words in ("E-mail address of an agent", "API token", "extra.subdomain", "oauth", "paused until"))
+
+
 def test_every_task_has_a_time_out_of_its_tier(all_dags: dict[str, DAG]) -> None:
     tiers = {f"sync_{name}": load_source(name).tier for name in source_names()} | dict.fromkeys(
         ("maintain_lake", "watch_runs"), "best_effort"

@@ -26,6 +26,7 @@ from spine.pipeline import closing, planning
 from spine.pipeline.services import Services
 from spine.pipeline.watch import all_tenants, watch
 from spine.pipeline.work import Sync
+from spine.sources.spec import source_names
 
 pytestmark = pytest.mark.postgres
 ALLOWED = dict.fromkeys(("critical", "standard", "best_effort"), timedelta(hours=1))
@@ -84,7 +85,9 @@ def test_a_grant_that_ends_within_a_day_is_told_once(make: Callable[..., Service
 def test_a_malformed_list_of_one_source_is_refused_and_leaves_the_other_sources(
     make: Callable[..., Services], names: list[str], content: str
 ) -> None:
-    whole = f'{{"salesforce": {content}, "hubspot": {orjson.dumps(names).decode()}, "people_files": []}}'
+    others = {**dict.fromkeys(source_names(), []), "hubspot": names}
+    del others["salesforce"]
+    whole = f'{{"salesforce": {content}, {orjson.dumps(others).decode()[1:]}'
     services = make(missing, **{"spine.tenants": whole})
     with pytest.raises(ConfigError):
         services.tenants("salesforce")

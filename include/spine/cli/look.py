@@ -29,14 +29,17 @@ def status(
     if json:
         show.as_json(result)
         return
-    runs = [{"source": item["source"], "paused": item["paused"], **(item["last_run"] or {})} for item in result["sources"]]
+    used = [item for item in result["sources"] if source or item["last_run"] or any(stream["rows"] for stream in item["streams"])]
+    runs = [{"source": item["source"], "paused": item["paused"], **(item["last_run"] or {})} for item in used]
     show.as_table(f"Tenant {tenant}: last runs", runs, ("source", "status", "mode", "started_at", "rows", "paused", "error"))
-    streams = [{"source": item["source"], **stream} for item in result["sources"] for stream in item["streams"]]
+    streams = [{"source": item["source"], **stream} for item in used for stream in item["streams"]]
     streams = [{**row, "cursor": show.position(row["cursor"])} for row in streams]
     show.as_table("Bronze", streams, ("source", "stream", "rows", "cursor", "cursor_moved_at"))
-    entities = [{"source": item["source"], **entity} for item in result["sources"] for entity in item["entities"]]
+    entities = [{"source": item["source"], **entity} for item in used for entity in item["entities"]]
     show.as_table("Silver", entities, ("source", "entity", "rows", "quarantined"))
     show.as_table("Gold", result["gold"], ("entity", "rows", "linked_records", "published_rows", "published_at", "run_id"))
+    if unused := [item["source"] for item in result["sources"] if item not in used]:
+        say(f"never read: {', '.join(unused)}", err=True)
 
 
 def report(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from spine.core.entities import Entity
-from spine.core.names import bronze_table, gold_table, quarantine_table, silver_table
+from spine.core.names import bronze_table, connection_id, gold_table, quarantine_table, silver_table
 from spine.sources.spec import Source
 
 _FAILURES = """
@@ -39,6 +39,8 @@ def sync_doc(source: Source) -> str:
 
 {source.description}
 
+{_account(source)}
+
 **Trigger** with *mode* `incremental` (from the saved cursor), `full` (everything, then sets the cursor) or
 `renormalize` (no extraction: Silver again from Bronze).
 **Backfill** reads exactly the chosen intervals and leaves the cursor alone. A *dry run* reads and counts, and writes nothing.
@@ -47,6 +49,23 @@ def sync_doc(source: Source) -> str:
 | --- | --- | --- | --- |
 {rows}
 {_FAILURES}"""
+
+
+def _account(source: Source) -> str:
+    """Which Connection the source needs, and what it has to hold."""
+    name = connection_id(source.source)
+    if source.kind == "files":
+        return (
+            f"**Needs the Connection** `{name}`, which has the drop's folder or `s3://…` prefix. Leave this DAG paused until it is there."
+        )
+    fields = {"host": "Address", **source.auth.asked_for, **{f"extra.{name}": one.description for name, one in source.variables.items()}}
+    wanted = ", ".join(f"`{field}` ({label})" if label else f"`{field}`" for field, label in fields.items())
+    usual = f" The address may be left out: it is `{source.host}`." if source.host else ""
+    others = f" `auth` in the extra chooses another way to sign: {', '.join(source.other_auths)}." if source.other_auths else ""
+    return (
+        f"**Needs the Connection** `{name}` (of further tenants `{name}__<tenant>`). Leave this DAG paused until it is there: "
+        f"nothing is asked of anybody before. It holds {wanted}.{usual}{others} `spine connector test {source.source}` tries it."
+    )
 
 
 def resolve_doc(entity: Entity) -> str:

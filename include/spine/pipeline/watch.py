@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
+from logging import INFO, WARNING
 
 from spine.control import events, tokens
 from spine.control.airflow_state import DagRunFacts
@@ -36,7 +37,9 @@ def watch(services: Services, allowed: Mapping[str, timedelta], latest: Latest) 
         for tenant in _tenants(services, source, failures):
             try:
                 mine = [
-                    event for event in (late, _expiring(services, source, tenant), *_grants(services, source, tenant)) if event is not None
+                    event
+                    for event in (late, _expiring(services, source, tenant, used=run is not None), *_grants(services, source, tenant))
+                    if event is not None
                 ]
                 for event in mine:
                     events.record(services.database.of(tenant), event)
@@ -63,12 +66,12 @@ def _tenants(services: Services, source: Source, failures: list[SpineError]) -> 
         return ()
 
 
-def _expiring(services: Services, source: Source, tenant: str) -> Event | None:
+def _expiring(services: Services, source: Source, tenant: str, *, used: bool) -> Event | None:
     name = connection_id(source.source, tenant)
     try:
         return expiring(name, services.connections(name).extra, clock.now().date())
     except ConfigError as error:  # a Connection that is missing or wrong is reported by the sync that needs it
-        _log.warning("%s", error)
+        _log.log(WARNING if used else INFO, "%s", error)  # of a source that nobody has switched on yet it is nothing to warn of
         return None
 
 
