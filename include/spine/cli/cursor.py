@@ -77,8 +77,8 @@ def _move(how: str, source: str, stream: str, value: str, tenant: str, part: str
 
     spec = load_source(source)
     spec.stream(stream)
-    if spec.kind == "files":  # their cursor is the list of files that were read
-        raise ConfigError(f"{source} reads files, which have no order", hint=f"`spine sync {source} --mode full` reads all of them again")
+    if spec.keeps_state:  # a list of files that were read, or a tap's own state
+        raise ConfigError(f"{source} has no cursor that could be moved", hint=f"`spine sync {source} --mode full` reads all of them again")
     cursors = _cursors(source, tenant, services)
     lease = locks.held(cursors.database, cursors.connection_id)
     if lease is not None:  # it would write its own cursor over this one at its end

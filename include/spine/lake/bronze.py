@@ -6,6 +6,7 @@ opened the table, so two processes of one run can never write the same page.
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -355,6 +356,20 @@ def newest_in(uri: str, envelope: Envelope, ranges: Sequence[Range]) -> dict[str
         connection=envelope.connection_id,
     )
     return {record: (op, cursor, digest) for record, op, cursor, digest in found}
+
+
+def digests_of_run(uri: str, envelope: Envelope) -> set[str]:
+    """A digest of id, operation and payload of each row of a run. Raises LakeError."""
+    mine = (pc.field("run_id") == envelope.run_id) & (pc.field("connection_id") == envelope.connection_id)
+    rows = _rows(uri, envelope, ("record_id", "op", "payload"), mine)
+    if rows is None:
+        return set()
+    return {digest_of(*row) for batch in rows for row in zip(*(column.to_pylist() for column in batch.columns), strict=True)}
+
+
+def digest_of(record_id: str, op: str, payload: str) -> str:
+    """What tells a row of a run from the others of that run."""
+    return hashlib.md5(f"{record_id}\n{op}\n{payload}".encode(), usedforsecurity=False).hexdigest()
 
 
 def rows_of_run(uri: str, envelope: Envelope) -> int:

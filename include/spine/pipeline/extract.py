@@ -21,7 +21,7 @@ from spine.core.failpoints import failpoint
 from spine.core.names import bronze_table, schema_variable, silver_table
 from spine.core.screen import logger
 from spine.core.settings import settings
-from spine.lake.bronze import BronzeWriter, Envelope, Progress, living_unseen, newest_in, rows_of_run
+from spine.lake.bronze import BronzeWriter, Envelope, Progress, digest_of, digests_of_run, living_unseen, newest_in, rows_of_run
 from spine.lake.generations import Generation
 from spine.lake.paths import table_uri
 from spine.pipeline.parts import PartCursors
@@ -70,6 +70,7 @@ class _Extraction:
         self.saved: Cursor | None = None
         self._read_rows = 0  # records that came from the source, by this attempt and those before it
         self._newest: dict[str, tuple[str, str, str]] | None = None
+        self._committed: set[str] = set()
         self.info: ConnectionInfo | None = None
         self._renewed = 0.0
 
@@ -141,6 +142,8 @@ class _Extraction:
 
     def _read_pages(self, writer: BronzeWriter, window: Window) -> None:
         done = writer.committed
+        if done is not None and self.source.kind == "singer":
+            self._committed = digests_of_run(table_uri(bronze_table(self.source.source, self.stream.name)), writer.envelope)
         self.known = Shape.from_json(self.services.variables.get(schema_variable(self.work.connection_id, self.stream.name)))
         try:
             for sent in self._pages(window, done):
@@ -227,7 +230,9 @@ class _Extraction:
 
     def _news(self, records: Records, writer: BronzeWriter) -> Records:
         """The records without those versions of the look-back that are the newest of their key in Bronze already."""
-        if self.cursor_from is None or self.work.full or self.work.backfill or self.source.kind == "files":
+        if self.source.kind == "singer":
+            return self._untold(records)
+        if self.cursor_from is None or self.work.full or self.work.backfill or self.source.keeps_state:
             return records
         latest = max([self.cursor_from, *self.parts.old.values()])
         again = [place for place, cursor in enumerate(records.cursors) if cursor is not None and cursor <= latest]
@@ -238,6 +243,14 @@ class _Extraction:
             self._newest = newest_in(uri, writer.envelope, self.parts.ranges() or [(self.work.window_start or "", None)])
         known = {place for place, record in zip(again, records.taken(again), strict=True) if not self._is_new(record)}
         return records.taken([place for place in range(len(records)) if place not in known]) if known else records
+
+    def _untold(self, records: Records) -> Records:
+        """The records without those that this run has committed: a tap that goes on from a state may repeat what came behind it."""
+        if not self._committed:
+            return records
+        return records.taken([
+            place for place, one in enumerate(records) if digest_of(one.record_id, one.op, one.payload) not in self._committed
+        ])  # fmt: skip
 
     def _is_new(self, record: Record) -> bool:
         digest = hashlib.md5(record.payload.encode(), usedforsecurity=False).hexdigest()
@@ -316,7 +329,7 @@ class _Extraction:
         if high_water is None or (self.stream.cursor is None and parents is None):
             return self.cursor_from
         value = high_water
-        if self.source.kind != "files":
+        if not self.source.keeps_state:
             if self.stream.cursor is None or self.stream.cursor.type == "time":
                 value = min(value, self.progress.window_end or value)
             if self.cursor_from and not self.work.full:

@@ -152,7 +152,7 @@ class _Planning:
         if stream.cursor is None:  # of one whose parents have changed
             saved = cursors.show(stream.name) if stream.parent and stream.parent.changed else None
             return None, saved is None or saved.parents is None
-        if self.source.kind == "files":
+        if self.source.keeps_state:
             return None, False
         saved = cursors.show(stream.name)
         if saved is None or _of_another_field(saved, stream.cursor):

@@ -104,7 +104,7 @@ def access_of(source: Source, info: ConnectionInfo, times: Times, allowance: All
     """What a source that is spoken to without HTTP is given of its Connection. Raises ConfigError, AuthFailed if that is incomplete."""
     values = values_of(source, info.extra)
     host = info.host or (host_of(source.host, values) if source.host else "")
-    if not host:
+    if not host and source.kind != "singer":
         raise ConfigError("the Connection has no host", hint="Put the address of the account there", connection=info.conn_id)
     user, password = info.login, info.password
     auth = source.auth_of(None, info.extra)

@@ -22,6 +22,7 @@ from spine.http.rules import Rule
 from spine.sources.spec.auths import AnyAuth
 from spine.sources.spec.budgets import RateLimit, Timeouts
 from spine.sources.spec.streams import Stream
+from spine.sources.spec.taps import Tap
 from spine.sources.spec.variables import Variable
 
 Domain = Literal["revops", "finops", "supportops", "marketingops", "devops", "itops", "hr"]
@@ -34,7 +35,7 @@ TIER_STREAM: dict[str, timedelta] = {"critical": timedelta(minutes=10), "standar
 
 
 class Source(Strict):
-    """A whole source. `kind`: `generic` needs YAML only, `files` is a folder, `database` has tables, `custom` has a module.
+    """A whole source. `kind`: `generic` needs YAML only, `files` is a folder, `database` has tables, `singer` a program, `custom` a module.
 
     That module is in `spine.sources.custom` and has the source's name unless `reader` names another. `hybrid` means the same as `custom`:
     older files say so.
@@ -59,11 +60,12 @@ class Source(Strict):
     label: str = Field(description="Its name for people")
     description: str = Field(default="", description="What it brings")
     domain: Domain = Field(description="Who asks for it")
-    kind: Literal["generic", "files", "database", "custom", "hybrid"] = Field(default="generic", description="What reads it")
+    kind: Literal["generic", "files", "database", "singer", "custom", "hybrid"] = Field(default="generic", description="What reads it")
     reader: Word | None = Field(
         default=None,
         description="The module of a `custom` reader or of a `generic` source's own `Stages`; of a `database` its kind",
     )
+    tap: Tap | None = Field(default=None, description="The Singer tap that is run, of a source of kind `singer`")
     auth: AnyAuth = Field(default=NoAuth(), description="How requests are signed: a kind of [authentication](reference.md#authentication)")
     other_auths: dict[Word, AnyAuth] = Field(
         default_factory=dict, description="Other ways to sign; the Connection's extra chooses one by name, as `auth: <name>`"
@@ -102,6 +104,11 @@ class Source(Strict):
         ]  # fmt: skip
         refuse(type(self), taken)
         return self
+
+    @property
+    def keeps_state(self) -> bool:
+        """Whether what is kept in place of a cursor is the reader's own: a list of files, a tap's STATE. It has no order."""
+        return self.kind in ("files", "singer")
 
     @property
     def cron(self) -> str:
