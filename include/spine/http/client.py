@@ -258,6 +258,8 @@ class Client:
     def _judge_status(self, request: Request, response: Response) -> None:
         status = response.status
         if status < 300 and request.answer != "json":
+            if response.for_people:
+                raise SourceUnavailable(f"the answer of {response.place} is a page for people", status=status)
             return
         if status < 300:
             response.json()  # an answer that is none is a failure of this attempt: proxies say 200 when the source is down

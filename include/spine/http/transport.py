@@ -44,6 +44,8 @@ _KINDS = frozenset({"no content type", "application/json", "application/xml", "t
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, 5.6.2 and 5.5
 _HEADER_VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
 _RAW = "/?:@!$'()*,;=+%"  # what a query may hold unencoded (RFC 3986, 3.4), without `&` and `#`
+_START = 512  # bytes in which a page of HTML tells that it is one
+_HTML = re.compile(rb"(?:\xef\xbb\xbf)?\s*+(?:<!--.*?-->\s*+)?<(?:!doctype\s++html|html)[\s>]", re.IGNORECASE | re.DOTALL)
 _WITHOUT_BODY = {204, 205}
 _REDIRECTS = {301, 302, 303, 307, 308}
 _HARMLESS = frozenset({"accept", "content-type"})  # headers that say nothing of us
@@ -177,6 +179,15 @@ class Response:
         kind = said if said in _KINDS else "another type"  # a vendor may write there what it likes
         what = f"not JSON but {kind}, {len(self.body)} bytes" if self.body else "empty"
         raise SourceUnavailable(f"the answer of {self.place} is {what}", status=self.status)
+
+    @property
+    def for_people(self) -> bool:
+        """Whether the body is a page of HTML, as proxies give with success when the source is down, whatever its header says."""
+        start = self.body[:_START]
+        if self.file is not None:
+            start = self.file.read(_START)
+            self.file.seek(0)
+        return _HTML.match(start) is not None
 
     def link(self, relation: str) -> str | None:
         """The target of a Link header with that relation (RFC 8288)."""

@@ -28,8 +28,8 @@ def chunks_of(stream: Stream, client: Client, values: Mapping[str, Any]) -> list
         names += found
     always = words.always if words is not None else ()
     others = [name for name in dict.fromkeys(names) if name not in always]
-    size = (words.chunk if words is not None else None) or max(1, len(others))
-    room = max(1, size - len(always))
+    chunk = words.chunk if words is not None else None
+    room = max(1, len(others) if chunk is None else chunk - len(always))
     return [[*always, *others[start : start + room]] for start in range(0, len(others), room)] or [list(always)]
 
 

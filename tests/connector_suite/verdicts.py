@@ -1,0 +1,53 @@
+"""Tries all checks on one source: what held, what did not, and what was not tried and why."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from spine.sources.spec import Source
+from tests.connector_suite.checks import CHECKS, Case, Check, streams_for
+from tests.connector_suite.relay import SANDBOXES
+
+
+@dataclass
+class Verdict:
+    """Of each check the streams on which it held or did not, and those on which it was not tried, with the reason."""
+
+    source: str
+    held: list[str] = field(default_factory=list)
+    failed: list[str] = field(default_factory=list)
+    left: list[str] = field(default_factory=list)
+    error: Exception | None = None
+
+    def text(self) -> str:
+        """The verdict, a line for each."""
+        told = [f"{self.source}: {len(self.held)} held, {len(self.failed)} did not, {len(self.left)} were not tried"]
+        return "\n".join([*told, *(f"  FAILED {line}" for line in self.failed), *(f"  left out: {line}" for line in self.left)])
+
+
+def judged(source: Source, checks: Iterable[Check] = ()) -> Verdict:
+    """The verdict on a source. A stream that the vendor does not understand is left out whole, with what it lacks."""
+    found = Verdict(source.source)
+    if source.kind != "generic" and source.source not in SANDBOXES:
+        found.left.append(f"everything: sources of kind {source.kind} without a sandbox over HTTP have tests of their own")
+        return found
+    cases = {stream.name: Case(source, stream) for stream in source.streams}
+    for case in cases.values():
+        if why := case.uncovered:
+            found.left.append(f"{case.name}: {why}")
+    for check in checks or CHECKS.values():
+        for stream in streams_for(check, source):
+            case, name = cases[stream.name], f"{stream.name}: {check.name}"
+            if case.uncovered:
+                continue
+            if why := check.left(case):
+                found.left.append(f"{name}: {why}")
+                continue
+            try:
+                check.run(case)
+                found.held.append(name)
+            except Exception as error:  # whatever it is, the check did not hold
+                found.error = found.error or error
+                found.failed.append(f"{name}: {type(error).__name__}: {str(error)[:300]}")
+    return found
