@@ -16,7 +16,7 @@ from spine.core.tokens import Token
 from spine.http.auth import Account
 from spine.http.client import Client
 from spine.http.transport import Transport
-from spine.sandbox.vendor import Vendor, VendorServer
+from spine.sandbox.vendor import NotCovered, Vendor, VendorServer
 from spine.sources.loader import reader_for
 from spine.sources.reading import MALFORMED, Page, Reader, State, Window
 from spine.sources.rest.requester import listed_host
@@ -117,7 +117,12 @@ def bench_of(source: Source, patience: float = 20, **vendor: Any) -> Iterator[Be
     with VendorServer(made) as server, environment(SPINE_PROXY=server.proxy, REQUESTS_CA_BUNDLE=server.bundle):
         if isinstance(made, Relay):
             made.base = server.url
-        yield Bench(made, transport=Transport(connect=20, read=patience, total=60))
+        try:
+            yield Bench(made, transport=Transport(connect=20, read=patience, total=60))
+        except Exception as error:
+            if made.lacks:
+                raise NotCovered("; ".join(dict.fromkeys(made.lacks))) from error
+            raise
     assert made.leaks == []
 
 

@@ -42,7 +42,12 @@ class Holder:
 
 def holder_of(source: Source) -> Holder:
     """A new account with everything that the source asks a Connection for."""
-    extra: dict[str, Any] = {name: sample(variable) for name, variable in source.variables.items() if _lacks(variable)}
+    named = set(names_in([source.host or "", *source.hosts, *source.open_hosts, *source.headers.values()]))
+    extra: dict[str, Any] = {
+        name: sample(variable) for name, variable in source.variables.items() if _lacks(variable) or (variable.optional and name in named)
+    }
+    whole = (source.host or "").partition("://")[2].partition("/")[0].strip("{}")  # a variable that is the whole name of the host
+    extra |= {whole: "acme.example"} if whole in extra else {}
     auths = [source.auth, *(stream.auth for stream in source.streams if stream.auth is not None)]
     secrets = [f"sEcReT{uuid4().hex}"]
     password = secrets[0]

@@ -13,7 +13,7 @@ import orjson
 
 from spine.core.placeholders import written
 from spine.sandbox.vendor.calls import Answer, NotCovered
-from spine.sandbox.vendor.writing import put
+from spine.sandbox.vendor.writing import names_at, put
 from spine.sources.decoders.csv import CsvDecoder
 from spine.sources.decoders.json import JsonDecoder
 from spine.sources.decoders.jsonl import JsonLines
@@ -43,7 +43,8 @@ def encoded(asking: Reading, records: Sequence[Any], says: Mapping[str, Any], he
 def document(asking: Reading, records: Sequence[Any], says: Mapping[str, Any]) -> Any:
     """The answer as a value of JSON."""
     found: Any = None
-    placed: Any = list(records)
+    only = names_at(asking.records)
+    placed: Any = list(records) if only is None else [{name: record.get(name) for name in only} for record in records]
     if asking.map_key is not None:
         placed = {written(record.get(asking.map_key)): _without(record, asking.map_key) for record in records}
     elif asking.columns is not None:

@@ -33,22 +33,22 @@ _BY_TYPE: dict[str, Any] = {
 def record_of(source: Source, stream: Stream, number: int, name: str, cursor: Any) -> dict[str, Any]:
     """The record of a number as the source sends it; `name` is its own, `cursor` what its cursor field holds."""
     found: dict[str, Any] = {"note": f"note of {name}"}
-    for path, value in _read(source, stream, number).items():
+    for path, value in _read(source, stream, number, name).items():
         found = reached(found, path, value)
     if stream.cursor is not None:
         found = reached(found, stream.cursor.field, cursor)
     if stream.deletes.detect == "flag" and stream.deletes.field:
         found = reached(found, stream.deletes.field, None)
-    for place, path in enumerate(stream.key_fields):
+    for path in stream.key_fields:
         if stream.cursor is None or path != stream.cursor.field:
-            found = reached(found, path, name if place == 0 else f"{place}")
+            found = reached(found, path, name)
     found = sent(stream, found)
     for path, value in _kept(stream.filters).items():
         found = reached(found, path, value)
     return found
 
 
-def _read(source: Source, stream: Stream, number: int) -> dict[str, Any]:
+def _read(source: Source, stream: Stream, number: int, own: str) -> dict[str, Any]:
     """What others read of a record: its mapping, its children, what it is asked for."""
     found: dict[str, Any] = {name: f"{name} {number}" for name in (*stream.fields, *stream.required_fields)}
     for name, mapped in stream.mapped.items():
@@ -58,7 +58,7 @@ def _read(source: Source, stream: Stream, number: int) -> dict[str, Any]:
     for child in source.streams:
         if child.parent is not None and child.parent.stream == stream.name:
             said = [child.path, child.host, child.params, child.headers, child.body.model_dump() if child.body else None, child.compute]
-            found |= {name.removeprefix("parent."): f"{name[7:]}-{number}" for name in names_in(said) if name.startswith("parent.")}
+            found |= {name.removeprefix("parent."): f"{name[7:]}-{own}" for name in names_in(said) if name.startswith("parent.")}
             found |= _kept(child.parent.filters)
     return found
 

@@ -40,7 +40,7 @@ class Table:
     def of(self, scope: Scope) -> list[Row]:
         """The records of a scope, in the order of their changes."""
         if scope not in self.rows:
-            self.rows[scope] = [self._made(scope, number, self._moment(number)) for number in range(self.count)]
+            self.rows[scope] = [self._made(scope, number, self._moment(number, scope)) for number in range(self.count)]
         return sorted(self.rows[scope], key=lambda row: row.at)
 
     @property
@@ -48,11 +48,13 @@ class Table:
         """The names of the fields of its records."""
         return list(self._made((), 0, self._moment(0)).record)
 
-    def _moment(self, number: int) -> Any:
+    def _moment(self, number: int, scope: Scope = ()) -> Any:
         cursor = self.stream.cursor
         if cursor is not None and cursor.type == "number":
             return _NUMBERS + number
-        return self.until - (self.count - 1 - number) * self.spacing
+        at = self.until - (self.count - 1 - number) * self.spacing
+        told = cursor is not None and cursor.field in self.stream.key_fields  # then no two have the same
+        return at - timedelta(seconds=int(name_of(dict(scope), 0)) // 10_000 % 3000) if told else at
 
     def _made(self, scope: Scope, number: int, at: Any) -> Row:
         name = name_of(dict(scope), number)

@@ -62,6 +62,7 @@ class Vendor:
         self._addresses: dict[str, tuple[str, str, dict[str, Any]]] = {}
         self._given: dict[tuple[str, str, str], str] = {}
         self._lock = RLock()
+        self._expected: set[str] = set()
 
     def _table(self, stream: Stream, count: int, few: int) -> Table:
         parents = {other.parent.stream for other in self.source.streams if other.parent}
@@ -145,7 +146,14 @@ class Vendor:
             asking = {"poll": stream.job.poll, "cancel": stream.job.cancel}.get(kind, stream) if stream.job else stream
             return Match(kind, asking or stream, stream, dict(names))
         fitting = [match for match in self._requests() if self._fits(match, call)]
-        return min(fitting, key=lambda match: (len(match.wrong), -match.same), default=None)
+        return min(fitting, key=lambda match: (len(match.wrong), -match.same, match.stream.name not in self._expected), default=None)
+
+    def expect(self, name: str) -> None:
+        """Say which stream is about to be read: several may ask for the same and take different parts of the answer."""
+        self._expected = {name}
+        while (parent := self.source.stream(name).parent) is not None:
+            name = parent.stream
+            self._expected.add(name)
 
     def _fits(self, match: Match, call: Call) -> bool:
         paging = getattr(match.asking, "paging", None)

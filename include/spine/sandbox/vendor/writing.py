@@ -70,6 +70,14 @@ def _at(node: Any, document: Any, value: Any) -> Any:
     return items
 
 
+def _behind(node: Any, document: Any, value: Any) -> Any:
+    start, stop, step = node["children"]
+    if stop is not None or step not in (None, 1) or (start or 0) < 0 or not isinstance(value, list):
+        raise NotCovered("a slice that is no rest")
+    before = (list(document) if isinstance(document, list) else [])[: start or 0]
+    return [*before, *([_NOTHING] * ((start or 0) - len(before))), *value]
+
+
 def _each(node: Any, document: Any, value: Any) -> Any:
     left, right = node["children"]
     if not isinstance(value, list):
@@ -88,6 +96,11 @@ def _every(node: Any, document: Any, value: Any) -> Any:
 
 def _first(node: Any, document: Any, value: Any) -> Any:
     return _put(node["children"][0], document, value)
+
+
+def _both(node: Any, document: Any, value: Any) -> Any:
+    left, right = node["children"]
+    return _put(right, _put(left, document, bool(value)), value)
 
 
 def _compared(node: Any, document: Any, value: Any) -> Any:
@@ -115,7 +128,27 @@ def _function(node: Any, document: Any, value: Any) -> Any:
         return _put(inner[0], document, {f"k{number}": one for number, one in enumerate(value)})
     if name == "join" and isinstance(value, str) and inner[1]["type"] == "multi_select_list":
         return _joined(inner[0]["value"], inner[1]["children"], document, value)
+    if name == "join" and isinstance(value, str):
+        return _put(inner[1], document, [value])
     raise NotCovered(f"nothing can be written by {name!r} of JMESPath")
+
+
+def _chosen(node: Any, document: Any, value: Any) -> Any:
+    if not isinstance(value, dict):
+        raise NotCovered("a choice of fields is no object")
+    for pair in node["children"]:
+        document = _put(pair["children"][0], document, value.get(pair["value"]))
+    return document
+
+
+def names_at(path: str) -> list[str] | None:
+    """The names of the only fields that a JMESPath of records lets pass, None where it lets all of them."""
+    node = jmespath.compile(path).parsed
+    while node["children"]:
+        if node["type"] == "multi_select_dict":
+            return [pair["value"] for pair in node["children"]]
+        node = node["children"][-1]
+    return None
 
 
 def _joined(glue: str, parts: list[Any], document: Any, value: str) -> Any:
@@ -131,7 +164,7 @@ def _joined(glue: str, parts: list[Any], document: Any, value: str) -> Any:
 _WAYS = {
     "current": _current, "identity": _current, "field": _field, "subexpression": _chain, "index_expression": _chain, "pipe": _chain,
     "index": _at, "projection": _each, "value_projection": _every, "flatten": _first, "or_expression": _first, "comparator": _compared,
-    "not_expression": _negated, "function_expression": _function,
+    "slice": _behind, "and_expression": _both, "multi_select_dict": _chosen, "not_expression": _negated, "function_expression": _function,
 }  # fmt: skip
 
 
