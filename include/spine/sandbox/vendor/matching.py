@@ -72,7 +72,7 @@ def matched(match: Match, call: Call, base: str, values: Mapping[str, Any], pagi
         return False
     host = base if asking.host is None else _address(asking.host)
     before = urlsplit(host)
-    if alone(path) and values.get(path[1:-1]) is None:
+    if alone(path) and path[1:].startswith(("parent.", "job.")):
         return False  # the vendor has given its address, which is looked up
     whole = f"{before.path.rstrip('/')}/{path.lstrip('/')}" if path else before.path or "/"
     here, there = read_back(before.netloc, call.host, values), read_back(whole, call.path or "/", values, path=True)
