@@ -85,8 +85,7 @@ def test_a_grant_that_ends_within_a_day_is_told_once(make: Callable[..., Service
 def test_a_malformed_list_of_one_source_is_refused_and_leaves_the_other_sources(
     make: Callable[..., Services], names: list[str], content: str
 ) -> None:
-    others = {**dict.fromkeys(source_names(), []), "hubspot": names}
-    del others["salesforce"]
+    others = {name: names if name == "hubspot" else [] for name in source_names() if name != "salesforce"}
     whole = f'{{"salesforce": {content}, {orjson.dumps(others).decode()[1:]}'
     services = make(missing, **{"spine.tenants": whole})
     with pytest.raises(ConfigError):

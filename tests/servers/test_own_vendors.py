@@ -12,6 +12,8 @@ import orjson
 import pytest
 
 from spine.core.errors import AuthFailed, SourceRejected
+from spine.sandbox.crm import COUNTS, KEY
+from spine.sandbox.server import SandboxServer
 from tests.http.conftest import Answer, Seen, make_vendor  # noqa: F401  # a fixture
 
 PROVES = "a server of ours"
@@ -267,3 +269,11 @@ def test_paths_of_an_api_that_has_no_file_of_its_own(reading, served) -> None:
     state["stock"] = 2
     rest.sync("records")
     assert [row["_op"] for row in rest.records("records", run=2)].count("delete") == 1
+
+
+def test_the_mock_crm_of_the_sandbox(reading) -> None:
+    with SandboxServer({"default": 20}) as server:
+        crm = reading("mock_crm", f"{server.url}/mock_crm/v1", password=KEY)
+        found = crm.sync("contacts", "accounts", "products", "orders")
+        assert {name: result["rows"] for name, result in found.items()} == COUNTS
+        assert crm.sync("orders")["orders"]["rows"] == 0
