@@ -346,6 +346,23 @@ class TestSync:
         assert spine("cursor", "set", "salesforce", "nothing", "2026-01-01T00:00:00Z").exit_code == 2
         assert "contacts" in spine("cursor", "show", "salesforce").stdout
 
+    def test_cursors_that_are_numbers(
+        self, spine: Spine, services: Services, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:  # fmt: skip
+        folder = tmp_path / "counting"
+        folder.mkdir()
+        cursor = {"field": "seq", "type": "number", "since": "after"}
+        source = {"source": "shop", "label": "Shop", "domain": "finops", "streams": [{"name": "sales", "key": ["id"], "cursor": cursor}]}
+        (folder / "shop.yaml").write_text(json.dumps(source))
+        monkeypatch.setenv("SPINE_SOURCES", str(folder))
+        assert spine("cursor", "set", "shop", "sales", "1000").stdout == "sales: cursor is 1000\n"
+        assert json.loads(spine("cursor", "show", "shop", "--json").stdout)[0]["value"] == "1000".zfill(20)  # as texts sort
+        assert spine("cursor", "rewind", "shop", "sales", "2000").exit_code == 2
+        assert spine("cursor", "rewind", "shop", "sales", "990").stdout == "sales: cursor is 990\n"
+        assert " 990 " in spine("cursor", "show", "shop").stdout
+        for wrong in ("2026-01-31T08:15:00Z", "-1", "1.5", "all"):
+            assert spine("cursor", "set", "shop", "sales", "--", wrong).exit_code == 2
+
     def test_status_of_an_empty_spine(self, spine: Spine, services: Services) -> None:
         found = json.loads(spine("status", "--json").stdout)
         assert {source["source"] for source in found["sources"]} == set(source_names())

@@ -126,7 +126,7 @@ def test_only_the_task_after_the_mapping_announces_assets(all_dags: dict[str, DA
 
 def test_the_trigger_form_is_a_real_form(all_dags: dict[str, DAG]) -> None:
     params = all_dags["sync_hubspot"].params
-    assert params.get_param("mode").schema["enum"] == ["incremental", "full", "renormalize"]
+    assert params.get_param("mode").schema["enum"] == ["incremental", "full", "resync", "renormalize"]
     assert set(params) == {"mode", "streams", "tenants", "dry_run"}
 
 

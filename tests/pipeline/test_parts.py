@@ -175,6 +175,21 @@ def test_only_changed_parents_are_asked_for(shop: Shop) -> None:
     assert len(shop.vendor.paths()) == 3
 
 
+def test_from_a_cursor_that_is_too_old_for_the_later_request_everything_is_read_again(shop: Shop) -> None:
+    def asked(within: str) -> list[str]:
+        later = {"path": "/changes", "within": within}
+        shop.declare({**ACCOUNTS, "later": later}, {**NOTES, "later": {**later, "path": "/accounts/{parent.id}/changes"}})
+        shop.vendor.asked.clear()
+        for stream in ("accounts", "notes"):
+            shop.sync(uuid4().hex, stream)
+        return sorted({path for path, _ in shop.vendor.asked if path not in ("/accounts/2/notes", "/accounts/3/notes")})
+
+    assert asked("30d") == ["/accounts", "/accounts/1/notes"]  # the first read
+    assert asked("30d") == ["/accounts", "/accounts/1/notes"]  # of a vendor whose changes are older than thirty days
+    assert "/changes" in asked("36500d")
+    assert "/accounts/1/changes" in asked("36501d")
+
+
 def test_a_skip_is_named_counted_and_keeps_the_sweep_from_deleting(shop: Shop) -> None:
     rule = [{"when": {"status": 403}, "then": "skip"}]
     notes = {**NOTES, "deletes": {"detect": "sweep", "max_share": 1.0}, "errors": rule}

@@ -12,13 +12,14 @@ from spine.cli.options import DEFAULT_TENANT, Json, Source, Tenant
 from spine.core.screen import say
 
 if TYPE_CHECKING:
+    from spine.control.cursors import Scale
     from spine.pipeline.services import Services
 
 app = typer.Typer(no_args_is_help=True, help="Look at cursors and move them, checked and audited.")
 StreamName = Annotated[str, typer.Argument(help="Stream of the source.", show_default=False)]
 Part = Annotated[str | None, typer.Option("--part", help="Only this partition: the parent's key, or values joined by |.")]
 Parts = Annotated[bool, typer.Option("--parts", help="Also the cursors of partitions.")]
-Value = Annotated[str, typer.Argument(help="A time such as 2026-01-31T08:15:00Z.", show_default=False)]
+Value = Annotated[str, typer.Argument(help="A time such as 2026-01-31T08:15:00Z, or a number.", show_default=False)]
 
 
 @app.command("show")
@@ -37,7 +38,7 @@ def show_cursors(source: Source, tenant: Tenant = DEFAULT_TENANT, parts: Parts =
         rows.append({"stream": stream.name, **(vars(cursor) if cursor else {"value": None, "updated_at": None, "run_id": None})})
         if parts and cursor and not json:
             rows += [
-                {"stream": f"{stream.name} {name}", "value": at, "updated_at": "", "run_id": ""}
+                {"stream": f"{stream.name} {name}", "value": show.position(at), "updated_at": "", "run_id": ""}
                 for name, at in (cursor.parts or {}).items()
             ]
     if json:
@@ -76,15 +77,30 @@ def _move(how: str, source: str, stream: str, value: str, tenant: str, part: str
     from spine.sources.spec import load_source
 
     spec = load_source(source)
-    spec.stream(stream)
+    declared = spec.stream(stream).cursor
     if spec.keeps_state:  # a list of files that were read, or a tap's own state
         raise ConfigError(f"{source} has no cursor that could be moved", hint=f"`spine sync {source} --mode full` reads all of them again")
     cursors = _cursors(source, tenant, services)
     lease = locks.held(cursors.database, cursors.connection_id)
     if lease is not None:  # it would write its own cursor over this one at its end
         raise SyncInProgress(f"Run {lease.holder} is reading this connection", hint="Wait for its end", connection=cursors.connection_id)
-    moved = getattr(cursors, how)(stream, value, by=getpass.getuser(), part=part)
-    show.as_json(vars(moved)) if json else say(f"{stream}: cursor is {(moved.parts or {}).get(part or '', moved.value)}")
+    scale: Scale = "number" if declared is not None and declared.type == "number" else "time"
+    moved = getattr(cursors, how)(stream, _as_kept(value) if scale == "number" else value, by=getpass.getuser(), part=part, scale=scale)
+    at = (moved.parts or {}).get(part or "", moved.value)
+    show.as_json(vars(moved)) if json else say(f"{stream}: cursor is {show.position(at)}")
+
+
+def _as_kept(value: str) -> str:
+    """A number as cursors are kept, which are compared as texts. Raises ConfigError."""
+    from spine.core.errors import ConfigError
+    from spine.sources.reading import numbered
+
+    found = numbered(value, "the value")
+    if found.cursor is None:
+        raise ConfigError(
+            f"Cursor not moved: {value!r} is no whole number from 0 on", hint="Write it in digits: the stream's cursor counts"
+        )
+    return found.cursor
 
 
 def _cursors(source: str, tenant: str, services: Services) -> Any:

@@ -55,7 +55,9 @@ def text(value: Any) -> str:
 
 
 def position(value: str | None) -> str:
-    """A cursor as people read it: a time as it is, the list of files that were read by its length and its last name."""
+    """A cursor as people read it: a number without zeros before it, the list of files that were read by its length and its last name."""
+    if value is not None and value.isdigit():
+        return str(int(value))
     if value is None or not value.startswith("{"):
         return value or ""
     import orjson

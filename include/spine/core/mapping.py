@@ -62,9 +62,12 @@ class RowFilter(Strict):
 
     @model_validator(mode="after")
     def _says_something(self) -> RowFilter:
-        if not self.one_of and not self.none_of:
+        if self._says_nothing():
             raise ValueError("has neither `one_of` nor `none_of`, so that it would keep every row")
         return self
+
+    def _says_nothing(self) -> bool:
+        return not self.one_of and not self.none_of
 
 
 class Mapping(Strict):

@@ -159,7 +159,11 @@ class _Planning:
             return None, True
         if stream.cursor.type == "number":
             return None, False
-        return clock.parse(saved.value) - stream.cursor.lookback, False
+        start = clock.parse(saved.value) - stream.cursor.lookback
+        within = stream.later.within if stream.later else None
+        if within is not None and start < self.now - within:
+            return None, True
+        return start, False
 
 
 def _require_bronze(database: TenantDatabase, source: str, stream: str) -> None:

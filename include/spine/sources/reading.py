@@ -44,7 +44,7 @@ class Page:
     its token holds what would have to be ordered a second time.
 
     Of a stream that is read part by part, `parts` are those that the page is of, and `skipped` tells why something of it was left out.
-    `parents` is how far the parents' changes are read.
+    `parents` is how far the parents' changes are read, `of` what placeholders named where it was asked for.
     """
 
     records: Sequence[Record]
@@ -55,6 +55,7 @@ class Page:
     parts: Sequence[str] = ()
     skipped: str = ""
     parents: Parents | None = None
+    of: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

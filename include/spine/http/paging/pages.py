@@ -98,6 +98,16 @@ class Placed(Paging):
         default="query", description="Where `param` is; in a `path` of the stream it stands as {page}, in a body `size_param` is there too"
     )
 
+    value: str = Field(default=SLOT, description="How it is written there, with {page} for the token and {size} for the size of a page")
+
+    @model_validator(mode="after")
+    def _names_the_page(self) -> Placed:
+        if SLOT not in self.value:
+            refuse(type(self), [(("value",), "has no {page}, so that each page would be the same one")])
+        if self.value != SLOT and self.into == "path":
+            refuse(type(self), [(("value",), "a path has {page} itself: write there what stands around it")])
+        return self
+
     def sized(self, request: Request) -> Request:
         """The request with the size of its pages, in the body if the token is there."""
         if self.size_param and self.into == "body":
@@ -106,6 +116,8 @@ class Placed(Paging):
 
     def place(self, request: Request, name: str, value: str | int) -> Request:
         """The request with a value at its place."""
+        if self.value != SLOT:
+            value = self.value.replace(SLOT, str(value)).replace("{size}", str(self.size))
         if self.into == "header":
             return replace(request, headers={**request.headers, name: str(value)})
         if self.into == "body":

@@ -38,11 +38,20 @@ def mistakes(stream: Stream) -> Iterator[tuple[Place, str]]:
         yield ("cursor", "windows"), "no span of time is asked for: name `since` and `until`, or write {start} and {end} into the request"
     yield from _paging(stream)
     yield from _fields(stream)
+    yield from _dropped(stream)
     if stream.map_key is not None and stream.columns is not None:
         yield ("columns",), "the records are values of a map or rows of values, not both"
     for place, method in _methods(stream):
         if method == "GET":
             yield place, "a GET has no body: leave the method out, or write POST"
+
+
+def _dropped(stream: Stream) -> Iterator[tuple[Place, str]]:
+    """Fields that are dropped and yet needed."""
+    needed = (*stream.key_fields, *((stream.cursor.field,) if stream.cursor else ()))
+    for number, path in enumerate(stream.drop):
+        if path in needed:
+            yield ("drop", number), "the key and the cursor are read behind this: they are to be kept"
 
 
 def _paging(stream: Stream) -> Iterator[tuple[Place, str]]:
@@ -118,6 +127,8 @@ def source_mistakes(source: Source) -> Iterator[tuple[Place, str]]:
             yield from _unbounded(stream, place, asking)
         yield from _unknown(source, (*at, "compute"), {name: said for name, said in stream.compute.items() if any(names_in(said))}, known)
         yield from _parts(source, at, stream)
+        for nth, rule in enumerate(stream.filters):
+            yield from _list_of(source, (*at, "filters", nth, "variable"), rule.variable)
         if stream.cursor is not None:
             yield from _unknown(source, (*at, "cursor", "start"), stream.cursor.start, set(source.variables))
             if stream.cursor.windows is not None:

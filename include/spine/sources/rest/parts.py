@@ -68,9 +68,16 @@ class Parts:
             return window, self._state.cursor
         saved = [self._state.parts.get(name) for name in part.names]
         least = None if None in saved else min((at for at in saved if at is not None), default=None)
-        if cursor is None or least is None:
+        if cursor is None or least is None or self._too_old(least):
             return Window(end=window.end, full=True), None
         return Window(None if cursor.type == "number" else clock.parse(least) - cursor.lookback, window.end), least
+
+    def _too_old(self, cursor: str) -> bool:
+        """Whether the later request cannot be asked from there any more."""
+        within = self._stream.later.within if self._stream.later else None
+        if within is None or self._stream.cursor is None or self._stream.cursor.type == "number":
+            return False
+        return clock.parse(cursor) - self._stream.cursor.lookback < (self._window.end or clock.now()) - within
 
     def after(self, at: Any) -> Iterator[Part]:
         """The partitions from the one with the key `at` on; None is the first."""
@@ -142,7 +149,7 @@ class Parts:
         for page in self._read(stream, state, window):
             if page.skipped:
                 yield _Family(token, (f"{parent.stream} {page.skipped}",), {}, skipped=f"its parents were skipped: {page.skipped}")
-            known = [(record.record_id, _fields(record), record.cursor) for record in page.records if _lives(record)]
+            known = [(record.record_id, {**page.of, **_fields(record)}, record.cursor) for record in page.records if _lives(record)]
             living = [found for found in known if kept(found[1], parent.filters)]
             for at in range(0, len(living), parent.group):
                 yield _family(token, living[at : at + parent.group], together=parent.group > 1)

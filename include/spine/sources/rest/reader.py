@@ -34,13 +34,14 @@ from spine.sources.rest.recording import Recording
 from spine.sources.rest.shaping import Hasher, Out, Shaper
 from spine.sources.rest.spans import Spans, bounds
 from spine.sources.rest.stages import Stages
+from spine.sources.rows import BadRow
 from spine.sources.spec import Source, Stream
 from spine.sources.variables import typed_values, values_of
 
 READS = frozenset({
     "auth", "path", "host", "method", "params", "lists", "raw", "headers", "body", "idempotent", "fields", "field_list", "later", "job",
-    "response", "records", "map_key", "columns", "required_fields", "cursor", "paging", "deletes.field",
-    "parent", "partitions", "errors", "filters", "flatten", "rename", "compute", "personal",
+    "response", "records", "map_key", "columns", "required_fields", "cursor", "paging", "deletes.field", "slashes",
+    "parent", "partitions", "errors", "filters", "flatten", "rename", "compute", "personal", "drop",
 })  # fmt: skip
 DETECTS = frozenset({"flag", "sweep"})
 
@@ -88,7 +89,7 @@ class Reader:
                 if token is None:
                     upcoming = next(found, None)
                     token = Place(upcoming.key).text() if upcoming else None
-                yield replace(page, next_token=token, parts=part.names, parents=parts.progress)
+                yield replace(page, next_token=token, parts=part.names, parents=parts.progress, of=part.values)
             part, place = upcoming, Place()
         if skips and not answered:
             raise SourceRejected(
@@ -125,7 +126,7 @@ class _Reading:
         self._saved, self.high_water = state.cursor, state.high_water
         self._typed = typed_values(reader.source, reader.extra, window.end)
         self._values = values_of(reader.source, reader.extra, window.end)
-        self._shaper = Shaper(stream, {**self._values, **part.values}, reader.hashed)
+        self._hashed = reader.hashed
         self._stages = reader.stages(stream)
         self._answers = Answers(self._client, self._stages)
         self._recording = Recording(self._stages, window, state.cursor, part.names)
@@ -189,6 +190,7 @@ class _Reading:
     def _pages(self, part: Part, place: Place, done: Done | None) -> Iterator[tuple[Piece, Place | None]]:
         """The pages of a step from a place on, in pieces, each with the place in the step that follows it."""
         stream, paging = self._stream, done.paging if done and done.paging else self._stages.paging()
+        shaper = Shaper(stream, self._named(part, place.span), self._hashed)
         first, *others = self._firsts(part, place.span, done)
         turning = Turning(stream, paging.turned_by, getattr(paging, "field", ""))
         if done is not None and done.empty:
@@ -197,13 +199,13 @@ class _Reading:
         pieces = self._asked(paging, (first, *others), place)
         while True:
             for sent in pieces():
-                piece = replace(sent, records=self._shaper.all(sent.records))
+                piece = replace(sent, records=shaper.all(sent.records))
                 require_fields(stream, piece.records)
                 if piece.rest is not None:
                     yield piece, replace(place, rows=piece.rest)
             following = paging.following(piece.whole)
             turning.see(piece.records, place.page, following)
-            if following is None:
+            if following is None or self._all_before(piece.records):
                 yield piece, None
                 return
             place = replace(place, page=self._client.auth.unsigned(following), rows=None)
@@ -217,6 +219,15 @@ class _Reading:
         if self._ahead is None or not all(one.repeatable for one in (request, *more)):
             return pieces
         return self._ahead.begin(lambda: list(pieces()))
+
+    def _all_before(self, items: Sequence[Any]) -> bool:
+        """Whether a page of records that come the newest first has none any more that the window holds, and so have those behind it."""
+        cursor = self._stream.cursor
+        if cursor is None or cursor.order != "descending" or self._window.full:
+            return False
+        plain = (item.record if isinstance(item, Out) else item for item in items)
+        positions = [self._stages.position(item) for item in plain if not isinstance(item, BadRow)]
+        return bool(positions) and all(self._recording.before(position) for position in positions)
 
     def _named(self, part: Part, span: Span | None) -> dict[str, Any]:
         """What the placeholders of a step name."""

@@ -32,6 +32,19 @@ class Recording:
         deletes = self._stream.deletes
         self._flag = deletes.field if deletes.detect == "flag" else None
 
+    def before(self, position: Position) -> bool:
+        """Whether a cursor lies before the window."""
+        if position.cursor is None:
+            return False
+        if self._start is not None:
+            return position.cursor < self._start
+        return (
+            self._saved is not None
+            and self._stream.cursor is not None
+            and self._stream.cursor.type == "number"
+            and position.cursor <= self._saved
+        )
+
     def all(self, items: Sequence[Any]) -> Records:
         """The records of a page, in its order."""
         if self._own:

@@ -43,7 +43,7 @@ def address(asking: Asking, values: Mapping[str, Any]) -> str:
     if isinstance(whole, str) and whole.startswith("/"):  # a path of several steps, each of which is one
         path = "/" + "/".join(map(_segment, whole.strip("/").split("/")))
     else:
-        path = needed(asking.path, values, _segment)
+        path = needed(asking.path, values, _steps if asking.slashes else _segment)
     if asking.host is None:
         return path
     host = host_of(asking.host, values)
@@ -120,6 +120,11 @@ def _segment(value: Any) -> str:
     if text in ("", ".", ".."):
         raise ConfigError(f"a value of a path is {text!r}, which would be another path", hint="Check the values that the path names")
     return quote(text, safe="")
+
+
+def _steps(value: Any) -> str:
+    """A value as several steps of a path, each of which is one."""
+    return "/".join(_segment(step) for step in written(value).split("/"))
 
 
 def _label(value: Any) -> str:

@@ -33,7 +33,8 @@ class Shaper:
     def __init__(self, stream: Stream, values: Mapping[str, Any], hashed: Hasher | None) -> None:
         self._stream, self._values, self._hashed = stream, values, hashed
         self._paths = {name: jmespath.compile(said) for name, said in stream.compute.items() if not any(names_in(said))}
-        self._does = bool(stream.flatten or stream.rename or stream.compute or stream.personal)
+        self._does = bool(stream.flatten or stream.rename or stream.compute or stream.personal or stream.drop)
+        self._filters = [found for rule in stream.filters if (found := rule.of(values)) is not None]
         if "hash" in stream.personal.values() and hashed is None:
             raise ConfigError("there is no key by which personal fields could be hashed", hint="Open the reader with the tenant's key")
 
@@ -41,11 +42,11 @@ class Shaper:
         """Whether the stream's filters keep a record; what is no object is kept, so that it is told."""
         if not isinstance(record, dict):
             return True
-        return kept(record, self._stream.filters)
+        return kept(record, self._filters)
 
     def all(self, records: Sequence[Any]) -> Sequence[Any]:
         """Records of an answer as they are kept; those that no filter keeps are Out."""
-        if not self._does and not self._stream.filters:
+        if not self._does and not self._filters:
             return records
         return [self.shaped(record) if self.passes(record) else Out(self.shaped(record)) for record in records]
 
@@ -66,6 +67,8 @@ class Shaper:
             found[name] = self._computed(name, said, found)
         for path, how in self._stream.personal.items():
             found = _at(found, path.split("."), self._hide if how == "hash" else _masked)
+        for path in self._stream.drop:
+            found = _removed(found, path.split("."))
         return found
 
     def _computed(self, name: str, said: str, record: dict[str, Any]) -> Any:

@@ -98,6 +98,9 @@ class Cursor(Strict):
     reads: TimeFormat | None = Field(default=None, description="How the field writes times; ISO 8601 and seconds since 1970 are recognised")
     format: TimeFormat = Field(default="iso", description="How `{start}` and `{end}`, `since` and `until` are written in requests")
     start: Start | None = Field(default=None, description="Where the first read begins: a date, a time before now as 90d, or a {variable}")
+    order: Literal["any", "descending"] = Field(
+        default="any", description="`descending`: the newest come first, so that pages behind one that is old as a whole are not asked for"
+    )
     windows: Windows | None = Field(default=None, description="How a long range is divided")
 
     @model_validator(mode="after")
@@ -107,6 +110,8 @@ class Cursor(Strict):
             wrong = ("until", "reads", "format", "start", "windows", "lookback")
             found += [((word,), "is for times, and this cursor is a number") for word in wrong if word in self.model_fields_set]
         windows = self.windows
+        if windows is not None and self.order == "descending":
+            found.append((("order",), "spans of time are read from the oldest on"))
         if windows is not None and self.start is None and (windows.step is not None or windows.beyond == "split"):
             found.append((("start",), "spans of time need a first moment: write `start: 2020-01-01`, or 730d for a time before now"))
         refuse(type(self), found)

@@ -13,8 +13,8 @@ from spine.sources.spec.requests import Scalar
 class Parent(Strict):
     """The stream is read once for each living record of another one, whose fields requests and `compute` name as `{parent.id}`.
 
-    The parent may have a parent itself. Each has a cursor of its own, so that a new one is read from its beginning. With `group` several
-    parents share a request, in which `{parent.id}` is a list.
+    The parent may have a parent itself, whose fields are `{parent.parent.id}`, or lists: `{parent.partition.region}`. Each has a cursor of
+    its own, so that a new one is read from its beginning. With `group` several parents share a request, in which `{parent.id}` is a list.
 
     Example:
         stream: accounts

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
 from pydantic import BaseModel, BeforeValidator, Field, model_validator
 
 from spine.core.declarations import Strict, refuse
-from spine.core.texts import JmesPath
+from spine.core.texts import Duration, JmesPath
 from spine.http.paging import PAGING_KINDS, Paging
 from spine.http.paging.none import NoPaging
 from spine.sources.decoders import DECODER_KINDS, Decoder
@@ -61,6 +62,7 @@ class Asking(Strict):
     lists: Literal["repeat", "comma", "brackets", "json"] = Field(
         default="repeat", description="How a parameter with several values is written: `a=1&a=2`, `a=1,2`, `a[]=1&a[]=2` or `a=[1,2]`"
     )
+    slashes: bool = Field(default=False, description="Whether a value in the path may be several steps of it, as owner/name")
     raw: tuple[str, ...] = Field(default=(), description="Parameters that are sent as they are, without percent-encoding")
     headers: dict[str, str] = Field(default_factory=dict, description="Headers, besides the source's")
     body: Body | None = Field(default=None, description="What the request says")
@@ -70,9 +72,9 @@ class Asking(Strict):
     )
 
 
-def words_said(declared: BaseModel) -> dict[str, Any]:
-    """The words that a declaration's file gives, with their values."""
-    return {name: getattr(declared, name) for name in declared.model_fields_set}
+def words_said(declared: BaseModel, *, but: str = "") -> dict[str, Any]:
+    """The words that a declaration's file gives, with their values, all `but` one."""
+    return {name: getattr(declared, name) for name in declared.model_fields_set if name != but}
 
 
 class Reading(Asking):
@@ -92,3 +94,7 @@ class Later(Reading):
         path: /customers/search
         params: {query: "updated:>{start}"}
     """
+
+    within: Duration | None = Field(
+        default=None, gt=timedelta(), description="How far back it can be asked; from an older cursor everything is read again"
+    )

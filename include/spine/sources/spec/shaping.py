@@ -2,23 +2,49 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, Literal
 
 import jmespath
 from pydantic import Field, model_validator
 
 from spine.core.declarations import Place, Strict, refuse
 from spine.core.mapping import RowFilter
-from spine.core.placeholders import names_in
-from spine.core.texts import FieldPath
+from spine.core.placeholders import names_in, written
+from spine.core.texts import FieldPath, Word
 
 Personal = Literal["hash", "mask"]
 
 
-class Shaping(Strict):
-    """Steps for each record, in this order: `filters`, `flatten`, `rename`, `compute`, `personal`; then key and cursor are read."""
+class StreamFilter(RowFilter):
+    """Keeps records whose field is (or is not) one of the values, or one of those that a variable has.
 
-    filters: tuple[RowFilter, ...] = Field(
+    Example:
+        field: status
+        none_of: [draft]
+    """
+
+    variable: Word | None = Field(
+        default=None, description="The variable of type `list` that has the values of records that are kept; all are where it has none"
+    )
+
+    def _says_nothing(self) -> bool:
+        return super()._says_nothing() and self.variable is None
+
+    def of(self, values: Mapping[str, Any]) -> RowFilter | None:
+        """The filter with the variable's values; None where it keeps every record."""
+        if self.variable is None:
+            return self
+        listed = tuple(map(written, values.get(self.variable) or ()))
+        if not listed and not self.none_of:
+            return None
+        return RowFilter(field=self.field, one_of=listed, none_of=self.none_of)
+
+
+class Shaping(Strict):
+    """Steps for each record: `filters`, `flatten`, `rename`, `compute`, `personal`, `drop`; then key and cursor are read."""
+
+    filters: tuple[StreamFilter, ...] = Field(
         default=(), description="Which records are kept, by what the source sends; one that passes no more is marked as deleted"
     )
     flatten: dict[FieldPath, str] = Field(
@@ -32,6 +58,8 @@ class Shaping(Strict):
     personal: dict[FieldPath, Personal] = Field(
         default_factory=dict, description="Fields that are not kept as they are: `hash` by the tenant's key, `mask` as ***"
     )
+
+    drop: tuple[FieldPath, ...] = Field(default=(), description="Fields that are not kept at all")
 
     @model_validator(mode="after")
     def _can_be_computed(self) -> Shaping:

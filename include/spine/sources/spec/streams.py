@@ -107,4 +107,4 @@ class Stream(Shaping, Reading):
 
     def asked(self, *, first: bool) -> Stream:
         """The stream as it is asked: on its `first` read, or once there is a cursor."""
-        return self if first or self.later is None else self.model_copy(update=words_said(self.later))
+        return self if first or self.later is None else self.model_copy(update=words_said(self.later, but="within"))

@@ -35,6 +35,9 @@ class Variable(Strict):
     default: Any = Field(default=None, description="Its value where the Connection has none; of times also `now`, `today` and `now-7d`")
     optional: bool = Field(default=False, description="Whether it may have no value: what names it is then not sent")
     choices: tuple[Scalar, ...] = Field(default=(), description="The values that it may have")
+    lookup: dict[str, Scalar] = Field(
+        default_factory=dict, description="What requests say in place of its values, as {live: api, test: sandbox}; others stay as they are"
+    )
     format: TimeFormat = Field(default="iso", description="How a date or time is written in requests; a date as `date` if not given")
     description: str = Field(default="", description="What it is for whoever makes the Connection")
 
@@ -60,6 +63,8 @@ class Variable(Strict):
 
     def written(self, value: Any) -> Any:
         """A value as requests have it."""
+        if self.lookup and not isinstance(value, datetime | list):
+            return self.lookup.get("true" if value is True else "false" if value is False else str(value), value)
         if not isinstance(value, datetime):
             return value
         said = "format" in self.model_fields_set
