@@ -320,6 +320,24 @@ def test_an_authenticator_is_one_of_ours_and_no_secret_becomes_a_variable(
     assert not {"api_key", "client_secret", "refresh_token"} & set(draft.head.get("variables", {}))
 
 
+def test_a_login_that_is_put_together_and_a_choice_of_secrets_are_one_field_each(tmp_path: Path) -> None:
+    choice = "{{ config['api_key'] if config['user'] == 'x' else config['client_secret'] }}"
+    asks = auth("BasicHttpAuthenticator", username="{{ config['user'] + '/token' }}", password=choice)
+    found = converted(tmp_path, stream(asks=asks)).head["auth"]
+    assert (found["type"], found["login"], found.get("password")) == ("basic", "{login}/token", None)
+
+
+def test_what_parameters_decide_is_decided_and_times_of_settings_have_their_format(tmp_path: Path) -> None:
+    asks = {
+        "path": "{{ parameters.get('at') or parameters['name'] }}",
+        "request_parameters": {"q": "{{ config['user_' + parameters.name] }}", "after": "{{ timestamp(config['start_date']) * 1000 }}"},
+    }
+    draft = converted(tmp_path, {**stream(asks=asks), "$parameters": {"name": "things"}})
+    (found,) = draft.streams
+    assert (found["path"], found["params"]) == ("/things", {"q": "{user_things}", "after": "{start_date}"})
+    assert draft.head["variables"]["start_date"] == {"type": "time", "format": "epoch_ms"}
+
+
 def test_an_account_chooses_among_authenticators(tmp_path: Path) -> None:
     ways = {
         "key": {"type": "BearerAuthenticator", "api_token": KEY},
@@ -377,6 +395,14 @@ CURSORS: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
         "from so many days ago",
         cursor(start_time_option=option("from"), start_datetime={"datetime": "{{ day_delta(-30) }}"}),
         {"field": "updated", "since": "from", "format": "iso_seconds", "start": "30d"},
+    ),
+    (
+        "from a setting in another notation",
+        cursor(
+            start_time_option=option("from"),
+            start_datetime={"datetime": "{{ timestamp(config.start_date) | int if config.start_date else day_delta(-730, '%s') }}"},
+        ),
+        {"field": "updated", "since": "from", "format": "iso_seconds", "start": "{start_date}"},
     ),
     ("without a parameter", cursor(is_client_side_incremental=True), {"field": "updated", "since": None, "start": "{start_date}"}),
     (

@@ -6,11 +6,13 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from jinja2 import nodes
+
 from spine.sources.tools.documents import Map
 from spine.sources.tools.drafts import Untold, placeholder, word
 from spine.sources.tools.manifests.components import Component
 from spine.sources.tools.manifests.filling import Filling
-from spine.sources.tools.manifests.templates import days_of, parts_of, path_of
+from spine.sources.tools.manifests.templates import constant, days_of, parts_of, path_of
 
 Auth = dict[str, Any]
 _PLACES = {"header": "headers", "request_parameter": "params", "body_json": "body", "body_data": "body", "cookie": "cookies"}
@@ -60,20 +62,40 @@ def _auth_of(found: Component, filling: Filling) -> Auth | None:
 
 def signed(said: Any, found: Component, filling: Filling, wanted: str = "password") -> str:
     """A value with the Connection's fields in place of settings; the first of them becomes `wanted`."""
-    made = []
-    for part in parts_of(str(said), found.parameters):
-        path = None if isinstance(part, str) else path_of(part)
-        if isinstance(part, str):
-            made.append(part)
-        elif path is not None and path.root == "config":
-            setting = filling.settings.of(path.steps)
-            field = "password" if wanted == "login" and setting.secret and _alone(found) else wanted
-            made.append(placeholder(filling.settings.credential(path.steps, field)))
-        elif path is not None and path.root in ("session_token", "token"):
-            made.append("{token}")
-        else:
-            raise Untold("template: a computed secret", f"a secret is computed: {str(said)[:60]!r}", found.line)
-    return "".join(made)
+    return "".join(_piece(part, found, filling, wanted) for part in parts_of(str(said), found.parameters))
+
+
+def _piece(part: Any, found: Component, filling: Filling, wanted: str) -> str:
+    """A text, a field, or several put together. Of a choice between settings each account has one, in the same field. Raises Untold."""
+    if isinstance(part, str):
+        return part
+    path = path_of(part)
+    if path is not None and path.root == "config":
+        setting = filling.settings.of(path.steps)
+        field = "password" if wanted == "login" and setting.secret and _alone(found) else wanted
+        return placeholder(filling.settings.credential(path.steps, field))
+    if path is not None and path.root in ("session_token", "token"):
+        return "{token}"
+    if isinstance(part, nodes.CondExpr) and part.expr2 is not None:
+        return _either(part.expr1, part.expr2, found, filling, wanted)
+    if isinstance(part, nodes.Or):
+        return _either(part.left, part.right, found, filling, wanted)
+    if isinstance(part, nodes.Add):
+        return _piece(part.left, found, filling, wanted) + _piece(part.right, found, filling, wanted)
+    if isinstance(part, nodes.Concat):
+        return "".join(_piece(one, found, filling, wanted) for one in part.nodes)
+    value = constant(part)
+    if isinstance(value, str):
+        return value
+    raise Untold("template: a computed secret", "what signs its requests is computed", found.line)
+
+
+def _either(first: Any, second: Any, found: Component, filling: Filling, wanted: str) -> str:
+    made = _piece(first, found, filling, wanted)
+    path, other = path_of(first), path_of(second)
+    if path is not None and other is not None and other.root == "config":
+        filling.settings.fields.setdefault(other.steps, filling.settings.fields.get(path.steps, wanted))
+    return made
 
 
 def _alone(found: Component) -> bool:

@@ -135,15 +135,13 @@ class Incremental:
         clock = clock_of(node)
         if clock is not None:
             return clock.before or "1d"
-        if isinstance(node, nodes.Call) and getattr(node.node, "name", "") in ("format_datetime", "timestamp") and node.args:
-            node = node.args[0]
-        return self._setting(node, inner)
+        return self._setting(_unwritten(node), inner)
 
     def _setting(self, node: Any, inner: Component | None) -> str:
         default = None
         if isinstance(node, nodes.Or | nodes.CondExpr):
             default, node = self._default(node)
-        path = path_of(node)
+        path = path_of(_unwritten(node))
         if path is None or path.root != "config":
             raise Untold("template: where the cursor begins", "where it begins is computed", inner.line if inner else self._found.line)
         default = default if default is not None else path.default
@@ -194,3 +192,18 @@ class Incremental:
             if least not in ("0s", "0d") and least != windows["step"]:
                 windows["granularity"] = least
         made["windows"] = windows
+
+
+def _unwritten(node: Any) -> Any:
+    """What a template writes in some notation: `timestamp(x) | int` is x."""
+    while True:
+        if isinstance(node, nodes.Filter) and node.name in ("int", "string") and node.node is not None:
+            node = node.node
+        elif (
+            isinstance(node, nodes.Call)
+            and getattr(node.node, "name", "") in ("format_datetime", "timestamp", "str_to_datetime")
+            and node.args
+        ):
+            node = node.args[0]
+        else:
+            return node

@@ -86,8 +86,8 @@ class Filling:
             return self._expression(node.expr1, secrets=secrets)
         if isinstance(node, nodes.Or) and (path := path_of(node.left)) is not None and (clock := clock_of(node.right)) is not None:
             return self._path_or_clock(path, clock)
-        if isinstance(node, nodes.Call) and getattr(node.node, "name", "") == "format_datetime":
-            return self._config_time(node)
+        if (said := self._config_time(node)) is not None:
+            return said
         if isinstance(node, nodes.Filter) and node.name in ("b64encode", "base64encode", "hash", "md5", "sha256", "hmac"):
             raise Untold(f"template: filter {node.name}", f"a template computes ({node.name})")
         raise Untold(f"template: {_kind(node)}", f"a template of a request computes ({_kind(node)})")
@@ -99,12 +99,23 @@ class Filling:
         default = f"{'today' if clock.day else 'now'}{f'-{clock.before}' if clock.before else ''}"
         return placeholder(self.settings.variable(path.steps, default, type="time", format=form))
 
-    def _config_time(self, node: nodes.Call) -> str:
-        """`format_datetime(config['since'], '%Y-%m-%d')`: a variable of that format."""
-        path, form = path_of(node.args[0]), constant(node.args[1]) if len(node.args) > 1 else None
-        if path is None or path.root != "config" or not isinstance(form, str):
-            raise Untold("template: format_datetime()", "a template makes a time of something other than a bound or a setting")
-        return placeholder(self.settings.variable(path.steps, path.default, type="time", format=time_format(form)))
+    def _config_time(self, node: nodes.Expr) -> str | None:
+        """`format_datetime(config['since'], '%Y-%m-%d')` and `timestamp(config['since']) * 1000`: a variable of that format."""
+        form = "epoch"
+        while isinstance(node, nodes.Filter) and node.name in ("int", "string") and node.node is not None:
+            node = node.node
+        if isinstance(node, nodes.Mul) and constant(node.right) == 1000:
+            node, form = node.left, "epoch_ms"
+        name = getattr(node.node, "name", "") if isinstance(node, nodes.Call) else ""
+        if not isinstance(node, nodes.Call) or name not in ("format_datetime", "timestamp") or not node.args:
+            return None
+        if name == "format_datetime":
+            said = constant(node.args[1]) if len(node.args) > 1 else None
+            form = time_format(said) if isinstance(said, str) else ""
+        path = path_of(node.args[0])
+        if path is None or path.root != "config" or not form:
+            raise Untold(f"template: {name}()", "a template makes a time of something other than a bound or a setting")
+        return placeholder(self.settings.variable(path.steps, path.default, type="time", format=form))
 
     def _bound(self, node: Any) -> str | None:
         """`format_datetime(stream_interval.start_time, '%Y-%m-%d')`, `timestamp(…)`, `(timestamp(…) * 1000) | int` and `….strftime(…)`."""

@@ -52,7 +52,7 @@ class Settings:
     def variable(self, path: tuple[Step, ...], default: Any = None, **more: Any) -> str:
         """The variable of a setting, declared at its first use. Raises Untold for a secret, which no address may hold."""
         setting = self.of(path)
-        if setting.secret:
+        if setting.secret and not _is_id(path):
             raise Untold("a secret outside of headers, parameters and bodies", f"{_said(path)} is a secret, which no path or host may hold")
         name = variable_word(str(path[-1]) if path else "config")
         declared = self.variables.setdefault(name, self._declared(setting))
@@ -115,6 +115,11 @@ def _settings(properties: Any, required: set[Any], at: tuple[Step, ...] = ()) ->
         for one in schema.get("oneOf") or ():
             if isinstance(one, Mapping):
                 yield from _settings(one.get("properties"), set(), path)
+
+
+def _is_id(path: tuple[Step, ...]) -> bool:
+    """Whether a setting is the number of an account, which opens nothing though a manifest hides it."""
+    return bool(path) and str(path[-1]).lower().endswith(("_id", "account", "subdomain", "domain"))
 
 
 def _said(path: tuple[Step, ...]) -> str:

@@ -105,7 +105,8 @@ def _decided(node: nodes.Expr, parameters: Mapping[str, Any]) -> nodes.Expr:
         if test is not _UNKNOWN:
             return _decided(node.expr1 if test else node.expr2 or nodes.Const(None), parameters)
     _decide_inside(node, parameters)
-    return node
+    value = constant(node)
+    return node if value is _UNKNOWN else nodes.Const(value)
 
 
 def _decide_inside(node: nodes.Node, parameters: Mapping[str, Any]) -> None:
@@ -145,8 +146,16 @@ def constant(node: Any) -> Any:
     if isinstance(node, nodes.Neg):
         inner = constant(node.node)
         return -inner if isinstance(inner, int | float) else _UNKNOWN
+    return _concluded(node)
+
+
+def _concluded(node: Any) -> Any:
+    """What follows from constants."""
     if isinstance(node, nodes.And | nodes.Or):
         return _both(node)
+    if isinstance(node, nodes.Add):
+        left, right = constant(node.left), constant(node.right)
+        return left + right if isinstance(left, str) and isinstance(right, str) else _UNKNOWN
     if isinstance(node, nodes.Compare) and len(node.ops) == 1:
         return _equal(constant(node.expr), node.ops[0].op, constant(node.ops[0].expr))
     if isinstance(node, nodes.Test) and node.node is not None and node.name in ("defined", "none"):
