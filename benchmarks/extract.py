@@ -18,9 +18,9 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import orjson
 
-from benchmarks.extracting import http
+from benchmarks.extracting import database, http
 
-PARTS = {"http": http}  # each has AIMS and `readings(Bench)`
+PARTS = {"http": http, "database": database}  # each has AIMS and `readings(Bench)`
 
 
 def main() -> int:

@@ -69,6 +69,11 @@ class Records(Sequence[Record]):
         return cls(pa.RecordBatch.from_arrays([pa.array(column, pa.string()) for column in columns], _NAMES), outlines)
 
     @classmethod
+    def over(cls, columns: Sequence[pa.Array], outlines: Mapping[Outline, int]) -> Records:
+        """Records of columns that are Arrow's already, in the order of their names, with their outlines."""
+        return cls(pa.RecordBatch.from_arrays(list(columns), _NAMES), outlines)
+
+    @classmethod
     def joined(cls, *several: Records) -> Records:
         """Several one after the other."""
         (batch,) = pa.Table.from_batches([one.batch for one in several]).combine_chunks().to_batches()

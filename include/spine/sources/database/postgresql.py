@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import suppress
 from datetime import datetime
 from types import TracebackType
@@ -24,10 +24,11 @@ from spine.core.errors import AuthFailed, ConfigError, ConnectorError, SchemaMis
 from spine.core.foreign import told
 from spine.core.settings import settings
 from spine.sources.access import Access, addresses_of, in_clear
+from spine.sources.columns import Outline, Records
 from spine.sources.database.ahead import ahead
 from spine.sources.database.asking import Column, Described, Question, conditions, source_of
 from spine.sources.database.rows import Rows
-from spine.sources.reading import Record, cursor_text, field_fingerprint, flagged, numbered
+from spine.sources.reading import cursor_text, field_fingerprint, flagged, numbered
 from spine.sources.spec import Stream
 
 _PORT = 5432
@@ -38,6 +39,7 @@ _NUMBERS = {"int2", "int4", "int8", "numeric", "float4", "float8"}
 _TEXTS = {"text", "varchar", "bpchar", "name", "citext"}
 _PLAIN = _TIMES | _NUMBERS | _TEXTS | {"bool", "uuid", "time", "timetz", "interval", "bytea", "money", "inet", "cidr", "macaddr", "oid"}
 _EXACT = {"int2", "int4", "int8", "text", "varchar", "name", "uuid", "date"}  # as text and in JSON the same: keys need not be parsed
+_TIME = 27  # letters of a cursor that is a time, to the microsecond
 _LONG = f"[0-9]{{{jsontext.DIGITS + 1}}}"  # no machine number holds it
 _DESCRIBE = """
     SELECT a.attname, format_type(a.atttypid, a.atttypmod), t.typname, t.typtype, NOT a.attnotnull,
@@ -240,57 +242,57 @@ class _Making:
         timed = cursor is None or cursor.family in ("time", "number")
         self._quick = bool(plain and keys and timed and not shaped)
         self._keys = [[column.name for column in question.order].index(name) for name in stream.key_fields] if self._quick else []
-        self._fingerprint = field_fingerprint(tuple(every))
+        self._outline = Outline({name: _kind(column) for name, column in every.items()}, field_fingerprint(tuple(every)))
 
     def rows(self, batch: pa.RecordBatch) -> Rows:
         """The rows of a batch, as records where nothing has to be looked into."""
-        columns = [_listed(batch.column(number)) for number in range(self._count)]
-        places = list(zip(*columns, strict=True)) if columns else [()] * batch.num_rows
-        if self._quick and not (self._long and _matches(batch.column(self._count + 2), _LONG)):
-            found = self._records(batch, columns)
+        payloads = batch.column(self._count + 2)
+        last = tuple(_listed(batch.column(number).slice(batch.num_rows - 1))[0] for number in range(self._count))
+        if self._quick and not (self._long and _matches(payloads, _LONG)):
+            found = self._records(batch, payloads)
             if found is not None:
-                return Rows(places, records=found)
-        return Rows(places, [_object(text) for text in _sent(batch.column(self._count + 2))])
+                return Rows(batch.num_rows, last, records=found)
+        return Rows(batch.num_rows, last, [_object(text) for text in _sent(payloads)])
 
-    def _records(self, batch: pa.RecordBatch, columns: Sequence[Sequence[str | None]]) -> list[Record] | None:
+    def _records(self, batch: pa.RecordBatch, payloads: pa.Array) -> Records | None:
         """The records of a batch; None if one of them cannot be one as it is: then all of them are looked into."""
-        try:
-            payloads = batch.column(self._count + 2).to_pylist()
-        except UnicodeDecodeError:  # a database without an encoding may hold anything
-            return None
-        ids: Sequence[Any] = columns[self._keys[0]]
-        if len(self._keys) > 1:
-            if any(
-                column.count(None) or any("|" in text or "\\" in text for text in column if text)
-                for column in (columns[key] for key in self._keys)
-            ):
-                return None
-            ids = ["|".join(parts) for parts in zip(*(columns[key] for key in self._keys), strict=True)]
+        keys = [batch.column(number) for number in self._keys]
+        ids = keys[0] if len(keys) == 1 else pc.binary_join_element_wise(*keys, "|")
+        escaped = len(keys) > 1 and any(_matches(key, r"[|\\]") for key in keys)
         cursors = self._cursors(batch.column(self._count))
-        if cursors is None or None in ids or "" in ids:
+        if cursors is None or escaped or ids.null_count or _some(pc.equal(pc.binary_length(ids), 0)):
             return None
-        print_ = self._fingerprint
-        if self._flag is None:
-            return [Record(name, "upsert", at, text, print_) for name, at, text in zip(ids, cursors, payloads, strict=True)]
-        gone = [flagged(value) for value in batch.column(self._count + 1).to_pylist()]
-        return [
-            Record(name, "delete" if flag else "upsert", at, text, print_)
-            for name, at, text, flag in zip(ids, cursors, payloads, gone, strict=True)
-        ]
+        try:
+            payloads.validate(full=True)  # a database without an encoding may hold anything
+        except pa.ArrowInvalid:
+            return None
+        ops = pa.repeat("upsert", batch.num_rows)
+        if self._flag is not None:
+            ops = pa.array(["delete" if flagged(value) else "upsert" for value in batch.column(self._count + 1).to_pylist()], pa.string())
+        prints = pa.repeat(self._outline.fingerprint, batch.num_rows)
+        columns = [column.cast(pa.string()) for column in (ids, ops, cursors, payloads, prints)]
+        return Records.over(columns, {self._outline: batch.num_rows})
 
-    def _cursors(self, column: pa.Array) -> list[str | None] | None:
+    def _cursors(self, column: pa.Array) -> pa.Array | None:
         """The cursors as they sort; None if a value is none, which its record has to say."""
         cursor = self._stream.cursor
-        texts: list[str | None] = column.to_pylist()
         if cursor is None:
-            return texts
+            return column
         if cursor.type == "number":
-            found = [numbered(text, cursor.field) for text in texts]
-            return None if any(one.mistake for one in found) else [one.cursor for one in found]
+            found = [numbered(text, cursor.field) for text in column.to_pylist()]
+            return None if any(one.mistake for one in found) else pa.array([one.cursor for one in found], pa.string())
         if cursor.reads is not None:
-            return [cursor_text(text, cursor.reads) for text in texts]
-        usual = pc.all(pc.equal(pc.utf8_length(column), 27)).as_py()
-        return texts if usual in (True, None) else None
+            return pa.array([cursor_text(text, cursor.reads) for text in column.to_pylist()], pa.string())
+        return None if _some(pc.not_equal(pc.binary_length(column), _TIME)) else column
+
+
+def _some(told: pa.Array) -> bool:
+    return bool(pc.any(told).as_py())
+
+
+def _kind(column: Column) -> str:
+    """What JSON calls the values of a plain column."""
+    return "number" if column.family == "number" else "boolean" if column.type == "boolean" else "text"
 
 
 def _listed(column: pa.Array) -> list[str | None]:

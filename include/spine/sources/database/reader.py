@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,11 +12,12 @@ from spine.core import declarations
 from spine.core.errors import ConfigError, SchemaMismatch, SourceRejected
 from spine.core.texts import nearest
 from spine.sources.access import Access
+from spine.sources.columns import Records
 from spine.sources.database import mariadb, postgresql, sqlite
 from spine.sources.database.asking import Column, Described, Question
 from spine.sources.database.bounds import bounds_of
 from spine.sources.database.rows import Rows, Server
-from spine.sources.reading import Page, Record, State, Window, later
+from spine.sources.reading import Page, State, Window, later
 from spine.sources.recording import Recorder
 from spine.sources.spec import Source, Stream
 from spine.sources.spec.tables import Table
@@ -85,7 +86,7 @@ class _Reading:
         while True:
             count, place = 0, question.after
             for rows in self._server.rows(question, self._stream):
-                count, place = count + len(rows.places), rows.places[-1] if rows.places else place
+                count, place = count + rows.count, rows.last
                 yield self._page(rows, place, question)
             if chunk is None or count < chunk:
                 yield Page((), None, self.high_water)
@@ -99,18 +100,11 @@ class _Reading:
             question = replace(question, after=place)
 
     def _page(self, rows: Rows, place: Any, question: Question) -> Page:
-        records = self._records(rows)
-        size = sum(len(record.payload) for record in records)
-        self._access.allowance.took(size)
+        records = Records.of(self._recorder.records(rows.items) if rows.records is None else rows.records)
+        self._access.allowance.took(records.letters)
         self._access.allowance.turned()
-        for record in records:
-            self.high_water = later(self.high_water, record.cursor)
+        self.high_water = later(self.high_water, records.latest)
         return Page(records, _token(place if question.order else None), self.high_water)
-
-    def _records(self, rows: Rows) -> Sequence[Record]:
-        if rows.records is not None:
-            return rows.records
-        return self._recorder.records(rows.items)
 
     def _asked(self, state: State, window: Window) -> Question:
         """What is asked, from the state's place on. Raises SchemaMismatch for columns that are not there, ConfigError."""

@@ -1,4 +1,4 @@
-"""What every kind of server gives: rows in batches, each batch with the places of its rows in the order that was asked for."""
+"""What every kind of server gives: rows in batches, each with the place of its last row in the order that was asked for."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Protocol
 
+from spine.sources.columns import Records
 from spine.sources.database.asking import Described, Place, Question
-from spine.sources.reading import Record
 from spine.sources.spec import Stream
 
 BATCH = 1000  # rows of a server that gives them one by one
@@ -18,9 +18,10 @@ BATCH = 1000  # rows of a server that gives them one by one
 class Rows:
     """Some rows: as objects (`items`), or as records already where the server has written their JSON itself."""
 
-    places: Sequence[Place]
+    count: int
+    last: Place
     items: Sequence[dict[str, Any]] = ()
-    records: Sequence[Record] | None = None
+    records: Records | None = None
 
 
 class Server(Protocol):

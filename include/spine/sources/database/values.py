@@ -58,11 +58,10 @@ def batched(found: Iterable[Sequence[Any]], names: Sequence[str], question: Ques
     wanted = set(question.columns)
     rows = iter(found)
     while batch := list(islice(rows, BATCH)):
-        places = [tuple(kept(row[at]) for at in order) for row in batch]
         items = [
             {name: (change or jsoned_of)(name, value) for name, value in zip(names, row, strict=True) if name in wanted} for row in batch
         ]
-        yield Rows(places, items)
+        yield Rows(len(batch), tuple(kept(batch[-1][at]) for at in order), items)
 
 
 def jsoned_of(_name: str, value: Any) -> Any:
