@@ -16,6 +16,7 @@ from uuid import uuid4
 import orjson
 import pytest
 from deltalake import DeltaTable
+from sqlalchemy import text
 
 from spine.control import drift, stream_states
 from spine.control.airflow_state import ConnectionInfo
@@ -175,7 +176,7 @@ def test_only_changed_parents_are_asked_for(shop: Shop) -> None:
     assert len(shop.vendor.paths()) == 3
 
 
-def test_from_a_cursor_that_is_too_old_for_the_later_request_everything_is_read_again(shop: Shop) -> None:
+def test_after_a_pause_that_is_too_long_for_the_later_request_everything_is_read_again(shop: Shop) -> None:
     def asked(within: str) -> list[str]:
         later = {"path": "/changes", "within": within}
         shop.declare({**ACCOUNTS, "later": later}, {**NOTES, "later": {**later, "path": "/accounts/{parent.id}/changes"}})
@@ -185,7 +186,10 @@ def test_from_a_cursor_that_is_too_old_for_the_later_request_everything_is_read_
         return sorted({path for path, _ in shop.vendor.asked if path not in ("/accounts/2/notes", "/accounts/3/notes")})
 
     assert asked("30d") == ["/accounts", "/accounts/1/notes"]  # the first read
-    assert asked("30d") == ["/accounts", "/accounts/1/notes"]  # of a vendor whose changes are older than thirty days
+    assert asked("30d") == ["/accounts", "/accounts/1/notes", "/changes"]  # a part whose changes are older than that, but not the whole
+    with shop.database.begin() as connection:
+        connection.execute(text("UPDATE spine.stream_runs SET started_at = started_at - interval '31 days'"))
+    assert asked("30d") == ["/accounts", "/accounts/1/notes"]
     assert "/changes" in asked("36500d")
     assert "/accounts/1/changes" in asked("36501d")
 

@@ -137,6 +137,18 @@ def test_stripe_events_of_one_second_keep_their_order_over_pages(reading, served
     assert (newest["_key"], newest["_op"]) == ("in_1", "delete")
 
 
+def test_stripe_is_listed_again_after_a_pause_in_which_it_forgets_events(reading, served) -> None:
+    vendor = Stripe()
+    stripe = reading("stripe", f"{served(vendor)}/v1", password="sk_test_1")  # pragma: allowlist secret
+    stripe.sync("invoices")
+    assert stripe.sync("invoices")["invoices"]["rows"] == 0
+    with stripe.services.database.of(stripe.tenant).begin() as connection:
+        connection.exec_driver_sql("UPDATE spine.stream_runs SET started_at = started_at - interval '29 days'")
+    assert stripe.sync("invoices")["invoices"]["rows"] == 2, "the lists again"
+    vendor.happened("invoice.paid", EPOCH + 900, status="paid")
+    assert stripe.sync("invoices")["invoices"]["rows"] == 1, "and then events"
+
+
 @pytest.mark.parametrize(
     ("word", "error", "text"),
     [("token_revoked", AuthFailed, "credentials"), ("missing_scope", SourceRejected, "every request was refused"),

@@ -173,6 +173,22 @@ def stream_runs(database: TenantDatabase, source: str, run_id: str) -> Sequence[
         return [dict(row) for row in rows.mappings()]
 
 
+def last_read(database: TenantDatabase, source: str, stream: str) -> datetime | None:
+    """When the tenant's latest complete read of a stream began that was no backfill and no dry run; None if there was none."""
+    with database.begin() as connection:
+        row = connection.execute(
+            text("""
+            SELECT max(part.started_at) AS began
+            FROM spine.stream_runs part JOIN spine.sync_runs whole USING (tenant_id, source, run_id)
+            WHERE source = :source AND part.stream = :stream AND part.status = 'success'
+              AND whole.mode IN ('incremental', 'full', 'resync') AND whole.interval_start IS NULL
+            """),
+            {"source": source, "stream": stream},
+        ).one()
+        found: datetime | None = row.began
+        return found
+
+
 def stopped(database: TenantDatabase, run: SyncRun, stream: str, cursor: str | None) -> str | None:
     """The run whose pages a new reading of the stream goes on from: the first of those that were stopped one after the other until now.
 

@@ -112,6 +112,8 @@ class _Planning:
     def _work(self, database: TenantDatabase, run: runs.SyncRun, stream: Stream) -> StreamWork:
         cursors = Cursors(self.services.variables, database, run.connection_id)
         start, full = self._window_start(cursors, stream)
+        if not full and self._forgotten(database, stream):
+            start, full = None, True
         if not full:
             _require_bronze(database, run.source, stream.name)
         return StreamWork(
@@ -137,6 +139,14 @@ class _Planning:
         saved = cursors.show(stream.name)
         return runs.stopped(database, run, stream.name, saved.value if saved else None) or ""
 
+    def _forgotten(self, database: TenantDatabase, stream: Stream) -> bool:
+        """Whether the source no longer tells all that has changed since the last read: then everything is read again."""
+        within = stream.later.within if stream.later else None
+        if within is None or self.sync.backfill:
+            return False
+        last = runs.last_read(database, self.source.source, stream.name)
+        return last is None or self.now - last > within
+
     def _window_start(self, cursors: Cursors, stream: Stream) -> tuple[datetime | None, bool]:
         """Where a stream's window begins, and whether everything is to be read."""
         if self.sync.backfill and stream.cursor is not None and stream.cursor.type == "number":
@@ -159,11 +169,7 @@ class _Planning:
             return None, True
         if stream.cursor.type == "number":
             return None, False
-        start = clock.parse(saved.value) - stream.cursor.lookback
-        within = stream.later.within if stream.later else None
-        if within is not None and start < self.now - within:
-            return None, True
-        return start, False
+        return clock.parse(saved.value) - stream.cursor.lookback, False
 
 
 def _require_bronze(database: TenantDatabase, source: str, stream: str) -> None:

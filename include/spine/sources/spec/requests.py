@@ -93,8 +93,9 @@ class Later(Reading):
     Example:
         path: /customers/search
         params: {query: "updated:>{start}"}
+        within: 30d
     """
 
     within: Duration | None = Field(
-        default=None, gt=timedelta(), description="How far back it can be asked; from an older cursor everything is read again"
+        default=None, gt=timedelta(), description="How far back it can be asked; a stream that was not read since is read again as a whole"
     )
