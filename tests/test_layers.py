@@ -90,7 +90,7 @@ def test_what_is_found_by_name_is_looked_for_in_few_places() -> None:
     ("library", "places"),
     [
         ("airflow", ("dagkit/", "control/airflow_state.py", "ui/")),
-        ("requests", ("http/transport.py", "stack/")),  # the stack speaks to services of this machine only
+        ("requests", ("http/transport.py", "http/auth/digest.py", "stack/")),  # digest computes; the stack calls this machine only
         ("pyspark", ("lake/", "normalize/", "identity/spark/", "quality/", "pipeline/", "matching/spark.py", "gold/")),
         ("great_expectations", ("quality/",)),
     ],

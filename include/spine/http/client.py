@@ -16,6 +16,7 @@ from spine.core.errors import AuthFailed, ConnectorError, RateLimited, SourceRej
 from spine.http.allowance import Allowance
 from spine.http.auth import Signer
 from spine.http.limits import silence_of, spent, wait_of
+from spine.http.links import without_values
 from spine.http.retry import Retry
 from spine.http.rules import Restarted, Rule, Skipped, rule_for
 from spine.http.transport import Request, Response, Transport, harmless, joined, origin_of
@@ -25,6 +26,7 @@ RETRYABLE = frozenset({408, 425, 429, 500, 502, 503, 504})
 _LIMITED = frozenset({420, 429})
 _SHORT = 1.0  # seconds of a wait during which nobody need learn that the account was closed: a call on its way takes as long
 _RENEWALS = 2  # a token that another worker left may be dead too; the second renewal asks for one of our own
+_TELLING = 8  # letters of a secret: a shorter one may be anybody's value
 _ABSOLUTE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 
 
@@ -129,6 +131,14 @@ class Client:
     def get(self, path: str, params: Mapping[str, str | list[str]] | None = None, headers: Mapping[str, str] | None = None) -> Response:
         """GET a path of the source, or an absolute URL on its host."""
         return self.request(Request("GET", path, params=params or {}, headers=headers or {}))
+
+    def unsigned(self, link: str) -> str:
+        """A link of the source's without our secrets, under whatever name it repeats them: links are kept where secrets are not."""
+        link = self.auth.unsigned(link)
+        if "?" not in link:
+            return link
+        signed = self.auth.sign(Request("GET", self.base_url))
+        return without_values(link, {secret for secret in signed.secrets if len(secret) >= _TELLING} - signed.logins)
 
     def search(self, path: str, body: Any) -> Response:
         """POST a search, which may be repeated."""

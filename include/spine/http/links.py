@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
+from urllib.parse import unquote_plus, urlsplit, urlunsplit
 
 # Possessive, since a header is a vendor's: nothing is looked at twice, however it is written.
 _LINK = re.compile(r'<([^<>]*+)>((?:\s*+;\s*+[^\s=;,<>"]++\s*+(?:=\s*+(?:"(?:[^"\\]|\\.)*+"|[^;,"\s]*+))?+)*+)')
@@ -22,3 +24,10 @@ def _relations(parameters: str) -> list[str]:
         if name.lower() in ("rel", "rel*"):
             return str(quoted or plain).lower().split()  # a second `rel` does not count
     return []
+
+
+def without_values(link: str, values: Collection[str]) -> str:
+    """A link without the query parameters that have one of these values; everything else of it as it was written."""
+    parts = urlsplit(link)
+    kept = [pair for pair in parts.query.split("&") if unquote_plus(pair.partition("=")[2]) not in values]
+    return urlunsplit(parts._replace(query="&".join(kept)))

@@ -100,6 +100,15 @@ class Request:
         return [secret for secret in found if secret]
 
     @property
+    def logins(self) -> set[str]:
+        """What stands before the colon of a login and its password, which is no secret by itself."""
+        found = set()
+        for value in self.secret_headers.values():
+            with suppress(ValueError):
+                found |= {b64decode(value.split()[-1], validate=True).decode().partition(":")[0]} if value.startswith("Basic ") else set()
+        return found
+
+    @property
     def content(self) -> bytes | None:
         """The body as it is sent. Raises ConfigError where a secret has no place in it."""
         if self.json is None:

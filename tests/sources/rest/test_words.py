@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from spine.core.errors import ConfigError
+from spine.http.auth import AUTH_KINDS, Account, Credentials
 from spine.sources.reading import State, Window
 from spine.sources.rest import mistakes, source_mistakes
 from spine.sources.spec import Source
@@ -139,3 +140,45 @@ def test_a_parents_own_parent_and_lists_are_named(make_vendor, answer):
         ("/eu/teams/t1/boards/b2", "t1"),
     ]
     assert [page.records for page in told.killed(FULL)] == [page.records for page in told.pages()]
+
+
+class Counting:
+    """A budget that counts what is taken of it."""
+
+    def __init__(self) -> None:
+        self.taken = 0
+
+    def take(self, *, max_wait: float = 3600.0) -> float:
+        self.taken += 1
+        return 0.0
+
+    def pause(self, seconds: float) -> None: ...
+
+    def closed(self) -> float:
+        return 0.0
+
+
+def test_requests_of_some_streams_use_up_a_second_budget(make_vendor, answer):
+    vendor = make_vendor(lambda seen, number: answer(json=ROWS[:4] if seen.query["page"] == "1" else []))
+    for searches, taken in ((True, 2), (False, 0)):
+        calls, besides = Counting(), Counting()
+        source = source_of({"searches": searches, "paging": {"type": "page"}}, rate_limit={"search": {"requests": 30}})
+        Reading(vendor, source, bucket=calls, search_bucket=besides).pages()
+        assert (calls.taken, besides.taken) == (2, taken)
+    ((place, _),) = source_mistakes(source_of({"searches": True}))
+    assert place == ("streams", 0, "searches")
+
+
+@pytest.mark.parametrize("auth", [{"type": "bearer"}, {"type": "basic"}, {"type": "api_key", "param": "key"}])
+def test_a_link_that_repeats_our_secret_under_another_name_is_kept_without_it(make_vendor, answer, auth):
+    def told(seen: Any, number: int) -> Any:
+        link = f"/things?access_token=secret%2Dtoken-of-ours&owner=login-of-ours&after={number + 1}"
+        return answer(json={"items": [{"id": number}], "next": link if number < 2 else None})
+
+    vendor = make_vendor(told)
+    words = {"records": "items", "paging": {"type": "next_url", "next": "next"}}
+    signer = AUTH_KINDS.parse(**auth).signer(Account(Credentials(vendor.url, "login-of-ours", "secret-token-of-ours"), None, None))
+    pages = Reading(vendor, source_of(words, auth=auth), auth=signer).pages()
+    assert ids(pages) == ["0", "1", "2"]
+    assert not any("secret" in (page.next_token or "") for page in pages)
+    assert all("owner=login-of-ours" in (page.next_token or "") for page in pages[:2])

@@ -12,7 +12,7 @@ import jmespath
 
 from spine.core.errors import FileRefused, SourceUnavailable
 from spine.core.settings import settings
-from spine.http.client import Client
+from spine.http.client import Bucket, Client
 from spine.http.paging import Fetched
 from spine.http.paging.pages import search
 from spine.http.transport import Request, Response
@@ -71,7 +71,7 @@ class Answers:
         """
         decoder = self.stream.response
         if decoder.by_rows:
-            response = self.client.request(self._expecting(request, "file"))
+            response = self.client.request(self._expecting(request, "file"), *self._besides)
             yield from self._rows(request, response, token, rows)
         else:
             piece, *others = [self._document(one, token) for one in (request, *more)]
@@ -80,6 +80,11 @@ class Answers:
                 return
             records = together(self.stream, [piece.records, *(other.records for other in others)])
             yield Piece(records, replace(piece.whole, records=records))
+
+    @property
+    def _besides(self) -> tuple[Bucket, ...]:
+        """Budgets that its requests use up besides the account's."""
+        return (self.client.search_bucket,) if self.stream.searches else ()
 
     @property
     def _plain(self) -> bool:
@@ -93,7 +98,7 @@ class Answers:
         return replace(request, answer=answer, headers=headers)
 
     def _document(self, request: Request, token: str | None) -> Piece:
-        response = self.client.request(request if self._plain else self._expecting(request, "bytes"))
+        response = self.client.request(request if self._plain else self._expecting(request, "bytes"), *self._besides)
         with _understood(response):
             body = self.stages.document(response)
         refuse_error(self.stream, response, body, search(jmespath.compile(self.stream.records), body))

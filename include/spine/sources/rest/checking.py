@@ -127,6 +127,8 @@ def source_mistakes(source: Source) -> Iterator[tuple[Place, str]]:
             yield from _unbounded(stream, place, asking)
         yield from _unknown(source, (*at, "compute"), {name: said for name, said in stream.compute.items() if any(names_in(said))}, known)
         yield from _parts(source, at, stream)
+        if stream.searches and source.rate_limit.search is None:
+            yield (*at, "searches"), "there is no budget for them: say by `rate_limit.search` how many there may be"
         for nth, rule in enumerate(stream.filters):
             yield from _list_of(source, (*at, "filters", nth, "variable"), rule.variable)
         if stream.cursor is not None:

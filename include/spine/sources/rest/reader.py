@@ -40,7 +40,7 @@ from spine.sources.variables import typed_values, values_of
 
 READS = frozenset({
     "auth", "path", "host", "method", "params", "lists", "raw", "headers", "body", "idempotent", "fields", "field_list", "later", "job",
-    "response", "records", "map_key", "columns", "required_fields", "cursor", "paging", "deletes.field", "slashes",
+    "response", "records", "map_key", "columns", "required_fields", "cursor", "paging", "deletes.field", "slashes", "searches",
     "parent", "partitions", "errors", "filters", "flatten", "rename", "compute", "personal", "drop",
 })  # fmt: skip
 DETECTS = frozenset({"flag", "sweep"})
@@ -208,7 +208,7 @@ class _Reading:
             if following is None or self._all_before(piece.records):
                 yield piece, None
                 return
-            place = replace(place, page=self._client.auth.unsigned(following), rows=None)
+            place = replace(place, page=self._client.unsigned(following), rows=None)
             pieces = self._asked(paging, (first, *others), place)
             yield piece, place
 

@@ -66,6 +66,7 @@ class Stream(Shaping, Reading):
     errors: tuple[Rule, ...] = Field(default=(), description="What becomes of odd answers; these come before the source's")
     timeouts: Timeouts | None = Field(default=None, description="Of this stream, in place of the source's")
     limits: Limits | None = Field(default=None, description="Of this stream, in place of the source's")
+    searches: bool = Field(default=False, description="Whether its requests use up the budget of `rate_limit.search` besides the account's")
     job: Job | None = Field(default=None, description="A job whose result is what is read")
     later: Later | None = Field(default=None, description="What is asked otherwise once there is a cursor")
     auth: AnyAuth | None = Field(default=None, description="How its requests are signed, where that differs from the source's")
