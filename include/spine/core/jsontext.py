@@ -25,11 +25,13 @@ _MARKS = (
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
 _SURROGATE = re.compile("[\ud800-\udfff]")
-# Letters that tell numbers, made few, so that a quick search finds digits or an exponent that a machine number may not hold.
-_SHAPES = bytes(ord("0") if chr(code).isdigit() and code < 128 else ord("E") if chr(code) in "eE" else ord(" ") for code in range(256))
-_DIGIT_RUN, _EXPONENTS = b"0" * 17, (b"0E000", b"0E 000")  # the space is a minus: 1e-400 would be read as nothing
+# Letters that tell numbers, made few, so that a quick search finds digits that a machine number may not hold, or an exponent that it would
+# read as nothing; one that is too large is refused by the quick parser itself.
+_LETTERS = {**dict.fromkeys("0123456789", "0"), "e": "E", "E": "E", "-": "-"}
+_SHAPES = bytes(ord(_LETTERS.get(chr(code), " ")) for code in range(256))
+_SUSPECT = (b"0" * 17, b"E-000")
 # The same as it stands in a document: identifiers in texts, as UUIDs are, have such runs too.
-_LONG = re.compile(rb"(?:^|[:,\[\s])-?(?:(?:[0-9]\.?){17}|[0-9.]+[eE][+-]?[0-9]{3})")
+_LONG = re.compile(rb"(?:^|[:,\[\s])-?(?:(?:[0-9]\.?){17}|[0-9.]+[eE]-[0-9]{3})")
 
 # Deeper than any record that is meant, and well below where orjson, Spark and Python's own stack end.
 DEPTH = 100
@@ -81,21 +83,14 @@ def _parsed(body: bytes) -> Any:
 def _holds_long(body: bytes) -> bool:
     """Whether a text may have a number that no machine number holds: a quick look first, a slow one where that finds something."""
     shapes = body.translate(_SHAPES, b".+")
-    found = _DIGIT_RUN in shapes or (b"0E" in shapes and any(exponent in shapes for exponent in _EXPONENTS))
-    return found and _LONG.search(body) is not None
+    return any(suspect in shapes for suspect in _SUSPECT) and _LONG.search(body) is not None
 
 
 def _deeper(value: Any, most: int) -> bool:
     """Whether a value is nested more than `most` levels deep."""
-    level = [value]
+    level = [value] if type(value) in _CONTAINERS else []
     for _ in range(most + 1):
-        level = [
-            inner
-            for item in level
-            if type(item) in _CONTAINERS
-            for inner in (item.values() if type(item) is dict else item)
-            if type(inner) in _CONTAINERS
-        ]
+        level = [inner for item in level for inner in (item.values() if type(item) is dict else item) if type(inner) in _CONTAINERS]
         if not level:
             return False
     return True

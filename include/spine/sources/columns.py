@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import chain
 from typing import Any, overload
 
 import numpy as np
@@ -26,7 +27,10 @@ _TEXT = {str}
 _NUMBER = {int}
 _MOST = 100_000  # fields of the outlines that are remembered: a vendor may name them after its records
 _KINDS = {bool: "boolean", int: "number", float: "number", str: "text", list: "list", dict: "object", type(None): ""}
-_TIMES = re.compile(r"(?:\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{3}(?:\d{3})?)?Z\n)*", re.ASCII)
+_TIMES = {  # how times in UTC are written, and what they lack of millionths
+    re.compile(rf"(?:\d{{4}}-\d\d-\d\dT\d\d:\d\d:\d\d{fraction}Z\n)*", re.ASCII): filled
+    for fraction, filled in (("", ".000000"), (r"\.\d{3}", "000"), (r"\.\d{6}", ""))
+}
 _EPOCHS = {"s": (10**9, 10**11), "ms": (10**11, 10**14)}  # whole numbers that are times: as many digits as `reading` takes for them
 
 
@@ -66,7 +70,7 @@ class Records(Sequence[Record]):
     ) -> Records:  # fmt: skip
         """Records of these columns, payloads as texts or as their UTF-8."""
         columns = (ids, ops, cursors, payloads, fingerprints)
-        return cls(pa.RecordBatch.from_arrays([pa.array(column, pa.string()) for column in columns], _NAMES), outlines)
+        return cls(pa.RecordBatch.from_arrays([_texts(column) for column in columns], _NAMES), outlines)
 
     @classmethod
     def over(cls, columns: Sequence[pa.Array], outlines: Mapping[Outline, int]) -> Records:
@@ -103,7 +107,8 @@ class Records(Sequence[Record]):
 
     def taken(self, places: Sequence[int]) -> Records:
         """Those at these places."""
-        return Records(self.batch.take(pa.array(places, pa.int64())))
+        numbers = pa.py_buffer(np.array(places, dtype="int64"))
+        return Records(self.batch.take(pa.Int64Array.from_buffers(pa.int64(), len(places), [None, numbers])))
 
     @property
     def cursors(self) -> list[str | None]:
@@ -126,6 +131,22 @@ class Records(Sequence[Record]):
     def letters(self) -> int:
         """How long their payloads are together."""
         return int(pc.sum(pc.utf8_length(self.batch.column("payload"))).as_py() or 0)
+
+
+def _texts(values: Sequence[str | bytes | None]) -> pa.StringArray:
+    """A column of texts. `pa.array` would import pandas, to see that a list is none of its columns: a second of each process."""
+    kinds, joined = set(map(type, values)), None
+    if kinds == {bytes}:
+        joined = b"".join(values)  # type: ignore[arg-type]
+    elif kinds == _TEXT and (text := "".join(values)).isascii():  # type: ignore[arg-type]
+        joined = text.encode()
+    if joined is None:
+        builder = pa.lib.StringBuilder()
+        builder.append_values(values)
+        return builder.finish()
+    ends: Any = np.zeros(len(values) + 1, dtype="int32")
+    np.cumsum(np.fromiter(map(len, values), "int32", len(values)), out=ends[1:])  # type: ignore[arg-type]
+    return pa.StringArray.from_buffers(len(values), pa.py_buffer(ends), pa.py_buffer(joined))
 
 
 def latest_of(records: Sequence[Record]) -> str | None:
@@ -169,17 +190,16 @@ def times_of(values: Sequence[Any]) -> list[str] | None:
 
 def _of_texts(values: Sequence[str]) -> list[str] | None:
     """Times in UTC as ISO 8601 writes them, with seconds or their thousandths or millionths; None of another form."""
-    if _TIMES.fullmatch("\n".join(values) + "\n") is None:
+    joined = "\n".join(values) + "\n"
+    filled = next((filled for form, filled in _TIMES.items() if form.fullmatch(joined)), None)
+    if filled is None:
         return None
     try:
         for _ in map(datetime.fromisoformat, values):  # there is no 31st of February
             pass
     except ValueError:
         return None
-    return [f"{value[:-1]}{_FRACTIONS[len(value)]}" for value in values]
-
-
-_FRACTIONS = {20: ".000000Z", 24: "000Z", 27: "Z"}
+    return joined.replace("Z\n", f"{filled}Z\n").split("\n")[:-1]
 
 
 def _of_numbers(values: Sequence[int]) -> list[str] | None:
@@ -205,15 +225,47 @@ _remembered = 0  # fields, of all of them
 
 def outlines_of(records: Sequence[dict[str, Any]], payloads: Sequence[str | bytes]) -> list[Outline]:
     """The outline of each record, as `Outline.of` gives it of its payload; one object for all that are alike."""
-    found: list[Outline] = []
-    for record, payload in zip(records, payloads, strict=True):
-        key: Any = (tuple(record), tuple(map(type, record.values())))
-        known: Any = _known.get(key)
-        if type(known) is _Objects:
-            inner = tuple([(tuple(record[name]), tuple(map(type, record[name].values()))) for name in known.names])
-            known = _known.get((known, inner))
-        found.append(known if known is not None else _learned(key, record, payload))
-    return found
+    marks = _marks(records)
+    if marks is None:
+        return [_outline(record, payload) for record, payload in zip(records, payloads, strict=True)]
+    found = {mark: _outline(records[place], payloads[place]) for mark, place in dict(zip(marks, range(len(marks)), strict=True)).items()}
+    return [found[mark] for mark in marks]
+
+
+def _marks(records: Sequence[dict[str, Any]]) -> list[Any] | None:
+    """Of records with the same fields, in objects too: what tells those of other kinds apart. None of others."""
+    kinds = _kinds_of(records)
+    if not kinds:
+        return None
+    objects = [name for name, *column in zip(records[0], *set(kinds), strict=True) if dict in column]
+    if not objects:
+        return kinds
+    inner = []
+    for name in objects:
+        holders = [record[name] for record in records]
+        if set(map(type, holders)) != {dict} or not (found := _kinds_of(holders)):
+            return None
+        inner.append(found)
+    return list(zip(kinds, *inner, strict=True))
+
+
+def _kinds_of(records: Sequence[dict[str, Any]]) -> list[tuple[type, ...]] | None:
+    """The kinds of each record's values, where all have the same fields and JSON has these kinds; None of others."""
+    names = list(map(tuple, records))
+    if not names or not names[0] or names.count(names[0]) != len(names):
+        return None
+    kinds = map(type, chain.from_iterable(map(dict.values, records)))
+    found = list(zip(*[kinds] * len(names[0]), strict=True))
+    return found if all(kind in _KINDS for one in set(found) for kind in one) else None
+
+
+def _outline(record: dict[str, Any], payload: str | bytes) -> Outline:
+    key: Any = (tuple(record), tuple(map(type, record.values())))
+    known: Any = _known.get(key)
+    if type(known) is _Objects:
+        inner = tuple([(tuple(record[name]), tuple(map(type, record[name].values()))) for name in known.names])
+        known = _known.get((known, inner))
+    return known if known is not None else _learned(key, record, payload)
 
 
 def _learned(key: Any, record: dict[str, Any], payload: str | bytes) -> Outline:

@@ -59,7 +59,9 @@ class Recording:
 
     def _regular(self, items: Sequence[Any]) -> tuple[Records, list[int], list[int]]:
         """The records of what is regular, their places among the items, and the places of what has to be looked at one by one."""
-        places, odd = _parted(range(len(items)), [type(item) is dict for item in items])
+        places, odd = list(range(len(items))), list[int]()
+        if set(map(type, items)) != {dict}:
+            places, odd = _parted(places, [type(item) is dict for item in items])
         cursors: list[Any] = self._cursors([items[place] for place in places])
         if not self._window.full and self._stream.cursor is not None:
             held = [isinstance(at, Position) or self._holds(at) for at in cursors]
@@ -67,8 +69,8 @@ class Recording:
         kept = [items[place] for place in places]
         ids: list[Any] = record_ids(self._stream, kept)
         payloads: list[Any] = jsontext.dump_each(kept, as_text)
-        right, wrong = _parted(range(len(places)), [not _mistaken(*row) for row in zip(ids, cursors, payloads, strict=True)])
-        if wrong:
+        if None in ids or None in payloads or Position in set(map(type, cursors)):
+            right, wrong = _parted(range(len(places)), [not _mistaken(*row) for row in zip(ids, cursors, payloads, strict=True)])
             odd += [places[number] for number in wrong]
             ids, cursors, payloads = ([column[number] for number in right] for column in (ids, cursors, payloads))
             places, kept = [places[number] for number in right], [kept[number] for number in right]
@@ -135,6 +137,4 @@ def _mistaken(name: str | None, cursor: Position | str | None, payload: bytes | 
 
 def _parted(places: Sequence[int], good: Sequence[bool]) -> tuple[list[int], list[int]]:
     """Places of what is good, and of what is not."""
-    if all(good):
-        return list(places), []
     return list(compress(places, good)), list(compress(places, map(not_, good)))
