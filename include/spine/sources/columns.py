@@ -70,7 +70,7 @@ class Records(Sequence[Record]):
     ) -> Records:  # fmt: skip
         """Records of these columns, payloads as texts or as their UTF-8."""
         columns = (ids, ops, cursors, payloads, fingerprints)
-        return cls(pa.RecordBatch.from_arrays([_texts(column) for column in columns], _NAMES), outlines)
+        return cls(pa.RecordBatch.from_arrays([pa.array(column, pa.string()) for column in columns], _NAMES), outlines)
 
     @classmethod
     def over(cls, columns: Sequence[pa.Array], outlines: Mapping[Outline, int]) -> Records:
@@ -107,8 +107,7 @@ class Records(Sequence[Record]):
 
     def taken(self, places: Sequence[int]) -> Records:
         """Those at these places."""
-        numbers = pa.py_buffer(np.array(places, dtype="int64"))
-        return Records(self.batch.take(pa.Int64Array.from_buffers(pa.int64(), len(places), [None, numbers])))
+        return Records(self.batch.take(pa.array(places, pa.int64())))
 
     @property
     def cursors(self) -> list[str | None]:
@@ -131,22 +130,6 @@ class Records(Sequence[Record]):
     def letters(self) -> int:
         """How long their payloads are together."""
         return int(pc.sum(pc.utf8_length(self.batch.column("payload"))).as_py() or 0)
-
-
-def _texts(values: Sequence[str | bytes | None]) -> pa.StringArray:
-    """A column of texts. `pa.array` would import pandas, to see that a list is none of its columns: a second of each process."""
-    kinds, joined = set(map(type, values)), None
-    if kinds == {bytes}:
-        joined = b"".join(values)  # type: ignore[arg-type]
-    elif kinds == _TEXT and (text := "".join(values)).isascii():  # type: ignore[arg-type]
-        joined = text.encode()
-    if joined is None:
-        builder = pa.lib.StringBuilder()
-        builder.append_values(values)
-        return builder.finish()
-    ends: Any = np.zeros(len(values) + 1, dtype="int32")
-    np.cumsum(np.fromiter(map(len, values), "int32", len(values)), out=ends[1:])  # type: ignore[arg-type]
-    return pa.StringArray.from_buffers(len(values), pa.py_buffer(ends), pa.py_buffer(joined))
 
 
 def latest_of(records: Sequence[Record]) -> str | None:

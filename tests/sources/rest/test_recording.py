@@ -172,3 +172,9 @@ def test_a_cursor_of_a_sources_own_is_a_time_in_whatever_form():
 
     window = Window(start=NOON.replace(hour=0), end=NOON, backfill=True)
     assert len(Recording(Own(STREAMS[1]), window, None, ()).all([{"id": 1, "at": "2026-03-01"}, {"id": 2, "at": "2026-03-02"}])) == 1
+
+
+@pytest.mark.parametrize("payload", [b'{"a":"\xff"}', b"\xc3"])
+def test_bytes_that_are_no_utf_8_become_no_column(payload):
+    with pytest.raises(ValueError, match="utf8"):
+        Records.made(["1"], ["upsert"], [None], [payload], [""])
