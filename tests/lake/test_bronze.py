@@ -102,7 +102,7 @@ def test_progress_is_found_under_many_later_commits_and_a_checkpoint(tmp_path):
 
 def test_a_lost_log_is_an_error_and_not_a_new_beginning(tmp_path, monkeypatch):
     writer(tmp_path / "t").add([Item("1")], "mine", None)
-    monkeypatch.setattr(bronze, "_KEY", "elsewhere")
+    monkeypatch.setattr(bronze, "NOTE", "elsewhere")
     with pytest.raises(LakeError, match="no longer in the table's log"):
         writer(tmp_path / "t")
 
