@@ -35,7 +35,7 @@ TIER_STREAM: dict[str, timedelta] = {"critical": timedelta(minutes=10), "standar
 
 
 class Source(Strict):
-    """A whole source. `kind`: `generic` needs YAML only, `files` is a folder, `database` has tables, `singer` a program, `custom` a module.
+    """A whole source. `kind`: `generic` needs YAML only, `files` is a folder, `custom` has a module; the others are what they are called.
 
     That module is in `spine.sources.custom` and has the source's name unless `reader` names another. `hybrid` means the same as `custom`:
     older files say so.
@@ -60,7 +60,9 @@ class Source(Strict):
     label: str = Field(description="Its name for people")
     description: str = Field(default="", description="What it brings")
     domain: Domain = Field(description="Who asks for it")
-    kind: Literal["generic", "files", "database", "singer", "custom", "hybrid"] = Field(default="generic", description="What reads it")
+    kind: Literal["generic", "files", "database", "singer", "mongodb", "custom", "hybrid"] = Field(
+        default="generic", description="What reads it"
+    )
     reader: Word | None = Field(
         default=None,
         description="The module of a `custom` reader or of a `generic` source's own `Stages`; of a `database` its kind",
