@@ -5,28 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Literal
 
 from sqlalchemy import text
 
 from spine.control.database import TenantDatabase
+from spine.core.drifts import Drift
 
 _LONGEST = 200  # letters of a field's name
-
-
-@dataclass(frozen=True)
-class Drift:
-    """One field that is new, no longer sent, or of another type than before. What readers may miss is `destructive`."""
-
-    kind: Literal["added", "removed", "retyped"]
-    field: str
-    before: str = ""
-    after: str = ""
-
-    @property
-    def destructive(self) -> bool:
-        """Whether something that was there is gone or changed."""
-        return self.kind != "added"
 
 
 @dataclass(frozen=True)

@@ -348,9 +348,9 @@ class _Extraction:
         known = Shape.from_json(self.services.variables.get(name))
         now, changes = self.shape.against(known)
         if changes:
-            words, found = words_of(changes), [drift.Drift(**vars(change)) for change in changes]
+            words = words_of(changes)
             _log.warning("%s: %s", self.stream.name, words)
-            drift.record(self.database, self.work.connection_id, self.stream.name, self.work.run_id, now.fingerprint, found)
+            drift.record(self.database, self.work.connection_id, self.stream.name, self.work.run_id, now.fingerprint, changes)
             events.record(self.database, DriftDetected(self.work.connection_id, self.stream.name, words))
         if now != known and (self.stream.drift == "evolve" or not known):
             self.services.variables.set(name, now.to_json())

@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 import orjson
 
+from spine.core.drifts import Drift
 from spine.core.errors import SchemaMismatch
 from spine.sources.columns import Outline, Records
 from spine.sources.reading import MALFORMED, Record, lookup, malformed
@@ -22,16 +23,6 @@ DISCARDED = "_discarded"  # where values that a policy takes out of a record are
 _ENOUGH = 20  # fewer records do not tell that a field is always there, or that it is gone
 _MOST = 10_000  # fingerprints of one read that are looked into
 _TYPED = 20_000  # records of one read whose types are looked at
-
-
-@dataclass(frozen=True)
-class Change:
-    """One field that is `added`, `removed` or `retyped`, with its types before and after."""
-
-    kind: Literal["added", "removed", "retyped"]
-    field: str
-    before: str = ""
-    after: str = ""
 
 
 @dataclass(frozen=True)
@@ -117,7 +108,7 @@ class ShapeWatch:
             self._ever |= names
             self._always = names if self._always is None else self._always & names
 
-    def against(self, known: Shape) -> tuple[Shape, list[Change]]:
+    def against(self, known: Shape) -> tuple[Shape, list[Drift]]:
         """What is known after this read, and what is new, gone or of another type since `known`; nothing where nothing was known."""
         enough = self._rows >= _ENOUGH
         gone = known.always - self._ever if enough else frozenset[str]()
@@ -126,13 +117,13 @@ class ShapeWatch:
         always = known.always or (frozenset(self._always or ()) if enough else frozenset[str]())
         types = {name: known.types.get(name, frozenset()) | self._types.get(name, set()) for name in {*known.types, *self._types}}
         after = Shape(known.ever | self._ever, always if self._always is None else always & self._always, types)
-        found = [Change("added", name, "", _said(self._types.get(name, ()))) for name in sorted(new)]
-        found += [Change("removed", name, _said(known.types.get(name, ()))) for name in sorted(gone)]
-        found += [Change("retyped", name, _said(known.types[name]), _said(types[name])) for name in sorted(changed)]
+        found = [Drift("added", name, "", _said(self._types.get(name, ()))) for name in sorted(new)]
+        found += [Drift("removed", name, _said(known.types.get(name, ()))) for name in sorted(gone)]
+        found += [Drift("retyped", name, _said(known.types[name]), _said(types[name])) for name in sorted(changed)]
         return after, found
 
 
-def words_of(changes: Sequence[Change]) -> str:
+def words_of(changes: Sequence[Drift]) -> str:
     """Changes in one line; no words where there are none."""
     said = {"added": "new fields:", "removed": "no longer sent:", "retyped": "of another type:"}
     parts = []

@@ -8,6 +8,7 @@ from typing import Any, BinaryIO, ClassVar
 from spine.core.bounds import Bounds
 from spine.core.declarations import Strict
 from spine.sources.decoders.unpacking import members
+from spine.sources.formats import rows_of
 from spine.sources.rows import Row
 
 
@@ -30,3 +31,16 @@ class Decoder(Strict):
     def rows(self, stored: BinaryIO, remark: Callable[[str], None], bounds: Bounds) -> Iterator[Row]:
         """All rows of an answer, of several files one after the other. Raises OSError, FileRefused."""
         raise NotImplementedError
+
+
+class RowDecoder(Decoder):
+    """A format of files that `formats` reads row by row, as drops have them. The formats that do so derive from it."""
+
+    type: str
+    named: ClassVar[str]  # what a file of this format would be called
+    by_rows: ClassVar[bool] = True
+
+    def rows(self, stored: BinaryIO, remark: Callable[[str], None], bounds: Bounds) -> Iterator[Row]:
+        """The rows."""
+        for inner in members(stored, bounds):
+            yield from rows_of(inner, self.named, remark, bounds)
