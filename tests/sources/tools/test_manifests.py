@@ -590,6 +590,21 @@ def test_what_has_no_words_is_told_with_its_line_and_the_others_are_written(tmp_
     assert remark.line > 10
 
 
+def test_code_that_only_changes_what_was_read_or_spares_reading_leaves_a_remark(tmp_path: Path) -> None:
+    said = stream(
+        asks={"error_handler": {"class_name": "a.Judge"}},
+        incremental_sync={"class_name": "a.Cursor", "cursor_field": "updated"},
+        transformations=[{"class_name": "a.Change"}],
+    )
+    below = stream("below", asks={"path": "{{ stream_slice.start_time }}"}, incremental_sync={"class_name": "a.Cursor"})
+    draft = converted(tmp_path, said, below)
+    assert [one["name"] for one in draft.streams] == ["things"]
+    assert {remark.kind for remark in draft.remarks if not remark.lost} == {
+        f"custom code: {what}" for what in ("error handler", "incremental sync", "transformation")
+    }
+    assert draft.text().count("# ? not converted") == 3
+
+
 def test_a_circle_of_references_ends(tmp_path: Path) -> None:
     circle = {"a": {"$ref": "#/definitions/b"}, "b": {"$ref": "#/definitions/a"}}
     draft = converted(tmp_path, stream("good"), {**stream("bad"), "retriever": {"$ref": "#/definitions/a"}}, definitions=circle)

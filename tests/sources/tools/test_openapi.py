@@ -159,6 +159,14 @@ def test_lists_below_others_are_read_for_each_of_them(tmp_path: Path) -> None:
     assert set(found) == {"orgs", "teams", "members", "pages"}
 
 
+def test_an_answer_about_one_thing_is_no_list_of_what_it_has_inside(tmp_path: Path) -> None:
+    about = {
+        "type": "object",
+        "properties": {"colours": {"type": "array", "items": THING}, "themes": {"type": "array", "items": THING}, "user": THING},
+    }
+    assert [one["name"] for one in converted(tmp_path, {"/about": lists(about), "/things": lists(within())}).streams] == ["things"]
+
+
 def test_changes_are_asked_for_by_the_parameter_that_says_so(tmp_path: Path) -> None:
     (found,) = converted(tmp_path, {"/things": lists(within(), query("updated_since", format="date"))}).streams
     assert found["cursor"] == {"field": "updated_at", "since": "updated_since", "format": "date"}

@@ -18,7 +18,7 @@ Cursor = dict[str, Any]
 
 def prepare(found: Component | None, filling: Filling) -> None:
     """Let the stream's templates know the names of its bounds, before its request is read."""
-    if found is None or found.custom or found.type == "IncrementingCountCursor":
+    if found is None or found.type == "IncrementingCountCursor":
         return
     filling.bounded = True
     filling.starts = found.text("partition_field_start") or found.text("stream_state_field_start") or "start_time"
@@ -36,8 +36,6 @@ class Incremental:
     def cursor(self) -> Cursor:
         """The words of the cursor. Raises Untold."""
         found = self._found
-        if found.custom:
-            raise Untold("custom code: incremental sync", f"its cursor is code: {found.type}", found.line)
         if found.type == "IncrementingCountCursor":
             return self._number()
         field = self._filling.text(found.text("cursor_field"), found.parameters)

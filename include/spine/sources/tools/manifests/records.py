@@ -125,8 +125,10 @@ class Records:
         """One transformation. Raises Untold."""
         kind = found.type or ("AddFields" if "fields" in found else "RemoveFields" if "field_pointers" in found else "")
         if found.custom:
-            raise Untold("custom code: transformation", f"its records are changed by code: {found.type}", found.line)
-        if kind == "AddFields":
+            self.lacks.append(
+                (found.line, "custom code: transformation", f"its records are changed by code, {found.type}; here they stay as sent")
+            )
+        elif kind == "AddFields":
             for one in found.all("fields"):
                 self._add(one, found)
         elif kind == "DpathFlattenFields":

@@ -60,7 +60,7 @@ class StreamConverter:
         retriever = stream.get("retriever")
         if retriever is None or retriever.custom:
             raise Untold("custom code: retriever", f"it is read by code: {retriever.type if retriever else 'nothing'}", stream.line)
-        incremental = stream.get("incremental_sync")
+        incremental = self._cursor_of(stream)
         cursors.prepare(incremental, self._filling)
         routed = self._routed(retriever)
         self._identified(retriever)
@@ -78,6 +78,16 @@ class StreamConverter:
             )
         self._made.words |= asked.words | asked.fields
         return self._finished()
+
+    def _cursor_of(self, stream: Component) -> Component | None:
+        """The incremental sync. One that is code is left away: everything is read each time, unless a request names what it would give."""
+        found = stream.get("incremental_sync")
+        if found is not None and found.custom:
+            self._made.lacks.append(
+                (found.line, "custom code: incremental sync", f"its cursor is code, {found.type}; everything is read each time")
+            )
+            return None
+        return found
 
     def _finished(self) -> Made:
         words = self._made.words

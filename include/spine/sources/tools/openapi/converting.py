@@ -165,7 +165,7 @@ class _Converter:
         """The stream whose records an open part of a path names, and by which field."""
         prefix = operation.path.partition(f"{{{slot}}}")[0].rstrip("/")
         bare = re.sub(r"(_?id|_?sid|_?key|_?slug|_?name|_?uuid|_?number)$", "", slot.lower()) or slot.lower()
-        nouns = {bare, f"{bare}s", f"{bare}es", f"{bare.removesuffix('y')}ies"} if len(bare) > 2 else set()
+        nouns = {bare, f"{bare}s", f"{bare}es", f"{bare}list", f"{bare.removesuffix('y')}ies"} if len(bare) > 2 else set()
         for other, (found, guessed) in self._guesses.items():
             if other == name or f"{{{slot}}}" in found.path:
                 continue

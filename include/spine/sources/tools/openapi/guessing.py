@@ -175,10 +175,9 @@ def _records(api: Api, schema: dict[str, Any], operation: Operation, depth: int 
     # A record that is asked for by its id has lists inside as well; those are no answer's records.
     if lists and (depth or not _is_single(operation, properties)):
         best = next((name for name in lists if name.lower() in named), None) or next((name for name in _HOLDERS if name in lists), None)
-        doubt = "" if best else f"one of the answer's lists: {', '.join(lists)}" if len(lists) > 1 else ""
-        if best or len(lists) == 1 or depth == 0:
+        if best or len(lists) == 1:  # several lists of which none has the name of what is asked for are facts about one thing
             best = best or next(iter(lists))
-            return step(best), lists[best], doubt, False
+            return step(best), lists[best], "", False
     if depth < 2:
         for name in (*[name for name in properties if name.lower() in named], *_HOLDERS, "response", "result", "_embedded"):
             inner = properties.get(name)
