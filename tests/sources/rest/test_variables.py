@@ -37,14 +37,6 @@ def test_each_place_takes_values(reading):
     }  # fmt: skip
 
 
-def test_a_value_alone_may_be_a_path_of_several_steps(reading):
-    told = reading(lambda seen: [{"id": 1}], {"path": "{account}"}, {"account": "/v1/odd names/x?y=1"}, variables=VARIABLES)
-    told.pages()
-    assert told.vendor.seen[0].target == "/v1/odd%20names/x%3Fy%3D1"
-    with pytest.raises(ConfigError, match="another path"):
-        reading(lambda seen: [], {"path": "{account}"}, {"account": "/v1/../admin"}, variables=VARIABLES).pages()
-
-
 @pytest.mark.parametrize(
     ("lists", "sent"),
     [("repeat", "tag=a&tag=b"), ("comma", "tag=a%2Cb"), ("brackets", "tag%5B%5D=a&tag%5B%5D=b"), ("json", "tag=%5B%22a%22%2C%22b%22%5D")],

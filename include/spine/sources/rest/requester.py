@@ -40,10 +40,7 @@ def address(asking: Asking, values: Mapping[str, Any]) -> str:
     whole = fill(asking.path, values) if alone(asking.path) else None
     if isinstance(whole, str) and whole.startswith(("https://", "http://")):
         return whole  # the client looks whether its host may be asked
-    if isinstance(whole, str) and whole.startswith("/"):  # a path of several steps, each of which is one
-        path = "/" + "/".join(map(_segment, whole.strip("/").split("/")))
-    else:
-        path = needed(asking.path, values, _steps if asking.slashes else _segment)
+    path = needed(asking.path, values, _steps if asking.slashes else _segment)
     if asking.host is None:
         return path
     host = host_of(asking.host, values)

@@ -54,7 +54,7 @@ class Asking(Strict):
 
     path: str = Field(
         default="",
-        description="The path below the Connection's address; values in it are percent-encoded, but one alone may be a path as /v1/things",
+        description="The path below the Connection's address; values in it are percent-encoded",
     )
     host: str | None = Field(default=None, description="Another host than the Connection's, one of the source's `hosts`")
     method: Method | None = Field(default=None, description="The method; GET, and POST with a body, if it is not given")
