@@ -38,10 +38,11 @@ class Table:
     rows: dict[Scope, list[Row]] = field(default_factory=dict)
 
     def of(self, scope: Scope) -> list[Row]:
-        """The records of a scope, in the order of their changes."""
+        """The records of a scope, in the order of their changes; the newest first where the stream says that they come so."""
         if scope not in self.rows:
             self.rows[scope] = [self._made(scope, number, self._moment(number, scope)) for number in range(self.count)]
-        return sorted(self.rows[scope], key=lambda row: row.at)
+        newest_first = self.stream.cursor is not None and self.stream.cursor.order == "descending"
+        return sorted(self.rows[scope], key=lambda row: row.at, reverse=newest_first)
 
     @property
     def fields(self) -> list[str]:
