@@ -79,9 +79,10 @@ def matched(match: Match, call: Call, base: str, values: Mapping[str, Any], pagi
     if here is None or there is None:
         return False
     match.names.update(here | there)
-    overwritten = _overwritten(paging) | ({match.stream.cursor.since, match.stream.cursor.until} if match.stream.cursor else set())
+    overwritten = _overwritten(paging)
+    bounds = {match.stream.cursor.since, match.stream.cursor.until} if match.stream.cursor and paging else set()
     for name, said in [*asking.params.items(), *parse_qsl(fixed)]:
-        if name not in overwritten:
+        if name not in overwritten | bounds:
             _param(match, call, name, said, values)
     for name, said in asking.headers.items():
         if name not in overwritten:

@@ -123,7 +123,7 @@ def _scaled(stream: Stream, size: int, now: datetime) -> Stream:
     cursor = stream.cursor
     if cursor is not None and cursor.windows is not None:
         step = cursor.windows.step if isinstance(cursor.windows.step, timedelta) else timedelta(days=10)
-        ceiling = min(cursor.windows.ceiling, 2 * size) if cursor.windows.ceiling else None
+        ceiling = min(cursor.windows.ceiling, size) if cursor.windows.ceiling else None
         windows = cursor.windows.model_copy(update={"ceiling": ceiling})
         changed["cursor"] = cursor.model_copy(update={"windows": windows, "start": (now - 2.5 * step).isoformat()})
     return stream.model_copy(update=changed)
@@ -142,7 +142,7 @@ def spacing_of(stream: Stream, count: int) -> timedelta:
     start = cursor.start
     if cursor.windows is not None:
         step = cursor.windows.step if isinstance(cursor.windows.step, timedelta) else timedelta(days=10)
-        return max(timedelta(seconds=1), 2 * step / max(1, count))
+        return max(timedelta(seconds=1), step / max(1, count))
     if isinstance(start, timedelta):
         return max(timedelta(seconds=1), min(least, start / (2 * max(1, count))))
     return least

@@ -55,6 +55,7 @@ class Vendor:
         self.broken: list[Exception] = []
         self.strange: list[str] = []
         self.leaks: list[str] = []
+        self.starts: list[tuple[str, Any]] = []  # the lower bounds that calls had, by stream
         self.asked = 0
         self.tables = {stream.name: self._table(stream, count, few) for stream in self.source.streams}
         self.jobs = JobDesk(self.address)
@@ -203,6 +204,7 @@ class Vendor:
     def _page(self, found: Match, call: Call, names: dict[str, Any]) -> Answer:
         stream, asking = found.stream, found.stream
         names = {**names, **self._noted(found, call)}
+        self.starts += [(stream.name, names["start"])] if names.get("start") is not None else []
         rows = [row for scope in _scopes(names, stream) for row in self.tables[stream.name].of(scope)]
         if stream.cursor is not None:
             try:
