@@ -182,3 +182,17 @@ def test_a_link_that_repeats_our_secret_under_another_name_is_kept_without_it(ma
     assert ids(pages) == ["0", "1", "2"]
     assert not any("secret" in (page.next_token or "") for page in pages)
     assert all("owner=login-of-ours" in (page.next_token or "") for page in pages[:2])
+
+
+def test_names_of_fields_may_be_written_in_one_way(reading):
+    row = {"ID": 1, "firstName": "a", "customerID": 2, "HTTPStatus": 3, "Zip-Code": 4, "zip_code": 5, "größeMax": 6}
+    row |= {"items": [{"unitPrice": 7}], "x_Y": 8}
+    words = {"key": ["id"], "compute": {"name": "first_name"}, "case": "snake"}
+    (found,) = payloads(reading(lambda seen: [row], words).pages())
+    assert found == {
+        "id": 1, "first_name": "a", "customer_id": 2, "http_status": 3, "Zip-Code": 4, "zip_code": 5, "größe_max": 6,
+        "items": [{"unit_price": 7}], "x_y": 8, "name": "a",
+    }  # fmt: skip
+    (lower,) = payloads(reading(lambda seen: [{"Id": 1, "AbC": {"D": 2}, "abc": 3}], {"case": "lower"}).pages())
+    assert lower == {"id": 1, "AbC": {"d": 2}, "abc": 3}
+    assert payloads(reading(lambda seen: [{"id": 1, "AbC": 2}], {}).pages()) == [{"id": 1, "AbC": 2}]

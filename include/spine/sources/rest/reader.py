@@ -41,7 +41,7 @@ from spine.sources.variables import typed_values, values_of
 READS = frozenset({
     "auth", "path", "host", "method", "params", "lists", "raw", "headers", "body", "idempotent", "fields", "field_list", "later", "job",
     "response", "records", "map_key", "columns", "required_fields", "cursor", "paging", "deletes.field", "slashes", "searches",
-    "parent", "partitions", "errors", "filters", "flatten", "rename", "compute", "personal", "drop",
+    "parent", "partitions", "errors", "filters", "case", "flatten", "rename", "compute", "personal", "drop",
 })  # fmt: skip
 DETECTS = frozenset({"flag", "sweep"})
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -33,7 +34,7 @@ class Shaper:
     def __init__(self, stream: Stream, values: Mapping[str, Any], hashed: Hasher | None) -> None:
         self._stream, self._values, self._hashed = stream, values, hashed
         self._paths = {name: jmespath.compile(said) for name, said in stream.compute.items() if not any(names_in(said))}
-        self._does = bool(stream.flatten or stream.rename or stream.compute or stream.personal or stream.drop)
+        self._does = bool(stream.case != "as_sent" or stream.flatten or stream.rename or stream.compute or stream.personal or stream.drop)
         self._filters = [found for rule in stream.filters if (found := rule.of(values)) is not None]
         if "hash" in stream.personal.values() and hashed is None:
             raise ConfigError("there is no key by which personal fields could be hashed", hint="Open the reader with the tenant's key")
@@ -58,7 +59,7 @@ class Shaper:
             return MASK if self._stream.personal else record
         if not self._does:
             return record
-        found = dict(record)
+        found = _cased(record, _CASES[self._stream.case]) if self._stream.case != "as_sent" else dict(record)
         for path, prefix in self._stream.flatten.items():
             found = _flattened(found, path, prefix)
         if self._stream.rename:
@@ -94,6 +95,30 @@ def kept(record: Mapping[str, Any], filters: Sequence[RowFilter]) -> bool:
         if (rule.one_of and text not in rule.one_of) or text in rule.none_of:
             return False
     return True
+
+
+def snaked(name: str) -> str:
+    """`firstName`, `First-Name` and `FIRST NAME` as first_name; `customerID` as customer_id."""
+    apart = _HUMP.sub("_", name)
+    return re.sub(r"[^A-Za-z0-9]+", "_", apart).lower() if apart.isascii() else apart.lower()
+
+
+_HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
+_CASES: dict[str, Callable[[str], str]] = {"lower": str.lower, "snake": snaked}
+
+
+def _cased(value: Any, case: Callable[[str], str]) -> Any:
+    """A record whose names are written so; one that another field has by then keeps its own, so that nothing is lost."""
+    if isinstance(value, list):
+        return [_cased(item, case) for item in value]
+    if not isinstance(value, dict):
+        return value
+    found: dict[str, Any] = {}
+    for name, inner in value.items():
+        new = case(name)
+        taken = new in found or (new != name and new in value)
+        found[name if taken else new] = _cased(inner, case)
+    return found
 
 
 def _masked(value: Any) -> Any:

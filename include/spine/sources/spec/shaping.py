@@ -42,10 +42,13 @@ class StreamFilter(RowFilter):
 
 
 class Shaping(Strict):
-    """Steps for each record: `filters`, `flatten`, `rename`, `compute`, `personal`, `drop`; then key and cursor are read."""
+    """Steps for each record: `filters`, `case`, `flatten`, `rename`, `compute`, `personal`, `drop`; then key and cursor are read."""
 
     filters: tuple[StreamFilter, ...] = Field(
         default=(), description="Which records are kept, by what the source sends; one that passes no more is marked as deleted"
+    )
+    case: Literal["as_sent", "lower", "snake"] = Field(
+        default="as_sent", description="How names of fields are written, inside objects too: `snake` makes first_name of firstName"
     )
     flatten: dict[FieldPath, str] = Field(
         default_factory=dict, description="Objects whose fields come up into the record, with what is put before their names"
