@@ -343,7 +343,7 @@ def _empty(case: Case) -> None:
 
 def _ends(case: Case) -> str:
     auth = case.source.auth_of(case.stream, {})
-    return "" if auth.type in ("oauth2", "session", "jwt_bearer", "saml_bearer") else f"auth {auth.type!r} has nothing that ends"
+    return "" if auth.type in ("oauth2", "session", "jwt_bearer", "saml_bearer", "digest") else f"auth {auth.type!r} has nothing that ends"
 
 
 def _signs(case: Case) -> str:

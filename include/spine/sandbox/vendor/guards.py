@@ -18,6 +18,7 @@ from spine.http.auth.api_key import ApiKeyAuth
 from spine.http.auth.aws_sigv4 import AwsSigV4Auth
 from spine.http.auth.basic import BasicAuth
 from spine.http.auth.bearer import BearerAuth
+from spine.http.auth.digest import DigestAuth
 from spine.http.auth.jwt import JwtAuth
 from spine.http.auth.jwts import Jwt
 from spine.http.auth.none import NoAuth
@@ -41,6 +42,10 @@ class Guard:
     def passes(self, call: Call) -> bool:
         """Whether the call is signed as it must be."""
         return True
+
+    def refused(self) -> Answer:
+        """What is said to a call that does not pass."""
+        return Answer.of({"message": "unauthorized"}, self.refusal)
 
     def endpoint(self, call: Call) -> Answer | None:
         """The answer of a token endpoint; None for a call that is none."""
@@ -119,6 +124,40 @@ class Basic(Guard):
         pair = f"{filled(self.auth.login, lookup)}:{filled(self.auth.password, lookup)}"
         kind, _, told = call.headers.get("authorization", "").partition(" ")
         return kind == "Basic" and base64.b64decode(told).decode() == pair
+
+
+@guards(DigestAuth)
+class Digest(Guard):
+    """Answers to a challenge (RFC 7616, SHA-256 and `auth`); a challenge is good until it is replaced."""
+
+    def __init__(self, auth: Any, credentials: Credentials) -> None:
+        super().__init__(auth, credentials)
+        self.nonce = uuid4().hex
+
+    def passes(self, call: Call) -> bool:
+        """The answer is to this challenge, for this call."""
+        kind, _, rest = call.headers.get("authorization", "").partition(" ")
+        said = {name: value.strip('"') for name, _, value in (part.strip().partition("=") for part in rest.split(", "))}
+        if kind != "Digest" or said.get("nonce") != self.nonce or said.get("uri") != call.target:
+            return False
+        lookup = looking_up(self.credentials)
+        secret = _sha(f"{filled(self.auth.login, lookup)}:vendor:{filled(self.auth.password, lookup)}")
+        wanted = ":".join((secret, self.nonce, said.get("nc", ""), said.get("cnonce", ""), "auth", _sha(f"{call.method}:{call.target}")))
+        return hmac.compare_digest(_sha(wanted), said.get("response", ""))
+
+    def refused(self) -> Answer:
+        """The challenge."""
+        challenge = f'Digest realm="vendor", qop="auth", algorithm=SHA-256, nonce="{self.nonce}"'
+        return Answer.of({"message": "unauthorized"}, 401, **{"WWW-Authenticate": challenge})
+
+    def expire(self) -> bool:
+        """Another challenge."""
+        self.nonce = uuid4().hex
+        return True
+
+
+def _sha(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def signed_by(made: Jwt, credentials: Credentials, token: str) -> dict[str, Any] | None:

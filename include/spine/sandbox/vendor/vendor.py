@@ -125,7 +125,7 @@ class Vendor:
         else:
             judge = self.guard(found.stream)
             if not judge.passes(call):
-                return Answer.of({"message": "unauthorized"}, judge.refusal)
+                return judge.refused()
         return self._told(found, call)
 
     def _open(self, call: Call) -> bool:
