@@ -192,7 +192,7 @@ def _of_json(name: str, text: str) -> ConnectionInfo:
 
 
 def _of_uri(name: str, text: str) -> ConnectionInfo:
-    """Airflow's own notation: `type://login:password@host:port/schema?extra`, each part percent-encoded."""
+    """Airflow's own notation: type, login, password, host, port, schema as an address has them, percent-encoded; the query is the extra."""
     parts = urlsplit(text)
     if not parts.scheme:
         raise ValueError(text)

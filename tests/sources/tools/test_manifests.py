@@ -142,7 +142,7 @@ PARTS: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
             "requester": requester(
                 path="{{ config['subdomain'] }}/x",
                 request_parameters={"a": "1", "b": "{{ config.get('user', 'me') }}"},
-                request_headers={"X-Version": "2"},
+                request_headers={"X-Version": "'2'"},
             )
         },
         {"path": "/{subdomain}/x", "params": {"a": "1", "b": "{user}"}, "headers": {"X-Version": "2"}},

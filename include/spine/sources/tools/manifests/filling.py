@@ -54,7 +54,7 @@ class Filling:
         found = parts_of(str(said), parameters)
         if len(found) == 1 and not isinstance(found[0], str) and _is_token(found[0]):
             raise TokenAlone
-        return "".join(_literal(part) if isinstance(part, str) else self._expression(part, secrets=secrets) for part in found)
+        return _bare("".join(_literal(part) if isinstance(part, str) else self._expression(part, secrets=secrets) for part in found))
 
     def value(self, said: Any, parameters: Mapping[str, Any], *, secrets: bool = False) -> Any:
         """A value of JSON with all its texts filled."""
@@ -194,6 +194,12 @@ class Filling:
             raise Untold("template: a slice that no partition has", f"{path.root}.{name} is no partition of the stream")
         found = self.slices[name]
         return found if len(steps) == 1 else f"{found[:-1]}.{'.'.join(map(str, steps[1:]))}}}"
+
+
+def _bare(text: str) -> str:
+    """Without quotes around the whole of it, which manifests have so that a number stays a text."""
+    quoted = len(text) > 2 and text[0] == text[-1] and text[0] in "'\"" and text[0] not in text[1:-1]
+    return text[1:-1] if quoted else text
 
 
 def _is_token(node: Any) -> bool:
