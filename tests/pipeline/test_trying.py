@@ -136,7 +136,7 @@ def test_without_a_connection_it_is_said_where_one_is_looked_for(acme: Path, mon
 
 
 @pytest.mark.parametrize(("text", "said"), [
-    ("https://user:p%40ss@api.acme.example:8443/?r=eu", ("api.acme.example", "user", "p@ss", 8443, {"r": "eu"})),  # pragma: allowlist secret
+    ("https://user:p%40ss@api.acme:8443/?r=eu", ("api.acme", "user", "p@ss", 8443, {"r": "eu"})),  # pragma: allowlist secret
     ('generic://:k@h/?__extra__=%7B%22a%22%3A%201%7D', ("h", "", "k", None, {"a": 1})),
     ('{"host": "https://h", "password": "k", "extra": "{\\"a\\": 1}"}', ("https://h", "", "k", None, {"a": 1})),
 ])  # fmt: skip
