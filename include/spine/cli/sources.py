@@ -214,7 +214,9 @@ def _fail(errors: list[SpineError | None]) -> None:
 
 @app.command("matrix")
 def matrix(json: Json = False) -> None:
-    """What each source can do and what it is made of, computed from the files. Touches no network and no database.
+    """What each source is made of, computed from the files: how many of its streams read only changes, and its lines.
+
+    `--json` tells its authentication, paging, deletes and entities too, as docs/connectors.md does. Touches no network and no database.
 
     spine sources matrix
     """
@@ -225,9 +227,13 @@ def matrix(json: Json = False) -> None:
     if json:
         show.as_json({"sources": facts, "groups": groups()})
         return
-    rows = [{name: ", ".join(value) if isinstance(value, tuple) else value for name, value in one.items()} for one in facts]
-    show.as_table("", rows, ("source", "approach", "streams", "incremental", "auth", "paging", "entities", "config_lines", "code_lines"))
-    show.as_table("", [{**group, "sources": len(group["sources"])} for group in groups()])
+    rows = [
+        {**one, "changes": f"{one['incremental']} of {one['streams']}", "YAML": one["config_lines"], "code": one["code_lines"]}
+        for one in facts
+    ]
+    show.as_table("", rows, ("source", "approach", "streams", "changes", "YAML", "code"))
+    found = [{**one, "sources": len(one["sources"]), "YAML": one["config_lines"], "code": one["code_lines"]} for one in groups()]
+    show.as_table("", found, ("approach", "sources", "YAML", "code", "dev_effort"))
 
 
 @app.command("estimate")
