@@ -47,6 +47,7 @@ DEAREST = (
     "pipeline/test_histories", "pipeline/test_quarantine", "identity/spark/test_match", "pipeline/test_resolve", "gold/test_lookup",
     "servers/test_prism", "servers/test_silver", "servers/test_emulate", "servers/test_own_vendors",
     "test_linear", "fuzz/test_parsers", "sources/test_bombs", "sources/test_parquet_pages", "pipeline/test_rest_kill",
+    "connector_suite/test_sources", "connector_suite/test_mutants", "pipeline/test_http_kills"
     "e2e/test_tenants", "cli/test_imports", "gold/test_stewardship", "identity/golden/test_overrides", "control/test_airflow_state",
     "e2e/test_personal_data", "sandbox/test_server", "e2e/test_real_records", "lake/test_readers", "cli/test_commands",
     "identity/golden/test_resolution", "control/test_rotation", "pipeline/test_secrets", "cli/test_escapes",
