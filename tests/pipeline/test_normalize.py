@@ -416,7 +416,7 @@ def test_renormalize_applies_the_present_mapping_to_everything(spark: Any, bronz
 def test_lost_rows_stop_the_run_before_anything_is_written(spark: Any, bronze: Bronze, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     bronze("salesforce", "contacts", [contact(1), contact(2)])
     honest = module.newest
-    monkeypatch.setattr(module, "newest", lambda rows, entity: honest(rows, entity).where("record_id <> '0032'"))
+    monkeypatch.setattr(module, "newest", lambda rows, entity, **words: honest(rows, entity, **words).where("record_id <> '0032'"))
     with pytest.raises(ConservationFailed, match="silver salesforce_person: 2 rows in, but 1 published"):
         outcome(spark, "run1")
     assert version() == 0
