@@ -98,6 +98,16 @@ def test_a_row_that_cannot_be_read_costs_itself(reading):
     assert [record.record_id.partition(":")[0] for record in page.records] == ["1", "malformed", "3"]
 
 
+@pytest.mark.parametrize("form", ["csv", "jsonl", "xml"])
+@pytest.mark.parametrize("page", [b"<!DOCTYPE html><html>back soon</html>", b"\xef\xbb\xbf\n <!-- 503 --> <HTML lang=en>\nback soon"])
+def test_a_page_for_people_is_a_failure_of_the_source(reading, form, page):
+    """As a table it would be a header without rows, and a sweep would take everything for deleted."""
+    told = reading(lambda seen: Answer(body=page, headers={"Content-Type": "text/csv"}), {"response": form})
+    told.client.retry = told.client.retry.model_copy(update={"max_retries": 0})
+    with pytest.raises(SourceUnavailable, match="a page for people"):
+        told.pages()
+
+
 @pytest.mark.parametrize("form", ["csv", "jsonl", "xml", "json"])
 @pytest.mark.parametrize("pack", [gzip.compress, zipped], ids=["gzip", "zip"])
 def test_what_is_torn_is_a_failure_of_the_source(reading, form, pack):

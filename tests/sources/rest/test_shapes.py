@@ -55,6 +55,13 @@ def test_fields_that_the_source_lists_are_asked_for_in_chunks_and_put_together(r
     assert [page.records for page in told.killed()] == [page.records for page in calm]
 
 
+def test_without_a_chunk_all_fields_are_asked_for_at_once(reading):
+    words = {name: value for name, value in CHUNKED["field_list"].items() if name != "chunk"}
+    told = reading(vendor, {**CHUNKED, "field_list": words})
+    assert ids(told.pages()) == ["1", "2", "3", "4", "5"]
+    assert {seen.query["fields"] for seen in told.vendor.seen if seen.path != "/schema"} == {",".join(("id", *NAMES))}
+
+
 def test_records_that_change_between_chunks_are_no_half_records(reading):
     def shifting(seen):
         found = vendor(seen)
