@@ -11,13 +11,13 @@ from spine.core.errors import AuthFailed
 
 PROVES = "emulate, an emulator by others"
 
-GITHUB = {"password": "test_token_admin", "extra": {"organizations": "my-org"}}
-SLACK = {"password": "test_token_admin"}
-OKTA = {"password": "test_token_admin"}
-VERCEL = {"password": "test_token_admin", "extra": {"team_slug": "my-team"}}
+GITHUB = {"password": "test_token_admin", "extra": {"organizations": "my-org"}}  # pragma: allowlist secret
+SLACK = {"password": "test_token_admin"}  # pragma: allowlist secret
+OKTA = {"password": "test_token_admin"}  # pragma: allowlist secret
+VERCEL = {"password": "test_token_admin", "extra": {"team_slug": "my-team"}}  # pragma: allowlist secret
 DRIVE = {"extra": {"access_token": "testuser@example.com"}}
 ACCOUNT = "AC" + "0" * 32
-TWILIO = {"login": ACCOUNT, "password": "twilio_test_auth_token", "extra": {"accounts": ACCOUNT}}
+TWILIO = {"login": ACCOUNT, "password": "twilio_test_auth_token", "extra": {"accounts": ACCOUNT}}  # pragma: allowlist secret
 
 
 def searched(words: str) -> Any:
@@ -176,4 +176,4 @@ def test_who_is_not_signed_in_is_refused_as_credentials_are(reading, emulate, so
 
 def test_a_wrong_token_is_refused(reading, emulate) -> None:
     with pytest.raises(AuthFailed):
-        reading("twilio", emulate("twilio"), **{**TWILIO, "password": "wrong"}).sync("messages")
+        reading("twilio", emulate("twilio"), **{**TWILIO, "password": "wrong"}).sync("messages")  # pragma: allowlist secret
