@@ -72,7 +72,7 @@ MUTANTS: list[tuple[str, str, Patch]] = [
     ("cursor forward", "cursors.since", (reader, "later", lambda before, now: None)),
     ("resume behind each page", "paging.by_token", _place(page=None)),
     ("resume behind each page", "cursors.steps", _place(span=None)),
-    ("no secret in tokens, cursors and records", "auths.key_param", (Keys, "unsigned", lambda self, link: link)),
+    ("no secret in tokens, cursors and records", "auths.key_param", (Client, "unsigned", lambda self, link: link)),
     ("each job ordered once", "jobs.located", _place(job=None)),
     ("a job that fails is no empty result", "jobs.located", (Jobs, "_state", _ended_well)),
     (NEW, "cursors.everything", (Recording, "_holds", lambda self, cursor: True)),
