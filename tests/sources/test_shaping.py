@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import orjson
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from spine.core.errors import ConfigError
@@ -66,6 +66,7 @@ def leaves(value):
     return sorted((leaf for inner in value.values() for leaf in leaves(inner)), key=repr) if isinstance(value, dict) else [repr(value)]
 
 
+@example({"a": {"x": None}, "b": None, "c": None})
 @given(st.dictionaries(st.sampled_from(["a", "b", "c", "a.b"]), JSON, max_size=4))
 def test_flattening_and_renaming_lose_no_value(record):
     assert leaves(shaped(record, flatten={"a": "", "a.b": "b"}, rename={"b": "c", "c": "x"})) == leaves(record)

@@ -139,7 +139,9 @@ def _flattened(record: dict[str, Any], path: str, prefix: str) -> dict[str, Any]
 def _renamed(record: dict[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
     """The record with new names, in its order; a name that another field has already is left alone, so that nothing is lost."""
     taken = {name for name in record if name not in names}
-    return {(names[name] if name in names and names[name] not in taken else name): value for name, value in record.items()}
+    while stays := {name for name in record if name not in taken and names[name] in taken}:
+        taken |= stays  # and so is its own name for others
+    return {(name if name in taken else names[name]): value for name, value in record.items()}
 
 
 def _at(record: dict[str, Any], path: list[str], change: Callable[[Any], Any]) -> dict[str, Any]:

@@ -109,7 +109,7 @@ def _like(like: str, name: str) -> str:
     if not count:
         raise ConfigError(f"the file of {like} does not begin as files do", hint="Copy it by hand")
     if source.kind in ("custom", "hybrid") and source.reader is None:  # whose module has the other's name
-        text = re.sub(r"(?m)^(kind:.*)$", rf"\1\nreader: {like}", text, count=1)
+        text = re.sub(r"(?m)^(kind:[^\n]*)", rf"\1\nreader: {like}", text, count=1)
     return text
 
 

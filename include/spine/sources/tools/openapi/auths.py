@@ -9,7 +9,7 @@ from spine.sources.tools.drafts import placeholder, variable_word, word
 from spine.sources.tools.openapi.document import Api
 
 Auth = dict[str, Any]
-_PREFIX = re.compile(r"Authorization:?\s*`?\"?'?([A-Za-z][\w-]{1,20}) +[\[{<$]")
+_PREFIX = re.compile(r"Authorization:?\s*`?\"?'?([A-Za-z][\w-]{1,20}) +[\[{<\$]")
 _ORDER = ("bearer", "api_key", "oauth2", "basic")
 _PLACES = {"header": "headers", "query": "params", "cookie": "cookies"}
 
@@ -117,4 +117,4 @@ def _oauth(scheme: dict[str, Any], doubts: list[str]) -> Auth | None:
 
 
 def _address(url: Any) -> str:
-    return re.sub(r"\{([^}]+)\}", lambda found: placeholder(variable_word(found[1])), str(url))
+    return re.sub(r"\{([^{}]+)\}", lambda found: placeholder(variable_word(found[1])), str(url))

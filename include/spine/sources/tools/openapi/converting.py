@@ -12,7 +12,7 @@ from spine.sources.tools.openapi.auths import auths_of
 from spine.sources.tools.openapi.document import Api, Operation
 from spine.sources.tools.openapi.guessing import Guess, guess
 
-_SLOT = re.compile(r"\{([^}]+)\}")
+_SLOT = re.compile(r"\{([^{}]+)\}")
 _NO_NAME = re.compile(r"v?\d[\d.-]*|api|rest|json")
 _PARENT_FIELDS = ("id", "sid", "uuid", "key", "slug", "name", "login", "number", "code")
 
@@ -164,7 +164,7 @@ class _Converter:
     def _parent(self, operation: Operation, slot: str, name: str) -> tuple[str, str] | None:
         """The stream whose records an open part of a path names, and by which field."""
         prefix = operation.path.partition(f"{{{slot}}}")[0].rstrip("/")
-        bare = re.sub(r"(_?id|_?sid|_?key|_?slug|_?name|_?uuid|_?number)$", "", slot.lower()) or slot.lower()
+        bare = re.sub(r"(_?id|_?sid|_?key|_?slug|_?name|_?uuid|_?number)\Z", "", slot.lower()) or slot.lower()
         nouns = {bare, f"{bare}s", f"{bare}es", f"{bare}list", f"{bare.removesuffix('y')}ies"} if len(bare) > 2 else set()
         for other, (found, guessed) in self._guesses.items():
             if other == name or f"{{{slot}}}" in found.path:
