@@ -84,7 +84,7 @@ def test_wrong_credentials_are_refused_credentials(strict):
     table = {"schema": "information_schema", "name": "schemata"}
     assert Reading(good, "postgresql", key=["schema_name"], table=table).records()
     with pytest.raises(AuthFailed) as caught:
-        Reading(replace(good, password="wrong-secret"), "postgresql", table=table).records()
+        Reading(replace(good, password="wrong-secret"), "postgresql", table=table).records()  # pragma: allowlist secret
     assert "wrong-secret" not in str(caught.value)
     with pytest.raises(SourceRejected, match="database is not there"):
         Reading(replace(good, name="nowhere"), "postgresql", table=table).records()

@@ -25,7 +25,7 @@ from spine.sources.spec import Source
 
 TAP = Path(__file__).with_name("tap.py")
 FULL = Window(full=True)
-SECRET = "sesame-of-the-tap"
+SECRET = "sesame-of-the-tap"  # pragma: allowlist secret
 
 
 def source_with(tap: dict[str, Any] | None = None, **stream: Any) -> Source:
