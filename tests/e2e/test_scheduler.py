@@ -314,11 +314,10 @@ def scheduled_run(running: Running, dag_id: str) -> str:
 
 
 def quiet(running: Running) -> None:
-    """Wait until no resolve runs, and no news wait for one."""
+    """Wait until no news wait for a resolve, and none runs: in this order, since news that wait no more have become a run."""
     deadline = time.monotonic() + 300
-    while (
-        any(run["state"] not in FINISHED for run in running.api.runs("resolve_person"))
-        or running.api.call("GET", "/dags/resolve_person/assets/queuedEvents")["total_entries"]
+    while running.api.call("GET", "/dags/resolve_person/assets/queuedEvents")["total_entries"] or any(
+        run["state"] not in FINISHED for run in running.api.runs("resolve_person")
     ):
         assert time.monotonic() < deadline, running.api.runs("resolve_person")
         time.sleep(POLL)
