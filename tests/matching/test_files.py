@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import datetime as dt
 import gzip
 import os
@@ -16,7 +17,7 @@ import pytest
 from deltalake import write_deltalake
 
 from spine.core.errors import ConfigError
-from spine.matching.files import read_columns, require_output, write_table
+from spine.matching.files import read_columns, require_output, sample, write_table
 
 COLUMNS = ["id", "name"]
 
@@ -201,3 +202,11 @@ class TestOutputs:
         alive.write_text("of another process")
         write_table(pa.table({"id": ["1"]}), path)
         assert {item.name for item in tmp_path.iterdir()} == {"people.csv", alive.name}
+
+
+def test_a_limit_of_the_whole_process_is_as_it_was(tmp_path: Path) -> None:
+    (path := tmp_path / "a.csv").write_text('id,name\n1,12" disc\n')
+    usual = csv.field_size_limit()
+    read_columns(path, ["id"])
+    sample(path, 5)
+    assert csv.field_size_limit() == usual

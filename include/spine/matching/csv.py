@@ -7,9 +7,9 @@ import csv
 import difflib
 import io
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from itertools import islice
 from pathlib import Path
 
@@ -92,12 +92,21 @@ def read(path: Path, wanted: Sequence[str]) -> pa.Table:
     return table
 
 
+@contextmanager
+def _long_values() -> Iterator[None]:
+    """Values of any length for Python's parser, whose limit is one of the whole process: others rely on it."""
+    usual = csv.field_size_limit(_BLOCKS[-1])
+    try:
+        yield
+    finally:
+        csv.field_size_limit(usual)
+
+
 def sample(path: Path, most: int) -> pa.Table:
     """The first rows with all columns, as far as they can be read. Raises ConfigError as `read` does for the header alone."""
     dialect = _dialect(path)
-    csv.field_size_limit(_BLOCKS[-1])
     rows: list[list[str]] = []
-    with opened(path) as file, io.TextIOWrapper(file, encoding=dialect.encoding, errors="replace", newline="") as lines:
+    with _long_values(), opened(path) as file, io.TextIOWrapper(file, encoding=dialect.encoding, errors="replace", newline="") as lines:
         for _ in range(dialect.before):
             next(lines, None)
         with suppress(csv.Error):  # whoever reads all of it says what is wrong
@@ -118,8 +127,7 @@ def _require_sound_quotes(path: Path, dialect: Dialect, quotes: int) -> None:
     """Raises ConfigError for a stray quote: Arrow takes all rows up to the next one for one value without a word."""
     if quotes == 0 or (dialect.encoding.startswith(UTF_8) and plainly_sound(path, dialect.delimiter)):
         return
-    csv.field_size_limit(_BLOCKS[-1])
-    with opened(path) as file, io.TextIOWrapper(file, encoding=dialect.encoding, errors="replace", newline="") as lines:
+    with _long_values(), opened(path) as file, io.TextIOWrapper(file, encoding=dialect.encoding, errors="replace", newline="") as lines:
         rows, last = csv.reader(lines, delimiter=dialect.delimiter, strict=True), 0
         try:
             for _ in rows:
