@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
 from spine.control import ledger
@@ -64,7 +65,11 @@ def test_a_record_that_is_lost_on_its_way_to_bronze_stops_the_stream_and_the_cur
 def test_a_record_that_bronze_has_twice_stops_the_stream_too(make_spine, monkeypatch):
     spine = make_spine()
     add = BronzeWriter.add
-    monkeypatch.setattr(BronzeWriter, "add", lambda self, records, *rest, **more: add(self, [*records, *records[:1]], *rest, **more))
+
+    def twice(batch):
+        return batch.take(pa.array([*range(batch.num_rows), *range(min(batch.num_rows, 1))], pa.int64()))
+
+    monkeypatch.setattr(BronzeWriter, "add", lambda self, batch, *rest, **more: add(self, twice(batch), *rest, **more))
     with pytest.raises(ConservationFailed, match="rows in, but"):
         spine.sync("hubspot", "r1", streams=["deals"])
 
