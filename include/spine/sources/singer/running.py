@@ -82,7 +82,8 @@ class Running:
             start_new_session=True,
         )
         self._said: deque[str] = deque(maxlen=_KEPT)
-        threading.Thread(target=self._listen, daemon=True, name="spine-tap").start()
+        self._listener = threading.Thread(target=self._listen, daemon=True, name="spine-tap")
+        self._listener.start()
 
     def _listen(self) -> None:
         """Empty the pipe of what it says of itself, however much that is."""
@@ -129,6 +130,7 @@ class Running:
         except subprocess.TimeoutExpired:
             raise SourceUnavailable("the tap closed its output and did not end", hint="Look at the tap") from None
         if code:
+            self._listener.join(_GRACE)  # its last words may still be in the pipe
             why = f"ended with code {code}" if code > 0 else f"was ended by signal {-code}"
             raise SourceUnavailable(f"the tap {why}{self._last()}", hint="What came before is kept; a retry goes on from the last STATE")
 
