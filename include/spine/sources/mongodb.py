@@ -22,7 +22,6 @@ from spine.core import clock, declarations, jsontext, times
 from spine.core.errors import AuthFailed, ConfigError, ConnectorError, SchemaMismatch, SourceRejected, SourceUnavailable
 from spine.core.settings import settings
 from spine.sources.access import Access, addresses_of, in_clear
-from spine.sources.columns import Records
 from spine.sources.reading import Page, State, Window, later, number_of
 from spine.sources.recording import Recorder
 from spine.sources.spec import Source, Stream
@@ -66,7 +65,7 @@ class Reader:
                 found = _documents(database, stream, state, window, self.access)
                 while documents := list(islice(found, size)):
                     token = json_util.dumps({"after": documents[-1]["_id"]}, json_options=json_util.CANONICAL_JSON_OPTIONS)
-                    records = Records.of(recorder.records(_plain(document) for document in documents))
+                    records = recorder.records(_plain(document) for document in documents)
                     self.access.allowance.took(records.letters)
                     self.access.allowance.turned()
                     high_water = later(high_water, records.latest)

@@ -12,7 +12,6 @@ from spine.core import declarations
 from spine.core.errors import ConfigError, SchemaMismatch, SourceRejected
 from spine.core.texts import nearest
 from spine.sources.access import Access
-from spine.sources.columns import Records
 from spine.sources.database import mariadb, postgresql, sqlite
 from spine.sources.database.asking import Column, Described, Question
 from spine.sources.database.bounds import bounds_of
@@ -100,7 +99,7 @@ class _Reading:
             question = replace(question, after=place)
 
     def _page(self, rows: Rows, place: Any, question: Question) -> Page:
-        records = Records.of(self._recorder.records(rows.items) if rows.records is None else rows.records)
+        records = self._recorder.records(rows.items) if rows.records is None else rows.records
         self._access.allowance.took(records.letters)
         self._access.allowance.turned()
         self.high_water = later(self.high_water, records.latest)

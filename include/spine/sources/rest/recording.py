@@ -96,8 +96,8 @@ class Recording:
             return ["upsert"] * len(records)
         return ["delete" if flagged(value) else "upsert" for value in values_at(records, self._flag)]
 
-    def one(self, item: Any) -> Record | None:
-        """The record of an item; None of one that does not belong to the window."""
+    def one(self, item: Any, op: Op = "upsert") -> Record | None:
+        """The record of an item; None of one that does not belong to the window. `op` is what the source says of it."""
         stream = self._stream
         passes = not isinstance(item, Out)
         if isinstance(item, Out):  # it may have passed before
@@ -112,8 +112,8 @@ class Recording:
             return None
         flag = self._flag and flagged(lookup(item, self._flag))
         kept = item if passes else {path: lookup(item, path) for path in stream.key_fields}
-        op: Op = "delete" if flag or not passes else "upsert"
-        record = make_record(stream, kept, cursor=position.cursor, op=op, mistake=position.mistake)
+        told: Op = "delete" if flag or not passes else op
+        record = make_record(stream, kept, cursor=position.cursor, op=told, mistake=position.mistake)
         return replace(record, record_id=self._names) if stream.key == "singleton" and self._names else record
 
     def _holds(self, cursor: str | None) -> bool:
