@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import dlt
 from dlt.sources.sql_database import sql_table
 
+from benchmarks.extracting.dlt_run import loaded
 from benchmarks.extracting.measured import measured
 
 
@@ -18,11 +18,7 @@ def read(order: dict[str, Any]) -> int:
     credentials = order["url"].replace("postgresql://", "postgresql+psycopg2://")
     table = sql_table(credentials=credentials, table="things", schema="public", backend="pyarrow", chunk_size=50_000)
     table.apply_hints(table_format="delta", primary_key="id", write_disposition="append")
-    destination = dlt.destinations.filesystem(f"file://{order['folder']}/lake")
-    pipeline = dlt.pipeline("bench", destination=destination, dataset_name="bench", pipelines_dir=f"{order['folder']}/pipelines")
-    pipeline.run(table)
-    counts: dict[str, int] = pipeline.last_trace.last_normalize_info.row_counts
-    return counts["things"]
+    return loaded(order, table)
 
 
 if __name__ == "__main__":

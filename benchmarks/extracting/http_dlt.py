@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import dlt
 from dlt.sources.rest_api import rest_api_source
 
+from benchmarks.extracting.dlt_run import loaded
 from benchmarks.extracting.measured import measured
 
 
@@ -23,11 +23,7 @@ def read(order: dict[str, Any]) -> int:
         "resource_defaults": {"primary_key": "id", "write_disposition": "append"},
         "resources": [{"name": "things", "table_format": "delta", "endpoint": {"path": "things", "data_selector": "data"}}],
     })  # fmt: skip
-    destination = dlt.destinations.filesystem(f"file://{order['folder']}/lake")
-    pipeline = dlt.pipeline("bench", destination=destination, dataset_name="bench", pipelines_dir=f"{order['folder']}/pipelines")
-    pipeline.run(source)
-    counts: dict[str, int] = pipeline.last_trace.last_normalize_info.row_counts
-    return counts["things"]
+    return loaded(order, source)
 
 
 if __name__ == "__main__":
