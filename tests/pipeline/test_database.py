@@ -21,6 +21,7 @@ from spine.sources.spec import load_source
 from tests.pipeline.conftest import Spine
 from tests.relay import Relay
 
+PROVES = "PostgreSQL itself"
 pytestmark = pytest.mark.postgres
 COLUMNS = "id int PRIMARY KEY, first_name text, email text, created_at timestamptz DEFAULT now(), updated_at timestamptz DEFAULT now()"
 
