@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -12,7 +11,7 @@ from typing import Any
 import orjson
 
 from spine.core.placeholders import needed
-from spine.core.tokens import Token
+from spine.core.tokens import MemoryTokens
 from spine.http.auth import Account
 from spine.http.client import Client
 from spine.http.transport import Transport
@@ -23,27 +22,7 @@ from spine.sources.rest.requester import listed_host
 from spine.sources.spec import Source, Stream
 from tests.connector_suite.relay import Relay, relay_of
 
-
-class Store:
-    """A token store in memory with a real lock."""
-
-    def __init__(self) -> None:
-        self.token: Token | None = None
-        self._lock = threading.Lock()
-
-    def load(self) -> Token | None:
-        return self.token
-
-    def save(self, token: Token) -> None:
-        self.token = token
-
-    @contextmanager
-    def locked(self) -> Iterator[Store]:
-        with self._lock:
-            yield self
-
-
-GRANTS: dict[str, dict[str, Store]] = {}  # of sandboxes, which live as long as this process and rotate what they grant
+GRANTS: dict[str, dict[str, MemoryTokens]] = {}  # of sandboxes, which live as long as this process and rotate what they grant
 
 
 @dataclass
@@ -52,7 +31,7 @@ class Bench:
 
     vendor: Any  # a Vendor, or a Relay before another server
     slept: list[float] = field(default_factory=list)
-    stores: dict[str, Store] = field(default_factory=dict)
+    stores: dict[str, MemoryTokens] = field(default_factory=dict)
     transport: Transport = field(default_factory=lambda: Transport(connect=20, read=20, total=60))
 
     @property
@@ -71,7 +50,7 @@ class Bench:
         def signer(stream: Stream | None) -> Any:
             auth = source.auth_of(stream, credentials.extra)
             kept = GRANTS.setdefault(source.source, {}) if isinstance(self.vendor, Relay) else self.stores
-            store = kept.setdefault(auth.model_dump_json(), Store())
+            store = kept.setdefault(auth.model_dump_json(), MemoryTokens())
             return auth.signer(Account(credentials, store, transport.send))  # type: ignore[arg-type]
 
         own = {stream.name: (lambda stream=stream: signer(stream)) for stream in source.streams if stream.auth}

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
+import threading
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Protocol
+from typing import Protocol, Self
 
 from spine.core import clock
 
@@ -57,3 +59,24 @@ class TokenStore(Protocol):
     def locked(self) -> AbstractContextManager[LockedToken]:
         """The stored token with everyone else kept out until the block ends."""
         ...
+
+
+class MemoryTokens:
+    """A token that lives as long as this process, shared by its threads."""
+
+    def __init__(self, token: Token | None = None) -> None:
+        self.token, self._lock = token, threading.Lock()
+
+    def load(self) -> Token | None:
+        """As `TokenStore.load`."""
+        return self.token
+
+    def save(self, token: Token) -> None:
+        """As `LockedToken.save`, for this process."""
+        self.token = token
+
+    @contextmanager
+    def locked(self) -> Iterator[Self]:
+        """As `TokenStore.locked`."""
+        with self._lock:
+            yield self

@@ -6,8 +6,7 @@ The Connection comes from the environment, under the name that Airflow itself lo
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,7 @@ from spine.core import clock
 from spine.core.errors import ConfigError, RateLimited, SpineError
 from spine.core.masking import HIDDEN, hidden
 from spine.core.names import connection_id
-from spine.core.tokens import LockedToken, Token
+from spine.core.tokens import MemoryTokens
 from spine.http.allowance import Allowance
 from spine.http.auth import Account, Auth, Signer
 from spine.http.transport import Request, Response, Transport
@@ -82,23 +81,6 @@ class _Recording(Transport):
 
 
 @dataclass
-class _Memory:
-    """Tokens of this process alone."""
-
-    token: Token | None = None
-
-    def load(self) -> Token | None:
-        return self.token
-
-    def save(self, token: Token) -> None:
-        self.token = token
-
-    @contextmanager
-    def locked(self) -> Iterator[LockedToken]:
-        yield self
-
-
-@dataclass
 class Trial:
     """A source on one account. Raises ConfigError or AuthFailed where the Connection is incomplete."""
 
@@ -106,7 +88,7 @@ class Trial:
     info: ConnectionInfo
     tenant: str
     transport: _Recording = field(init=False)
-    _tokens: dict[str, _Memory] = field(default_factory=dict)
+    _tokens: dict[str, MemoryTokens] = field(default_factory=dict)
     _secrets: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
@@ -150,7 +132,7 @@ class Trial:
         credentials, asking = credentials_of(self.info, self.source), Transport(total=60.0)
 
         def signer(auth: Auth, name: str) -> Signer:
-            return auth.signer(Account(credentials, self._tokens.setdefault(name, _Memory()), asking.send))
+            return auth.signer(Account(credentials, self._tokens.setdefault(name, MemoryTokens()), asking.send))
 
         client = client_of(self.source, self.info, self.transport, _impatient, signer)
         return reader_for(self.source, client=client, extra=self.info.extra, hashed=lambda _: HIDDEN)

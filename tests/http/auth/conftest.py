@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import pytest
 
-from spine.core.tokens import Token
+from spine.core.tokens import MemoryTokens, Token
 from spine.http.auth import AUTH_KINDS, Account, Credentials
 from spine.http.client import Client
 from spine.http.retry import Retry
@@ -31,22 +29,14 @@ def signed(make_vendor: Callable[..., Any]) -> Callable[..., Any]:
     return send
 
 
-class Store:
-    """A token store in memory with a real lock."""
+class Store(MemoryTokens):
+    """A token store in memory that counts how often it is written."""
 
-    def __init__(self, token: Token | None = None) -> None:
-        self.token, self.saves, self._lock = token, 0, threading.Lock()
-
-    def load(self) -> Token | None:
-        return self.token
+    saves = 0
 
     def save(self, token: Token) -> None:
-        self.token, self.saves = token, self.saves + 1
-
-    @contextmanager
-    def locked(self) -> Iterator[Store]:
-        with self._lock:
-            yield self
+        super().save(token)
+        self.saves += 1
 
 
 @pytest.fixture
