@@ -36,6 +36,13 @@ def test_nobody_listening_is_source_unavailable_and_the_query_is_not_told():
     assert "hush" not in str(caught.value)
 
 
+def test_spaces_of_a_query_are_understood_by_every_server(make_vendor, answer):
+    """`+` is a space of forms only: servers of OData refuse it."""
+    vendor = make_vendor(lambda seen, number: answer())
+    inner().send(Request("GET", f"{vendor.url}/x", params={"$filter": "a ge 1", "many": ["x y", "ü+"]}))
+    assert vendor.seen[0].target == "/x?%24filter=a%20ge%201&many=x%20y&many=%C3%BC%2B"
+
+
 def test_a_page_of_html_instead_of_json_is_source_unavailable(make_vendor, answer):
     vendor = make_vendor(lambda seen, number: answer(json="x", headers={"Content-Length": "1"}))
     with pytest.raises(SourceUnavailable, match="not JSON"):

@@ -44,7 +44,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if here in item.path.parents:
             item.add_marker(pytest.mark.slow)
-            if not (SERVERS / "lib.sh").exists() and {"emulate", "prism", "stripe_mock"} & set(getattr(item, "fixturenames", ())):
+            if not (SERVERS / "lib.sh").exists() and {"emulate", "prism", "stripe_mock", "cap"} & set(getattr(item, "fixturenames", ())):
                 item.add_marker(missing)
 
 
@@ -108,6 +108,14 @@ def prism() -> Iterator[Callable[[str], str]]:
     yield address
     for _, process in running.values():
         stopped(process)
+
+
+@pytest.fixture(scope="session")
+def cap() -> Iterator[str]:
+    """A server of OData, versions 4 and 2, by SAP: 1,200 orders, 250 a page; 3,000 books and 250 authors, 100 a page."""
+    port, process = started("start_cap.sh", str(free_ports(1)))
+    yield f"http://127.0.0.1:{port}"
+    stopped(process)
 
 
 @dataclass

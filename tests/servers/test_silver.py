@@ -12,6 +12,7 @@ import pytest
 
 from spine.lake.paths import table_uri
 from spine.pipeline.normalize import normalize
+from tests.servers.business_records import BUSINESS
 
 pytestmark = pytest.mark.slow
 AT = 1_769_847_300  # 2026-01-31T08:15:00Z
@@ -292,6 +293,9 @@ RECORDS: dict[str, dict[str, tuple[dict[str, Any], dict[str, Any] | None]]] = {
         ),
     },
 }
+
+
+RECORDS |= BUSINESS
 
 
 @pytest.mark.parametrize("source", RECORDS)

@@ -255,7 +255,7 @@ class Transport:
         with session.request(
             request.method,
             _with_raw(request),
-            params={**{name: value for name, value in request.params.items() if name not in request.raw}, **request.secret_params} or None,
+            params=_encoded(request) or None,
             headers=request.told,
             data=request.content,
             timeout=(self._connect, self._read),
@@ -380,6 +380,12 @@ def _with_raw(request: Request) -> str:
     told = [(name, value) for name in sorted(request.raw.intersection(request.params)) for value in _all(request.params[name])]
     query = "&".join(f"{quote(name, safe='[]$')}={quote(value, safe=_RAW)}" for name, value in told)
     return f"{request.url}{'&' if '?' in request.url else '?'}{query}" if query else request.url
+
+
+def _encoded(request: Request) -> str:
+    """All other parameters. A space is `%20` (RFC 3986), since not every server takes the `+` of forms for one: OData's do not."""
+    told = {**{name: value for name, value in request.params.items() if name not in request.raw}, **request.secret_params}
+    return urlencode([(name, one) for name, value in told.items() for one in _all(value)], quote_via=quote)
 
 
 def _all(value: str | list[str]) -> list[str]:

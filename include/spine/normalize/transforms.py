@@ -164,13 +164,14 @@ def timestamp(value: Column, _: Column) -> Column:
 
 @transform("epoch_ms")
 def epoch_ms(value: Column, _: Column) -> Column:
-    """ISO time of milliseconds since 1970 (UTC).
+    """ISO time of milliseconds since 1970 (UTC), also as `/Date(…)/` of OData 2.
 
     Example: `1769847300123` → `2026-01-31T08:15:00.123Z`
     """
     from pyspark.sql import functions as F
 
-    moment = F.timestamp_millis(trimmed(value).try_cast("bigint"))
+    number = F.regexp_replace(trimmed(value), r"^/Date\((-?[0-9]{1,15})([+-][0-9]{1,4})?\)/$", "$1")
+    moment = F.timestamp_millis(number.try_cast("bigint"))
     return F.coalesce(F.date_format(moment, "yyyy-MM-dd'T'HH:mm:ss.SSSXXX"), value)
 
 

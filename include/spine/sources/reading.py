@@ -20,6 +20,7 @@ Op = Literal["upsert", "delete"]
 _COMPOUND = "|"
 _NO = frozenset({"", "false", "f", "no", "n", "0", "off", "null", "none"})
 _EPOCH = re.compile(r"([0-9]{10,16})(\.[0-9]{1,9})?", re.ASCII)
+_JSON_DATE = re.compile(r"/Date\((-?[0-9]{1,15})(?:[+-][0-9]{1,4})?\)/", re.ASCII)  # of OData 2: milliseconds; the offset moves nothing
 _NUMBER = re.compile(r"[0-9]{1,19}(?:\.0+)?", re.ASCII)
 _WIDTH = 20  # digits of a number as a cursor, since cursors are compared as texts
 _EMPTY_PAGES = 10_000  # a source that filters after paging may send some
@@ -181,7 +182,7 @@ def key_text(value: Any) -> str:
 
 
 def cursor_text(value: Any, form: str | None = None) -> str | None:
-    """A time as text that sorts (ISO 8601 in UTC), also from seconds to microseconds since 1970, or of a format of times.
+    """A time as text that sorts (ISO 8601 in UTC), also from seconds to microseconds since 1970, as `/Date(0)/`, or of a format of times.
 
     Raises SchemaMismatch for anything else.
     """
@@ -196,6 +197,8 @@ def cursor_text(value: Any, form: str | None = None) -> str | None:
         if (epoch := _EPOCH.fullmatch(text)) is not None:
             unit = "epoch" if len(epoch[1]) < 12 else "epoch_ms" if len(epoch[1]) < 15 else "epoch_us"
             return clock.to_text(times.read(int(text) if epoch[2] is None else Decimal(text), unit))
+        if (told := _JSON_DATE.fullmatch(text)) is not None:
+            return clock.to_text(times.read(told[1], "epoch_ms"))
         return clock.to_text(clock.parse(text))
     except (ConfigError, ValueError, OverflowError, OSError, TypeError) as error:
         raise SchemaMismatch(

@@ -162,6 +162,21 @@ def test_odata(follow, answer, link, records, relative):
     assert seen[1].query == {"$skiptoken": "10"}
 
 
+def test_the_size_of_a_page_of_odata_is_a_preference_besides_others(follow, answer):
+    """Since `$top` is the number of all records that a service of version 4 gives."""
+
+    def serve(seen):
+        start, size = int(seen.query.get("$skiptoken", 0)), int(seen.headers["prefer"].rpartition("=")[2])
+        more = {"@odata.nextLink": f"x?$skiptoken={start + size}"} if start + size < len(ALL) else {}
+        return answer(json={"value": slice_of(start, size), **more})
+
+    request = Request("GET", "/odata/x", headers={"prefer": "odata.include-annotations=*"})
+    found, seen = follow(serve, request, "value", type="odata", size=10)
+    assert found == IDS
+    assert {call.headers["prefer"] for call in seen} == {"odata.include-annotations=*, odata.maxpagesize=10"}
+    assert "$top" not in seen[0].query
+
+
 def test_connections_of_graphql(follow, answer):
     def serve(seen):
         variables = orjson.loads(seen.body)["variables"]

@@ -12,7 +12,7 @@ import orjson
 
 from spine.core.placeholders import alone, names_in, written
 from spine.http.paging import Paging
-from spine.http.paging.pages import Placed
+from spine.http.paging.odata import PREFER, OData
 from spine.sandbox.vendor.calls import Call
 from spine.sources.spec import Asking, Stream
 
@@ -98,7 +98,9 @@ def _address(host: str) -> str:
 
 
 def _overwritten(paging: Paging | None) -> set[str | None]:
-    return {getattr(paging, "param", None), paging.size_param} if isinstance(paging, Placed) or paging else set()
+    if paging is None:
+        return set()
+    return {getattr(paging, "param", None), paging.size_param, *([PREFER] if isinstance(paging, OData) else [])}
 
 
 def _optional(match: Match, said: Any, sent: str | None, values: Mapping[str, Any], where: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from itertools import product
 from threading import RLock
@@ -11,6 +12,7 @@ from urllib.parse import urlsplit
 from spine.core.errors import ConfigError, SpineError
 from spine.core.placeholders import alone, needed, written
 from spine.http.paging.none import NoPaging
+from spine.http.paging.odata import PAGE_SIZE, PREFER
 from spine.sandbox.vendor import matching, tokens  # noqa: F401  # its guards
 from spine.sandbox.vendor.accounts import holder_of
 from spine.sandbox.vendor.calls import Answer, Call
@@ -27,6 +29,7 @@ from spine.sources.spec import Asking, Source, Stream
 from spine.sources.variables import values_of
 
 Trouble = Callable[[Call, int], Answer | None]
+_PREFERRED = re.compile(rf"{re.escape(PAGE_SIZE)}=(\d{{1,9}})")
 USUAL = "https://vendor.example"  # the address of accounts whose source has none
 _BOUNDS = ("start", "end", "page", "fields", "item")
 
@@ -235,7 +238,8 @@ class Vendor:
     def _size(self, call: Call, stream: Stream) -> int:
         """The size of a page: as it is asked for, else our own."""
         param = stream.paging.size_param
-        told = (call.param(param) or call.inside(param)) if param else None
+        preferred = _PREFERRED.search(call.headers.get(PREFER.lower(), ""))
+        told = (call.param(param) or call.inside(param)) if param else preferred[1] if preferred else None
         return int(told) if told is not None and str(told).isdigit() else self.size
 
     def _sent(self, stream: Stream, row: Row) -> dict[str, Any]:

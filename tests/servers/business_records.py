@@ -1,0 +1,55 @@
+"""Records of business systems as their documentation shows them, and what their entity says of them: rows of `test_silver.RECORDS`."""
+
+from __future__ import annotations
+
+import datetime as dt
+from decimal import Decimal
+from typing import Any
+
+WHEN = dt.datetime(2026, 1, 31, 8, 15, tzinfo=dt.UTC)
+ISO = "2026-01-31T08:15:00Z"
+JSON_DATE = "/Date(1769847300000+0000)/"
+LABEL = "OData.Community.Display.V1.FormattedValue"
+
+BUSINESS: dict[str, dict[str, tuple[dict[str, Any], dict[str, Any] | None]]] = {
+    "dynamics365": {
+        "accounts": (
+            {"accountid": "a1", "name": " Acme  Ltd", "websiteurl": "https://www.acme.example/x", "industrycode": 12,
+             "industry_label": "Wholesale", "revenue": 1000000.0, "address1_city": "Ulm", "address1_country": "Germany",
+             "createdon": ISO, "modifiedon": ISO},
+            {"name": "Acme Ltd", "website": "acme.example", "industry": "Wholesale", "country": "DE", "annual_revenue": Decimal(1000000)},
+        ),
+        "contacts": (
+            {"contactid": "c1", "firstname": "Yvonne", "lastname": "McKay", "emailaddress1": "Y@Acme.example",
+             "birthdate": "1980-02-29", "donotemail": True, "employer_name": "", "companyname": None, "createdon": ISO, "modifiedon": ISO},
+            {"family_name": "McKay", "email": "y@acme.example", "do_not_contact": True, "employer": None,
+             "birth_date": dt.date(1980, 2, 29)},
+        ),
+        "leads": (
+            {"leadid": "l1", "firstname": "Ann", "lastname": "Lee", "companyname": "Acme", "emailaddress1": "a@acme.example",
+             "createdon": ISO, "modifiedon": ISO},
+            {"employer": "Acme", "source_created_at": WHEN, "do_not_contact": False},
+        ),
+        "opportunities": (
+            {"opportunityid": "o1", "name": "Big", "_customerid_value": "a1", "_parentaccountid_value": None, "stepname": None,
+             "status_label": "In Progress", "statuscode": 1, "estimatedvalue": 12.5, "actualvalue": None,
+             "estimatedclosedate": "2026-01-31", "createdon": ISO, "modifiedon": ISO},
+            {"account_ref": "a1", "stage": "In Progress", "value": Decimal("12.5"), "close_date": dt.date(2026, 1, 31)},
+        ),
+        "orders": (
+            {"salesorderid": "s1", "ordernumber": "ORD-1", "_customerid_value": "a1", "totalamount": 12.5, "statuscode": 1,
+             "transactioncurrencyid": {"isocurrencycode": "EUR"}, "createdon": ISO, "modifiedon": ISO},
+            {"number": "ORD-1", "order_total": Decimal("12.5"), "currency": "EUR", "status": "1", "ordered_at": WHEN},
+        ),
+        "invoices": (
+            {"invoiceid": "i1", "invoicenumber": "INV-1", "_customerid_value": "a1", "totalamount": 0, "status_label": "Paid",
+             "transactioncurrencyid": {"isocurrencycode": "EUR"}, "createdon": ISO, "modifiedon": ISO, "duedate": "2026-01-31"},
+            {"total": Decimal(0), "status": "Paid", "issued_at": WHEN, "due_at": dt.datetime(2026, 1, 31, tzinfo=dt.UTC)},
+        ),
+        "products": (
+            {"productid": "p1", "name": "Gold", "productnumber": "G", "is_active": True, "price": 9.99, "unit_label": "Piece",
+             "transactioncurrencyid": None, "createdon": ISO, "modifiedon": ISO},
+            {"code": "G", "is_active": True, "unit": "Piece", "currency": None},
+        ),
+    },
+}  # fmt: skip

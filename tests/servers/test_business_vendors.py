@@ -1,0 +1,92 @@
+"""Sources of business systems against small vendors of our own, written from the vendors' documentation: auth, pages, changes, limits."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import parse_qs, quote
+
+import pytest
+
+from spine.core.errors import AuthFailed
+from tests.http.conftest import Answer, Seen, make_vendor  # noqa: F401  # a fixture
+from tests.servers.test_own_vendors import EPOCH, iso, served  # noqa: F401  # a fixture
+
+PROVES = "a server of ours"
+
+
+class Dataverse:
+    """Contacts, as many a page as are preferred, behind a token of Microsoft's; a page names the next by a cookie. It is busy once."""
+
+    def __init__(self, count: int = 11) -> None:
+        self.contacts = {f"c{number:03}": self.contact(number, EPOCH + number) for number in range(count)}
+        self.asked: list[Seen] = []
+        self.busy = 1
+
+    @staticmethod
+    def contact(number: int, at: int) -> dict[str, Any]:
+        parent = "_parentcustomerid_value"
+        return {
+            "@odata.etag": f'W/"{number}"', "contactid": f"c{number:03}", "firstname": "Ann", "lastname": f"Lee{number}",
+            "emailaddress1": f"ann{number}@example.com", "modifiedon": iso(at), "createdon": iso(EPOCH),
+            parent: "a1", f"{parent}@OData.Community.Display.V1.FormattedValue": "Acme Ltd",
+            f"{parent}@Microsoft.Dynamics.CRM.lookuplogicalname": "account" if number % 2 else "contact",
+        }  # fmt: skip
+
+    def __call__(self, seen: Seen) -> Any:
+        if seen.path == "/dir-1/oauth2/v2.0/token":
+            told = {name: values[0] for name, values in parse_qs(seen.body.decode()).items()}
+            right = {"grant_type": "client_credentials", "client_id": "app", "client_secret": "s"}
+            right["scope"] = f"http://{seen.headers['host']}/.default"
+            return {"access_token": "t1", "expires_in": 3599} if told == right else Answer(401, {"error": "invalid_client"})
+        if seen.headers.get("authorization") != "Bearer t1":
+            return Answer(401, {"error": {"code": "0x80072560", "message": "The user is not a member of the organization."}})
+        self.asked.append(seen)
+        if len(self.asked) == 2 and self.busy:
+            self.busy = 0
+            error = {"code": "0x80072322", "message": "Number of requests exceeded the limit of 6000 over time window of 300 seconds."}
+            return Answer(429, {"error": error}, {"Retry-After": "9"})
+        size = int(seen.headers["prefer"].rpartition("odata.maxpagesize=")[2])
+        since = seen.query.get("$filter", "").removeprefix("modifiedon ge ")
+        found = sorted((one for one in self.contacts.values() if one["modifiedon"] >= since), key=lambda one: one["modifiedon"])
+        start = int(seen.query.get("$skiptoken", "<cookie 0").rpartition(" ")[2])
+        asked = f"{seen.path}?$filter={quote(seen.query.get('$filter', ''))}"
+        link = f"http://{seen.headers['host']}{asked}&$skiptoken=%3Ccookie%20{start + size}"
+        more = {"@odata.nextLink": link} if start + size < len(found) else {}
+        return {"@odata.context": "x", "value": found[start : start + size], **more}
+
+
+def small(size: int) -> Any:
+    """Pages of a small size."""
+
+    def edit(streams: dict[str, dict[str, Any]], _: Any) -> None:
+        for stream in streams.values():
+            stream.get("paging", {})["size"] = size
+
+    return edit
+
+
+def test_dynamics365_turns_pages_by_links_and_waits_when_it_is_told_to(reading, served) -> None:  # noqa: F811
+    vendor = Dataverse()
+    url = served(vendor)
+    account = {"login": "app", "password": "s", "extra": {"directory": "dir-1", "token_url": f"{url}/dir-1/oauth2/v2.0/token"}}
+    crm = reading("dynamics365", url, small(4), **account)
+    first = crm.sync("contacts")["contacts"]
+    assert (first["rows"], first["pages"]) == (11, 3)
+    assert sum(crm.slept) >= 9
+    assert "$filter" not in vendor.asked[0].query
+    assert 'include-annotations="OData.Community' in vendor.asked[-1].headers["prefer"], "labels on each page"
+    employers = {record["employer_name"] for record in crm.records("contacts")}
+    assert employers == {"Acme Ltd", ""}, "the parent of a contact may be another contact"
+
+    vendor.contacts["c003"] = vendor.contact(3, EPOCH + 5000)
+    del vendor.contacts["c004"]
+    assert crm.sync("contacts")["contacts"]["rows"] == 1
+    crm.sync("contacts", mode="full")
+    assert [record["_key"] for record in crm.records("contacts", run=3) if record["_op"] == "delete"] == ["c004"]
+
+
+def test_dynamics365_refuses_a_wrong_secret_as_credentials_are(reading, served) -> None:  # noqa: F811
+    url = served(Dataverse())
+    extra = {"directory": "dir-1", "token_url": f"{url}/dir-1/oauth2/v2.0/token"}
+    with pytest.raises(AuthFailed):
+        reading("dynamics365", url, login="app", password="x", extra=extra).sync("contacts")
