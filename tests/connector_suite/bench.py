@@ -68,17 +68,17 @@ class Bench:
         """All pages of a stream, read in one go."""
         return list(self.reader().read(self.source.stream(name), state or State(), window or self.full()))
 
-    def killed(self, name: str) -> list[Page]:
+    def killed(self, name: str, state: State | None = None, window: Window | None = None) -> list[Page]:
         """All pages, with a new reader that begins behind each of them and knows only what was committed."""
         found: list[Page] = []
-        state = State()
+        state = state or State()
         while True:
-            page = next(iter(self.reader().read(self.source.stream(name), state, self.full())))
+            page = next(iter(self.reader().read(self.source.stream(name), state, window or self.full())))
             found.append(page)
             if page.next_token is None:
                 return found
             assert len(found) < 2000, "a reading that begins anew has no end"
-            state = State(None, page.next_token, page.high_water, answered=True, within=page.parents)
+            state = State(None, page.next_token, page.high_water, state.parts, answered=True, within=page.parents)
 
     def rows(self, name: str) -> int:
         """How many records the vendor has of a stream, as far as it was asked for them."""

@@ -321,6 +321,56 @@ def _incremental(case: Case) -> None:
             assert len(bench.vendor.starts) > bounded, "everything was asked for"
 
 
+def _token_only(case: Case) -> str:
+    return "" if case.stream.changes else "its changes are not told by a token"
+
+
+def tokens(pages: list[Page]) -> dict[str, str]:
+    """The tokens of changes that a reading has left, by part."""
+    return {"|".join(page.parts): page.change_token for page in pages if page.change_token is not None}
+
+
+def asked_since(case: Case, bench: Bench, known: dict[str, str]) -> list[Page]:
+    """What is told since these tokens, in one go, which is the same from behind each page."""
+    state, window = State(None, None, None, known), Window(end=bench.vendor.now)
+    calm = bench.pages(case.name, state, window)
+    assert said(bench.killed(case.name, state, window)) == said(calm)
+    assert bench.vendor.fault() == ""
+    return calm
+
+
+@check("since a token what has changed is told, and what is gone", _token_only, each=True, made=True)
+def _changes(case: Case) -> None:
+    with case.bench() as bench:
+        known = tokens(bench.pages(case.name))
+        table = bench.vendor.tables[case.name]
+        assert len(known) == len(table.rows)
+        assert ids(asked_since(case, bench, known)) == []
+        scope, rows = next(iter(table.rows.items()))
+        gone, new = rows[1], [table.add(bench.vendor.now, scope) for _ in range(3)]
+        if case.stream.changes and case.stream.changes.removed:
+            table.drop(gone)
+        else:
+            table.flag(gone, bench.vendor.now)
+        found = asked_since(case, bench, known)
+        told = {(record.op, name) for page in found for record in page.records for name in [record.record_id.rpartition("|")[2]]}
+        assert told == {("delete", gone.name), *(("upsert", row.name) for row in new)}
+        assert len(ids(found)) == 4, "something else came"
+        assert ids(asked_since(case, bench, {**known, **tokens(found)})) == [], "the token did not move"
+
+
+@check("a token that is refused is no end: everything is read, once, and a new one kept", _token_only, each=True, made=True)
+def _refused_token(case: Case) -> None:
+    with case.bench() as bench:
+        known = tokens(bench.pages(case.name))
+        bench.vendor.log.forget(case.name)
+        found = asked_since(case, bench, known)
+        complete(case, bench, found)
+        assert all(page.anew for page in found)
+        assert sum(bool(page.notes) for page in found) == len(known), "nobody is told"
+        assert ids(asked_since(case, bench, tokens(found))) == []
+
+
 def _asked_texts(stream: Stream) -> Any:
     words = {"path", "params", "headers", "body", "job"}
     return [one.model_dump(include=words, exclude_none=True) for one in (stream, stream.later) if one is not None]

@@ -63,6 +63,8 @@ def _refusing(self: Stages, body: Any) -> list[Any]:
 
 _READ, _STATE, _SELECT, _JUDGED = Reader.read, Jobs._state, Stages.select, Client._judge_status
 NEW = "an incremental read asks for what is new, a late record included"
+SINCE = "since a token what has changed is told, and what is gone"
+REFUSED = "a token that is refused is no end: everything is read, once, and a new one kept"
 NEVER = (Client, "_again", lambda self, request, error: False)
 # The check that must fail, the stream on which it is tried, and what is taken away.
 MUTANTS: list[tuple[str, str, Patch]] = [
@@ -77,6 +79,10 @@ MUTANTS: list[tuple[str, str, Patch]] = [
     ("a job that fails is no empty result", "jobs.located", (Jobs, "_state", _ended_well)),
     (NEW, "cursors.everything", (Recording, "_holds", lambda self, cursor: True)),
     (NEW, "cursors.both", (reader, "bounds", lambda *args: {})),
+    (SINCE, "changes.synced", (Recording, "changed", lambda self, items, removed: self.all(items))),
+    (SINCE, "changes.delta", (reader, "token_in", lambda *args: None)),
+    (REFUSED, "changes.events", (reader, "expired_rules", lambda stream: ())),
+    (REFUSED, "changes.files", (reader, "first_token", lambda *args: None)),
     ("an empty result is no mistake", "paging.by_token", (Stages, "select", _refusing)),
     ("a token that ends is renewed", "auths.refreshed", (Renewing, "renew", lambda self, request, response: False)),
     ("calls are signed", "auths.bearer", (Keys, "sign", lambda self, request: request)),

@@ -247,8 +247,8 @@ def test_plaid_tells_with_status_400_what_is_wrong(reading, served, code, error)
         plaid.sync("holdings")
 
 
-def test_plaid_begins_anew_when_its_pages_change_meanwhile_and_marks_what_is_gone(reading, served) -> None:
-    state = {"broken": True, "rows": 5}
+def test_plaid_begins_anew_when_its_pages_change_meanwhile_and_then_tells_changes(reading, served) -> None:
+    state: dict[str, Any] = {"broken": True, "changed": False}
 
     def serve(seen: Seen) -> Any:
         said = orjson.loads(seen.body)
@@ -256,15 +256,20 @@ def test_plaid_begins_anew_when_its_pages_change_meanwhile_and_marks_what_is_gon
         place = int(said.get("cursor", 0))
         if place and state.pop("broken", False):
             return Answer(400, {"error_code": "TRANSACTIONS_SYNC_MUTATION_DURING_PAGINATION"})
-        rows = [{"transaction_id": f"t{number}", "amount": 1.5} for number in range(state["rows"])]
-        return {"added": rows[place : place + 2], "has_more": place + 2 < len(rows), "next_cursor": str(place + 2)}
+        rows = [{"transaction_id": f"t{number}", "amount": 1.5} for number in range(5)]
+        told = {"added": rows[place : place + 2], "modified": [], "removed": [], "has_more": place + 2 < len(rows)}
+        if place >= 6 and state["changed"]:
+            gone = [{"transaction_id": "t4", "account_id": "a"}]
+            told = {"added": [], "modified": [{"transaction_id": "t0", "amount": 9.5}], "removed": gone, "has_more": False}
+        return {**told, "next_cursor": str(place + 2)}
 
     plaid = reading("plaid", served(serve), login="x", password="y", extra={"access_token": "z"})
     plaid.sync("transactions")
     assert set(plaid.keys("transactions")) == {f"t{number}" for number in range(5)}
-    state["rows"] = 4
+    state["changed"] = True
     plaid.sync("transactions")
-    assert ("t4", "delete") in {(record["_key"], record["_op"]) for record in plaid.records("transactions", run=2)}
+    found = {(record["_key"], record["_op"]) for record in plaid.records("transactions", run=2)}
+    assert found == {("t0", "upsert"), ("t4", "delete")}
 
 
 def test_paths_of_an_api_that_has_no_file_of_its_own(reading, served) -> None:

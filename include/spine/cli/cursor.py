@@ -78,6 +78,11 @@ def _move(how: str, source: str, stream: str, value: str, tenant: str, part: str
 
     spec = load_source(source)
     declared = spec.stream(stream).cursor
+    if spec.stream(stream).changes is not None:
+        raise ConfigError(
+            f"the changes of {stream} are told by a token of the source's, which has no order: it cannot be moved",
+            hint=f"`spine sync {source} --stream {stream} --mode full` reads everything again, and takes a new one",
+        )
     if spec.keeps_state:  # a list of files that were read, or a tap's own state
         raise ConfigError(f"{source} has no cursor that could be moved", hint=f"`spine sync {source} --mode full` reads all of them again")
     cursors = _cursors(source, tenant, services)

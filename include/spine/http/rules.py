@@ -32,6 +32,13 @@ class Restarted(Exception):
         self.most = most
 
 
+class Expired(Restarted):
+    """The source refuses the token that its changes are asked by; its text says so."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(why, 1)
+
+
 class Wait(Strict):
     """The header of an answer that says when to ask again, where it is none of the usual ones.
 
@@ -142,6 +149,19 @@ class Rule(Strict):
 
     def __hash__(self) -> int:
         return id(self)
+
+
+class ExpiredRule(Rule):
+    """The source's own kind of rule, of answers that refuse a token. No file says it in `errors`.
+
+    Example:
+        when: {status: 410}
+        then: restart
+    """
+
+    def judge(self, response: Response, tried: Counter[Rule]) -> None:
+        """Raise Expired."""
+        raise Expired(f"{response.place} refused the token of its changes ({response.status})")
 
 
 def rule_for(rules: Sequence[Rule], response: Response) -> Rule | None:

@@ -96,7 +96,7 @@ class Progress:
 
     `unchanged` counts records that were read and not written, as they are the newest version in Bronze already. `parts` are cursors of
     partitions that this commit has brought further, `parents` how far their parents' changes are read; `skips` counts what rules left out,
-    and `skipped` names the first of it.
+    and `skipped` names the first of it. `anew`: the token of changes was refused, so that this run reads everything.
     """
 
     sequence: int = 0
@@ -113,6 +113,7 @@ class Progress:
     parents: Sequence[str | None] = ()
     skips: int = 0
     skipped: Sequence[str] = ()
+    anew: bool = False
 
     def left_out(self, what: str) -> Progress:
         """One more thing that a rule left out."""
@@ -176,11 +177,12 @@ class BronzeWriter:
     def add(
         self, records: Sequence[BronzeRecord] | pa.RecordBatch, next_token: str | None, high_water: str | None, *, unchanged: int = 0,
         parts: Mapping[str, str] | None = None, parents: Sequence[str | None] = (), skipped: str = "",
+        anew: bool = False,
     ) -> bool:  # fmt: skip
         """Take one page, of which `unchanged` records are left out; True if it led to a commit. Raises LakeError, SyncInProgress.
 
         Records come one by one, or as columns that are named as the table's (`record_id`, `op`, `cursor`, `payload`, `schema_fingerprint`).
-        `parts`, `parents` and `skipped` are as in Progress.
+        `parts`, `parents`, `skipped` and `anew` are as in Progress.
         """
         rows = records if isinstance(records, pa.RecordBatch) else _columns(records)
         size = 0
@@ -200,6 +202,7 @@ class BronzeWriter:
             unchanged=before.unchanged + unchanged,
             parts={**before.parts, **(parts or {})},
             parents=parents or before.parents,
+            anew=before.anew or anew,
         )
         if skipped:
             self._pending = self._pending.left_out(skipped)

@@ -130,7 +130,7 @@ class _Extraction:
             _log.warning("%s: %s requests were skipped, so that nothing is taken for deleted", self.stream.name, skips)
         if generation is not None:
             self._swap(generation, writer)
-        elif window.full and self._sweeps() and not skips:
+        elif (window.full or (writer.pending.anew and not self.stream.in_parts)) and self._sweeps() and not skips:
             self._sweep(writer, uri, envelope)
         if done is None or generation is not None or done.token is not None or writer.committed != done:
             self._balance(writer, uri)
@@ -157,7 +157,7 @@ class _Extraction:
                 reached = page.parents
                 if writer.add(
                     news.batch, page.next_token, page.high_water, unchanged=len(records) - len(news), parts=self.parts.see(page),
-                    parents=(reached.reached, reached.held) if reached else (), skipped=page.skipped,
+                    parents=(reached.reached, reached.held) if reached else (), skipped=page.skipped, anew=page.anew,
                 ):  # fmt: skip
                     self.progress = writer.committed or self.progress
                 if page.kept:
@@ -222,7 +222,8 @@ class _Extraction:
         because its cursor was of no use does not, since nobody would be there to judge a refusal.
         """
         deletes = self.stream.deletes
-        if deletes.mode == "ignore" or deletes.detect == "none":
+        listed = self.stream.changes is not None and self.stream.changes.removed is not None
+        if deletes.mode == "ignore" or (deletes.detect == "none" and not listed):
             return False
         if self.stream.cursor is not None and self.stream.cursor.bounded:
             return False  # what is older than its first moment was not looked for
@@ -232,7 +233,7 @@ class _Extraction:
         """The records without those versions of the look-back that are the newest of their key in Bronze already."""
         if self.source.kind == "singer":
             return self._untold(records)
-        if self.cursor_from is None or self.work.full or self.work.backfill or self.source.keeps_state:
+        if self.cursor_from is None or self.stream.changes or self.work.full or self.work.backfill or self.source.keeps_state:
             return records
         latest = max([self.cursor_from, *self.parts.old.values()])
         again = [place for place, cursor in enumerate(records.cursors) if cursor is not None and cursor <= latest]
@@ -319,8 +320,9 @@ class _Extraction:
 
     def _move_cursor(self, high_water: str | None) -> str | None:
         """The cursor after this run; it never passes the window's end, since what changed later may not have been read."""
-        several = bool(self.stream.parent or self.stream.partitions)
-        if self.work.backfill or (self.progress.skips and not several):
+        if self.stream.changes is not None:
+            return self._move_tokens()
+        if self.work.backfill or (self.progress.skips and not self.stream.in_parts):
             return self.cursor_from  # what was skipped is asked for again
         end, field = self.progress.window_end, self.stream.cursor.field if self.stream.cursor else ""
         parts, parents = self.parts.after(end), self.parts.parents_after(end)
@@ -338,6 +340,14 @@ class _Extraction:
         if (value, field, parts, parents) != before:
             self.cursors.move(self.stream.name, value, self.work.run_id, field, parts, parents)
         return value
+
+    def _move_tokens(self) -> str | None:
+        """Keep the tokens that later changes are told from; as a time the cursor says when they were taken."""
+        end, tokens = self.progress.window_end or clock.to_text(clock.now()), self.parts.after(None)
+        if not tokens:
+            return self.cursor_from
+        self.cursors.move(self.stream.name, end, self.work.run_id, self.stream.told_by, tokens, self.parts.parents_after(end))
+        return end
 
     def _part_cursors(self, done: dict[str, str] | None) -> PartCursors:
         return PartCursors(self.stream, self.saved, done, full=self.work.full, backfill=self.work.backfill)

@@ -20,7 +20,8 @@ class PartCursors:
 
     def __init__(self, stream: Stream, saved: Cursor | None, done: Mapping[str, str] | None, *, full: bool, backfill: bool) -> None:
         self._stream, self._saved, self._full, self._backfill = stream, saved, full, backfill
-        self.old: Mapping[str, str] = (saved.parts if saved else None) or {}
+        fits = saved is not None and (stream.changes is None or saved.field == stream.told_by)
+        self.old: Mapping[str, str] = (saved.parts if saved and fits else None) or {}
         self._now: dict[str, str] = dict(done or {})
         self._seen: set[str] | None = set() if done is None else None
         self.parents: Parents | None = None
@@ -42,6 +43,8 @@ class PartCursors:
     def see(self, page: Page) -> dict[str, str]:
         """Take a page into account; what is new of its partitions, for the commit that the page goes into."""
         self.parents = page.parents or self.parents
+        if self._stream.changes is not None:
+            return self._see_token(page)
         news: dict[str, str] = {}
         reached = Records.of(page.records).latest if page.parts else None
         for name in page.parts:
@@ -53,21 +56,35 @@ class PartCursors:
                 self._now[name] = news[name] = value
         return news
 
+    def _see_token(self, page: Page) -> dict[str, str]:
+        """The token of a page's part, whose name is empty where the stream has no parts."""
+        name = "|".join(page.parts)
+        if self._seen is not None and page.parts:
+            self._seen.add(name)
+        token = _SKIPPED if page.skipped or self._now.get(name) == _SKIPPED else page.change_token
+        if token is None:
+            return {}
+        self._now[name] = token
+        return {name: token}
+
     def after(self, end: str | None) -> dict[str, str] | None:
         """The partitions' cursors after the run, None where none are kept.
 
         None passes the window's `end`. Those of partitions that were not there any more are dropped, where the run has seen all there are.
         """
-        if self._stream.cursor is None or not (self._stream.parent or self._stream.partitions):
+        if self._stream.changes is None and (self._stream.cursor is None or not self._stream.in_parts):
             return None
         every = (
             self._seen is not None and not self._backfill and not (self._stream.parent and self._stream.parent.changed and not self._full)
         )
+        every = every and self._stream.in_parts
         kept = {name: at for name, at in self.old.items() if not every or name in (self._seen or ())}
+        if self._stream.changes is not None:
+            return {**kept, **{name: token for name, token in self._now.items() if token != _SKIPPED}}
         for name, reached in self._now.items():
             if reached == _SKIPPED:
                 continue
-            value = min(reached, end or reached) if self._stream.cursor.type == "time" else reached
+            value = min(reached, end or reached) if self._stream.cursor and self._stream.cursor.type == "time" else reached
             kept[name] = value if self._full else later(kept.get(name), value) or value
         return kept
 

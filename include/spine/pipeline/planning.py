@@ -41,6 +41,8 @@ def plan(sync: Sync, services: Services, *, whole: bool = False) -> list[StreamW
     if sync.mode == "resync" and sync.backfill:
         raise ConfigError("a re-sync reads everything: an interval has no meaning for it", hint="Run it without one", source=sync.source)
     wanted = [spec.stream(name) for name in sync.streams] if sync.streams else list(spec.streams)
+    if sync.backfill and not sync.streams:
+        wanted = _bounded(wanted) or wanted
     if sync.mode == "renormalize":
         return []
     planning = _Planning(sync, spec, clock.now(), services)
@@ -59,6 +61,14 @@ def plan(sync: Sync, services: Services, *, whole: bool = False) -> list[StreamW
     if refusal is not None and not works:
         raise refusal
     return in_turn(works)
+
+
+def _bounded(streams: Sequence[Stream]) -> list[Stream]:
+    """The streams that an interval of time can bound, where nobody has named any."""
+    left = [stream.name for stream in streams if stream.changes is not None]
+    if left:
+        _log.warning("%s: left out, since their changes are told by a token and no interval bounds them", ", ".join(left))
+    return [stream for stream in streams if stream.changes is None]
 
 
 def in_turn(works: Sequence[StreamWork]) -> list[StreamWork]:
@@ -149,6 +159,12 @@ class _Planning:
 
     def _window_start(self, cursors: Cursors, stream: Stream) -> tuple[datetime | None, bool]:
         """Where a stream's window begins, and whether everything is to be read."""
+        if self.sync.backfill and stream.changes is not None:
+            raise ConfigError(
+                f"the changes of {stream.name} are told by a token: no interval of time bounds them",
+                hint="Name the other streams, or read everything by a run of mode full",
+                stream=stream.name,
+            )
         if self.sync.backfill and stream.cursor is not None and stream.cursor.type == "number":
             raise ConfigError(
                 f"the cursor of {stream.name} is a number: no interval of time bounds it",
@@ -159,6 +175,9 @@ class _Planning:
             return self.sync.interval_start, False
         if self.sync.mode in ("full", "resync"):
             return None, True
+        if stream.changes is not None:
+            saved = cursors.show(stream.name)
+            return None, saved is None or saved.field != stream.told_by
         if stream.cursor is None:  # of one whose parents have changed
             saved = cursors.show(stream.name) if stream.parent and stream.parent.changed else None
             return None, saved is None or saved.parents is None

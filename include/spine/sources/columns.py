@@ -116,6 +116,12 @@ class Records(Sequence[Record]):
         return found
 
     @property
+    def ids(self) -> list[str]:
+        """The id of each."""
+        found: list[str] = self.batch.column("record_id").to_pylist()
+        return found
+
+    @property
     def latest(self) -> str | None:
         """The latest cursor."""
         found: str | None = pc.max(self.batch.column("cursor")).as_py()

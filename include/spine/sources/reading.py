@@ -46,6 +46,9 @@ class Page:
 
     Of a stream that is read part by part, `parts` are those that the page is of, and `skipped` tells why something of it was left out.
     `parents` is how far the parents' changes are read, `of` what placeholders named where it was asked for.
+
+    `change_token` is what tells later changes from, of a stream or part that is read to its end by then; `anew`: the one that was kept was
+    refused, so that this page is of everything.
     """
 
     records: Sequence[Record]
@@ -57,6 +60,8 @@ class Page:
     skipped: str = ""
     parents: Parents | None = None
     of: Mapping[str, Any] = field(default_factory=dict)
+    change_token: str | None = None
+    anew: bool = False
 
 
 @dataclass(frozen=True)
@@ -309,11 +314,11 @@ class Turning:
     """Sees that a reading gets on: a source that does not heed what turns its pages would be read for ever.
 
     Records are told by the field that pages are turned by (`told_by`), if there is one, else by their key: a list of events may have the
-    same object on many pages.
+    same object on many pages. Where the records are changes (`events`), the same object may change on each page: all of it counts.
     """
 
-    def __init__(self, stream: Stream, turned_by: str, told_by: str = "") -> None:
-        self._stream, self._turned_by, self._told_by = stream, turned_by, told_by
+    def __init__(self, stream: Stream, turned_by: str, told_by: str = "", *, events: bool = False) -> None:
+        self._stream, self._turned_by, self._told_by, self._events = stream, turned_by, told_by, events
         self._pages: dict[int, int] = {}
         self._tokens: set[int] = set()
         self._empty = 0
@@ -346,7 +351,7 @@ class Turning:
             )
 
     def _key(self, record: Any) -> str:
-        if not isinstance(record, dict):
+        if self._events or not isinstance(record, dict):
             return repr(record)
         told = record.get(self._told_by)
         return str(told) if told is not None else record_id(self._stream, record) or repr(record)

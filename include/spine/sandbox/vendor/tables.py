@@ -19,16 +19,20 @@ _NUMBERS = 1000  # what cursors that are numbers begin with
 
 @dataclass
 class Row:
-    """One record as the source sends it, and when it changed last: a time, or a number."""
+    """One record as the source sends it, and when it changed last: a time, or a number. `revision` counts changes until then."""
 
     record: dict[str, Any]
     at: Any
     name: str
+    revision: int = 0
 
 
 @dataclass
 class Table:
-    """The records of one stream by scope; `spacing` lies between two changes, the last of which was made at `until`."""
+    """The records of one stream by scope; `spacing` lies between two changes, the last of which was made at `until`.
+
+    `revision` counts what has happened to it since it was made, `gone` has the records that were dropped.
+    """
 
     source: Source
     stream: Stream
@@ -36,6 +40,8 @@ class Table:
     until: datetime
     spacing: timedelta
     rows: dict[Scope, list[Row]] = field(default_factory=dict)
+    revision: int = 0
+    gone: dict[Scope, list[Row]] = field(default_factory=dict)
 
     def of(self, scope: Scope) -> list[Row]:
         """The records of a scope, in the order of their changes; the newest first where the stream says that they come so."""
@@ -69,6 +75,7 @@ class Table:
         """One more record, changed at a moment."""
         scope = scope if scope is not None else next(iter(self.rows))
         row = self._made(scope, len(self.rows[scope]) + 1000, at)
+        row.revision = self._counted()
         self.rows[scope].append(row)
         return row
 
@@ -79,12 +86,18 @@ class Table:
         if stream.cursor is not None:
             told = reached(told, stream.cursor.field, self._written(at))
         marked = sent(stream, told)
-        row.record, row.at = merged(row.record, marked), at
+        row.record, row.at, row.revision = merged(row.record, marked), at, self._counted()
 
     def drop(self, row: Row) -> None:
         """Have a record no more."""
-        for rows in self.rows.values():
+        row.revision = self._counted()
+        for scope, rows in self.rows.items():
+            self.gone.setdefault(scope, []).extend(other for other in rows if other is row)
             rows[:] = [other for other in rows if other is not row]
+
+    def _counted(self) -> int:
+        self.revision += 1
+        return self.revision
 
 
 def merged(record: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:

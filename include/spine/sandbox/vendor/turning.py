@@ -42,13 +42,17 @@ class Turn:
 
 @dataclass(frozen=True)
 class Asked:
-    """What a page is asked from: the call, what its path has in the place of {page}, the records, the size of a page, `records`' path."""
+    """What a page is asked from: the call, what its path has in the place of {page}, the records, the size of a page, `records`' path.
+
+    `instead` is the token where the call has something more in its place.
+    """
 
     call: Call
     page: str | None
     records: Sequence[Any]
     size: int
     path: str = "@"
+    instead: str | None = None
 
     def cut(self, start: int) -> Turn:
         """The page that begins there."""
@@ -58,6 +62,8 @@ class Asked:
     def token(self, paging: Placed, usual: str) -> str | None:
         """The token in its place."""
         name = paging.param or usual
+        if self.instead is not None:
+            return self.instead or None
         if paging.into == "path":
             return self.page
         if paging.into == "body":

@@ -16,6 +16,7 @@ from spine.http.paging.odata import PAGE_SIZE, PREFER
 from spine.sandbox.vendor import matching, tokens  # noqa: F401  # its guards
 from spine.sandbox.vendor.accounts import holder_of
 from spine.sandbox.vendor.calls import Answer, Call
+from spine.sandbox.vendor.changes import Log
 from spine.sandbox.vendor.encoding import encoded
 from spine.sandbox.vendor.guards import Guard, guard_of
 from spine.sandbox.vendor.jobs import JobDesk
@@ -62,6 +63,7 @@ class Vendor:
         self.asked = 0
         self.tables = {stream.name: self._table(stream, count, few) for stream in self.source.streams}
         self.jobs = JobDesk(self.address)
+        self.log = Log(self.tables, self.address)
         self._guards: dict[str, Guard] = {}
         self._addresses: dict[str, tuple[str, str, dict[str, Any]]] = {}
         self._given: dict[tuple[str, str, str], str] = {}
@@ -147,6 +149,9 @@ class Vendor:
             if not kind:
                 return None
             stream = self.source.stream(name)
+            if kind == "changes":
+                later = stream.asked(first=False)
+                return Match("read", later, later, dict(names))
             asking = {"poll": stream.job.poll, "cancel": stream.job.cancel}.get(kind, stream) if stream.job else stream
             return Match(kind, asking or stream, stream, dict(names))
         fitting = [match for match in self._requests() if self._fits(match, call)]
@@ -169,6 +174,8 @@ class Vendor:
             if stream.later is not None:
                 later = stream.asked(first=False)
                 yield Match("read", later, later)
+            if stream.changes is not None and stream.changes.first is not None:
+                yield Match("first", stream.changes.first, stream)
             if stream.field_list is not None and stream.field_list.path:
                 yield Match("names", stream.field_list, stream)
             if stream.job is not None:
@@ -180,6 +187,8 @@ class Vendor:
         stream, job = found.stream, found.stream.job
         if found.what == "names" and stream.field_list is not None:
             return Answer.of(put(str(stream.field_list.names), None, self.tables[stream.name].fields))
+        if found.what == "first" and stream.changes is not None and stream.changes.first is not None:
+            return Answer.of(put(stream.changes.first.token, None, self.log.token(stream)))
         if job is not None and found.what == "create":
             return self.jobs.create(stream, job, self._noted(found, call))
         if job is None:
@@ -208,7 +217,11 @@ class Vendor:
         stream, asking = found.stream, found.stream
         names = {**names, **self._noted(found, call)}
         self.starts += [(stream.name, names["start"])] if names.get("start") is not None else []
-        rows = [row for scope in _scopes(names, stream) for row in self.tables[stream.name].of(scope)]
+        scopes = list(_scopes(names, stream))
+        since = self.log.since(call, found, names)
+        if since is not None and since.refused is not None:
+            return since.refused
+        rows = [row for scope in scopes for row in self.tables[stream.name].of(scope) if since is None or since.has(row)]
         if stream.cursor is not None:
             try:
                 rows = [row for row in rows if within(stream.cursor, row, names.get("start"), names.get("end"))]
@@ -230,7 +243,9 @@ class Vendor:
         else:
             page = str(names["page"]) if names.get("page") is not None else None
             size = self._size(call, stream)
-            turn = turned(paging, Asked(call, page, records, size, asking.records))
+            turn = turned(paging, Asked(call, page, records, size, asking.records, since.page if since else None))
+        if since is not None:
+            self.log.tell(stream, turn, since, scopes)
         if windows is not None and windows.total is not None:
             turn.says[windows.total] = total
         return encoded(asking, turn.records, turn.says, turn.headers)
@@ -280,7 +295,7 @@ def _scopes(names: Mapping[str, Any], stream: Stream) -> Iterator[Scope]:
     """The parents and partitions that a call is about; several where they share a request."""
     told: list[list[tuple[str, str]]] = []
     for name, value in names.items():
-        if name in _BOUNDS or name.startswith("job.") or name == "file":
+        if name in _BOUNDS or name.startswith(("job.", "changes.")) or name == "file":
             continue
         grouped = isinstance(value, list) or _grouped(name, stream)
         many = value if isinstance(value, list) else str(value).split(",") if grouped else [value]

@@ -98,6 +98,19 @@ def _first(node: Any, document: Any, value: Any) -> Any:
     return _put(node["children"][0], document, value)
 
 
+def _listed(node: Any, document: Any, value: Any) -> Any:
+    first, *others = node["children"]
+    if not isinstance(value, list):
+        raise NotCovered("several lists are found where one value is wanted")
+    return _put(first, _emptied(others, document), value)
+
+
+def _emptied(nodes: list[Any], document: Any) -> Any:
+    for node in nodes:
+        document = _put(node, document, [])
+    return document
+
+
 def _both(node: Any, document: Any, value: Any) -> Any:
     left, right = node["children"]
     return _put(right, _put(left, document, bool(value)), value)
@@ -165,6 +178,7 @@ _WAYS = {
     "current": _current, "identity": _current, "field": _field, "subexpression": _chain, "index_expression": _chain, "pipe": _chain,
     "index": _at, "projection": _each, "value_projection": _every, "flatten": _first, "or_expression": _first, "comparator": _compared,
     "slice": _behind, "and_expression": _both, "multi_select_dict": _chosen, "not_expression": _negated, "function_expression": _function,
+    "multi_select_list": _listed,
 }  # fmt: skip
 
 

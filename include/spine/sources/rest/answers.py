@@ -17,6 +17,7 @@ from spine.http.paging import Fetched
 from spine.http.paging.pages import search
 from spine.http.transport import Request, Response
 from spine.sources.decoders.json import JsonDecoder
+from spine.sources.rest.changes import removed_in
 from spine.sources.rest.fields import together
 from spine.sources.rest.place import Rows
 from spine.sources.rest.selecting import refuse_error
@@ -29,12 +30,16 @@ _CHUNK = 1 << 20
 
 @dataclass(frozen=True)
 class Piece:
-    """Some records of an answer. `rest` says how far they go where more follow, `whole` is the page for whoever turns pages."""
+    """Some records of an answer. `rest` says how far they go where more follow, `whole` is the page for whoever turns pages.
+
+    `removed` are records that the answer says are gone.
+    """
 
     records: Sequence[Any]
     whole: Fetched
     rest: Rows | None = None
     notes: tuple[str, ...] = ()
+    removed: Sequence[Any] = ()
 
 
 class _Counted(Sequence[Any]):
@@ -79,7 +84,7 @@ class Answers:
                 yield piece
                 return
             records = together(self.stream, [piece.records, *(other.records for other in others)])
-            yield Piece(records, replace(piece.whole, records=records))
+            yield Piece(records, replace(piece.whole, records=records), removed=piece.removed)
 
     @property
     def _besides(self) -> tuple[Bucket, ...]:
@@ -103,7 +108,7 @@ class Answers:
             body = self.stages.document(response)
         refuse_error(self.stream, response, body, search(jmespath.compile(self.stream.records), body))
         found = self._computed(self.stages.select(body))
-        return Piece(found, Fetched(request, response, body, found, token))
+        return Piece(found, Fetched(request, response, body, found, token), removed=self._computed(removed_in(self.stream, body)))
 
     def _computed(self, records: Sequence[Any]) -> Sequence[Any]:
         if type(self.stages).compute is Stages.compute:

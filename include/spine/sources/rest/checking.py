@@ -9,6 +9,7 @@ from spine.core.declarations import Place
 from spine.core.placeholders import names_in
 from spine.core.texts import nearest
 from spine.http.paging.pages import Placed
+from spine.sources.rest import changes
 from spine.sources.spec import Asking, Reading, Source, Stream
 
 _ASKING = ("path", "host", "params", "headers", "body")
@@ -32,7 +33,8 @@ def mistakes(stream: Stream) -> Iterator[tuple[Place, str]]:
         yield ("deletes", "detect"), "a sweep needs reads of everything, and `parent.changed` leaves out what is below unchanged parents"
     if stream.deletes.detect == "sweep" and cursor is not None and cursor.bounded:
         yield ("deletes", "detect"), "a sweep needs reads of everything, and the cursor's `start` leaves out what is older"
-    if stream.later is not None and cursor is None:
+    yield from changes.mistakes(stream)
+    if stream.later is not None and cursor is None and stream.changes is None:
         yield ("later",), "a stream without a cursor is asked in the same way each time"
     if cursor is not None and cursor.windows is not None and not _asks_for_changes(stream) and not cursor.since:
         yield ("cursor", "windows"), "no span of time is asked for: name `since` and `until`, or write {start} and {end} into the request"
@@ -121,7 +123,7 @@ def source_mistakes(source: Source) -> Iterator[tuple[Place, str]]:
     for number, stream in enumerate(source.streams):
         at: Place = ("streams", number)
         known = set(source.variables) | _names_of(stream)
-        for place, asking in [(at, stream), *([((*at, "later"), stream.later)] if stream.later else [])]:
+        for place, asking in _asked_by(at, stream):
             for word in _ASKING:
                 yield from _unknown(source, (*place, word), _plain(getattr(asking, word)), known)
             yield from _unbounded(stream, place, asking)
@@ -137,10 +139,20 @@ def source_mistakes(source: Source) -> Iterator[tuple[Place, str]]:
                 yield from _unknown(source, (*at, "cursor", "windows", "step"), stream.cursor.windows.step, set(source.variables))
 
 
+def _asked_by(at: Place, stream: Stream) -> Iterator[tuple[Place, Asking]]:
+    """The requests of a stream's pages, with their places."""
+    yield at, stream
+    if stream.later is not None:
+        yield (*at, "later"), stream.later
+    if stream.changes is not None and stream.changes.first is not None:
+        yield (*at, "changes", "first"), stream.changes.first
+
+
 def _names_of(stream: Stream) -> set[str]:
     """What a stream's placeholders may begin with, besides the source's variables."""
     found = {"job", "fields", "page", "item"} | ({"parent"} if stream.parent else set())
     found |= {f"partition.{name}" for name in stream.partitions}
+    found |= {"changes"} if stream.changes else set()
     return found | {"start", "end"} if stream.cursor else found
 
 

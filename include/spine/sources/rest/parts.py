@@ -46,11 +46,6 @@ class Parts:
         self._held = state.within.held if state.within else None
 
     @property
-    def several(self) -> bool:
-        """Whether the stream is read part by part at all."""
-        return bool(self._stream.parent or self._stream.partitions)
-
-    @property
     def progress(self) -> Parents | None:
         """How far the changes of parents are read, None where nobody asks."""
         return Parents(self._reached, self._held) if self._stream.parent and self._stream.parent.changed else None
@@ -64,7 +59,10 @@ class Parts:
     def window_of(self, part: Part) -> tuple[Window, str | None]:
         """What of a part is read, and the cursor that it has: from its beginning, if one of its members has none."""
         window, cursor = self._window, self._stream.cursor
-        if not self.several or window.full or window.backfill:
+        if self._stream.changes is not None:
+            token = None if window.full else self._state.parts.get("|".join(part.names))
+            return (window, token) if token else (Window(end=window.end, full=True), None)
+        if not self._stream.in_parts or window.full or window.backfill:
             return window, self._state.cursor
         saved = [self._state.parts.get(name) for name in part.names]
         least = None if None in saved else min((at for at in saved if at is not None), default=None)
@@ -81,7 +79,7 @@ class Parts:
 
     def after(self, at: Any) -> Iterator[Part]:
         """The partitions from the one with the key `at` on; None is the first."""
-        if not self.several:
+        if not self._stream.in_parts:
             yield Part()
             return
         token, first, lists = at if at is not None else (None, None, None)

@@ -51,7 +51,8 @@ class Place:
     """A place of a reading. `page` is the paging's own token, None the first page; `job` what is known of a job that was ordered.
 
     `seen` counts the records of the span so far, where a source gives only so many of them; `rows` is how far a page
-    that is a file was read.
+    that is a file was read. `token` is the one that changes will be told from, asked for before everything was; `anew`: everything is read
+    because the one that was kept was refused.
     """
 
     part: Any = None
@@ -60,13 +61,17 @@ class Place:
     page: str | None = None
     seen: int = 0
     rows: Rows | None = None
+    token: str | None = None
+    anew: bool = False
 
     def text(self) -> str | None:
         """The token of this place: the paging's own where there is nothing besides, None for the very beginning."""
-        if self.part is None and self.span is None and self.job is None and self.rows is None and not (self.page or "").startswith(_MARK):
+        besides = (self.part, self.span, self.job, self.rows, self.token, self.anew or None)
+        if besides == (None,) * len(besides) and not (self.page or "").startswith(_MARK):
             return self.page
         span = None if self.span is None else [at and clock.to_text(at) for at in (self.span.start, self.span.end)]
         said: dict[str, Any] = {"part": self.part, "span": span, "job": self.job, "page": self.page, "seen": self.seen or None}
+        said |= {"token": self.token, "anew": self.anew or None}
         if self.rows is not None:
             said["rows"] = [self.rows.count, self.rows.mark]
         return _MARK + orjson.dumps({name: value for name, value in said.items() if value is not None}).decode() + "}"
@@ -80,7 +85,8 @@ class Place:
             said = orjson.loads(token)["at"]
             span = None if said.get("span") is None else Span(*(at and clock.parse(at) for at in said["span"]))
             rows = None if said.get("rows") is None else Rows(int(said["rows"][0]), str(said["rows"][1]))
-            return cls(said.get("part"), span, said.get("job"), said.get("page"), int(said.get("seen", 0)), rows)
+            seen, token, anew = int(said.get("seen", 0)), said.get("token"), bool(said.get("anew"))
+            return cls(said.get("part"), span, said.get("job"), said.get("page"), seen, rows, token, anew)
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise ConfigError("the page token of this run cannot be read", hint="Start a new run") from error
 

@@ -14,8 +14,9 @@ from spine.core.errors import SourceRejected
 from spine.http.client import Client
 from spine.http.paging import Fetched, Paging
 from spine.http.paging.pages import SLOT, search
-from spine.http.rules import Restarted, Skipped
+from spine.http.rules import Expired, Restarted, Skipped
 from spine.http.transport import NOTHING, Request
+from spine.sources.columns import Records
 from spine.sources.reading import (
     Page,
     State,
@@ -26,6 +27,7 @@ from spine.sources.reading import (
 )
 from spine.sources.rest.ahead import Ahead
 from spine.sources.rest.answers import Answers, Piece
+from spine.sources.rest.changes import expired_rules, first_token, token_in
 from spine.sources.rest.fields import chunks_of, names_of
 from spine.sources.rest.jobs import Done, Jobs, Stale
 from spine.sources.rest.parts import Parts
@@ -40,7 +42,7 @@ from spine.sources.variables import typed_values, values_of
 
 READS = frozenset({
     "auth", "path", "host", "method", "params", "lists", "raw", "headers", "body", "idempotent", "fields", "field_list", "later", "job",
-    "response", "records", "map_key", "columns", "required_fields", "cursor", "paging", "deletes.field", "slashes", "searches",
+    "response", "records", "map_key", "columns", "required_fields", "cursor", "changes", "paging", "deletes.field", "slashes", "searches",
     "parent", "partitions", "errors", "filters", "case", "flatten", "rename", "compute", "personal", "drop",
 })  # fmt: skip
 DETECTS = frozenset({"flag", "sweep"})
@@ -67,7 +69,7 @@ class Reader:
             yield from self._read(stream, state, window, ahead)
 
     def _read(self, stream: Stream, state: State, window: Window, ahead: Ahead) -> Iterator[Page]:
-        reader = replace(self, client=replace(self.client, rules=(*stream.errors, *self.source.errors)))
+        reader = replace(self, client=replace(self.client, rules=(*expired_rules(stream), *stream.errors, *self.source.errors)))
         parents = replace(self, ahead=False)  # else a page of them would be asked for while their children are
         parts = Parts(self.source, stream, values_of(self.source, self.extra, window.end), parents.read, state, window)
         place, answered, skips = Place.parse(state.token), state.answered, 0
@@ -76,10 +78,11 @@ class Reader:
         if part is None:
             yield Page((), None, state.high_water, parents=parts.progress)
         while part is not None:
-            own, saved = parts.window_of(part)
-            reading = _Reading(reader, stream.asked(first=own.full), own, replace(state, cursor=saved), part, ahead)
+            here = place if place.part == part.key else Place(part.key)
+            own, saved = (Window(end=window.end, full=True), None) if here.anew else parts.window_of(part)
+            make = partial(_made, reader, stream, part, ahead)
             upcoming: Part | None = None
-            for page in _restarted(reading, place if place.part == part.key else Place(part.key)):
+            for page in _from_token(make, own, replace(state, cursor=saved), here):
                 state, token = replace(state, high_water=page.high_water), page.next_token
                 if page.skipped:
                     skips += 1
@@ -99,6 +102,24 @@ class Reader:
             )
 
 
+def _made(reader: Reader, stream: Stream, part: Part, ahead: Ahead, window: Window, state: State) -> _Reading:
+    return _Reading(reader, stream.asked(first=window.full), window, state, part, ahead)
+
+
+def _from_token(make: Callable[[Window, State], _Reading], window: Window, state: State, place: Place) -> Iterator[Page]:
+    """The pages of a part; all there is, as on a first read, where the source refuses the token of its changes."""
+    try:
+        for page in _restarted(make(window, state), place):
+            yield replace(page, anew=place.anew)
+        return
+    except Expired as expired:
+        refused = str(expired)
+    note = f"{refused}: everything is read again"
+    for page in _restarted(make(Window(end=window.end, full=True), replace(state, cursor=None)), Place(place.part, anew=True)):
+        yield replace(page, anew=True, notes=(*page.notes, *([note] if note else [])))
+        note = ""
+
+
 def _restarted(reading: _Reading, place: Place) -> Iterator[Page]:
     """The pages of a part: from its first one anew where a rule says so, and none of what is left where a rule skips that."""
     restarts = 0
@@ -111,16 +132,18 @@ def _restarted(reading: _Reading, place: Place) -> Iterator[Page]:
             yield Page((), None, reading.high_water, skipped=what)
             return
         except Restarted as again:
+            if isinstance(again, Expired) and not reading.full:
+                raise
             if restarts >= again.most:
                 raise SourceRejected(str(again), hint="It did so again; look at what the source says") from again
-            restarts, place = restarts + 1, Place(place.part)
+            restarts, place = restarts + 1, Place(place.part, anew=place.anew)
 
 
 class _Reading:
     """One reading of a part of a stream, as it is asked in its window."""
 
     def __init__(self, reader: Reader, stream: Stream, window: Window, state: State, part: Part, ahead: Ahead) -> None:
-        self.part = part
+        self.part, self.full = part, window.full
         self._source, self._stream, self._window = reader.source.source, stream, window
         self._client = reader.client.of(stream.name)
         self._saved, self.high_water = state.cursor, state.high_water
@@ -143,6 +166,8 @@ class _Reading:
         """All pages from a place on."""
         if self.part.skipped:
             raise Skipped(self.part.skipped)
+        if self.full and place.token is None:
+            place = replace(place, token=first_token(self._stream, self._client, self._named(self.part, None)))
         walk = Walk(iter((self.part,)), self._spans.first, self._spans.after, place)
         if walk.here is None:
             yield Page((), None, self.high_water)
@@ -176,30 +201,36 @@ class _Reading:
             if place.page is None and place.span is not None and self._too_many(piece.whole, 0):
                 walk.go_on(self._spans.half(place.span))  # before anything of it is taken
                 return
-            records = self._recording.all(piece.records)
+            records = self._records(piece)
             self.high_water = later(self.high_water, records.latest)
             seen, last = (place.seen + len(piece.records), self._last(piece.records)) if self._ceiling else (0, None)
             instead = self._instead(place.span, piece.whole, seen, last, before)
             before = last or before
             upcoming = walk.go_on(instead) if following is None or instead is not None else replace(following, seen=seen)
-            yield Page(records, upcoming.text() if upcoming else None, self.high_water, piece.notes)
+            token = place.token or token_in(self._stream, self._client, piece.whole) if upcoming is None else None
+            yield Page(records, upcoming.text() if upcoming else None, self.high_water, piece.notes, change_token=token)
             if following is None or instead is not None:
                 return
             place = replace(following, seen=seen)
+
+    def _records(self, piece: Piece) -> Records:
+        if self._stream.changes is None:
+            return self._recording.all(piece.records)
+        return self._recording.changed(piece.records, piece.removed)
 
     def _pages(self, part: Part, place: Place, done: Done | None) -> Iterator[tuple[Piece, Place | None]]:
         """The pages of a step from a place on, in pieces, each with the place in the step that follows it."""
         stream, paging = self._stream, done.paging if done and done.paging else self._stages.paging()
         shaper = Shaper(stream, self._named(part, place.span), self._hashed)
         first, *others = self._firsts(part, place.span, done)
-        turning = Turning(stream, paging.turned_by, getattr(paging, "field", ""))
+        turning = Turning(stream, paging.turned_by, getattr(paging, "field", ""), events=stream.changes is not None and not self.full)
         if done is not None and done.empty:
             yield Piece((), Fetched(first, NOTHING, None, ())), None
             return
         pieces = self._asked(paging, (first, *others), place)
         while True:
             for sent in pieces():
-                piece = replace(sent, records=shaper.all(sent.records))
+                piece = replace(sent, records=shaper.all(sent.records), removed=shaper.all(sent.removed))
                 require_fields(stream, piece.records)
                 if piece.rest is not None:
                     yield piece, replace(place, rows=piece.rest)
@@ -232,7 +263,8 @@ class _Reading:
     def _named(self, part: Part, span: Span | None) -> dict[str, Any]:
         """What the placeholders of a step name."""
         limits = bounds(self._stream.cursor, self._window, span, self._typed, self._saved)
-        return {"page": SLOT, **self._values, **part.values, **limits}
+        changes = {"changes": {"token": self._saved}} if self._stream.changes else {}
+        return {"page": SLOT, **self._values, **part.values, **limits, **changes}
 
     def _firsts(self, part: Part, span: Span | None, done: Done | None) -> list[Request]:
         """The request of a step's first page; several where its fields come in chunks."""

@@ -29,6 +29,8 @@ class Recording:
         self._start = clock.to_text(window.start) if window.start else None
         self._end = clock.to_text(window.end) if window.end else None
         self._own = type(stages).position is not Stages.position
+        # Their order is that of the readings that have brought them: no field of a record tells it, and of what is gone there is none.
+        self._told_at = self._end if self._stream.changes else None
         deletes = self._stream.deletes
         self._flag = deletes.field if deletes.detect == "flag" else None
 
@@ -57,6 +59,14 @@ class Recording:
         order = [*places, *(place for place, _ in others)]
         return Records.joined(found, singly).taken(sorted(range(len(order)), key=order.__getitem__))
 
+    def changed(self, items: Sequence[Any], removed: Sequence[Any]) -> Records:
+        """The records of a page of changes: of several of one key the last one, and what is gone behind them."""
+        found = self.all(items)
+        gone = [record for item in removed if (record := self.one(item.record if isinstance(item, Out) else item, "delete")) is not None]
+        found = Records.joined(found, Records.of(gone)) if gone else found
+        last = {name: place for place, name in enumerate(found.ids)}
+        return found if len(last) == len(found) else found.taken(sorted(last.values()))
+
     def _regular(self, items: Sequence[Any]) -> tuple[Records, list[int], list[int]]:
         """The records of what is regular, their places among the items, and the places of what has to be looked at one by one."""
         places, odd = list(range(len(items))), list[int]()
@@ -84,7 +94,7 @@ class Recording:
         """The cursor of each, the Position with its mistake of those that have none that could be read."""
         cursor = self._stream.cursor
         if cursor is None:
-            return [None] * len(records)
+            return [self._told_at] * len(records)
         values = values_at(records, cursor.field)
         known = times_of(values) if cursor.type == "time" and cursor.reads is None else None
         if known is not None:
@@ -113,7 +123,7 @@ class Recording:
         flag = self._flag and flagged(lookup(item, self._flag))
         kept = item if passes else {path: lookup(item, path) for path in stream.key_fields}
         told: Op = "delete" if flag or not passes else op
-        record = make_record(stream, kept, cursor=position.cursor, op=told, mistake=position.mistake)
+        record = make_record(stream, kept, cursor=position.cursor or self._told_at, op=told, mistake=position.mistake)
         return replace(record, record_id=self._names) if stream.key == "singleton" and self._names else record
 
     def _holds(self, cursor: str | None) -> bool:

@@ -2,6 +2,7 @@
 
 from spine.sources.spec.auths import AnyAuth
 from spine.sources.spec.budgets import Budget, RateLimit, Timeouts
+from spine.sources.spec.changes import Changes, FirstToken
 from spine.sources.spec.cursors import Cursor, Windows
 from spine.sources.spec.deletes import Deletes
 from spine.sources.spec.fields import FieldList
@@ -13,7 +14,7 @@ from spine.sources.spec.streams import Stream
 from spine.sources.spec.variables import Variable
 
 __all__ = [
-    "RESERVED", "TIER_SCHEDULE", "TIER_STREAM", "AnyAuth", "AnyPaging", "Asking", "Body", "Budget", "Cursor", "Deletes",
-    "FieldList", "Job", "JobRequest", "Later", "Parent", "Partition", "RateLimit", "Reading", "Source", "Stream", "Tier", "Timeouts", 
-    "Variable", "Windows", "load_source", "source_names",
+    "RESERVED", "TIER_SCHEDULE", "TIER_STREAM", "AnyAuth", "AnyPaging", "Asking", "Body", "Budget", "Changes", "Cursor",
+    "Deletes", "FieldList", "FirstToken", "Job", "JobRequest", "Later", "Parent", "Partition", "RateLimit", "Reading", "Source", "Stream",
+    "Tier", "Timeouts", "Variable", "Windows", "load_source", "source_names",
 ]  # fmt: skip

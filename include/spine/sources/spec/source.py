@@ -29,7 +29,7 @@ Domain = Literal["revops", "finops", "supportops", "marketingops", "devops", "it
 Tier = Literal["critical", "standard", "best_effort"]
 TIER_SCHEDULE: dict[str, str] = {"critical": "0 * * * *", "standard": "0 2 * * *", "best_effort": "0 3 * * 0"}
 # Names that placeholders have besides variables.
-RESERVED = frozenset({"start", "end", "parent", "partition", "job", "fields", "page", "item"})
+RESERVED = frozenset({"start", "end", "parent", "partition", "job", "fields", "page", "item", "changes"})
 # How long one stream may be read in one run: well within the tier's deadline, since Silver waits for all streams of a run.
 TIER_STREAM: dict[str, timedelta] = {"critical": timedelta(minutes=10), "standard": timedelta(hours=1), "best_effort": timedelta(hours=6)}
 

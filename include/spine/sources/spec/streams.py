@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Literal
 
 from pydantic import Field, model_validator
@@ -13,6 +14,7 @@ from spine.http.allowance import Limits
 from spine.http.rules import Rule
 from spine.sources.spec.auths import AnyAuth
 from spine.sources.spec.budgets import Timeouts
+from spine.sources.spec.changes import Changes
 from spine.sources.spec.cursors import Cursor
 from spine.sources.spec.deletes import Deletes
 from spine.sources.spec.fields import FieldList
@@ -22,6 +24,8 @@ from spine.sources.spec.partitions import Parent, Partition
 from spine.sources.spec.requests import Later, Reading, words_said
 from spine.sources.spec.shaping import Shaping
 from spine.sources.spec.tables import Table
+
+SINCE = "{changes.token}"
 
 
 class Stream(Shaping, Reading):
@@ -57,6 +61,7 @@ class Stream(Shaping, Reading):
     )
     required_fields: tuple[FieldPath, ...] = Field(default=(), description="Fields that some record of each page must have")
     cursor: Cursor | None = Field(default=None, description="What orders changes; without it everything is read on each run")
+    changes: Changes | None = Field(default=None, description="How the source tells what has changed since a token that it gave")
     parent: Parent | None = Field(default=None, description="Another stream, for each record of which it is read")
     partitions: dict[Word, Partition] = Field(default_factory=dict, description="Lists, for each value of which it is read")
     drift: Literal["evolve", "freeze", "discard_row", "discard_value"] = Field(
@@ -97,6 +102,11 @@ class Stream(Shaping, Reading):
         return () if isinstance(self.key, str) else self.key
 
     @property
+    def in_parts(self) -> bool:
+        """Whether it is read part by part: for each parent, or each value of a list."""
+        return bool(self.parent or self.partitions)
+
+    @property
     def silver(self) -> str:
         """What its Silver table is named after: its entity, or itself."""
         return self.entity or self.name
@@ -107,5 +117,19 @@ class Stream(Shaping, Reading):
         return self.mapping.fields if self.mapping else {}
 
     def asked(self, *, first: bool) -> Stream:
-        """The stream as it is asked: on its `first` read, or once there is a cursor."""
-        return self if first or self.later is None else self.model_copy(update=words_said(self.later, but="within"))
+        """The stream as it is asked: on its `first` read, or once there is a cursor or a token.
+
+        A token that is a whole address carries the parameters itself.
+        """
+        if first or self.later is None:
+            return self
+        said = words_said(self.later, but="within")
+        if self.changes is not None and self.later.path == SINCE:
+            said = {"params": {}, **said}
+        return self.model_copy(update=said)
+
+    @property
+    def told_by(self) -> str:
+        """What stands with a token in place of the cursor's field: a digest of what is asked for, since a token is of that request."""
+        asked = self.model_dump_json(include={"path", "host", "params", "body", "fields", "changes"})
+        return f"changes {hashlib.sha256(asked.encode()).hexdigest()[:12]}"
