@@ -39,7 +39,7 @@ def test_an_event_comes_back_as_it_was(control: TenantDatabase) -> None:
 def test_the_kinds_are_those_that_are_documented() -> None:
     assert set(EVENTS) == {
         "sync.started", "sync.completed", "sync.failed", "connector.paused", "connector.resumed", "deadline.missed", "drift.detected",
-        "credential.expiring", "audit.broken", "connector.connected", "weights.relearned",
+        "credential.expiring", "audit.broken", "connector.connected", "weights.relearned", "identity.out_of_reach",
     }  # fmt: skip
 
 

@@ -241,4 +241,4 @@ def _print(result: dict[str, Any]) -> None:
     if result["could_not"]:
         say("What it could not do, and how rare a match is")
     for line in result["could_not"]:
-        say("\n".join(wrap(line, 110, initial_indent="  ", subsequent_indent="    ")))
+        say(show.item(line))

@@ -206,6 +206,10 @@ def resolve(
     show.as_json(result) if json else show.as_table(f"Golden {entity} records", numbers)
     for facts in () if json else result["relearned"]:
         say(f"Weights of {facts['tenant']} are {'counted' if facts['way'] == 'recount' else 'learned'} anew: {facts['reason']}")
+    for facts in () if json else result["could_not"]:
+        say(f"What the new weights of {facts['tenant']} cannot do, and how rare a match is")
+        for line in [facts["out_of_reach"], *facts["lines"]]:
+            say(show.item(line)) if line else None
 
 
 def publish(

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout
 from datetime import datetime
+from textwrap import wrap
 from typing import Any
 
 from spine.core.screen import clean, console, say
@@ -52,6 +53,11 @@ def text(value: Any) -> str:
     if isinstance(value, datetime):
         return value.strftime("%Y-%m-%d %H:%M:%S")
     return str(value)
+
+
+def item(line: str) -> str:
+    """A line of a list, wrapped."""
+    return "\n".join(wrap(line, 110, initial_indent="  ", subsequent_indent="    "))
 
 
 def position(value: str | None) -> str:

@@ -157,11 +157,23 @@ class WeightsRelearned(Event):
         return f"{self.entity} {self.run_id}"
 
 
+@dataclass(frozen=True)
+class IdentityOutOfReach(Event):
+    """No two records of an entity can be one, whatever they agree on: all stay apart. `message` says what would help."""
+
+    kind: ClassVar[str] = "identity.out_of_reach"
+    once_per: ClassVar[tuple[str, ...]] = ("entity", "run_id")
+    entity: str
+    run_id: str
+    records: int
+    message: str
+
+
 EVENTS: dict[str, type[Event]] = {
     kind.kind: kind
     for kind in (
         SyncStarted, SyncCompleted, SyncFailed, ConnectorConnected, ConnectorPaused, ConnectorResumed, DeadlineMissed, DriftDetected,
-        CredentialExpiring, ChainBroken, WeightsRelearned,
+        CredentialExpiring, ChainBroken, WeightsRelearned, IdentityOutOfReach,
     )
 }  # fmt: skip
 

@@ -26,6 +26,7 @@ _COUNTS = (
     "records", "changed_records", "pairs", "accepted", "review", "conflicts", "entities", "created", "merged", "split", "retired",
     "restored",
 )  # fmt: skip
+_TOLD = ("relearned", "could_not")  # a tenant's facts each
 
 
 def matched_entity(entity: str) -> Entity:
@@ -128,13 +129,14 @@ def _rows(entity: Entity, outcomes: Sequence[Outcome]) -> dict[str, pa.Table | N
 
 
 def sum_of(outcomes: Sequence[Outcome]) -> dict[str, Any]:
-    """The counts of all tenants together."""
+    """The counts of all tenants together, and what is told of each."""
     total: Counter[str] = Counter()
     for outcome in outcomes:
         total.update(outcome.counts)
-    return {name: total[name] for name in _COUNTS} | {"relearned": [outcome.relearned for outcome in outcomes if outcome.relearned]}
+    told = {name: [facts for outcome in outcomes if (facts := getattr(outcome, name))] for name in _TOLD}
+    return {name: total[name] for name in _COUNTS} | told
 
 
 def result_of(entity: Entity, counts: dict[str, Any], *, no_op: bool) -> dict[str, Any]:
     """What a run gives back: counts, the versions of the Gold tables, and whether there was nothing to do."""
-    return {**dict.fromkeys(_COUNTS, 0), "relearned": [], **counts, "versions": gold.versions(entity), "no_op": no_op}
+    return {**dict.fromkeys(_COUNTS, 0), **{name: [] for name in _TOLD}, **counts, "versions": gold.versions(entity), "no_op": no_op}

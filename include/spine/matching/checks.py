@@ -14,15 +14,9 @@ import numpy as np
 from spine.core.entities import MatchRules
 from spine.core.errors import ConfigError, NothingToMatch
 from spine.core.settings import settings
-from spine.identity.composites import person_name, postal_address
-from spine.identity.explaining import shortfalls
+from spine.identity.explaining import reach as reach_of
 from spine.identity.kinds import kind_of
 from spine.identity.matching import Matched, threshold_weight
-
-_TELLING = {
-    "email": "an e-mail", "phone": "a telephone number", "date": "a birth date", "postal address": "a street and postcode",
-    "national_id": "a number that one has alone",
-}  # fmt: skip
 
 
 def attributes(rules: MatchRules) -> list[str]:
@@ -87,12 +81,12 @@ def require_values(rules: MatchRules, rows: int, filled: Mapping[str, int], cons
             hint="See whether the attributes name the right columns, and whether the export was whole",
         )
     told = {name: rules.attributes[name] for name, values in filled.items() if values}
-    telling = {_whole_of(kind) for kind in told.values() if kind_of(kind).identifies}
+    telling = {reach_of.whole_of(kind) for kind in told.values() if kind_of(kind).identifies}
     stated = rules.same or rules.weights or rules.prior is not None
     if rows > 1 and told and not stated and set(told) <= set(constant) and len(telling) < 2:
         raise NothingToMatch(
             f"all {rows:,} records have the same {' and '.join(told)}, and nothing else tells whether they are one",
-            hint=f"Add {_would_help(told.values())}",
+            hint=f"Add {reach_of.would_help(told.values())}",
         )
 
 
@@ -102,32 +96,16 @@ def reach(matched: Matched, threshold: float) -> list[str]:
     Raises NothingToMatch where that is for want of evidence; where there is enough for the usual threshold, this one was chosen so high.
     """
     records, limit = matched.records, threshold_weight(threshold)
-    if records.rows < 2 or (matched.scored.weight >= limit - 1e-9).any() or shortfalls.reachable(records, matched.model, limit):
+    lacking = None if (matched.scored.weight >= limit - 1e-9).any() else reach_of.out_of_reach(records, matched.model, limit)
+    if lacking is None:
         return []
-    best = 1 / (1 + 2.0 ** -shortfalls.best(records, matched.model))
-    if best >= settings().match_threshold:
-        return [f"no two records can reach the threshold of {threshold:g}: even with the same values two have only {best:.6g}"]
-    names = " and ".join(shortfalls.filled(records)) or "what they have"
-    lower = ", or a lower --threshold" if best > 0.5 else ""
-    alone = f"even with the same {names} two are one with a probability of {best:.2g} at most, below the threshold of {threshold:g}"
+    if lacking.best >= settings().match_threshold:
+        return [f"no two records can reach the threshold of {threshold:g}: even with the same values two have only {lacking.best:.6g}"]
+    lower = ", or a lower --threshold" if lacking.best > 0.5 else ""
     raise NothingToMatch(
-        f"no two of the {records.rows:,} records can be one: {alone}",
-        hint=f"Add {_would_help(records.plan.matching.attributes.values())}; "
-        f"or, if such records are one to you, state `same` in the rules{lower}",
+        lacking.describe(threshold),
+        hint=f"Add {lacking.would_help()}; or, if such records are one to you, state `same` in the rules{lower}",
     )
-
-
-def _whole_of(kind: str) -> str:
-    """What a kind is compared as: parts of a name or of an address as one."""
-    if kind in person_name.MEMBERS:
-        return "person name"
-    return "postal address" if kind in postal_address.MEMBERS else kind
-
-
-def _would_help(kinds: Collection[str]) -> str:
-    there = {_whole_of(kind) for kind in kinds}
-    missing = [words for kind, words in _TELLING.items() if kind not in there]
-    return f"a column that tells namesakes apart ({', '.join(missing[:-1])} or {missing[-1]})" if len(missing) > 1 else "a telling column"
 
 
 def none_found(records: int, accepted: int) -> list[str]:
@@ -137,7 +115,7 @@ def none_found(records: int, accepted: int) -> list[str]:
 
 def alone(matched: Matched) -> list[str]:
     """A word where but one feature has values, so that all who share them are one."""
-    found = shortfalls.filled(matched.records)
+    found = reach_of.filled(matched.records)
     if len(found) != 1 or not (matched.label != np.arange(len(matched.label))).any():
         return []
     return [f"only {found[0]} is there to compare: those who share it are taken for one, and nothing tells namesakes apart"]

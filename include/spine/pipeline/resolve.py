@@ -6,7 +6,7 @@ what differs. Without a change in Silver nothing is read beyond table versions a
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +18,7 @@ from spine.control.ledger import Line
 from spine.core import clock
 from spine.core.entities import Entity
 from spine.core.errors import ControlPlaneUnavailable, SpineError, as_ours, error_from_dict, together
-from spine.core.events import WeightsRelearned
+from spine.core.events import Event, IdentityOutOfReach, WeightsRelearned
 from spine.core.screen import logger
 from spine.gold.records import records, rows_of, silver_tables
 from spine.gold.store import commit, former_gold, matched_entity, result_of, rolled_forward, rules_of, sum_of
@@ -64,9 +64,9 @@ def resolve_each(
     Weights are learned anew, and everything is matched again, once a tenant's records have outgrown them, or as `relearn` says. Without
     `spark` everything happens in this process, however many records there are. The ledger and events are kept in `database`.
 
-    Returns counts, what was `relearned`, the versions of the Gold tables, `no_op`, and `failures` of tenants whose outcome was beyond the
-    limits, lost a record or could not be made: their Gold stays as it was, and the next run takes all their records for changed. Raises
-    ConfigError, LakeError.
+    Returns counts, what was `relearned`, what new weights `could_not` do, the versions of the Gold tables, `no_op`, and `failures` of
+    tenants whose outcome was beyond the limits, lost a record or could not be made: their Gold stays as it was, and the next run takes all
+    their records for changed. Raises ConfigError, LakeError.
     """
     declared = matched_entity(entity)
     last, recovered = rolled_forward(spark, declared)
@@ -75,7 +75,7 @@ def resolve_each(
     fresh = last is None or last.rules != rules_of(declared)
     finished = recovered is not None and last is not None and last.run_id == run_id
     if last is not None and last.inputs == inputs and not fresh and (finished or relearn != "always"):
-        _tell(database, (recovered or {}).get("relearned", ()))
+        _tell(database, recovered or {})
         return result_of(declared, recovered or {}, no_op=recovered is None)
     changed = _changed(tables, {} if last is None or fresh else last.inputs)
     run = ResolveRun(1 if last is None else last.number + 1, run_id, clock.now())
@@ -85,19 +85,26 @@ def resolve_each(
         inputs = {name: {**known, "behind": sorted(failures)} for name, known in inputs.items()}
     counts = sum_of(outcomes)
     written = commit(spark, declared, run, inputs, outcomes)
-    _tell(database, [*(recovered or {}).get("relearned", ()), *counts["relearned"]])
+    for told in (recovered or {}, counts):
+        _tell(database, told)
     result = result_of(declared, counts, no_op=not written and recovered is None)
     return result | ({"failures": [error.as_dict() for error in failures.values()]} if failures else {})
 
 
-def _tell(database: Database | None, relearned: Sequence[Mapping[str, Any]]) -> None:
-    """Say where weights are new, and record it; an event that is known already stays one."""
-    for facts in relearned:
-        told = {name: value for name, value in facts.items() if name != "tenant"}
-        event = WeightsRelearned(**told)
-        log.warning("tenant %s: %s", facts["tenant"], event.describe())
-        if database is not None:
-            events.record(database.of(facts["tenant"]), event)
+def _tell(database: Database | None, counts: Mapping[str, Any]) -> None:
+    """Say where weights are new and where they suffice for nothing, and record it; an event that is known already stays one."""
+    for facts in counts.get("relearned", ()):
+        _record(database, facts["tenant"], WeightsRelearned(**{name: value for name, value in facts.items() if name != "tenant"}))
+    for facts in counts.get("could_not", ()):
+        if facts["out_of_reach"]:
+            event = IdentityOutOfReach(facts["entity"], facts["run_id"], facts["records"], facts["out_of_reach"])
+            _record(database, facts["tenant"], event)
+
+
+def _record(database: Database | None, tenant: str, event: Event) -> None:
+    log.warning("tenant %s: %s", tenant, event.describe())
+    if database is not None:
+        events.record(database.of(tenant), event)
 
 
 @dataclass(frozen=True)

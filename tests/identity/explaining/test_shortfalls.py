@@ -12,6 +12,7 @@ from spine.core.entities import Matching
 from spine.identity import engine
 from spine.identity.explaining import shortfalls as lacks
 from spine.identity.explaining.dropped import dropped
+from spine.identity.explaining.reach import out_of_reach
 from spine.identity.learning.score import score
 from spine.identity.matching import Matched, match, threshold_weight
 from spine.identity.planning import make_plan
@@ -83,9 +84,11 @@ def test_namesakes_alone_reach_nothing() -> None:
     rows: list[tuple[str | None, ...]] = [(one, other, None, None, None) for one in given for other in last for _ in range(5)]
     found = matched(rows)
     limit = threshold_weight(0.85)
-    assert not lacks.reachable(found.records, found.model, limit)
-    assert lacks.best(found.records, found.model) < limit
-    assert lacks.reachable(matched(people(20)).records, matched(people(20)).model, limit)
+    lacking = out_of_reach(found.records, found.model, limit)
+    assert lacking is not None
+    assert lacking.best < 0.85
+    assert lacking.describe(0.85).startswith("no two of the 500 records can be one: even with the same person name two are one with")
+    assert out_of_reach(matched(people(20)).records, matched(people(20)).model, limit) is None
 
 
 def test_a_mailbox_that_follows_from_the_name_is_named() -> None:

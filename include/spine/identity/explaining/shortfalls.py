@@ -17,12 +17,11 @@ from spine.identity.blocking.keys import Keys
 from spine.identity.engine import Records
 from spine.identity.explaining.dropped import Dropped, dropped
 from spine.identity.explaining.explain import listed
+from spine.identity.explaining.reach import SAMPLED, own_weight, sample
 from spine.identity.learning.model import Model
-from spine.identity.learning.score import score
 from spine.identity.matching import Matched, threshold_weight
 
 Array: TypeAlias = Any  # numpy arrays of many element types
-SAMPLED = 20_000
 LEAST = 0.5
 FAR = 3.0  # times as many matches expected as were found
 SELDOM = 0.001  # of random pairs
@@ -94,34 +93,9 @@ def _together(matched: Matched) -> int:
     return int((sizes * (sizes - 1) // 2).sum())
 
 
-def reachable(records: Records, model: Model, limit: float) -> bool:
-    """Whether any record would be one with a copy of itself: where none is, no two records can be, whatever they agree on."""
-    chunks = np.array_split(np.arange(records.rows), max(1, records.rows // SAMPLED))
-    return any(bool((_own_weight(records, model, rows) >= limit - 1e-9).any()) for rows in chunks if len(rows))
-
-
-def best(records: Records, model: Model) -> float:
-    """The greatest weight (log2 odds) of a record with a copy of itself, in a sample."""
-    return float(_own_weight(records, model, _sample(records.rows)).max(initial=-np.inf))
-
-
-def filled(records: Records) -> list[str]:
-    """The features that have more than one value."""
-    return [feature.name for feature in records.plan.features if len(np.unique(records.features[feature.name][0])) > 1]
-
-
-def _own_weight(records: Records, model: Model, rows: Array) -> Array:
-    patterns = engine.patterns(records, rows, rows, model.rarity)
-    return score(records.plan, model, records.features, rows, rows, patterns).weight
-
-
-def _sample(rows: int) -> Array:
-    return np.arange(rows) if rows <= SAMPLED else np.sort(np.random.default_rng(1).choice(rows, SAMPLED, replace=False))
-
-
 def _mute(records: Records, model: Model, limit: float) -> Mute | None:
-    rows = _sample(records.rows)
-    mute = rows[_own_weight(records, model, rows) < limit - 1e-9]
+    rows = sample(records.rows)
+    mute = rows[own_weight(records, model, rows) < limit - 1e-9]
     if not len(mute):
         return None
     names = [feature.name for feature in records.plan.features if not feature.partial]

@@ -12,6 +12,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from spine.identity import engine
+from spine.identity.explaining.reach import out_of_reach
+from spine.identity.explaining.shortfalls import in_words, of_model
 from spine.identity.explaining.waterfalls import waterfalls
 from spine.identity.golden import ids
 from spine.identity.golden.columns import MOMENT, codes, constant, differs, joined, places, removed
@@ -27,7 +29,7 @@ Array: TypeAlias = Any  # numpy arrays of many element types
 class Outcome:
     """Rows to write by table; links, matches, golden, redirects, overrides and frequencies carry `op` (`upsert` or `delete`).
 
-    `relearned` are the facts of weights that took the place of former ones.
+    `relearned` are the facts of weights that took the place of former ones, `could_not` what weights that are new can not do.
     """
 
     links: pa.Table | None = None
@@ -41,6 +43,7 @@ class Outcome:
     frequencies: pa.Table | None = None
     counts: Counter[str] = field(default_factory=Counter)
     relearned: Mapping[str, Any] | None = None
+    could_not: Mapping[str, Any] | None = None
 
 
 def outcome_of(r: Resolved) -> Outcome:
@@ -59,6 +62,7 @@ def outcome_of(r: Resolved) -> Outcome:
         frequencies=_frequencies(r),
         counts=_counts(r, matches, Counter(change.kind for change in found)),
         relearned=_relearned(r, Counter(change.kind for change in found)),
+        could_not=_could_not(r),
     )
 
 
@@ -248,6 +252,19 @@ def _relearned(r: Resolved, kinds: Counter[str]) -> dict[str, Any] | None:
         "tenant": r.scope.tenant, "entity": r.scope.name, "run_id": r.scope.run.run_id, "way": how.way, "reason": how.why,
         "records": r.news.basis.records, "records_before": then.records, "model_version": r.weighed.model.version,
         "merged": kinds["merged"], "split": kinds["split"],
+    }  # fmt: skip
+
+
+def _could_not(r: Resolved) -> dict[str, Any] | None:
+    """What to tell of weights that were learned in this run: a line per thing, and a sentence where no two records can be one."""
+    if not r.weighed.learned:
+        return None
+    records, model = r.weighed.records, r.weighed.model
+    lacking = out_of_reach(records, model, r.scope.threshold)
+    told = None if lacking is None else f"{lacking.describe(r.scope.matching.threshold)}. Map {lacking.would_help()}"
+    return {
+        "tenant": r.scope.tenant, "entity": r.scope.name, "run_id": r.scope.run.run_id, "records": records.rows,
+        "out_of_reach": told, "lines": in_words(of_model(model)),
     }  # fmt: skip
 
 
