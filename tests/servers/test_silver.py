@@ -276,6 +276,37 @@ RECORDS: dict[str, dict[str, tuple[dict[str, Any], dict[str, Any] | None]]] = {
             {"given_name": "Isaac", "family_name": "Brock", "phone": "+12025550173", "source_created_at": WHEN},
         ),
     },
+    "ga4": {
+        "sessions": (
+            {
+                "property": "1",
+                "date": "20260131",
+                "sessionSource": "google",
+                "sessionMedium": "cpc",
+                "sessionCampaignName": "Spring",
+                "countryId": "DE",
+                "sessions": "7",
+                "totalUsers": "5",
+                "userEngagementDuration": "12.5",
+                "totalRevenue": "99.9",
+                "currency": "eur",
+            },
+            {
+                "day": dt.date(2026, 1, 31),
+                "site_ref": "1",
+                "campaign": "Spring",
+                "country": "DE",
+                "sessions": 7,
+                "engaged_seconds": Decimal("12.5"),
+                "revenue": Decimal("99.9"),
+                "currency": "EUR",
+            },
+        ),
+        "events": (
+            {"property": "1", "date": "20260131", "eventName": "purchase", "platform": "web", "eventCount": "3"},
+            {"day": dt.date(2026, 1, 31), "name": "purchase", "events": 3, "revenue": None},
+        ),
+    },
     "google_drive": {
         "files": (
             {

@@ -21,11 +21,12 @@ from spine.core.failpoints import failpoint
 from spine.core.names import bronze_table, schema_variable, silver_table
 from spine.core.screen import logger
 from spine.core.settings import settings
-from spine.lake.bronze import BronzeWriter, Envelope, Progress, digest_of, digests_of_run, living_unseen, newest_in, rows_of_run
+from spine.lake.bronze import BronzeWriter, Envelope, Progress, Unseen, digest_of, digests_of_run, living_unseen, newest_in, rows_of_run
 from spine.lake.generations import Generation
 from spine.lake.paths import table_uri
 from spine.pipeline.parts import PartCursors
 from spine.pipeline.planning import plan
+from spine.pipeline.rereading import Reread
 from spine.pipeline.services import Services, fingerprint, ignored, open_reader
 from spine.pipeline.work import StreamRead, StreamWork
 from spine.sources.columns import Records
@@ -71,6 +72,7 @@ class _Extraction:
         self._read_rows = 0  # records that came from the source, by this attempt and those before it
         self._newest: dict[str, tuple[str, str, str]] | None = None
         self._committed: set[str] = set()
+        self._reread: Reread | None = None
         self.info: ConnectionInfo | None = None
         self._renewed = 0.0
 
@@ -131,7 +133,9 @@ class _Extraction:
         if generation is not None:
             self._swap(generation, writer)
         elif (window.full or (writer.pending.anew and not self.stream.in_parts)) and self._sweeps() and not skips:
-            self._sweep(writer, uri, envelope)
+            self._sweep(writer, living_unseen(uri, envelope, malformed=MALFORMED))
+        elif self._reread is not None and not skips:
+            self._sweep(writer, self._reread.unseen(uri, envelope))
         if done is None or generation is not None or done.token is not None or writer.committed != done:
             self._balance(writer, uri)
         failpoint("extract.before_cursor")
@@ -142,6 +146,7 @@ class _Extraction:
 
     def _read_pages(self, writer: BronzeWriter, window: Window) -> None:
         done = writer.committed
+        self._reread = Reread.of(self.stream, window, self.parts, first=done is None)
         if done is not None and self.source.kind == "singer":
             self._committed = digests_of_run(table_uri(bronze_table(self.source.source, self.stream.name)), writer.envelope)
         self.known = Shape.from_json(self.services.variables.get(schema_variable(self.work.connection_id, self.stream.name)))
@@ -152,6 +157,8 @@ class _Extraction:
                 page = replace(sent, records=records)
                 self.watch.see(records)
                 self.shape.see(read)
+                if self._reread is not None:
+                    self._reread.see(read)
                 self._read_rows += len(records)
                 news = self._news(records, writer)
                 reached = page.parents
@@ -258,13 +265,14 @@ class _Extraction:
         assert self._newest is not None
         return self._newest.get(record.record_id) != (record.op, record.cursor, digest)
 
-    def _sweep(self, writer: BronzeWriter, uri: str, envelope: Envelope) -> None:
-        """Mark as deleted what a full read did not see. Raises DeleteSweepRefused if that is too much to be believed.
+    def _sweep(self, writer: BronzeWriter, unseen: Unseen) -> None:
+        """Mark as deleted what a full read, or one of the same span again, did not see.
+
+        Raises DeleteSweepRefused if that is too much to be believed.
 
         A delete has the cursor of the version that it ends: it is later only because it is emitted later, and so is the record that comes
         back as it was.
         """
-        unseen = living_unseen(uri, envelope, malformed=MALFORMED)
         missing, alive = unseen.missing, unseen.alive
         if missing and unseen.nameless:
             _log.warning(

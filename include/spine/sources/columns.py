@@ -110,15 +110,15 @@ class Records(Sequence[Record]):
         return Records(self.batch.take(pa.array(places, pa.int64())))
 
     @property
-    def cursors(self) -> list[str | None]:
-        """The cursor of each."""
-        found: list[str | None] = self.batch.column("cursor").to_pylist()
-        return found
-
-    @property
     def ids(self) -> list[str]:
         """The id of each."""
         found: list[str] = self.batch.column("record_id").to_pylist()
+        return found
+
+    @property
+    def cursors(self) -> list[str | None]:
+        """The cursor of each."""
+        found: list[str | None] = self.batch.column("cursor").to_pylist()
         return found
 
     @property

@@ -216,3 +216,10 @@ def test_short_needs_a_size():
 def test_a_pattern_is_one_of_re2():
     with pytest.raises(ValidationError, match="linear time"):
         PAGING_KINDS.parse(type="next_token", cut="(?=a)b")
+
+
+def test_what_a_body_has_as_a_text_stays_one() -> None:
+    """Google writes 64-bit numbers so, and its descriptions refuse others."""
+    paging = PAGING_KINDS.parse(type="offset", into="body", param="offset", size=5, size_param="limit")
+    asked = paging.request(Request("POST", "/x", json={"offset": "0", "limit": 1}), "10")
+    assert asked.json == {"offset": "10", "limit": 5}

@@ -50,6 +50,12 @@ def check(folder: Path, monkeypatch: pytest.MonkeyPatch, stream: str, source: st
         (f"{CURSOR}, format: unix}}", "cursor.format: 'unix' is no format of times: write one of iso"),
         (f"{CURSOR}, type: number, format: epoch}}", "cursor.format: is for times, and this cursor is a number"),
         (f"{CURSOR}, start: 90d}}\n    deletes: {{detect: sweep}}", "streams.0.deletes.detect: a sweep needs reads of everything"),
+        (f"{CURSOR}, type: number}}\n    deletes: {{detect: reread}}", "streams.0.deletes.detect: nothing is read again"),
+        (f"{CURSOR}, lookback: 0s}}\n    deletes: {{detect: reread}}", "streams.0.deletes.detect: nothing is read again"),
+        (
+            f"{CURSOR}}}\n    partitions: {{a: {{values: [x]}}}}\n    deletes: {{detect: reread}}",
+            "streams.0.key: `reread` needs a key that begins with",
+        ),
         ("    cursor: {field: at}", "streams.0.cursor.since: no parameter asks the source for changes"),
         ("    cursor: {field: at, since: null, start: 90d, windows: {step: 1d}}", "cursor.windows: no span of time is asked for"),
         ("    later: {path: /x}", "streams.0.later: a stream without a cursor is asked in the same way each time"),

@@ -95,7 +95,9 @@ class Placed(Paging):
     type: str
     param: str | None = Field(default=None, description="The parameter, header or path in the body that holds it")
     into: Literal["query", "header", "body", "path"] = Field(
-        default="query", description="Where `param` is; in a `path` of the stream it stands as {page}, in a body `size_param` is there too"
+        default="query",
+        description="Where `param` is; in a `path` of the stream it stands as {page}, in a body `size_param` is there "
+        "too. What the body has there as a text stays one",
     )
 
     value: str = Field(default=SLOT, description="How it is written there, with {page} for the token and {size} for the size of a page")
@@ -157,7 +159,7 @@ def with_params(request: Request, params: dict[str, str]) -> Request:
 
 
 def with_body(request: Request, path: str, value: Any) -> Request:
-    """The request with a value at a dotted path of its body, JSON or a form."""
+    """The request with a value at a dotted path of its body, JSON or a form; as a text where one stands there already."""
     if request.form is not None:
         return replace(request, form={**request.form, path: str(value)})
     return replace(request, json=_set(request.json, path.split("."), value))
@@ -165,7 +167,7 @@ def with_body(request: Request, path: str, value: Any) -> Request:
 
 def _set(body: Any, path: list[str], value: Any) -> Any:
     if not path:
-        return value
+        return str(value) if isinstance(body, str) else value
     inner = body if isinstance(body, Mapping) else {}
     return {**inner, path[0]: _set(inner.get(path[0]), path[1:], value)}
 

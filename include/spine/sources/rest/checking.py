@@ -27,12 +27,7 @@ def mistakes(stream: Stream) -> Iterator[tuple[Place, str]]:
                 "every run then reads everything and leaves out what is old"
             ),
         )
-    if stream.deletes.detect == "flag" and stream.deletes.field is None:
-        yield ("deletes", "field"), "`detect: flag` needs the field that tells a deleted record"
-    if stream.deletes.detect == "sweep" and stream.parent and stream.parent.changed:
-        yield ("deletes", "detect"), "a sweep needs reads of everything, and `parent.changed` leaves out what is below unchanged parents"
-    if stream.deletes.detect == "sweep" and cursor is not None and cursor.bounded:
-        yield ("deletes", "detect"), "a sweep needs reads of everything, and the cursor's `start` leaves out what is older"
+    yield from _deletes(stream)
     yield from changes.mistakes(stream)
     if stream.later is not None and cursor is None and stream.changes is None:
         yield ("later",), "a stream without a cursor is asked in the same way each time"
@@ -46,6 +41,21 @@ def mistakes(stream: Stream) -> Iterator[tuple[Place, str]]:
     for place, method in _methods(stream):
         if method == "GET":
             yield place, "a GET has no body: leave the method out, or write POST"
+
+
+def _deletes(stream: Stream) -> Iterator[tuple[Place, str]]:
+    """Deletes that could not be seen so."""
+    cursor, deletes = stream.cursor, stream.deletes
+    if deletes.detect == "flag" and deletes.field is None:
+        yield ("deletes", "field"), "`detect: flag` needs the field that tells a deleted record"
+    if deletes.detect == "sweep" and stream.parent and stream.parent.changed:
+        yield ("deletes", "detect"), "a sweep needs reads of everything, and `parent.changed` leaves out what is below unchanged parents"
+    if deletes.detect == "sweep" and cursor is not None and cursor.bounded:
+        yield ("deletes", "detect"), "a sweep needs reads of everything, and the cursor's `start` leaves out what is older"
+    if deletes.detect == "reread" and (cursor is None or cursor.type != "time" or not cursor.lookback):
+        yield ("deletes", "detect"), "nothing is read again: `reread` needs a cursor of times with a `lookback`"
+    if deletes.detect == "reread" and stream.in_parts and not stream.leading_key:
+        yield ("key",), "`reread` needs a key that begins with the parent or partition: compute it, as {partition.region}"
 
 
 def _dropped(stream: Stream) -> Iterator[tuple[Place, str]]:

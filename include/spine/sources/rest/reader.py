@@ -45,7 +45,7 @@ READS = frozenset({
     "response", "records", "map_key", "columns", "required_fields", "cursor", "changes", "paging", "deletes.field", "slashes", "searches",
     "parent", "partitions", "errors", "filters", "case", "flatten", "rename", "compute", "personal", "drop",
 })  # fmt: skip
-DETECTS = frozenset({"flag", "sweep"})
+DETECTS = frozenset({"flag", "sweep", "reread"})
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from itertools import takewhile
 from typing import Literal
 
 from pydantic import Field, model_validator
@@ -105,6 +106,11 @@ class Stream(Shaping, Reading):
     def in_parts(self) -> bool:
         """Whether it is read part by part: for each parent, or each value of a list."""
         return bool(self.parent or self.partitions)
+
+    @property
+    def leading_key(self) -> tuple[str, ...]:
+        """The first fields of the key that are computed from the parent or the partition."""
+        return tuple(takewhile(lambda name: self.compute.get(name, "").startswith(("{parent.", "{partition.")), self.key_fields))
 
     @property
     def silver(self) -> str:
