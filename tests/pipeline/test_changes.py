@@ -208,3 +208,38 @@ def test_killed_behind_each_commit_no_change_is_lost(shop: Shop, run_program: Ca
         found[name] = sorted(tuple(row.values())[:3] for row in rows.to_pylist() if row["run_id"].endswith("r2"))
     assert found["rough"] == found["calm"]
     assert len(found["calm"]) == (8 if refused else 4)
+
+
+LINES = {
+    "name": "lines", "path": "/notes/{parent.id}/lines", "records": "items", "key": ["id"], "parent": {"stream": "notes", "changed": True},
+}  # fmt: skip
+
+
+def test_only_children_of_parents_that_the_token_tells_are_asked_for_and_a_skipped_one_again(shop: Shop) -> None:
+    log: Any = shop.vendor
+    answer, asked, refused = log.answer, [], set[str]()
+
+    def told(path: str, query: dict[str, str]) -> tuple[int, Any]:
+        if not path.endswith("/lines"):
+            return answer(path, query)
+        asked.append(path.split("/")[2])
+        return (403, {}) if asked[-1] in refused else (200, {"items": [{"id": f"{asked[-1]}1"}]})
+
+    log.answer = told
+    shop.declare(NOTES, {**LINES, "errors": [{"when": {"status": 403}, "then": "skip"}]}, variables={"word": {"default": "x"}})
+
+    def read(run: str) -> list[str]:
+        asked.clear()
+        shop.sync(run, "lines")
+        return sorted(asked)
+
+    assert read("r1") == ["a", "b", "c", "d", "e"]
+    log.put("b", "f")
+    log.remove("c")
+    refused.add("f")
+    assert read("r2") == ["b", "f"]
+    refused.clear()
+    assert read("r3") == ["b", "f"]
+    assert read("r4") == []
+    log.known = 99
+    assert read("r5") == ["a", "b", "d", "e", "f"]

@@ -272,6 +272,38 @@ def test_plaid_begins_anew_when_its_pages_change_meanwhile_and_then_tells_change
     assert found == {("t0", "upsert"), ("t4", "delete")}
 
 
+def test_drive_tells_what_has_changed_and_asks_who_may_read_that_alone(reading, served) -> None:
+    state: dict[str, Any] = {"token": "10", "changes": []}
+    asked: list[str] = []
+
+    def serve(seen: Seen) -> Any:
+        asked.append(seen.path)
+        if seen.path == "/changes/startPageToken":
+            return {"startPageToken": state["token"]}
+        if seen.path == "/files":
+            start = int(seen.query.get("pageToken", 0))
+            files = [{"id": f"f{number}", "name": f"n{number}", "trashed": False} for number in range(3)]
+            return {"files": files[start : start + 2], **({"nextPageToken": "2"} if start == 0 else {})}
+        if seen.path == "/changes":
+            assert seen.query["pageToken"] == "10"
+            return {"changes": state["changes"], "newStartPageToken": "20"}
+        return {"permissions": [{"id": "p1", "type": "user", "role": "reader"}]}
+
+    drive = reading("google_drive", served(serve), extra={"access_token": "x"})
+    assert drive.sync("files", "permissions")["permissions"]["rows"] == 3
+    state["changes"] = [
+        {"changeType": "file", "fileId": "f0", "removed": False, "file": {"id": "f0", "name": "new", "trashed": False}},
+        {"changeType": "file", "fileId": "f1", "removed": True},
+        {"changeType": "file", "fileId": "f2", "removed": False, "file": {"id": "f2", "name": "n2", "trashed": True}},
+        {"changeType": "drive", "driveId": "d1", "removed": False},
+    ]
+    asked.clear()
+    drive.sync("files", "permissions")
+    found = {(record["_key"], record["_op"]) for record in drive.records("files", run=2)}
+    assert found == {("f0", "upsert"), ("f1", "delete"), ("f2", "delete")}
+    assert [path for path in asked if path.endswith("permissions")] == ["/files/f0/permissions"]
+
+
 def test_paths_of_an_api_that_has_no_file_of_its_own(reading, served) -> None:
     def serve(seen: Seen) -> Any:
         if seen.path == "/v1/customers":

@@ -34,6 +34,7 @@ from spine.sources.coverage import Watch
 from spine.sources.reading import MALFORMED, Page, Parents, Record, State, Window
 from spine.sources.shape import Shape, ShapeWatch, held_to, words_of
 from spine.sources.spec import load_source
+from spine.sources.spec.streams import TOLD
 
 __all__ = ["extract", "plan"]
 _log = logger(__name__)
@@ -335,7 +336,7 @@ class _Extraction:
         end, field = self.progress.window_end, self.stream.cursor.field if self.stream.cursor else ""
         parts, parents = self.parts.after(end), self.parts.parents_after(end)
         if self.stream.cursor is None:
-            high_water = parents  # there is nothing else to go by
+            high_water = end if parents and parents.startswith(TOLD) else parents  # there is nothing else to go by
         if high_water is None or (self.stream.cursor is None and parents is None):
             return self.cursor_from
         value = high_water

@@ -10,6 +10,7 @@ from spine.lake.bronze import Range
 from spine.sources.columns import Records
 from spine.sources.reading import Page, Parents, later
 from spine.sources.spec import Stream
+from spine.sources.spec.streams import TOLD
 
 _MOST_RANGES = 100
 _SKIPPED = ""  # in place of a cursor: the partition keeps the one that it had
@@ -93,4 +94,6 @@ class PartCursors:
         found = self.parents
         if found is None or found.reached is None:
             return self._saved.parents if self._saved else None
+        if found.reached.startswith(TOLD):  # a token, which has no order: it stays where it was if something was skipped
+            return found.reached if found.held is None else self._saved.parents if self._saved else None
         return min(at for at in (found.reached, found.held, end) if at is not None)

@@ -87,6 +87,13 @@ def _each(node: Any, document: Any, value: Any) -> Any:
     return _put(left, document, [_put(right, old, one) for old, one in zip(there, value, strict=True)])
 
 
+def _those(node: Any, document: Any, value: Any) -> Any:
+    left, right, condition = node["children"]
+    if not isinstance(value, list):
+        raise NotCovered("many are found where one is wanted")
+    return _put(left, document, [_put(condition, _put(right, None, one), True) for one in value])
+
+
 def _every(node: Any, document: Any, value: Any) -> Any:
     left, right = node["children"]
     if not isinstance(value, list):
@@ -137,6 +144,10 @@ def _function(node: Any, document: Any, value: Any) -> Any:
     if name in ("to_string", "to_number", "not_null", "to_array"):
         told = str(value) if name == "to_number" and value is not None else value
         return _put(inner[0], document, told)
+    if name == "merge" and isinstance(value, dict):
+        for one in inner:
+            document = _put(one, document, value)
+        return document
     if name == "values" and isinstance(value, list):
         return _put(inner[0], document, {f"k{number}": one for number, one in enumerate(value)})
     if name == "join" and isinstance(value, str) and inner[1]["type"] == "multi_select_list":
@@ -157,7 +168,7 @@ def _chosen(node: Any, document: Any, value: Any) -> Any:
 def names_at(path: str) -> list[str] | None:
     """The names of the only fields that a JMESPath of records lets pass, None where it lets all of them."""
     node = jmespath.compile(path).parsed
-    while node["children"]:
+    while node["children"] and node["type"] != "function_expression":
         if node["type"] == "multi_select_dict":
             return [pair["value"] for pair in node["children"]]
         node = node["children"][-1]
@@ -178,7 +189,7 @@ _WAYS = {
     "current": _current, "identity": _current, "field": _field, "subexpression": _chain, "index_expression": _chain, "pipe": _chain,
     "index": _at, "projection": _each, "value_projection": _every, "flatten": _first, "or_expression": _first, "comparator": _compared,
     "slice": _behind, "and_expression": _both, "multi_select_dict": _chosen, "not_expression": _negated, "function_expression": _function,
-    "multi_select_list": _listed,
+    "multi_select_list": _listed, "filter_projection": _those,
 }  # fmt: skip
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import jmespath
@@ -13,12 +14,16 @@ from spine.core.placeholders import names_in
 from spine.http.client import Client
 from spine.http.paging import Fetched
 from spine.http.paging.pages import named, resolved, search
-from spine.http.rules import ExpiredRule
+from spine.http.rules import ExpiredRule, Rule, Skipped, When
 from spine.sources.rest.requester import request_of
 from spine.sources.spec import Asking, Stream
 from spine.sources.spec.streams import SINCE
 
 _ASKING = ("path", "host", "params", "headers", "body")
+
+
+_MISSING = Rule(when=When(status=(404,)), then="skip")
+UNTOLD = "the source gave no token of its changes, so that the next run reads the same again"
 
 
 def expired_rules(stream: Stream) -> tuple[ExpiredRule, ...]:
@@ -27,11 +32,18 @@ def expired_rules(stream: Stream) -> tuple[ExpiredRule, ...]:
 
 
 def first_token(stream: Stream, client: Client, values: Mapping[str, Any]) -> str | None:
-    """The token of now, None where a reading's last page gives it. Raises SchemaMismatch, ConnectorErrors."""
+    """The token of now, None where a reading's last page gives it, or the source has no such request (404).
+
+    Raises SchemaMismatch, ConnectorErrors.
+    """
     first = stream.changes.first if stream.changes else None
     if first is None:
         return None
-    found = search(jmespath.compile(first.token), client.request(request_of(first, values)).json())
+    asking = replace(client, rules=(_MISSING, *client.rules))
+    try:
+        found = search(jmespath.compile(first.token), asking.request(request_of(first, values)).json())
+    except Skipped:
+        return None
     if not isinstance(found, str | int) or found == "":
         raise SchemaMismatch(f"the answer has no token at {first.token!r}", hint="Check `changes.first`", stream=stream.name)
     return client.unsigned(str(found))

@@ -96,13 +96,17 @@ def _parts(source: Source, at: Place, stream: Stream) -> Iterator[tuple[Place, s
         elif _is_own_parent(stream, others):
             yield (*at, "parent", "stream"), "is the stream itself, or one that it is the parent of"
         else:
-            if parent.changed and (found.cursor is None or found.cursor.type != "time"):
-                yield (*at, "parent", "changed"), f"{parent.stream!r} has no cursor of times that tells which have changed"
+            if parent.changed and not (_has_times(found) or (found.changes is not None and not found.in_parts)):
+                yield (*at, "parent", "changed"), f"{parent.stream!r} has no cursor of times and no token that tells which have changed"
             if parent.listed and len(found.key_fields) != 1:
                 yield (*at, "parent", "listed"), f"the key of {parent.stream!r} is not one field"
         yield from _list_of(source, (*at, "parent", "listed"), parent.listed)
     for name, partition in stream.partitions.items():
         yield from _list_of(source, (*at, "partitions", name, "variable"), partition.variable)
+
+
+def _has_times(stream: Stream) -> bool:
+    return stream.cursor is not None and stream.cursor.type == "time"
 
 
 def _is_own_parent(stream: Stream, others: Mapping[str, Stream]) -> bool:

@@ -16,10 +16,12 @@ import orjson
 
 from spine.core import clock
 from spine.core.placeholders import Absent, fill_all, names_in, written
+from spine.sources.columns import latest_of
 from spine.sources.reading import MALFORMED, Page, Parents, Record, State, Window, later
 from spine.sources.rest.place import Part
 from spine.sources.rest.shaping import kept
 from spine.sources.spec import Parent, Partition, Source, Stream
+from spine.sources.spec.streams import TOLD
 
 Read: TypeAlias = Callable[[Stream, State, Window], Iterator[Page]]
 _LEAST = timedelta(microseconds=1)
@@ -44,6 +46,8 @@ class Parts:
         self._state, self._window = state, window
         self._reached = state.within.reached if state.within else state.parents
         self._held = state.within.held if state.within else None
+        parent = source.stream(stream.parent.stream) if stream.parent else None
+        self._told_by = f"{parent.told_by} " if parent and parent.changes else ""
 
     @property
     def progress(self) -> Parents | None:
@@ -51,8 +55,10 @@ class Parts:
         return Parents(self._reached, self._held) if self._stream.parent and self._stream.parent.changed else None
 
     def hold(self, part: Part) -> None:
-        """A part was skipped: its parent is to be found among the changed ones again."""
-        if part.cursor is not None:
+        """A part was skipped: its parent is to be found among the changed ones again, all since the last token if that tells them."""
+        if self._told_by:
+            self._held = ""
+        elif part.cursor is not None:
             before = clock.to_text(clock.parse(part.cursor) - _LEAST)
             self._held = before if self._held is None else min(self._held, before)
 
@@ -140,10 +146,7 @@ class Parts:
 
     def _read_parents(self, parent: Parent, token: str | None) -> Iterator[_Family]:
         stream = self._source.stream(parent.stream)
-        window, state = Window(end=self._window.end, full=True), State(token=token)
-        if parent.changed and not self._window.full and not self._window.backfill and self._state.parents and stream.cursor:
-            window = Window(clock.parse(self._state.parents) - stream.cursor.lookback, self._window.end)
-            state = State(self._state.parents, token)
+        window, state = self._parents_since(parent, stream, token)
         for page in self._read(stream, state, window):
             if page.skipped:
                 yield _Family(token, (f"{parent.stream} {page.skipped}",), {}, skipped=f"its parents were skipped: {page.skipped}")
@@ -151,9 +154,22 @@ class Parts:
             living = [found for found in known if kept(found[1], parent.filters)]
             for at in range(0, len(living), parent.group):
                 yield _family(token, living[at : at + parent.group], together=parent.group > 1)
-            for record in page.records:
-                self._reached = later(self._reached, record.cursor)
+            if self._told_by:
+                self._reached = self._told_by + page.change_token if page.change_token else self._reached
+            else:
+                self._reached = later(self._reached, latest_of(page.records))
             token = page.next_token
+
+    def _parents_since(self, parent: Parent, stream: Stream, token: str | None) -> tuple[Window, State]:
+        """What of the parents is read: all of them, or those that have changed since a cursor or a token."""
+        saved = self._state.parents
+        if not parent.changed or self._window.full or self._window.backfill or not saved:
+            return Window(end=self._window.end, full=True), State(token=token)
+        if self._told_by and saved.startswith(self._told_by):
+            return Window(end=self._window.end), State(token=token, parts={"": saved.removeprefix(self._told_by)})
+        if stream.cursor is None or saved.startswith(TOLD):
+            return Window(end=self._window.end, full=True), State(token=token)
+        return Window(clock.parse(saved) - stream.cursor.lookback, self._window.end), State(saved, token)
 
 
 def _lives(record: Record) -> bool:

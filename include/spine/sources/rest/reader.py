@@ -27,7 +27,7 @@ from spine.sources.reading import (
 )
 from spine.sources.rest.ahead import Ahead
 from spine.sources.rest.answers import Answers, Piece
-from spine.sources.rest.changes import expired_rules, first_token, token_in
+from spine.sources.rest.changes import UNTOLD, expired_rules, first_token, token_in
 from spine.sources.rest.fields import chunks_of, names_of
 from spine.sources.rest.jobs import Done, Jobs, Stale
 from spine.sources.rest.parts import Parts
@@ -207,8 +207,11 @@ class _Reading:
             instead = self._instead(place.span, piece.whole, seen, last, before)
             before = last or before
             upcoming = walk.go_on(instead) if following is None or instead is not None else replace(following, seen=seen)
-            token = place.token or token_in(self._stream, self._client, piece.whole) if upcoming is None else None
-            yield Page(records, upcoming.text() if upcoming else None, self.high_water, piece.notes, change_token=token)
+            token, notes = None, piece.notes
+            if upcoming is None and self._stream.changes is not None:
+                token = place.token or token_in(self._stream, self._client, piece.whole)
+                notes = notes if token else (*notes, UNTOLD)
+            yield Page(records, upcoming.text() if upcoming else None, self.high_water, notes, change_token=token)
             if following is None or instead is not None:
                 return
             place = replace(following, seen=seen)

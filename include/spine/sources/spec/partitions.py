@@ -22,7 +22,9 @@ class Parent(Strict):
     """
 
     stream: Word = Field(description="The parent: another stream of the source")
-    changed: bool = Field(default=False, description="Only for parents that have changed since the last run, by the parent's own cursor")
+    changed: bool = Field(
+        default=False, description="Only for parents that have changed since the last run, by the parent's cursor or token"
+    )
     listed: Word | None = Field(
         default=None, description="The variable whose values stand for the parents' keys: where the account has some, none are asked for"
     )

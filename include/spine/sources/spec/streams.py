@@ -27,6 +27,7 @@ from spine.sources.spec.shaping import Shaping
 from spine.sources.spec.tables import Table
 
 SINCE = "{changes.token}"
+TOLD = "changes "  # what stands before a token where a cursor may stand as well
 
 
 class Stream(Shaping, Reading):
@@ -138,4 +139,4 @@ class Stream(Shaping, Reading):
     def told_by(self) -> str:
         """What stands with a token in place of the cursor's field: a digest of what is asked for, since a token is of that request."""
         asked = self.model_dump_json(include={"path", "host", "params", "body", "fields", "changes"})
-        return f"changes {hashlib.sha256(asked.encode()).hexdigest()[:12]}"
+        return f"{TOLD}{hashlib.sha256(asked.encode()).hexdigest()[:12]}"

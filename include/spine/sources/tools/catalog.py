@@ -124,7 +124,7 @@ def _code_lines(source: Source) -> int:
 
 
 def _is_incremental(source: Source, stream: Stream) -> bool:
-    return stream.cursor is not None or source.kind == "files"
+    return stream.cursor is not None or stream.changes is not None or source.kind == "files"
 
 
 def _distinct(words: Iterable[str]) -> tuple[str, ...]:
