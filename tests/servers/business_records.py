@@ -52,4 +52,44 @@ BUSINESS: dict[str, dict[str, tuple[dict[str, Any], dict[str, Any] | None]]] = {
             {"code": "G", "is_active": True, "unit": "Piece", "currency": None},
         ),
     },
+    "sap": {
+        "persons": (
+            {"BusinessPartner": "1", "FirstName": "Ann", "LastName": "Lee", "BirthDate": "/Date(320630400000)/", "CreationDate": JSON_DATE,
+             "address": {"StreetName": "Main St", "HouseNumber": "", "CityName": "Ulm", "Country": "DE"}, "email": "A@acme.example",
+             "phone": None, "mobile": "+49711123456", "changed_on": JSON_DATE, "IsMarkedForArchiving": False},
+            {"given_name": "Ann", "birth_date": dt.date(1980, 2, 29), "street": "Main St", "phone": "+49711123456",
+             "source_created_at": WHEN},
+        ),
+        "organizations": (
+            {"BusinessPartner": "2", "OrganizationBPName1": "Acme", "OrganizationBPName2": "Holding", "CreationDate": JSON_DATE,
+             "address": {"StreetName": "Main St", "HouseNumber": "12", "Region": "BW"}, "website": "https://acme.example"},
+            {"name": "Acme Holding", "street": "Main St 12", "region": "BW", "website": "acme.example"},
+        ),
+        "sales_orders": (
+            {"SalesOrder": "1", "SoldToParty": "2", "TotalNetAmount": "12.50", "TransactionCurrency": "EUR", "SalesOrderDate": JSON_DATE,
+             "OverallSDProcessStatus": "C", "items": [{"Material": "M1"}], "LastChangeDateTime": JSON_DATE},
+            {"order_total": Decimal("12.5"), "currency": "EUR", "ordered_at": WHEN, "source_updated_at": WHEN,
+             "items": '[{"Material":"M1"}]'},
+        ),
+        "billing_documents": (
+            {"BillingDocument": "9", "SoldToParty": "2", "PayerParty": "", "TotalNetAmount": "10.00", "TransactionCurrency": "EUR",
+             "BillingDocumentDate": JSON_DATE},
+            {"number": "9", "total": Decimal(10), "issued_at": WHEN, "customer_ref": "2"},
+        ),
+        "products": (
+            {"Product": "M1", "name": None, "BaseUnit": "PC", "CreationDate": JSON_DATE, "LastChangeDate": None},
+            {"name": "M1", "code": "M1", "unit": "PC", "source_updated_at": WHEN},
+        ),
+    },
+    "sap_odata4": {
+        "sales_orders": (
+            {"SalesOrder": "1", "SoldToParty": "2", "TotalNetAmount": 12.5, "TransactionCurrency": "EUR", "SalesOrderDate": "2026-01-31",
+             "_Item": [], "LastChangeDateTime": ISO},
+            {"order_total": Decimal("12.5"), "ordered_at": dt.datetime(2026, 1, 31, tzinfo=dt.UTC), "source_updated_at": WHEN},
+        ),
+        "products": (
+            {"Product": "M1", "name": "Bolt", "BaseUnit": "PC", "LastChangeDateTime": ISO},
+            {"name": "Bolt", "source_updated_at": WHEN},
+        ),
+    },
 }  # fmt: skip

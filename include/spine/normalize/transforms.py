@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 TransformFunction = Callable[["Column", "Column"], "Column"]
 VOCABULARY: Vocabulary[TransformFunction] = Vocabulary()
+_JSON_DATE = r"^/Date\((-?[0-9]{1,15})(?:[+-][0-9]{1,4})?\)/$"
 
 
 def transform(name: str) -> Callable[[TransformFunction], TransformFunction]:
@@ -128,7 +129,7 @@ def url_domain(value: Column, _: Column) -> Column:
 
 @transform("date")
 def date(value: Column, _: Column) -> Column:
-    """ISO date of `2026-01-31` (any time behind it is cut), `20260131`, `2026/01/31` and `31.01.2026`.
+    """ISO date of `2026-01-31` (any time behind it is cut), `20260131`, `2026/01/31`, `31.01.2026` and `/Date(…)/` of OData 2.
 
     `01/02/2026` is not read: it means two different days.
 
@@ -136,7 +137,9 @@ def date(value: Column, _: Column) -> Column:
     """
     from pyspark.sql import functions as F
 
-    text = F.regexp_replace(trimmed(value), r"^(\d{1,2})\.(\d{1,2})\.(\d{4})$", "$3-$2-$1")
+    told = F.timestamp_millis(F.nullif(F.regexp_extract(trimmed(value), _JSON_DATE, 1), F.lit("")).try_cast("bigint"))
+    text = F.coalesce(F.date_format(told, "yyyy-MM-dd"), trimmed(value))
+    text = F.regexp_replace(text, r"^(\d{1,2})\.(\d{1,2})\.(\d{4})$", "$3-$2-$1")
     text = F.regexp_replace(text, r"^(\d{4})/(\d{1,2})/(\d{1,2})$", "$1-$2-$3")
     return F.regexp_replace(text, r"^(\d{4})(\d{2})(\d{2})$", "$1-$2-$3")
 
@@ -170,7 +173,7 @@ def epoch_ms(value: Column, _: Column) -> Column:
     """
     from pyspark.sql import functions as F
 
-    number = F.regexp_replace(trimmed(value), r"^/Date\((-?[0-9]{1,15})([+-][0-9]{1,4})?\)/$", "$1")
+    number = F.regexp_replace(trimmed(value), _JSON_DATE, "$1")
     moment = F.timestamp_millis(number.try_cast("bigint"))
     return F.coalesce(F.date_format(moment, "yyyy-MM-dd'T'HH:mm:ss.SSSXXX"), value)
 
