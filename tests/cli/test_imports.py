@@ -25,6 +25,7 @@ COMMANDS: dict[str, tuple[str, set[str]]] = {
     "sync": ("people_files …", set()),
     "normalize": ("people_files …", set()),
     "resolve": ("person …", set()),
+    "unite": ("", LAKE),
     "publish": ("person", LAKE | {"pandas", "scipy"}),  # hashes rows by pandas
     "match": ("{folder}/people.csv -e {folder}/people.yaml -o {folder}/clusters.csv", {"pandas", "scipy"}),  # and texts
     "status": ("…", set()),

@@ -61,6 +61,22 @@ def test_no_field_is_newer_than_its_entity(tmp_path: Path) -> None:
         load_declaration(written(tmp_path, PERSON.replace("version: 2", "version: 1")), Entity)
 
 
+def test_a_field_that_means_golden_records_has_a_column_for_each_kind(tmp_path: Path) -> None:
+    text = PERSON + "  owner_ref: {description: Whose it is, refers_to: [person, organization]}\n  person_id: {description: Its vet}\n"
+    entity = load_declaration(written(tmp_path, text), Entity)
+    assert [reference.column for reference in entity.references] == ["owner_person_id", "owner_organization_id"]
+    doubled = text.replace("Its vet", "Its vet, refers_to: person").replace("owner_ref", "owner").replace("person_id:", "owner_person_id:")
+    with pytest.raises(ConfigError, match="Gold would have two columns 'owner_person_id'"):
+        load_declaration(written(tmp_path, doubled), Entity)
+
+
+def test_a_usual_entity_needs_no_domain_and_another_does(tmp_path: Path) -> None:
+    text = PERSON.replace("domain: party\n", "plural: campaigns\n").replace("entity: pet", "entity: campaign")
+    assert load_declaration(written(tmp_path, text), Entity).gold_table == "gold_marketing_campaigns"
+    with pytest.raises(ConfigError, match="domain: is needed: one of revenue, finance, support, marketing"):
+        load_declaration(written(tmp_path, text.replace("entity: campaign", "entity: pet")), Entity)
+
+
 def test_file_and_entity_have_one_name(tmp_path: Path) -> None:
     written(tmp_path, PERSON, "cat")
     with pytest.raises(ConfigError, match="the file is named 'cat'"):

@@ -18,7 +18,7 @@ from airflow.serialization.serialized_objects import DagSerialization
 from spine.core.errors import ConfigError
 from spine.core.settings import PROJECT, settings
 from spine.dagkit.policies import TIERS
-from spine.sources.check import matched_entities, sources_of
+from spine.sources.check import matched_entities, sources_of, united_entities
 from spine.sources.spec import Source, load_source, source_names
 
 Importer = Callable[[str], ModuleType]
@@ -30,12 +30,15 @@ def dags_of(module: ModuleType) -> dict[str, DAG]:
 
 @pytest.fixture
 def all_dags(import_dag_file: Importer) -> dict[str, DAG]:
-    return {key: dag for name in ("sync", "resolve", "maintenance", "watch") for key, dag in dags_of(import_dag_file(name)).items()}
+    return {
+        key: dag for name in ("sync", "resolve", "unite", "maintenance", "watch") for key, dag in dags_of(import_dag_file(name)).items()
+    }
 
 
 def test_there_is_one_dag_per_declaration(all_dags: dict[str, DAG]) -> None:
     syncs, resolves = {f"sync_{name}" for name in source_names()}, {f"resolve_{entity.entity}" for entity in matched_entities()}
-    assert set(all_dags) == {*syncs, *resolves, "maintain_lake", "watch_runs"}
+    unites = {f"unite_{entity.domain}" for entity in united_entities()}
+    assert set(all_dags) == {*syncs, *resolves, *unites, "maintain_lake", "watch_runs"}
     ours = {"sync_salesforce", "sync_hubspot", "sync_people_files", "resolve_person", "resolve_organization"}
     assert ours <= set(all_dags)
 
@@ -165,7 +168,7 @@ def test_a_broken_spec_breaks_one_dag_only(
     broken.write_text(broken.read_text().replace(before, after, 1))
 
     others = {*all_dags} - {"sync_hubspot", "maintain_lake", "watch_runs"}
-    assert {*dags_of(import_dag_file("sync")), *dags_of(import_dag_file("resolve"))} == others
+    assert {key for name in ("sync", "resolve", "unite") for key in dags_of(import_dag_file(name))} == others
     with pytest.raises(ConfigError) as caught:
         import_dag_file("broken_sources")
     told = caught.value.message.splitlines()[1:]
@@ -176,7 +179,7 @@ def test_a_broken_spec_breaks_one_dag_only(
 def test_a_broken_entity_breaks_its_own_dag_only(import_dag_file: Importer, all_dags: dict[str, DAG], declarations: Path) -> None:
     broken = declarations / "entities" / "organization.yaml"
     broken.write_text(broken.read_text().replace("    field: annual_revenue\n", "", 1))
-    assert {*dags_of(import_dag_file("sync")), *dags_of(import_dag_file("resolve"))} == {*all_dags} - {
+    assert {key for name in ("sync", "resolve", "unite") for key in dags_of(import_dag_file(name))} == {*all_dags} - {
         "resolve_organization",
         "maintain_lake",
         "watch_runs",

@@ -15,7 +15,10 @@ from rich.console import Console
 
 from spine.control.bootstrap import ensure_analyst
 from spine.gold.publish import publish
+from spine.lake.gold import LINKS, SCHEMAS
+from spine.pipeline.unite import unite
 from spine.stack import report
+from tests.conftest import GoldWorld
 
 LABELS = st.dictionaries(st.integers(0, 12).map(str), st.sampled_from("abc"), max_size=12)
 
@@ -37,6 +40,12 @@ def published(lake: str, gold: Callable[..., None], admin_url: str, control_url:
     for entity in ("person", "organization"):
         gold(entity)
         publish(entity, "run", url=control_url)
+    deals = GoldWorld("opportunity")
+    link = {"tenant_id": "default", "entity": "organization", "source": "salesforce", "record_id": "a1", "entity_id": "org_1"}
+    write_deltalake(f"{lake}/{LINKS}", pa.Table.from_pylist([{**link, "record_ref": "salesforce:s:a1"}], SCHEMAS[LINKS]), mode="append")
+    deals.put("salesforce", [{"id": "1", "name": "Ten lamps", "account_ref": "a1"}, {"id": "2", "name": "Nobody's"}])
+    unite("opportunity", "run")
+    publish("opportunity", "run", url=control_url)
     rows = pa.table({"tenant_id": ["default", "acme"], "name": ["a", "b"]})
     for name in ("raw_crm_contacts", "crm_person"):
         write_deltalake(f"{lake}/{name}", rows, partition_by=["tenant_id"])
@@ -53,6 +62,7 @@ def test_the_report_shows_every_layer_of_one_tenant(published: str) -> None:
     assert ("Bronze", "raw_crm_contacts", 1, 0) in found.rows
     assert found.reasons == {("quarantine_crm_person", "the e-mail is not an address"): 1}
     assert found.entities == {"person": (3, 6), "organization": (3, 6)}
+    assert found.united == (2, 1)
     assert found.problems == []
     out = io.StringIO()
     report.show(found, Console(file=out, width=160, soft_wrap=True))

@@ -64,6 +64,7 @@ app = typer.Typer(
 app.command(rich_help_panel=WORK)(run.sync)
 app.command(rich_help_panel=WORK)(run.normalize)
 app.command(rich_help_panel=WORK)(run.resolve)
+app.command(rich_help_panel=WORK)(run.unite)
 app.command(rich_help_panel=WORK)(run.publish)
 app.command(rich_help_panel=WORK)(match.match)
 app.command(rich_help_panel=LOOK)(look.status)

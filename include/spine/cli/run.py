@@ -212,8 +212,36 @@ def resolve(
             say(show.item(line)) if line else None
 
 
+def unite(
+    entity: Annotated[str | None, typer.Argument(help="Only this entity. [dim]Default: all without identity that have rows.[/dim]")] = None,
+    json: Json = False,
+) -> None:
+    """Bring the Gold of entities without identity up to date: the union of their sources. Without changes in Silver it does nothing.
+
+    spine unite
+    spine unite opportunity --json
+    """
+    run, results = run_id(), []
+    with show.working("Open the control plane"):
+        from spine.control.database import Database
+
+        database = Database(world.control_url())
+    world.lake()
+    from spine.gold.records import silver_tables
+    from spine.pipeline.unite import unite as job
+    from spine.sources.check import united_entities
+
+    for name in [entity] if entity else [one.entity for one in united_entities() if silver_tables(one.entity)]:
+        with show.working(f"Unite {name}"):
+            results.append(job(name, run, database=database))
+    if json:
+        show.as_json(results)
+    else:
+        show.as_table("Gold without identity", results, ("entity", "records", "new", "changed", "removed", "version"))
+
+
 def publish(
-    entity: Annotated[str | None, typer.Argument(help="Only this entity. [dim]Default: all that are matched.[/dim]")] = None,
+    entity: Annotated[str | None, typer.Argument(help="Only this entity. [dim]Default: all that have Gold.[/dim]")] = None,
     json: Json = False,
 ) -> None:
     """Copy Gold to PostgreSQL, schema gold, in one transaction. Writes only rows that differ.
@@ -225,10 +253,11 @@ def publish(
     with show.working("Open Gold"):
         world.lake()
         from spine.gold.publish import publish as job
-        from spine.sources.check import matched_entities
+        from spine.lake.reading import open_table
+        from spine.sources.check import readable_entities
 
         url = world.control_url()
-        for name in [entity] if entity else [declared.entity for declared in matched_entities()]:
+        for name in [entity] if entity else [one.entity for one in readable_entities() if one.matching or open_table(one.gold_table)]:
             with show.working(f"Publish {name}"):
                 results.append(job(name, run, url=url))
     if json:

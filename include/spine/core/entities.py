@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal, InvalidOperation
 from functools import lru_cache
@@ -16,6 +18,7 @@ from spine.core.choices import CHOSEN, BlockingRule, FixedWeights, StatedCompari
 from spine.core.choices import Kind as Kind
 from spine.core.declarations import Place, Strict, load_declaration, located, refuse
 from spine.core.errors import ConfigError
+from spine.core.names import gold_table
 from spine.core.settings import settings
 from spine.core.texts import Pattern, Word, nearest
 from spine.core.vocabulary import KnownWord, vocabulary
@@ -23,8 +26,21 @@ from spine.core.vocabulary import KnownWord, vocabulary
 FieldType = Literal["string", "integer", "decimal", "boolean", "date", "timestamp"]
 
 
+# Which part of a business an entity belongs to where its file does not say: revenue, finance, support and marketing operations.
+_DOMAINS = {
+    "revenue": ("account", "lead", "opportunity", "order", "product", "quote", "subscription"),
+    "finance": ("bill", "cost", "expense", "invoice", "payment", "transaction"),
+    "support": ("call", "conversation", "message", "ticket"),
+    "marketing": ("ad", "audience", "campaign", "email_campaign", "form", "keyword", "search", "session", "video", "web_session"),
+}
+_DOMAIN_OF = {entity: domain for domain, entities in _DOMAINS.items() for entity in entities}
+
+
 class EntityField(Strict):
-    """One canonical field. `since` is the schema version that brought it; older records get `default`."""
+    """One canonical field. `since` is the schema version that brought it; older records get `default`.
+
+    `refers_to` names matched entities whose record of the same source this is the id of: Gold then has the id of its golden record too.
+    """
 
     type: FieldType = "string"
     description: str = Field(min_length=1)
@@ -32,6 +48,21 @@ class EntityField(Strict):
     required: bool = False
     default: Any = None
     since: int = 1
+    refers_to: tuple[Word, ...] = ()
+
+    @field_validator("refers_to", mode="before")
+    @classmethod
+    def _one_or_several(cls, data: Any) -> Any:
+        return (data,) if isinstance(data, str) else data
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A column of Gold: the id of the golden record of `entity` that a field's value, a record id of the same source, belongs to."""
+
+    column: str
+    field: str
+    entity: str
 
 
 class RowRule(Strict):
@@ -170,11 +201,16 @@ def load_match_rules(path: Path) -> MatchRules:
 
 
 class Entity(Strict):
-    """One canonical entity. `domain` is the middle of its Gold table's name."""
+    """One canonical entity. Its Gold table is `gold_<domain>_<plural>`.
+
+    `domain` is the part of a business that it belongs to (known for usual ones, else needed); without `plural` the table has the entity's
+    own name.
+    """
 
     entity: Word
     label: str
-    domain: Word
+    domain: Word = ""
+    plural: Word = ""
     description: str
     version: int = Field(ge=1)
     fields: dict[str, EntityField] = Field(min_length=1)
@@ -184,10 +220,45 @@ class Entity(Strict):
     survivorship: dict[str, Survivorship] = Field(default_factory=dict)
     trust: tuple[str, ...] = ()
 
+    @model_validator(mode="before")
+    @classmethod
+    def _named(cls, data: Any) -> Any:
+        if not isinstance(data, dict) or not isinstance(data.get("entity"), str):
+            return data
+        usual = {"domain": _DOMAIN_OF.get(data["entity"]), "plural": data["entity"]}
+        return {word: value for word, value in usual.items() if value is not None} | data
+
     @model_validator(mode="after")
     def _parts_fit(self) -> Entity:
-        refuse(type(self), [*self._unknown_fields(), *self._unfit_fields(), *self._unfit_rules()])
+        refuse(type(self), [*self._unnamed(), *self._unknown_fields(), *self._unfit_fields(), *self._unfit_rules()])
         return self
+
+    @property
+    def gold_table(self) -> str:
+        """Name of its table in Gold."""
+        return gold_table(self.domain, self.plural)
+
+    @property
+    def references(self) -> tuple[Reference, ...]:
+        """Columns of Gold for golden records that fields refer to: `account_ref` of an organization makes `account_organization_id`."""
+        found = []
+        for name, field in self.fields.items():
+            stem = re.sub(r"_(ref|id)$", "", name)
+            for other in field.refers_to:
+                found.append(Reference(f"{other}_id" if stem == other else f"{stem}_{other}_id", name, other))
+        return tuple(found)
+
+    def _unnamed(self) -> Iterator[tuple[Place, str]]:
+        if not self.domain:
+            yield ("domain",), f"is needed: one of {', '.join(_DOMAINS)}, or another word"
+        if self.matching is not None and self.references:
+            yield ("fields", self.references[0].field, "refers_to"), "is for entities without a matching block"
+        taken = set(self.fields)
+        for reference in self.references:
+            if reference.column in taken:
+                place = ("fields", reference.field, "refers_to")
+                yield place, f"Gold would have two columns {reference.column!r}"
+            taken.add(reference.column)
 
     def _unknown_fields(self) -> Iterator[tuple[Place, str]]:
         """Where a field is named that the entity does not have."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from spine.core.entities import Entity
-from spine.core.names import bronze_table, connection_id, gold_table, quarantine_table, silver_table
+from spine.core.names import bronze_table, connection_id, quarantine_table, silver_table
 from spine.sources.spec import Source
 
 _FAILURES = """
@@ -75,10 +77,25 @@ def resolve_doc(entity: Entity) -> str:
 Finds which source records are the same {entity.label.lower()}, keeps their ids, chooses golden values and publishes them.
 Runs whenever a Silver table of this entity has a new version; without changes it writes nothing.
 
-Reads every Silver table of `{entity.entity}`; writes `{gold_table(entity.domain, entity.entity)}` and the `gold_identity_*` tables;
+Reads every Silver table of `{entity.entity}`; writes `{entity.gold_table}` and the `gold_identity_*` tables;
 publishes the views `gold.{entity.entity}` and `gold.{entity.entity}_sources`.
 Weights are learned anew by themselves once there are half as many records again, or records of another kind;
 *relearn* `always` does so now, `never` keeps them.
+{_FAILURES}"""
+
+
+def unite_doc(domain: str, entities: Sequence[Entity]) -> str:
+    """Markdown for the page of `unite_<domain>`."""
+    ids = {entity.entity: ", ".join(f"`{reference.column}`" for reference in entity.references) or "—" for entity in entities}
+    rows = "\n".join(f"| {one.label} | `{one.gold_table}` | `gold.{one.entity}` | {ids[one.entity]} |" for one in entities)
+    return f"""## {domain}: Silver → Gold → PostgreSQL, without identity
+
+Gold has the living records of all sources, with where each came from and the ids of the golden records that it refers to, and is published.
+Runs whenever a Silver table of the domain has a new version, or golden records have changed; without changes it writes nothing.
+
+| entity | Gold | view | ids of golden records |
+| --- | --- | --- | --- |
+{rows}
 {_FAILURES}"""
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from psycopg import sql
 
-from spine.gold.schema import LOOKUP, PUBLICATIONS, Shape, Table, View
+from spine.gold.schema import Shape, Table, View
 
 Execute = Callable[[str], list[tuple[Any, ...]]]
 
@@ -66,15 +66,15 @@ def fingerprint(shape: Shape) -> str:
 
 def relations(shape: Shape) -> list[str]:
     """Queries for the name of each table and view that `apply` touches, null for one that is not there yet."""
-    names = [table.name for table in (*shape.tables, PUBLICATIONS, *LOOKUP)] + [view.name for view in shape.views]
+    names = [table.name for table in shape.every] + [view.name for view in shape.views]
     return [sql.SQL("SELECT to_regclass({})::text").format(sql.Literal(f'gold."{name}"')).as_string(None) for name in names]
 
 
 def apply(shape: Shape, execute: Execute) -> None:
     """Make tables, policies, functions and views of `shape`; rows stay, but for columns that are no longer declared."""
-    for table in (*shape.tables, PUBLICATIONS, *LOOKUP):
+    for table in shape.every:
         _table(table, shape, execute)
-    for statement in _FUNCTIONS:
+    for statement in _FUNCTIONS if shape.matched else ():  # they read tables of identity
         execute(statement)
     for view in shape.views:
         _view(view, execute)

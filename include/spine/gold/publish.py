@@ -119,7 +119,7 @@ def _publish(entity: str, run_id: str, url: str, versions: dict[str, int], tenan
         # Two publications never run at once, whatever their entities, since they share tables. Nobody else may touch this one.
         execute("LOCK TABLE gold.publication_state IN SHARE ROW EXCLUSIVE MODE")
         tables = _settled(shape, versions)  # after the lock: a rival may have published newer ones meanwhile
-        sources = silver_tables(entity)
+        sources = silver_tables(entity) if shape.matched else {}
         found = {name: [table.metadata().id, table.version()] for name, table in {**tables, **sources}.items()}
         result = {"entity": entity, "published": False, "versions": {name: found[name][1] for name in tables}}
         state = _state(execute, entity)
@@ -132,7 +132,8 @@ def _publish(entity: str, run_id: str, url: str, versions: dict[str, int], tenan
             _take_tables(execute, shape, url)
             gold_ddl.apply(shape, execute.query)
         changes = {table.name: {"rows": staged[table.name], **_swap(execute, table, entity, tenant)} for table in shape.tables}
-        changes |= publish_lookup(execute, declared, run_id, tables[gold.LINKS], sources, tenant)
+        if shape.matched:
+            changes |= publish_lookup(execute, declared, run_id, tables[gold.LINKS], sources, tenant)
         _remember(execute, shape, run_id, fingerprint, found, whole=tenant is None)
         failpoint("publish.before_swap")
     totals = {word: sum(counts[word] for counts in changes.values()) for word in ("inserted", "updated", "deleted")}
@@ -290,7 +291,8 @@ def _open(shape: Shape, versions: dict[str, int]) -> dict[str, DeltaTable]:
     opened = {table.delta: open_table(table.delta, versions.get(table.delta)) for table in shape.tables}
     missing = [table.delta for table in shape.tables if table.required and opened[table.delta] is None]
     if missing:
-        raise ConfigError(f"There is no Gold of {shape.entity} yet: no {missing[0]}", hint=f"Run `spine resolve {shape.entity}` first")
+        command = f"spine {'resolve' if shape.matched else 'unite'} {shape.entity}"
+        raise ConfigError(f"There is no Gold of {shape.entity} yet: no {missing[0]}", hint=f"Run `{command}` first")
     return {name: table for name, table in opened.items() if table is not None}
 
 

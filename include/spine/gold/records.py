@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -11,10 +12,12 @@ from deltalake import DeltaTable
 
 from spine.core.entities import Entity
 from spine.core.names import silver_table
+from spine.core.screen import logger
 from spine.lake import gold
 from spine.lake.reading import dataset, open_table, reading
 from spine.sources.spec import source_names
 
+log = logger(__name__)
 KEY = ("tenant_id", "record_ref", "source", "stream", "record_id", "connection_id", "emitted_at", "source_cursor")
 # Kleene logic: a null `is_deleted` must not hide a record, so deleted ones are named and all others kept.
 _DEAD = pads.field("is_deleted").is_valid() & pads.field("is_deleted")
@@ -45,18 +48,52 @@ def rows_of(tables: dict[str, DeltaTable], tenant: str) -> tuple[int, int]:
     return every, dead
 
 
-def records(entity: Entity, tables: dict[str, DeltaTable], tenant: str, refs: Collection[str] | None = None) -> pa.Table:
-    """A tenant's live records of all sources, or those of `refs` only, sorted by reference; fields that a source lacks are null."""
-    parts = [_of_table(entity, name, table, tenant, refs) for name, table in tables.items()]
+def changed_refs(tables: dict[str, DeltaTable], former: Mapping[str, Any]) -> dict[str, set[str]] | None:
+    """References of the records that changed since the `former` versions, by tenant; None if that cannot be told: all count as changed."""
+    changed: dict[str, set[str]] = {}
+    for name, table in tables.items():
+        known = former.get(name)
+        if known is None or known["id"] != str(table.metadata().id):
+            if former and known is None:
+                continue  # a new table: its records are not in Gold yet, which is how they are found
+            return None
+        if known["version"] == table.version():
+            continue
+        try:
+            since = known["version"] + 1
+            feed = pa.table(table.load_cdf(starting_version=since, ending_version=table.version(), columns=["tenant_id", "record_ref"]))
+        except Exception as error:  # an expired or absent change feed comes as one of several kinds of error
+            log.warning(
+                "change feed of %s unreadable from version %d (%s): all records count as changed", name, since, type(error).__name__
+            )
+            return None
+        for tenant, ref in zip(feed.column("tenant_id").to_pylist(), feed.column("record_ref").to_pylist(), strict=True):
+            changed.setdefault(tenant, set()).add(ref)
+    return changed
+
+
+def tenants_of(table: DeltaTable) -> set[str]:
+    """Who has rows in a table, or had some."""
+    return {str(partition["tenant_id"]) for partition in table.partitions()}
+
+
+def records(
+    entity: Entity, tables: dict[str, DeltaTable], tenant: str, refs: Collection[str] | None = None, more: Sequence[str] = ()
+) -> pa.Table:
+    """A tenant's live records of all sources, or those of `refs` only, sorted by reference; fields that a source lacks are null.
+
+    `more` are columns of Silver that are wanted besides.
+    """
+    parts = [_of_table(entity, name, table, tenant, refs, more) for name, table in tables.items()]
     if parts:
         return pa.concat_tables(parts, promote_options="permissive").sort_by("record_ref")
-    return pa.table({name: pa.array([], pa.string()) for name in (*KEY, *entity.fields)})
+    return pa.table({name: pa.array([], pa.string()) for name in (*KEY, *more, *entity.fields)})
 
 
-def _of_table(entity: Entity, name: str, table: DeltaTable, tenant: str, refs: Collection[str] | None) -> pa.Table:
+def _of_table(entity: Entity, name: str, table: DeltaTable, tenant: str, refs: Collection[str] | None, more: Sequence[str]) -> pa.Table:
     wanted = gold.golden_schema(entity)
     data = dataset(table, [("tenant_id", "=", tenant)])
-    present = [column for column in (*KEY, *entity.fields) if column in data.schema.names]
+    present = [column for column in (*KEY, *more, *entity.fields) if column in data.schema.names]
     where = (pads.field("tenant_id") == tenant) & ~_DEAD
     if refs is not None:
         where &= among("record_ref", refs)
@@ -66,5 +103,5 @@ def _of_table(entity: Entity, name: str, table: DeltaTable, tenant: str, refs: C
         pc.cast(found.column(name), field.type) if name in present else pa.nulls(found.num_rows, field.type)
         for name, field in ((name, wanted.field(name)) for name in entity.fields)
     ]
-    keys = [name for name in KEY if name in present]
+    keys = [name for name in (*KEY, *more) if name in present]
     return pa.table([*(found.column(name) for name in keys), *columns], names=[*keys, *entity.fields])

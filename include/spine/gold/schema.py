@@ -13,7 +13,6 @@ from typing import Any
 import pyarrow as pa
 
 from spine.core.entities import Entity
-from spine.core.names import gold_table
 
 DECIMAL = pa.decimal128(38, 6)
 TIMESTAMP = pa.timestamp("us", "UTC")
@@ -105,11 +104,17 @@ class Shape:
     entity: str
     tables: tuple[Table, ...]
     views: tuple[View, ...] = field(default=())
+    matched: bool = True
+
+    @property
+    def every(self) -> tuple[Table, ...]:
+        """Its tables, those of publications, and of a matched entity those that lookups read."""
+        return (*self.tables, PUBLICATIONS, *(LOOKUP if self.matched else ()))
 
     @property
     def fingerprint(self) -> str:
         """Changes whenever tables, views or comments do, so that a new field makes a new publication."""
-        return hashlib.sha256(repr((self.tables, self.views, LOOKUP)).encode()).hexdigest()[:16]
+        return hashlib.sha256(repr((self.tables, self.views, LOOKUP if self.matched else ())).encode()).hexdigest()[:16]
 
 
 TENANT = Column("tenant_id", "string", "Tenant that the row belongs to")
@@ -127,6 +132,23 @@ _GOLDEN_AFTER = (
     Column("first_seen_at", "timestamp", "When the golden record came into being"),
     Column("updated_at", "timestamp", "When a value of the golden record changed last"),
     _RUN,
+)
+_RECORD = (
+    TENANT,
+    _REF,
+    Column("source", "string", "Source system"),
+    Column("stream", "string", "Object or file kind in the source system"),
+    Column("record_id", "string", "The record's own id in the source system"),
+    Column("connection_id", "string", "Airflow Connection by which the record was read"),
+)
+_WHENCE = (
+    Column("bronze_table", "string", "Bronze table that has the record as the source gave it"),
+    Column("source_cursor", "string", "The source's own mark of this version of the record"),
+    Column("seen_at", "timestamp", "When this version of the record was read from the source"),
+    Column("silver_run_id", "string", "Run that brought this version to Silver"),
+    Column("mapping_version", "integer", "Version of the mapping that made these values"),
+    Column("schema_version", "integer", "Version of the entity's declaration"),
+    Column("updated_at", "timestamp", "When the row changed last"),
 )
 LINKS = Table(
     "gold_identity_links",
@@ -261,9 +283,11 @@ LOOKUP = (LOOKUP_MODELS, LOOKUP_RECORDS, LOOKUP_KEYS)
 
 def shape_of(entity: Entity) -> Shape:
     """Tables and views of one entity, by its declaration."""
+    if entity.matching is None:
+        return _united(entity)
     fields = tuple(Column(name, declared.type, _meaning(declared)) for name, declared in entity.fields.items())
     golden = Table(
-        gold_table(entity.domain, entity.entity),
+        entity.gold_table,
         f"Golden records: {entity.description}",
         ("tenant_id", "entity_id"),
         (*_GOLDEN_BEFORE, *fields, *_GOLDEN_AFTER),
@@ -271,6 +295,21 @@ def shape_of(entity: Entity) -> Shape:
         required=True,
     )
     return Shape(entity.entity, (golden, LINKS, MATCHES, CHANGES, REDIRECTS), _views(entity, golden))
+
+
+def _united(entity: Entity) -> Shape:
+    """An entity without identity: one table, one view."""
+    fields = [Column(name, declared.type, _meaning(declared)) for name, declared in entity.fields.items()]
+    ids = [Column(r.column, "string", f"Golden {r.entity} that `{r.field}` means: entity_id of gold.{r.entity}") for r in entity.references]
+    comment = f"One row per {entity.label.lower()} of any source that is not deleted there. {entity.description}"
+    table = Table(
+        entity.gold_table, comment, ("tenant_id", "record_ref"), (*_RECORD, *fields, *ids, *_WHENCE, _RUN), shared=False, required=True
+    )
+    views = (
+        View(entity.entity, table.name, comment, _plain(table, ("run_id", "schema_version", "tenant_id"))),
+        View("publications", PUBLICATIONS.name, PUBLICATIONS.comment, _plain(PUBLICATIONS, ("run_id", "tenant_id"))),
+    )
+    return Shape(entity.entity, (table,), views, matched=False)
 
 
 def _step(key: str, kind: str = "") -> str:

@@ -20,7 +20,6 @@ from spine.core import clock
 from spine.core.entities import Entity
 from spine.core.errors import LakeError
 from spine.core.failpoints import failpoint
-from spine.core.names import gold_table
 from spine.lake import amounts
 from spine.lake.merging import Merge, from_source, merge_by_spark, merge_here
 from spine.lake.paths import storage_options, table_uri
@@ -80,7 +79,7 @@ _PROPERTIES = {"delta.enableDeletionVectors": "false"}
 
 def golden_table(entity: Entity) -> str:
     """Name of an entity's table of golden records."""
-    return gold_table(entity.domain, entity.entity)
+    return entity.gold_table
 
 
 def golden_schema(entity: Entity) -> pa.Schema:

@@ -20,7 +20,7 @@ from spine.core.entities import Entity
 from spine.core.errors import ControlPlaneUnavailable, SpineError, as_ours, error_from_dict, together
 from spine.core.events import Event, IdentityOutOfReach, WeightsRelearned
 from spine.core.screen import logger
-from spine.gold.records import records, rows_of, silver_tables
+from spine.gold.records import changed_refs, records, rows_of, silver_tables, tenants_of
 from spine.gold.store import commit, former_gold, matched_entity, result_of, rolled_forward, rules_of, sum_of
 from spine.identity.engine import LocalPairing
 from spine.identity.golden.outcome import Outcome
@@ -77,7 +77,7 @@ def resolve_each(
     if last is not None and last.inputs == inputs and not fresh and (finished or relearn != "always"):
         _tell(database, recovered or {})
         return result_of(declared, recovered or {}, no_op=recovered is None)
-    changed = _changed(tables, {} if last is None or fresh else last.inputs)
+    changed = changed_refs(tables, {} if last is None or fresh else last.inputs)
     run = ResolveRun(1 if last is None else last.number + 1, run_id, clock.now())
     behind = {tenant for known in (last.inputs if last else {}).values() for tenant in known.get("behind", ())}
     outcomes, failures = _resolve_tenants(spark, declared, tables, run, _Changes(changed, behind, relearn), database)
@@ -120,30 +120,6 @@ class _Changes:
         return None if self.changed is None or tenant in self.behind else self.changed.get(tenant, set())
 
 
-def _changed(tables: dict[str, DeltaTable], former: dict[str, Any]) -> dict[str, set[str]] | None:
-    """References of the records that changed since the `former` versions, by tenant; None if that cannot be told: all count as changed."""
-    changed: dict[str, set[str]] = {}
-    for name, table in tables.items():
-        known = former.get(name)
-        if known is None or known["id"] != str(table.metadata().id):
-            if former and known is None:
-                continue  # a new table: its records are not linked yet, which is how they are found
-            return None
-        if known["version"] == table.version():
-            continue
-        try:
-            since = known["version"] + 1
-            feed = pa.table(table.load_cdf(starting_version=since, ending_version=table.version(), columns=["tenant_id", "record_ref"]))
-        except Exception as error:  # an expired or absent change feed comes as one of several kinds of error
-            log.warning(
-                "change feed of %s unreadable from version %d (%s): all records count as changed", name, since, type(error).__name__
-            )
-            return None
-        for tenant, ref in zip(feed.column("tenant_id").to_pylist(), feed.column("record_ref").to_pylist(), strict=True):
-            changed.setdefault(tenant, set()).add(ref)
-    return changed
-
-
 def _resolve_tenants(
     spark: SparkSession | None,
     entity: Entity,
@@ -153,7 +129,7 @@ def _resolve_tenants(
     database: Database | None,
 ) -> tuple[list[Outcome], dict[str, SpineError]]:
     """What each tenant's Gold must become, and why it must not."""
-    tenants = {tenant for table in tables.values() for tenant in _tenants(table)}
+    tenants = {tenant for table in tables.values() for tenant in tenants_of(table)}
     tenants |= {row["tenant_id"] for row in gold.read_rows(gold.LINKS, [("entity", "=", entity.entity)], ["tenant_id"])}
     outcomes: list[Outcome] = []
     failures: dict[str, SpineError] = {}
@@ -184,7 +160,3 @@ def _line(entity: Entity, silver: tuple[int, int], found: pa.Table, linked: pa.A
     """A tenant's rows in the ledger: all (and the deleted ones) that Silver has, the records that were `found`, and those with a link."""
     published = pc.sum(pc.is_in(found.column("record_ref"), value_set=linked)).as_py() or 0
     return Line("gold", gold.golden_table(entity), rows_in=silver[0], published=published, filtered=silver[1])
-
-
-def _tenants(table: DeltaTable) -> set[str]:
-    return {str(partition["tenant_id"]) for partition in table.partitions()}

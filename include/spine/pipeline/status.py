@@ -11,11 +11,12 @@ from sqlalchemy.exc import DataError, ProgrammingError
 from spine.control import connections, runs
 from spine.control.cursors import Cursors
 from spine.control.database import TenantDatabase
-from spine.core.names import bronze_table, connection_id, gold_table, quarantine_table, silver_table
+from spine.core.entities import Entity
+from spine.core.names import bronze_table, connection_id, quarantine_table, silver_table
 from spine.gold.schema import LINKS
 from spine.lake.reading import dataset, open_table, rows_by
 from spine.pipeline.services import Services
-from spine.sources.check import matched_entities
+from spine.sources.check import readable_entities
 from spine.sources.spec import Source, load_source, source_names
 
 
@@ -25,7 +26,7 @@ def status(services: Services, tenant: str, source: str | None = None) -> dict[s
     return {
         "tenant": tenant,
         "sources": [_source(load_source(name), services, database) for name in names],
-        "gold": [_gold(entity.domain, entity.entity, database) for entity in matched_entities()],
+        "gold": [_gold(entity, database) for entity in readable_entities()],
     }
 
 
@@ -77,15 +78,15 @@ def _silver(source: str, entity: str, tenant: str) -> dict[str, Any]:
     return {"entity": entity, "rows": _rows(silver_table(source, entity), tenant), "quarantined": waiting}
 
 
-def _gold(domain: str, entity: str, database: TenantDatabase) -> dict[str, Any]:
+def _gold(entity: Entity, database: TenantDatabase) -> dict[str, Any]:
     tenant = database.tenant
-    links = open_table(LINKS.delta)
-    where = [("tenant_id", "=", tenant), ("entity", "=", entity)]
+    links = open_table(LINKS.delta) if entity.matching else None
+    where = [("tenant_id", "=", tenant), ("entity", "=", entity.entity)]
     return {
-        "entity": entity,
-        "rows": _rows(gold_table(domain, entity), tenant),
+        "entity": entity.entity,
+        "rows": _rows(entity.gold_table, tenant),
         "linked_records": dataset(links, where).count_rows() if links else 0,
-        **_publication(entity, gold_table(domain, entity).removeprefix("gold_"), database),
+        **_publication(entity.entity, entity.gold_table.removeprefix("gold_"), database),
     }
 
 

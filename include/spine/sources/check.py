@@ -61,17 +61,25 @@ def lines_of(error: ConfigError) -> list[str]:
     return [str(mistake) for mistake in error.mistakes] or [error.message]
 
 
-def matched_entities() -> list[Entity]:
-    """The readable entities that have identity rules."""
+def readable_entities() -> list[Entity]:
+    """The entities whose declarations can be read."""
     found = []
     for name in entity_names():
         try:
-            entity = load_entity(name)
+            found.append(load_entity(name))
         except ConfigError:
             continue
-        if entity.matching is not None:
-            found.append(entity)
     return found
+
+
+def matched_entities() -> list[Entity]:
+    """The readable entities that have identity rules."""
+    return [entity for entity in readable_entities() if entity.matching is not None]
+
+
+def united_entities() -> list[Entity]:
+    """The readable entities without identity rules: their Gold is the union of their sources."""
+    return [entity for entity in readable_entities() if entity.matching is None]
 
 
 def readable_sources() -> list[Source]:

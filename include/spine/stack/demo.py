@@ -30,6 +30,7 @@ from spine.stack.voice import Voice
 
 SYNCS = ("sync_salesforce", "sync_hubspot", "sync_people_files")
 RESOLVES = ("resolve_person", "resolve_organization")
+UNITES = ("unite_revenue",)
 _TIMEOUT = 900.0
 _SCHEDULED_WITHIN = 8.0
 _ASK_FOR_MORE = """
@@ -74,13 +75,14 @@ def _run(console: Console, say: Voice, scale: int) -> list[str]:
         say(f"second run: {changed} records changed in the vendors' systems; only those are read")
     since = clock.now()
     deadline = time.monotonic() + _TIMEOUT
-    for dag_id in RESOLVES:
+    for dag_id in (*RESOLVES, *UNITES):
         api.pause(dag_id, paused=False)
     runs = {dag_id: _start(api, dag_id) for dag_id in SYNCS}
     follower = Follower(api, say)
     say.doing = follower.doing
     follower.syncs(runs, deadline)
-    follower.resolves(RESOLVES, since, deadline)
+    follower.resolves((*RESOLVES, *UNITES), since, deadline)
+    follower.woken(UNITES, "resolve_organization", deadline)
     say.doing = lambda: "reading Gold"
     found = report.collect(stack.gold.url, _truth(stack.sandbox_url))
     say.doing = lambda: ""

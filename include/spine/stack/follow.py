@@ -61,6 +61,13 @@ class Follower:
                     waiting.discard(dag_id)
             self._pause(deadline, f"still waiting for {', '.join(sorted(waiting))}" if waiting else "")
 
+    def woken(self, dag_ids: Sequence[str], waker: str, deadline: float) -> None:
+        """Wait for the runs that the newest publication of `waker` has woken. Raises StackFailed as `syncs` does."""
+        run = str(self.api.runs(waker, order_by="-run_after")[0]["dag_run_id"])
+        ends = [str(task["end_date"]) for task in self.api.task_instances(waker, run) if task["task_id"] == "publish" and task["end_date"]]
+        if ends:
+            self.resolves(dag_ids, clock.parse(max(ends)), deadline)
+
     def tell(self, dag_id: str, run_id: str) -> None:
         """Say what changed in a run since the last look."""
         for task in self.api.task_instances(dag_id, run_id):

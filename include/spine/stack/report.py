@@ -39,6 +39,7 @@ class Report:
     entities: dict[str, tuple[int, int]]
     examples: dict[str, dict[str, Any]]
     scores: dict[str, Score] = field(default_factory=dict)
+    united: tuple[int, int] = (0, 0)
     problems: list[str] = field(default_factory=list)
 
 
@@ -48,8 +49,10 @@ def collect(analyst_url: str, truth: dict[str, dict[str, str]], tenant: str = DE
         entities = {entity: _entity_counts(connection, entity) for entity in truth}
         examples = {entity: _example(connection, entity) for entity in ("organization", "person")}
         links = {entity: _links(connection, entity) for entity in truth}
+        united = _united(connection)
     report = Report(_table_rows(tenant), _quarantine_reasons(tenant), entities, examples)
     report.scores = {entity: pairwise(links[entity], truth[entity]) for entity in truth}
+    report.united = united
     report.problems = _problems(report)
     return report
 
@@ -98,6 +101,12 @@ def _entity_counts(connection: psycopg.Connection[Any], entity: str) -> tuple[in
     return (int(row[0]), int(row[1])) if row else (0, 0)
 
 
+def _united(connection: psycopg.Connection[Any]) -> tuple[int, int]:
+    """Opportunities, and how many of them know the golden organization of their account."""
+    row = connection.execute("SELECT count(*), count(account_organization_id) FROM gold.opportunity").fetchone()
+    return (int(row[0]), int(row[1])) if row else (0, 0)
+
+
 def _links(connection: psycopg.Connection[Any], entity: str) -> dict[str, str]:
     view = psycopg.sql.Identifier("gold", f"{entity}_sources")
     return dict(connection.execute(psycopg.sql.SQL("SELECT record_ref, entity_id FROM {}").format(view)).fetchall())
@@ -129,6 +138,9 @@ def _problems(report: Report) -> list[str]:
         if not 0 < golden <= records:
             found.append(f"gold.{entity} holds {golden} golden records of {records} source records")
     found += [f"there is no golden {entity}" for entity, example in report.examples.items() if not example]
+    opportunities, linked = report.united
+    if not 0 < linked <= opportunities:
+        found.append(f"{linked} of {opportunities} opportunities have a golden organization")
     return found
 
 
@@ -146,6 +158,7 @@ def show(report: Report, console: Console) -> None:
             f"[bold]{entity}[/]: {records:,} source records are {golden:,} golden records; against the sandbox's truth: "
             f"precision {score.precision:.3f}, recall {score.recall:.3f} ({score.true_pairs:,} true pairs)"
         )
+    console.print("[bold]opportunity[/]: {:,} of all sources; {:,} know the golden organization of their account".format(*report.united))
 
 
 def _show_layers(report: Report, console: Console) -> None:
