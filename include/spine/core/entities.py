@@ -31,7 +31,21 @@ _DOMAINS = {
     "revenue": ("account", "lead", "opportunity", "order", "product", "quote", "subscription"),
     "finance": ("bill", "cost", "expense", "invoice", "payment", "transaction"),
     "support": ("call", "conversation", "message", "ticket"),
-    "marketing": ("ad", "audience", "campaign", "email_campaign", "form", "keyword", "search", "session", "video", "web_session"),
+    "marketing": (
+        "ad",
+        "audience",
+        "campaign",
+        "campaigns",
+        "events",
+        "email_campaign",
+        "form",
+        "keyword",
+        "search",
+        "session",
+        "sessions",
+        "video",
+        "web_session",
+    ),
 }
 _DOMAIN_OF = {entity: domain for domain, entities in _DOMAINS.items() for entity in entities}
 
