@@ -18,11 +18,13 @@ from spine.control.variables import Variables
 from spine.core.errors import ConfigError
 from spine.core.placeholders import needed
 from spine.core.settings import settings
+from spine.core.tokens import TokenStore
 from spine.http.allowance import Allowance
 from spine.http.auth import Account, Auth, Credentials, Signer
 from spine.http.auth.database import DatabaseAuth
+from spine.http.auth.none import NoAuth
 from spine.http.client import Client
-from spine.http.transport import Transport, require_encrypted
+from spine.http.transport import Request, Response, Transport, require_encrypted
 from spine.pipeline.budgets import budgets_of
 from spine.sources.access import Access, Times
 from spine.sources.drops import Folder
@@ -90,7 +92,8 @@ def open_reader(
     if source.kind in UNCALLED:
         seconds = (source.time_of(stream) if stream else source.stream_time).total_seconds()
         access = access_of(source, info, Times(times.connect, times.total, seconds), allowance, _place(source, tenant, services))
-        return reader_for(source, access=replace(access, hashed=hashed))
+        tokens = ConnectionToken(TokenVault(services.database.of(tenant), run_id), info.conn_id)
+        return reader_for(source, access=replace(access, hashed=hashed, bearer=bearer_of(source, info, tokens)))
     client = _client(source, tenant, info, run_id, services, sleep, times)
     client.allowance = allowance
     return reader_for(source, client=client, extra=info.extra, hashed=hashed, ahead=ahead and source.rate_limit.ours)
@@ -106,7 +109,7 @@ def access_of(source: Source, info: ConnectionInfo, times: Times, allowance: All
     host = info.host or (host_of(source.host, values) if source.host else "")
     if not host and source.kind != "singer":
         raise ConfigError("the Connection has no host", hint="Put the address of the account there", connection=info.conn_id)
-    user, password = info.login, info.password
+    user, password = str(values.get("mailbox") or info.login), info.password
     auth = source.auth_of(None, info.extra)
     if isinstance(auth, DatabaseAuth):
         user, password = auth.login(Credentials(host, info.login, info.password, {**values, **info.extra}, info.conn_id))
@@ -122,6 +125,28 @@ def access_of(source: Source, info: ConnectionInfo, times: Times, allowance: All
         allowance=allowance,
         place=place,
     )
+
+
+def bearer_of(source: Source, info: ConnectionInfo, tokens: TokenStore) -> Callable[[bool], str] | None:
+    """What gives the token of an account that is not spoken to by HTTP; None of one that has a password. Raises ConfigError, AuthFailed.
+
+    The token is one that a request would be signed with: asked for by HTTP, kept and renewed as all others are.
+    """
+    auth = source.auth_of(None, info.extra)
+    if source.kind != "imap" or isinstance(auth, DatabaseAuth | NoAuth):
+        return None
+    host = info.host or (host_of(source.host, values_of(source, info.extra)) if source.host else "")
+    extra = {**values_of(source, info.extra), **info.extra}
+    credentials = Credentials(f"https://{host.partition('://')[2] or host}", info.login, info.password, extra, info.conn_id)
+    signer = auth.signer(Account(credentials, tokens, Transport(total=_TOKEN_TIME).send))
+
+    def token(anew: bool) -> str:
+        signed = signer.sign(Request("GET", credentials.base_url))
+        if anew and signer.renew(signed, Response(401, {}, b"", "the mailbox")):
+            signed = signer.sign(Request("GET", credentials.base_url))
+        return next((value.removeprefix("Bearer ") for name, value in signed.secret_headers.items() if name == "Authorization"), "")
+
+    return token
 
 
 def credentials_of(info: ConnectionInfo, source: Source) -> Credentials:

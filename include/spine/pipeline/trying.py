@@ -23,7 +23,7 @@ from spine.core.tokens import MemoryTokens
 from spine.http.allowance import Allowance
 from spine.http.auth import Account, Auth, Signer
 from spine.http.transport import Request, Response, Transport
-from spine.pipeline.services import access_of, client_of, credentials_of, folder_of
+from spine.pipeline.services import access_of, bearer_of, client_of, credentials_of, folder_of
 from spine.sources.access import Times
 from spine.sources.coverage import Watch
 from spine.sources.loader import UNCALLED, reader_for
@@ -128,7 +128,8 @@ class Trial:
             limits, waits = self.source.timeouts, Allowance(self.source.limits)
             times = Times(limits.connect, limits.total, self.source.stream_time.total_seconds())
             access = access_of(self.source, self.info, times, waits, place)
-            return reader_for(self.source, access=replace(access, hashed=lambda _: HIDDEN))
+            bearer = bearer_of(self.source, self.info, self._tokens.setdefault(self.info.conn_id, MemoryTokens()))
+            return reader_for(self.source, access=replace(access, hashed=lambda _: HIDDEN, bearer=bearer))
         credentials, asking = credentials_of(self.info, self.source), Transport(total=60.0)
 
         def signer(auth: Auth, name: str) -> Signer:

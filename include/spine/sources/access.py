@@ -32,7 +32,7 @@ class Access:
     """One account of a source: where it is, who logs in, and what its reader has to keep to.
 
     `values` are those of the source's variables, `hashed` makes of a personal value what stands for it, `place` says which folders are
-    the tenant's.
+    the tenant's. `bearer` gives the token of an account that has one in place of a password; with true another one, after a refusal.
     """
 
     host: str = ""
@@ -46,6 +46,7 @@ class Access:
     times: Times = Times()
     allowance: Allowance = field(default_factory=Allowance)
     place: Place = field(default_factory=Place)
+    bearer: Callable[[bool], str] | None = field(default=None, repr=False)
 
     def word(self, name: str, default: str, choices: tuple[str, ...]) -> str:
         """A word of the Connection's extra. Raises ConfigError for one that is none of the choices."""

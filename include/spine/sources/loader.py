@@ -9,7 +9,7 @@ from typing import Any
 
 from spine.core.errors import ConfigError
 from spine.http.client import Client
-from spine.sources import database, files, mongodb, rest, singer
+from spine.sources import database, files, imap, mongodb, rest, singer
 from spine.sources.access import Access
 from spine.sources.drops import Folder
 from spine.sources.reading import Reader
@@ -17,7 +17,9 @@ from spine.sources.rest.stages import Stages
 from spine.sources.spec import Source
 
 # The readers that no source has to write. Those that are given an Access speak to their source themselves, without HTTP.
-MODULES: Mapping[str, ModuleType] = {"generic": rest, "files": files, "database": database, "singer": singer, "mongodb": mongodb}
+MODULES: Mapping[str, ModuleType] = {
+    "generic": rest, "files": files, "database": database, "singer": singer, "mongodb": mongodb, "imap": imap,
+}  # fmt: skip
 UNCALLED = frozenset(MODULES) - {"generic", "files"}
 
 

@@ -60,7 +60,7 @@ class Source(Strict):
     label: str = Field(description="Its name for people")
     description: str = Field(default="", description="What it brings")
     domain: Domain = Field(description="Who asks for it")
-    kind: Literal["generic", "files", "database", "singer", "mongodb", "custom", "hybrid"] = Field(
+    kind: Literal["generic", "files", "database", "singer", "mongodb", "imap", "custom", "hybrid"] = Field(
         default="generic", description="What reads it"
     )
     reader: Word | None = Field(
@@ -109,8 +109,8 @@ class Source(Strict):
 
     @property
     def keeps_state(self) -> bool:
-        """Whether what is kept in place of a cursor is the reader's own: a list of files, a tap's STATE. It has no order."""
-        return self.kind in ("files", "singer")
+        """Whether what is kept in place of a cursor is the reader's own: a list of files or folders, a tap's STATE. It has no order."""
+        return self.kind in ("files", "singer", "imap")
 
     @property
     def cron(self) -> str:
