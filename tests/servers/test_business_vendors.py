@@ -90,3 +90,39 @@ def test_dynamics365_refuses_a_wrong_secret_as_credentials_are(reading, served) 
     extra = {"directory": "dir-1", "token_url": f"{url}/dir-1/oauth2/v2.0/token"}
     with pytest.raises(AuthFailed):
         reading("dynamics365", url, login="app", password="x", extra=extra).sync("contacts")
+
+
+class Pipedrive:
+    """Deals by a cursor, as many a page as are asked for; deleted ones only where they are asked for."""
+
+    def __init__(self) -> None:
+        self.deals = {number: self.deal(number, EPOCH + number) for number in range(1, 8)}
+
+    @staticmethod
+    def deal(number: int, at: int, status: str = "open") -> dict[str, Any]:
+        times = {"update_time": iso(at), "add_time": iso(EPOCH)}
+        return {"id": number, "title": f"d{number}", "status": status, "value": 12.5, "org_id": 3, **times}
+
+    def __call__(self, seen: Seen) -> Any:
+        if seen.headers.get("x-api-token") != "key":
+            return Answer(401, {"success": False, "error": "unauthorized access", "errorCode": 401})
+        if seen.path == "/api/v1/users":
+            return {"success": True, "data": [{"id": 1, "name": "Ann"}], "additional_data": None}
+        if seen.path != "/api/v2/deals":
+            return {"success": True, "data": [], "additional_data": {"next_cursor": None}}
+        wanted, since = seen.query["status"].split(","), seen.query.get("updated_since", "")
+        found = [one for one in self.deals.values() if one["status"] in wanted and one["update_time"] >= since]
+        start, size = int(seen.query.get("cursor", "at0")[2:]), int(seen.query["limit"])
+        following = f"at{start + size}" if start + size < len(found) else None
+        return {"success": True, "data": found[start : start + size], "additional_data": {"next_cursor": following}}
+
+
+def test_pipedrive_reads_deals_by_cursor_and_then_changes_and_deletes(reading, served) -> None:  # noqa: F811
+    vendor = Pipedrive()
+    crm = reading("pipedrive", served(vendor), small(3), password="key")  # pragma: allowlist secret
+    first = crm.sync("deals", "users", "persons")
+    assert (first["deals"]["rows"], first["deals"]["pages"]) == (7, 3)
+    assert (first["users"]["rows"], first["persons"]["rows"]) == (1, 0)
+    vendor.deals |= {3: vendor.deal(3, EPOCH + 5000, "deleted"), 9: vendor.deal(9, EPOCH + 5000)}
+    crm.sync("deals")
+    assert {(record["_key"], record["_op"]) for record in crm.records("deals", run=2)} == {("3", "delete"), ("9", "upsert")}
