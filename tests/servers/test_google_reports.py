@@ -100,3 +100,145 @@ class TestAnalytics:
         del vendor.rows["1"]
         with pytest.raises(SourceRejected, match="every request was refused"):
             ga4.sync("sessions")
+
+
+class Search:
+    """One site of ours and one that is not verified; a report of a day has its rows with the most clicks first, two a page."""
+
+    def __init__(self) -> None:
+        self.rows: list[dict[str, Any]] = []
+        self.asked: list[dict[str, Any]] = []
+
+    def __call__(self, seen: Seen) -> Any:
+        if seen.path == "/webmasters/v3/sites":
+            names = {"sc-domain:acme.example": "siteOwner", "https://other.example/": "siteUnverifiedUser"}
+            return {"siteEntry": [{"siteUrl": name, "permissionLevel": level} for name, level in names.items()]}
+        assert seen.path.startswith("/webmasters/v3/sites/sc-domain%3Aacme.example/"), seen.path
+        if seen.path.endswith("/sitemaps"):
+            return {}
+        said = orjson.loads(seen.body)
+        self.asked.append(said)
+        if said["type"] == "VIDEO":
+            return {"responseAggregationType": "byPage"}
+        found = [row for row in self.rows if said["startDate"] <= row["date"] <= said["endDate"]]
+        found.sort(key=lambda row: (-row["clicks"], row["query"]))
+        start = said.get("startRow", 0)
+        told = [
+            {"keys": [row.get(name.lower(), "DESKTOP") for name in said["dimensions"]],
+             **{name: row[name] for name in ("clicks", "impressions", "ctr", "position")}}
+            for row in found[start : start + 2]
+        ]  # fmt: skip
+        return {"rows": told, "responseAggregationType": "byPage"} if told else {"responseAggregationType": "byPage"}
+
+
+class TestSearch:
+    @pytest.fixture
+    def vendor(self) -> Search:
+        found = Search()
+        for number, back in enumerate((9, 4, 4, 4, 3)):
+            found.rows.append({"date": day(back), "query": f"q{number}", "page": "/", "country": "deu", "clicks": number, "impressions": 9,
+                               "ctr": 0.1, "position": 1.5})  # fmt: skip
+        return found
+
+    @pytest.fixture
+    def console(self, reading, served, vendor) -> Any:  # noqa: F811
+        return reading("google_search_console", served(vendor), extra={**GOOGLE, "types": "WEB, VIDEO", "since": day(12)})
+
+    def test_each_day_is_asked_for_by_itself_until_a_page_is_empty(self, console, vendor) -> None:
+        found = console.sync("sites", "sitemaps", "queries")
+        assert {name: result["rows"] for name, result in found.items()} == {"sites": 2, "sitemaps": 0, "queries": 5}
+        assert {(said["startDate"] == said["endDate"]) for said in vendor.asked[:-1]} == {True}
+        web = [said for said in vendor.asked if said["type"] == "WEB"]
+        assert [said.get("startRow", 0) for said in web if said["startDate"] == day(4)] == [0, 2, 3]
+        row = next(row for row in console.records("queries") if row["query"] == "q1")
+        assert (row["site"], row["type"], row["date"], row["ctr"]) == ("sc-domain:acme.example", "WEB", day(4), 0.1)
+
+    def test_days_that_are_told_anew_replace_what_was_told_of_them(self, console, vendor) -> None:
+        console.sync("queries")
+        del vendor.rows[1]
+        vendor.rows[0]["clicks"] = 50  # of a day that is final
+        vendor.asked.clear()
+        found = console.sync("queries")["queries"]
+        assert (found["rows"], found["deletes"]) == (1, 1)
+        assert min(said["startDate"] for said in vendor.asked if said["type"] == "WEB") == day(8)
+
+    def test_a_quota_that_is_used_up_is_waited_for(self, reading, served, vendor) -> None:  # noqa: F811
+        told = [Answer(403, {"error": {"code": 403, "errors": [{"reason": "quotaExceeded"}]}})]
+        console = reading("google_search_console", served(lambda seen: told.pop() if told else vendor(seen)), extra=GOOGLE)
+        assert console.sync("sites")["sites"]["rows"] == 2
+        assert len(console.slept) >= 1
+
+
+class YouTube:
+    """A channel with videos, of which at most two ids are taken at once as the test says; numbers are texts."""
+
+    def __init__(self, count: int) -> None:
+        self.views = {f"v{number}": 10 * number for number in range(count)}
+        self.comments = [self.comment(number, back) for number, back in ((1, 40), (2, 20), (3, 1))]
+        self.asked: list[tuple[str, dict[str, str]]] = []
+
+    @staticmethod
+    def comment(number: int, back: int) -> dict[str, Any]:
+        said = {"textOriginal": f"c{number}", "authorDisplayName": "A", "publishedAt": f"{day(back)}T00:00:00Z"}
+        return {"id": f"c{number}", "snippet": {"videoId": "v0", "isPublic": True, "topLevelComment": {"snippet": said}}}
+
+    def paged(self, seen: Seen, items: list[Any]) -> Any:
+        start, size = int(seen.query.get("pageToken", "P0")[1:]), min(int(seen.query["maxResults"]), 3)
+        more = {"nextPageToken": f"P{start + size}"} if start + size < len(items) else {}
+        return {"items": items[start : start + size], **more}
+
+    def __call__(self, seen: Seen) -> Any:
+        what = seen.path.removeprefix("/youtube/v3/")
+        self.asked.append((what, seen.query))
+        if what == "channels":
+            told = [(name, {"relatedPlaylists": {"uploads": f"UU{name[2:]}"}}) for name in seen.query["id"].split(",")]
+            return self.paged(seen, [{"id": name, "contentDetails": lists} for name, lists in told])
+        if what == "playlistItems":
+            if seen.query["playlistId"] != "UU1":
+                return Answer(404, {"error": {"code": 404, "errors": [{"reason": "playlistNotFound"}]}})
+            return self.paged(seen, [{"id": f"i-{name}", "contentDetails": {"videoId": name}} for name in self.views])
+        if what == "videos":
+            wanted = seen.query["id"].split(",")
+            assert len(wanted) <= 50
+            snippet = {"title": "T", "channelId": "UC1", "publishedAt": "2026-01-31T08:15:00Z"}
+            return {"items": [{"id": name, "snippet": snippet, "statistics": {"viewCount": str(self.views[name])}} for name in wanted]}
+        if what == "commentThreads":
+            return self.paged(seen, sorted(self.comments, key=lambda one: one["id"], reverse=True))
+        return {"items": []}
+
+
+class TestYouTube:
+    def test_videos_are_asked_for_together_and_those_that_have_gone_are_marked(self, reading, served) -> None:  # noqa: F811
+        vendor = YouTube(7)
+        youtube = reading("youtube", served(vendor), extra={**GOOGLE, "channels": "UC1"})
+        found = youtube.sync("channels", "uploads", "videos", "statistics", "playlists", "comments")
+        assert {name: result["rows"] for name, result in found.items()} == {
+            "channels": 1, "uploads": 7, "videos": 7, "statistics": 7, "playlists": 0, "comments": 3,
+        }  # fmt: skip
+        assert [query["id"] for what, query in vendor.asked if what == "videos" and query["part"] == "statistics"] == [
+            "v0,v1,v2",
+            "v3,v4,v5",
+            "v6",
+        ]
+        assert {record["id"]: record["viewCount"] for record in youtube.records("statistics")}["v1"] == "10"
+        assert "https://www.youtube.com/watch?v=v1" in {record["link"] for record in youtube.records("videos")}
+        del vendor.views["v3"]
+        youtube.sync("videos")
+        assert [record["_key"] for record in youtube.records("videos", run=2) if record["_op"] == "delete"] == ["v3"]
+
+    def test_comments_are_read_until_those_are_old(self, reading, served) -> None:  # noqa: F811
+        vendor = YouTube(1)
+        youtube = reading("youtube", served(vendor), extra={**GOOGLE, "channels": "UC1"})
+        vendor.comments += [vendor.comment(number, 100) for number in range(-6, 1)]
+        youtube.sync("comments")
+        vendor.comments.append(vendor.comment(4, 0))
+        vendor.asked.clear()
+        youtube.sync("comments")
+        assert youtube.keys("comments", run=2) == ["c4"]
+        assert len([what for what, _ in vendor.asked if what == "commentThreads"]) <= 2
+
+    def test_a_channel_without_videos_costs_nothing_but_a_question(self, reading, served) -> None:  # noqa: F811
+        vendor = YouTube(1)
+        youtube = reading("youtube", served(vendor), extra={**GOOGLE, "channels": "UC1, UC2"})
+        found = youtube.sync("channels", "uploads")
+        assert (found["channels"]["rows"], found["uploads"]["skips"]) == (2, 1)

@@ -52,6 +52,10 @@ MOCKED = [
     Mocked("google_drive", "google_drive_v3", ("files", "drives"), {"extra": GOOGLE}),
     Mocked("ga4", "google_analyticsdata_v1beta", ("sessions", "events", "pages", "dimensions", "metrics"),
            {"extra": {**GOOGLE, "properties": "1", "since": "1970-01-01"}}, reports=("sessions", "events", "pages")),
+    Mocked("google_search_console", "google_searchconsole_v1", ("sites", "sitemaps", "queries", "pages", "days"),
+           {"extra": {**GOOGLE, "since": "today"}}, reports=("queries", "pages", "days")),
+    Mocked("youtube", "google_youtube_v3", ("channels", "uploads", "videos", "statistics", "playlists", "playlist_items", "comments"),
+           {"extra": {**GOOGLE, "channels": "UC1"}}),
 ]  # fmt: skip
 NAMES = [mocked.source for mocked in MOCKED]
 

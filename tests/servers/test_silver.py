@@ -307,6 +307,25 @@ RECORDS: dict[str, dict[str, tuple[dict[str, Any], dict[str, Any] | None]]] = {
             {"day": dt.date(2026, 1, 31), "name": "purchase", "events": 3, "revenue": None},
         ),
     },
+    "youtube": {
+        "videos": (
+            {
+                "id": "v1",
+                "kind": "youtube#video",
+                "link": "https://www.youtube.com/watch?v=v1",
+                "snippet": {"title": "How to", "channelId": "UC1", "description": "It is easy.", "publishedAt": ISO},
+            },
+            {"name": "How to", "owner_ref": "UC1", "text": "It is easy.", "source_created_at": WHEN},
+        ),
+        "comments": (
+            {
+                "id": "c1",
+                "snippet": {"videoId": "v1", "isPublic": True},
+                "comment": {"textOriginal": "Thanks", "authorDisplayName": "Ann", "publishedAt": ISO},
+            },
+            {"body": "Thanks", "sender_ref": "Ann", "channel": "v1", "is_public": True, "sent_at": WHEN},
+        ),
+    },
     "google_drive": {
         "files": (
             {

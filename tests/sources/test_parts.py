@@ -9,6 +9,7 @@ import pytest
 from spine.core.errors import AuthFailed, SchemaMismatch, SourceRejected, SourceUnavailable
 from spine.sources.loader import reader_for
 from spine.sources.reading import State, Window
+from spine.sources.rest.parts import gathered
 from spine.sources.spec import Source
 
 FULL = Window(end=datetime(2026, 3, 1, tzinfo=UTC), full=True)
@@ -169,6 +170,13 @@ def test_groups_of_parents_share_a_request(make_client, api):
     asked = [query["ids"] for path, query in api.asked if path == "/notes" and query["at"] == "0"]
     assert asked == ["1,2", "3,4", "5"]
     assert pages[0].parts == ("1", "2")
+
+
+def test_fields_inside_of_objects_of_a_group_are_lists_too(make_client, api):
+    assert gathered([{"a": 1, "in": {"id": "x", "of": {"n": 1}}}, {"in": None}, {"a": 3, "in": {"id": "z"}}]) == {
+        "a": [1, None, 3],
+        "in": {"id": ["x", None, "z"], "of": {"n": [1, None, None]}},
+    }
 
 
 LISTS = {

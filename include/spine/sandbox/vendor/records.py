@@ -59,7 +59,9 @@ def _read(source: Source, stream: Stream, number: int, own: str) -> dict[str, An
         if child.parent is not None and child.parent.stream == stream.name:
             said = [child.path, child.host, child.params, child.headers, child.body.model_dump() if child.body else None, child.compute]
             found |= {name.removeprefix("parent."): f"{name[7:]}-{own}" for name in names_in(said) if name.startswith("parent.")}
-            found |= _kept(child.parent.filters)
+            kept = _kept(child.parent.filters)
+            chosen = {rule.field for rule in child.parent.filters if rule.one_of}
+            found |= {path: value for path, value in kept.items() if path in chosen or path not in found}
     return found
 
 

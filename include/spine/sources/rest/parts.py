@@ -184,12 +184,19 @@ def _fields(record: Record) -> dict[str, Any]:
 def _family(token: str | None, parents: Sequence[tuple[str, dict[str, Any], str | None]], *, together: bool = False) -> _Family:
     ids = tuple(name for name, _, _ in parents)
     cursors = [cursor for _, _, cursor in parents if cursor is not None]
-    values: Mapping[str, Any] = parents[0][1]
-    if together:
-        values = {
-            field: [fields.get(field) for _, fields, _ in parents] for field in {field for _, fields, _ in parents for field in fields}
-        }
+    values: Mapping[str, Any] = gathered([fields for _, fields, _ in parents]) if together else parents[0][1]
     return _Family(token, ids, values, min(cursors, default=None))
+
+
+def gathered(several: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Each field of several records as a list of its values, also those inside of objects."""
+    found: dict[str, Any] = {}
+    for name in dict.fromkeys(name for fields in several for name in fields):
+        values = [fields.get(name) for fields in several]
+        inner = [value for value in values if value is not None]
+        objects = bool(inner) and all(isinstance(value, Mapping) for value in inner)
+        found[name] = gathered([value or {} for value in values]) if objects else values
+    return found
 
 
 def _none(name: str, values: Mapping[str, Any]) -> bool:

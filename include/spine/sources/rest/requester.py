@@ -68,6 +68,8 @@ def params_of(asking: Asking, values: Mapping[str, Any]) -> dict[str, str | list
             value = fill_all(said, values)
         except Absent:
             continue
+        if isinstance(value, list):
+            value = [item for item in value if item is not None]  # of parents in a group some may lack it
         if not isinstance(value, list):
             found[name] = _scalar(value)
         elif asking.lists == "comma":
