@@ -88,6 +88,16 @@ def test_a_late_older_version_is_superseded(spark: Any, bronze: Bronze, home: Pa
     assert [row["given_name"] for row in table()] == ["New"]
 
 
+def test_a_version_between_two_that_say_the_same_is_superseded_when_it_comes_late(spark: Any, bronze: Bronze, home: Path) -> None:
+    bronze("salesforce", "contacts", [contact(1, 1)])
+    outcome(spark, "run1")
+    bronze("salesforce", "contacts", [contact(1, 3)])
+    assert counts(outcome(spark, "run2")) == (1, 1, 0, 0, 0, 0, 0)
+    bronze("salesforce", "contacts", [contact(1, 2, FirstName="Old") | {"emitted_at": START + dt.timedelta(days=9)}])
+    assert counts(outcome(spark, "run3")) == (1, 0, 0, 0, 1, 0, 0)
+    assert [(row["given_name"], row["source_cursor"][11:13]) for row in table()] == [("Ada", "03")]
+
+
 def test_deletes_mark_the_row_and_keep_its_values(spark: Any, bronze: Bronze, home: Path) -> None:
     bronze("salesforce", "contacts", [contact(1), contact(2), contact(2, 1, op="delete", payload={"Id": "0032"})])
     assert counts(outcome(spark, "run1")) == (3, 2, 0, 0, 1, 0, 1)

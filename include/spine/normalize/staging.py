@@ -306,7 +306,7 @@ def judged(rows: DataFrame, silver: DataFrame | None) -> DataFrame:
     from pyspark.sql import functions as F
 
     if silver is None:
-        types = {"seen_hash": "bigint", "seen_newer": "boolean", "seen_deleted": "boolean"}
+        types = {"seen_hash": "bigint", "seen_newer": "boolean", "seen_older": "boolean", "seen_deleted": "boolean"}
         seen = rows.select("*", *[F.lit(None).cast(kind).alias(name) for name, kind in types.items()])
     else:
         present = silver.select(
@@ -321,7 +321,8 @@ def judged(rows: DataFrame, silver: DataFrame | None) -> DataFrame:
         newer = F.lit(False)
         for own, other in reversed(list(zip([_generation(), *_version().values()], former, strict=True))):
             newer = (own < other) | ((own == other) & newer)
-        seen = joined.withColumn("seen_newer", newer).drop(*[f"seen_{name}" for name in _version()])
+        told = {"seen_newer": newer, "seen_older": F.col("seen_c") < _version()["c"]}
+        seen = joined.withColumns(told).drop(*[f"seen_{name}" for name in _version()])
     removes = F.col("hard_delete") & F.col("is_deleted")
     superseded = (F.col("place") > 1) | F.coalesce(F.col("seen_newer"), F.lit(False))
     withdraws = F.col("withdrawn") & ~superseded & ~F.coalesce(F.col("seen_deleted"), F.lit(True))
@@ -331,10 +332,11 @@ def judged(rows: DataFrame, silver: DataFrame | None) -> DataFrame:
         .when(superseded, "superseded")
         .when(removes, F.when(F.col("seen_hash").isNull(), "unchanged").otherwise("removed"))
         .when(F.col("seen_hash").isNull(), "new")
-        .when(F.col("seen_hash") == F.col("row_hash"), "unchanged")
+        # Of a newer cursor it is written, although it says the same: a late version between the two cursors would win otherwise.
+        .when((F.col("seen_hash") == F.col("row_hash")) & ~F.coalesce(F.col("seen_older"), F.lit(False)), "unchanged")
         .otherwise("changed")
     )
-    used = ("seen_hash", "seen_newer", "seen_deleted", "place", "empty_delete", "key", "filtered", "withdrawn")
+    used = ("seen_hash", "seen_newer", "seen_older", "seen_deleted", "place", "empty_delete", "key", "filtered", "withdrawn")
     return seen.withColumn("outcome", outcome).drop(*used)
 
 
