@@ -53,6 +53,7 @@ check: lint ## lint, types and the quick tests, for work in progress
 generate: setup ## write anew what is made from the code: docs/reference.md, docs/sources.md, docs/connectors.md and schemas/
 	python -m spine.cli.reference
 	python -m spine.cli.source_words
+	python -m spine.cli.sync_words
 	python -m spine.cli.connectors_page
 	python -m spine.sources.schemas
 

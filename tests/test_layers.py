@@ -24,10 +24,11 @@ ALLOWED = {
     "gold": {"core", "lake", "sources", "control", "identity", "matching"},
     "events": {"core", "control"},
     "pipeline": STEP - {"pipeline"},
+    "push": {"core", "http", "lake", "sources", "control", "pipeline"},  # of `pipeline` what opens Connections
     "ui": STEP,
-    "dagkit": STEP,
+    "dagkit": STEP | {"push"},
     "stack": STEP | {"sandbox", "dagkit"},
-    "cli": STEP | {"sandbox", "stack"},
+    "cli": STEP | {"sandbox", "stack", "push"},
 }
 
 

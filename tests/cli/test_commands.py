@@ -29,6 +29,7 @@ from spine.core import errors
 from spine.core.names import connection_id
 from spine.core.settings import PROJECT
 from spine.pipeline.services import Services
+from spine.push.spec import push_names
 from spine.sources.check import entity_names, matched_entities
 from spine.sources.spec import source_names
 
@@ -184,7 +185,9 @@ def test_a_command_says_that_nothing_tries_it_again(
 
 
 def test_valid_declarations(spine: Spine) -> None:
-    assert spine("validate").stdout == f"{len(source_names())} sources and {len(entity_names())} entities are valid\n"
+    assert spine("validate").stdout == (
+        f"{len(source_names())} sources, {len(entity_names())} entities and {len(push_names())} ways back are valid\n"
+    )
     assert json.loads(spine("validate", "--json").stdout) == {"ok": True, "mistakes": []}
 
 

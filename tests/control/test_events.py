@@ -94,6 +94,7 @@ def test_an_existing_control_plane_gets_the_table(postgres_server) -> None:  # t
         connection.execute("DROP TABLE spine.events")
         connection.execute("ALTER TABLE spine.connectors DROP COLUMN refused_fingerprint")
         connection.execute("DROP TABLE spine.audit_heads, spine.token_locks, spine.stream_states, spine.drift_events")
+        connection.execute("DROP TABLE spine.push_runs, spine.push_changes, spine.push_records, spine.push_conflicts")
         connection.execute("DROP POLICY by_owner ON spine.tenant_keys; DROP POLICY by_owner ON spine.oauth_tokens")
         connection.execute("ALTER TABLE spine.oauth_tokens DROP COLUMN grant_expires_at")
         connection.execute("UPDATE spine.alembic_version SET version_num = '0001'")

@@ -18,6 +18,7 @@ from airflow.serialization.serialized_objects import DagSerialization
 from spine.core.errors import ConfigError
 from spine.core.settings import PROJECT, settings
 from spine.dagkit.policies import TIERS
+from spine.push.spec import push_names
 from spine.sources.check import matched_entities, sources_of, united_entities
 from spine.sources.spec import Source, load_source, source_names
 
@@ -30,15 +31,15 @@ def dags_of(module: ModuleType) -> dict[str, DAG]:
 
 @pytest.fixture
 def all_dags(import_dag_file: Importer) -> dict[str, DAG]:
-    return {
-        key: dag for name in ("sync", "resolve", "unite", "maintenance", "watch") for key, dag in dags_of(import_dag_file(name)).items()
-    }
+    files = ("sync", "resolve", "unite", "push", "maintenance", "watch")
+    return {key: dag for name in files for key, dag in dags_of(import_dag_file(name)).items()}
 
 
 def test_there_is_one_dag_per_declaration(all_dags: dict[str, DAG]) -> None:
     syncs, resolves = {f"sync_{name}" for name in source_names()}, {f"resolve_{entity.entity}" for entity in matched_entities()}
     unites = {f"unite_{entity.domain}" for entity in united_entities()}
-    assert set(all_dags) == {*syncs, *resolves, *unites, "maintain_lake", "watch_runs"}
+    pushes = {f"push_{name}" for name in push_names()}
+    assert set(all_dags) == {*syncs, *resolves, *unites, *pushes, "maintain_lake", "watch_runs"}
     ours = {"sync_salesforce", "sync_hubspot", "sync_people_files", "resolve_person", "resolve_organization"}
     assert ours <= set(all_dags)
 
@@ -168,7 +169,7 @@ def test_a_broken_spec_breaks_one_dag_only(
     broken.write_text(broken.read_text().replace(before, after, 1))
 
     others = {*all_dags} - {"sync_hubspot", "maintain_lake", "watch_runs"}
-    assert {key for name in ("sync", "resolve", "unite") for key in dags_of(import_dag_file(name))} == others
+    assert {key for name in ("sync", "resolve", "unite", "push") for key in dags_of(import_dag_file(name))} == others
     with pytest.raises(ConfigError) as caught:
         import_dag_file("broken_sources")
     told = caught.value.message.splitlines()[1:]
@@ -179,7 +180,7 @@ def test_a_broken_spec_breaks_one_dag_only(
 def test_a_broken_entity_breaks_its_own_dag_only(import_dag_file: Importer, all_dags: dict[str, DAG], declarations: Path) -> None:
     broken = declarations / "entities" / "organization.yaml"
     broken.write_text(broken.read_text().replace("    field: annual_revenue\n", "", 1))
-    assert {key for name in ("sync", "resolve", "unite") for key in dags_of(import_dag_file(name))} == {*all_dags} - {
+    assert {key for name in ("sync", "resolve", "unite", "push") for key in dags_of(import_dag_file(name))} == {*all_dags} - {
         "resolve_organization",
         "maintain_lake",
         "watch_runs",
@@ -241,6 +242,6 @@ def test_parsing_reads_no_variable_and_no_connection(import_dag_file: Importer, 
 
     monkeypatch.setattr("airflow.sdk.Variable.get", refuse)
     monkeypatch.setattr("airflow.sdk.BaseHook.get_connection", refuse)
-    for name in ("sync", "resolve", "maintenance", "watch", "broken_sources"):
+    for name in ("sync", "resolve", "unite", "push", "maintenance", "watch", "broken_sources"):
         import_dag_file(name)
     assert settings().sources.is_dir()

@@ -7,7 +7,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from spine.cli import audit, auth, bronze, connector, cursor, identity, keys, look, match, quarantine, run, sources, steward, tenant
+from spine.cli import audit, auth, bronze, connector, cursor, identity, keys, look, match, push, quarantine, run, sources, steward, tenant
 from spine.core.errors import AuthFailed, ConfigError, NothingToMatch, SpineError, SyncInProgress
 from spine.core.screen import say
 
@@ -78,6 +78,7 @@ app.command(rich_help_panel=LOOK)(steward.entity)
 for command in (steward.review, steward.link, steward.unlink, steward.merge, steward.split, steward.undo, steward.overrides):
     app.command(rich_help_panel=DECIDE)(command)
 app.command("auth", rich_help_panel=CARE)(auth.auth)
+app.add_typer(push.app, name="push", rich_help_panel=WORK)
 app.add_typer(sources.app, name="sources", rich_help_panel=CARE)
 app.add_typer(connector.app, name="connector", rich_help_panel=CARE)
 app.add_typer(tenant.app, name="tenant", rich_help_panel=CARE)

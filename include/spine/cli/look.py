@@ -116,14 +116,16 @@ def _distinct(names: list[str]) -> list[str]:
 
 
 def validate(json: Json = False) -> None:
-    """Check every source and entity; each mistake with file, line, field and the nearest right word. Touches no network and no database.
+    """Check every source, entity and way back; each mistake with file, line, field and the nearest right word. Touches no network.
 
     spine validate && git commit
     """
+    from spine.push.check import broken_pushes
+    from spine.push.spec import push_names
     from spine.sources.check import broken_declarations, entity_names, lines_of
     from spine.sources.spec import source_names
 
-    broken = broken_declarations()
+    broken = [*broken_declarations(), *broken_pushes()]
     if json:
         show.as_json({"ok": not broken, "mistakes": [error.as_dict() for error in broken]})
     for error in broken if not json else ():
@@ -132,4 +134,4 @@ def validate(json: Json = False) -> None:
     if broken:
         raise ConfigError(f"{len(broken)} broken declaration(s)", hint="Only their own DAGs are missing; correct the files")
     if not json:
-        say(f"{len(source_names())} sources and {len(entity_names())} entities are valid")
+        say(f"{len(source_names())} sources, {len(entity_names())} entities and {len(push_names())} ways back are valid")

@@ -50,9 +50,9 @@ def models(model: type[BaseModel] = Source, place: str = "") -> Iterator[tuple[s
     return iter([(at, inner) for inner, at in found.items()])
 
 
-def entries() -> list[tuple[str, Entry]]:
+def entries(root: type[BaseModel] = Source) -> list[tuple[str, Entry]]:
     """The place and the words of each model. Raises ValueError for a docstring without an example."""
-    return [(at, Entry(model.__name__, *documented(model), words_of(model))) for at, model in models()]
+    return [(at, Entry(model.__name__, *documented(model), words_of(model))) for at, model in models(root)]
 
 
 def _inside(annotation: Any, many: str = "") -> Iterator[tuple[type[BaseModel], str]]:
@@ -68,12 +68,13 @@ def _inside(annotation: Any, many: str = "") -> Iterator[tuple[type[BaseModel], 
 
 def page() -> str:
     """The page as it is kept in the repository."""
-    return "\n".join([_HEAD, *(_section(at, entry) for at, entry in entries())])
+    return "\n".join([_HEAD, *(section(at, entry) for at, entry in entries())])
 
 
-def _section(at: str, entry: Entry) -> str:
+def section(at: str, entry: Entry, whole: str = "A source") -> str:
+    """The part of a page about one model; `whole` is the title of the outermost."""
     rows = [f"| `{word.name}` | {f'`{word.default}`' if word.default else ''} | {word.meaning} |" for word in entry.words]
-    title = f"`{at}`" if at else "A source"
+    title = f"`{at}`" if at else whole
     example = f"{at.rpartition('.')[2].replace('[]', '')}:\n{indent(entry.example, '  ')}" if at else entry.example
     table = "\n".join(["| word | default | meaning |", "| --- | --- | --- |", *rows])
     return f"## {title}\n\n{entry.text}\n\n{table}\n\n```yaml\n{example}\n```\n"

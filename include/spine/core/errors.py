@@ -16,6 +16,8 @@ SpineError
 ├── LakeError                LAKE_FAILED                   a Delta table could not be read or written
 ├── QualityFailed            QUALITY_FAILED                the gate refused the staged frame
 ├── ConservationFailed       CONSERVATION_FAILED           rows in != rows accounted for
+├── ApprovalNeeded           APPROVAL_NEEDED          409  a push would change more than it may without a person's word
+├── PushFailed               PUSH_FAILED                   records that a system did not take, though it may another time
 ├── DeleteSweepRefused       DELETE_SWEEP_REFUSED          a full read would delete more than its share
 ├── IdentityConflict         IDENTITY_CONFLICT        409  two strong, mutually exclusive candidates
 ├── NothingToMatch           NOTHING_TO_MATCH         422  no two records of these could ever be one, whatever they agree on
@@ -235,6 +237,21 @@ class DeleteSweepRefused(SpineError):
 
     code = "DELETE_SWEEP_REFUSED"
     http_status = 422
+
+
+class ApprovalNeeded(SpineError):
+    """A push would make more changes, or more deletes, than its file lets it make without a person's word."""
+
+    code = "APPROVAL_NEEDED"
+    http_status = 409
+    usual_hint = "Look at them with `spine push plan`; `spine push run --approve` lets them pass, or raise `max_changes` in its file"
+
+
+class PushFailed(SpineError):
+    """Some records were not taken by the system, for reasons that may pass; all others are there."""
+
+    code = "PUSH_FAILED"
+    http_status = 502
 
 
 class IdentityConflict(SpineError):

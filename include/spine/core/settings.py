@@ -133,6 +133,7 @@ class Settings:
     lake: str = field(default_factory=_lake_uri)
     sources: Path = field(default_factory=lambda: _path("SPINE_SOURCES", PROJECT / "include" / "sources"))
     entities: Path = field(default_factory=lambda: _path("SPINE_ENTITIES", PROJECT / "include" / "entities"))
+    syncs: Path = field(default_factory=lambda: _path("SPINE_SYNCS", PROJECT / "include" / "syncs"))
     notifiers: Path = field(default_factory=lambda: _path("SPINE_NOTIFIERS", PROJECT / "include" / "notifiers.yaml"))
     lake_options: str | None = field(default_factory=lambda: os.environ.get("SPINE_LAKE_OPTIONS"), repr=False)
     admins: frozenset[str] = field(default_factory=lambda: frozenset(os.environ.get("SPINE_ADMINS", "").replace(",", " ").split()))

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from spine.core.entities import Entity
 from spine.core.names import bronze_table, connection_id, quarantine_table, silver_table
+from spine.push.spec import Push
 from spine.sources.spec import Source
 
 _FAILURES = """
@@ -51,6 +52,27 @@ def sync_doc(source: Source) -> str:
 | --- | --- | --- | --- |
 {rows}
 {_FAILURES}"""
+
+
+def push_doc(push: Push) -> str:
+    """Markdown for the page of `push_<name>`."""
+    there = push.destination
+    rows = "\n".join(f"| `{name}` | `{field.to}` | {field.direction} |" for name, field in there.mapping.items())
+    state = "" if push.enabled else "\n**Not enabled**: say `enabled: true` in its file.\n"
+    return f"""## {push.label}: {push.source.object} → {there.connector}, {there.object}
+
+{push.description}
+{state}
+**Needs the Connection** `{connection_id(there.connector)}`. Only what differs is sent; a run that changes nothing sends nothing.
+Above {push.max_changes:,} changes, or where more than {push.deletes.max_share:.0%} of what was sent would be deleted, `approve` waits for a
+person. **Trigger** with *undo* and the id of a run takes that run back.
+
+| ours | there | direction |
+| --- | --- | --- |
+{rows}
+{_FAILURES}
+PUSH_FAILED: some records were not taken; `spine push show` has the system's own words. APPROVAL_NEEDED: a person has said no.
+"""
 
 
 def _account(source: Source) -> str:

@@ -59,7 +59,7 @@ class ErrorTablePolicy(ExceptionRetryPolicy):
         fail += [errors.IdentityConflict, errors.RunFailed, errors.AuditBroken, errors.StreamStopped, errors.FileRefused]
         retry = [errors.RateLimited, errors.CircuitOpen, errors.SourceUnavailable, errors.LakeError, errors.PublishFailed]
         retry += [errors.JobFailed, errors.ControlPlaneUnavailable]
-        fail += [errors.SecretUnreadable, errors.NothingToMatch]
+        fail += [errors.SecretUnreadable, errors.NothingToMatch, errors.ApprovalNeeded, errors.PushFailed]
         super().__init__(
             rules=[RetryRule(_path(error), RetryAction.FAIL, reason=error.code) for error in fail]
             + [RetryRule(_path(error), RetryAction.RETRY, reason=error.code) for error in retry]

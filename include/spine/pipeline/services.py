@@ -99,6 +99,31 @@ def open_reader(
     return reader_for(source, client=client, extra=info.extra, hashed=hashed, ahead=ahead and source.rate_limit.ours)
 
 
+def open_client(
+    source: Source, tenant: str, info: ConnectionInfo, run_id: str, services: Services, sleep: Callable[[float], None]
+) -> Client:
+    """The client of one connection, for whoever writes to it: within the same budget, breaker and retries as its reader.
+
+    That it was given the Connection's secrets is in the audit log. Raises ConfigError or AuthFailed if the Connection is incomplete.
+    """
+    if proxy := settings().proxy:
+        airflow_state.mask(proxy.secrets())
+    _note(services, tenant, info, run_id)
+    client = _client(source, tenant, info, run_id, services, sleep, source.timeouts)
+    client.allowance = Allowance(source.limits)
+    return client
+
+
+def open_access(source: Source | None, tenant: str, info: ConnectionInfo, run_id: str, services: Services) -> Access:
+    """What is spoken to without HTTP, for whoever writes to it; without a source's file the Connection says all. Raises ConfigError."""
+    _note(services, tenant, info, run_id)
+    if source is not None:
+        return access_of(source, info, Times(), Allowance(), _place(source, tenant, services))
+    if not info.host:
+        raise ConfigError("the Connection has no host", hint="Put the address of the server there", connection=info.conn_id)
+    return Access(info.host.partition("://")[2] or info.host, info.port, info.schema, info.login, info.password, info.extra)
+
+
 def _place(source: Source, tenant: str, services: Services) -> Place:
     return Place(tenant, frozenset(services.tenants(source.source)))
 

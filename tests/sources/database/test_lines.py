@@ -96,15 +96,15 @@ def test_a_socket_of_this_machine_is_no_host(postgresql):
 
 
 def test_what_is_not_encrypted_does_not_leave_the_listed_networks(postgresql, monkeypatch):
-    from spine.sources.database.postgresql import _conninfo
+    from spine.sources.database.postgresql import conninfo_of
 
     monkeypatch.setenv("SPINE_PRIVATE_NETWORKS", "10.0.0.0/8")
-    assert "sslmode=require" in _conninfo(postgresql.access, "203.0.113.9")
+    assert "sslmode=require" in conninfo_of(postgresql.access, "203.0.113.9")
     for mode in ("disable", "prefer"):
         with pytest.raises(ConfigError, match="in clear"):
-            _conninfo(replace(postgresql.access, extra={"sslmode": mode}), "203.0.113.9")
-    assert "sslmode=prefer" in _conninfo(postgresql.access, "10.1.1.1")
-    assert "passfile=/dev/null" in _conninfo(postgresql.access, "10.1.1.1")
+            conninfo_of(replace(postgresql.access, extra={"sslmode": mode}), "203.0.113.9")
+    assert "sslmode=prefer" in conninfo_of(postgresql.access, "10.1.1.1")
+    assert "passfile=/dev/null" in conninfo_of(postgresql.access, "10.1.1.1")
 
 
 def test_a_file_of_sqlite_is_the_tenants_own(sqlite, tmp_path):

@@ -91,7 +91,7 @@ class Postgresql:
         last: SpineError | None = None
         for address in addresses_of(self._access.host, self._access.port or _PORT):
             try:
-                self._connection = dbapi.connect(_conninfo(self._access, address))
+                self._connection = dbapi.connect(conninfo_of(self._access, address))
                 self._prepare()
                 return self
             except Error as error:
@@ -174,7 +174,7 @@ class Postgresql:
                     cursor.close()
 
 
-def _conninfo(access: Access, address: str) -> str:
+def conninfo_of(access: Access, address: str) -> str:
     """Where to connect and how. Nothing is taken from the worker's own files, and nothing travels in clear to an address outside."""
     local = in_clear(address)
     mode = access.word("sslmode", "prefer" if local else "require", ("disable", "prefer", *_ENCRYPTED))

@@ -1,0 +1,1 @@
+"""The way back: differences between our tables and what a system holds, sent there once."""
