@@ -16,6 +16,7 @@ from spine.http.auth import Account
 from spine.http.client import Client
 from spine.http.transport import Transport
 from spine.sandbox.vendor import NotCovered, Vendor, VendorServer
+from spine.sources.finding import example_of
 from spine.sources.loader import reader_for
 from spine.sources.reading import MALFORMED, Page, Reader, State, Window
 from spine.sources.rest.requester import listed_host
@@ -103,6 +104,22 @@ def bench_of(source: Source, patience: float = 20, **vendor: Any) -> Iterator[Be
                 raise NotCovered("; ".join(dict.fromkeys(made.lacks))) from error
             raise
     assert made.leaks == []
+
+
+def concrete(source: Source) -> Source:
+    """The source with the first of the streams that each template stands for in its place."""
+    if all(stream.found is None for stream in source.streams):
+        return source
+    with bench_of(source) as bench:
+        made = bench.vendor
+        values = {**made.values, **{stream.found.variable: ["*"] for stream in source.streams if stream.found and stream.found.variable}}
+        found = []
+        for stream in source.streams:
+            made.expect(stream.found.stream if stream.found else stream.name)
+            found.append(example_of(made.source, stream, bench.reader(), values, made.now))
+    pairs = zip(source.streams, found, strict=True)
+    streams = tuple(stream.found_as(one.name, one.named["found"]) if one.found else stream for stream, one in pairs)
+    return source.model_copy(update={"streams": streams})
 
 
 @contextmanager

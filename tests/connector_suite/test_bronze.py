@@ -38,7 +38,7 @@ def chosen(source: Source) -> Stream | None:
         stream for stream in source.streams
         if not (stream.parent or stream.partitions or stream.job or stream.paging.short or stream.field_list or stream.later)
         and stream.response.type == "json" and isinstance(stream.key, tuple) and not stream.map_key and not stream.columns
-        and not (stream.cursor and (stream.cursor.windows or stream.cursor.type == "number"))
+        and not stream.found and not (stream.cursor and (stream.cursor.windows or stream.cursor.type == "number"))
     ]  # fmt: skip
     return max(fit, key=lambda stream: (stream.deletes.detect != "none", stream.cursor is not None), default=None)
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from spine.sandbox.vendor import NotCovered
 from spine.sources.spec import Source
+from tests.connector_suite.bench import concrete
 from tests.connector_suite.checks import CHECKS, Case, Check, streams_for
 from tests.connector_suite.relay import SANDBOXES
 
@@ -33,6 +34,7 @@ def judged(source: Source, checks: Iterable[Check] = ()) -> Verdict:
     if source.kind != "generic" and source.source not in SANDBOXES:
         found.left.append(f"everything: sources of kind {source.kind} without a sandbox over HTTP have tests of their own")
         return found
+    source = concrete(source)
     cases = {stream.name: Case(source, stream) for stream in source.streams}
     for case in cases.values():
         if why := case.uncovered:

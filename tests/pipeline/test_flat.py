@@ -95,6 +95,15 @@ def test_every_field_has_a_typed_column_and_every_engine_reads_them(spark: Any, 
     assert run(spark, 2)["rows_in"] == 0
 
 
+def test_each_stream_that_was_found_has_a_table_of_its_own(spark: Any, bronze: Bronze, shop: Any) -> None:
+    shop(name="order", found={"stream": "books", "name": "title"})
+    bronze("shop", "order_spring", [order("1", id=1, total=2.5)])
+    bronze("shop", "order_fall", [order("1", id=1, note="x")])
+    found = normalize(spark, "shop", "r1").entities
+    assert {name: result.published for name, result in found.items()} == {"order_spring": 1, "order_fall": 1}
+    assert [field.name for field in DeltaTable(table_uri("shop_order_fall")).schema().fields if field.name in ("total", "note")] == ["note"]
+
+
 WIDENED = {  # field: what it was, what comes, the type that holds both, and both in it
     "whole_then_part": (1, 2.5, "double", [1.0, 2.5]),
     "long_then_part": (2**53 + 1, 2.5, "string", ["9007199254740993", "2.5"]),

@@ -202,6 +202,24 @@ def test_rows_of_sheets_have_the_names_of_their_first_row(reading, served) -> No
     assert sorted(record["_op"] for record in google.records("rows", run=2) if record["_op"] == "delete") == ["delete"]
 
 
+def test_a_sheet_has_a_table_of_its_own_if_it_is_named(reading, served) -> None:
+    def serve(seen: Seen) -> Any:
+        if "/values/" in seen.path:
+            return {"values": [["id", "of"], ["1", seen.path.rpartition("/")[2]]]}
+        return {
+            "sheets": [
+                {"properties": {"sheetId": number, "title": title}} for number, title in enumerate(("Sales 2025", "Sales 2026", "Notes"))
+            ]
+        }
+
+    url = served(serve)
+    assert reading("google_sheets", url, extra={"access_token": "x", "spreadsheets": "s1"}).sync("sheet") == {}
+    google = reading("google_sheets", url, extra={"access_token": "x", "spreadsheets": "s1", "tables": "Sales*"})
+    found = google.sync("sheet")
+    assert {name: result["rows"] for name, result in found.items()} == {"sheet_sales_2025": 1, "sheet_sales_2026": 1}
+    assert [record["of"] for record in google.records("sheet_sales_2026")] == ["Sales%202026"]
+
+
 def test_documents_have_their_text(reading, served) -> None:
     def paragraph(*texts: str) -> dict[str, Any]:
         return {"paragraph": {"elements": [{"textRun": {"content": text}} for text in texts]}}

@@ -38,9 +38,9 @@ def restore(
         world.lake()
         from spine.core.names import bronze_table
         from spine.lake.restoring import Days, restore_bronze
-        from spine.sources.spec import load_source
+        from spine.pipeline.found import with_found
 
-        spec = load_source(source)
+        spec = with_found(source)
         days = Days(_day(since), _day(until), tenant)
         for one in [spec.stream(name) for name in stream] if stream else spec.streams:
             with show.working(f"Restore {one.name}"):

@@ -29,9 +29,9 @@ def show_cursors(source: Source, tenant: Tenant = DEFAULT_TENANT, parts: Parts =
     spine cursor show salesforce
     """
     services = world.services()
-    from spine.sources.spec import load_source
+    from spine.pipeline.found import with_found
 
-    spec, cursors = load_source(source), _cursors(source, tenant, services)
+    spec, cursors = with_found(source), _cursors(source, tenant, services)
     rows = []
     for stream in spec.streams:
         cursor = cursors.show(stream.name)

@@ -58,6 +58,11 @@ def schema_variable(connection: str, stream: str) -> str:
     return f"spine.schema.{connection}.{stream}"
 
 
+def found_variable(connection: str, stream: str) -> str:
+    """The Airflow Variable that holds which streams a stream of the file stands for."""
+    return f"spine.found.{connection}.{stream}"
+
+
 def bronze_table(source: str, stream: str) -> str:
     """`raw_<source>_<stream>`: a table's name says its layer."""
     return f"raw_{source}_{stream}"

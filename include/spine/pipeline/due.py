@@ -9,7 +9,7 @@ from spine.lake import amounts, silver
 from spine.lake.delta_sql import table_at
 from spine.lake.paths import table_uri
 from spine.lake.tables import size_of
-from spine.sources.spec import load_source
+from spine.pipeline.found import with_found
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable
@@ -22,7 +22,7 @@ def is_large(source: str, *, renormalize: bool = False) -> bool:
 
 def rows_due(source: str, *, renormalize: bool = False) -> int:
     """Rows of a source that Silver has not read, or all rows that `renormalize` reads again; a little more where logs have been cleaned."""
-    spec, total = load_source(source), 0
+    spec, total = with_found(source), 0
     for stream in spec.streams:
         table = table_at(table_uri(bronze_table(source, stream.name)))
         if table is None:

@@ -24,6 +24,7 @@ from spine.core.settings import settings
 from spine.lake.bronze import BronzeWriter, Envelope, Progress, Unseen, digest_of, digests_of_run, living_unseen, newest_in, rows_of_run
 from spine.lake.generations import Generation
 from spine.lake.paths import table_uri
+from spine.pipeline.finding import discover, stream_of
 from spine.pipeline.parts import PartCursors
 from spine.pipeline.planning import plan
 from spine.pipeline.rereading import Reread
@@ -58,7 +59,7 @@ class _Extraction:
         self.work, self.services = work, services
         self.within, self._began = within, time.monotonic()
         self.source = load_source(work.source)
-        self.stream = self.source.stream(work.stream)
+        self.stream = stream_of(self.source, work.stream, services.variables, work.connection_id)
         self.database = services.database.of(work.tenant)
         self.row = runs.SyncRun(work.source, work.run_id, work.connection_id, work.mode)
         self.cursors = Cursors(services.variables, self.database, work.connection_id)
@@ -184,6 +185,10 @@ class _Extraction:
         self.notes += ignored(self.info)
         for note in self.notes:
             _log.warning("%s", note)
+        if self.stream.found is not None and self.stream.template is None:  # the plan could not ask what it stands for
+            found = discover(self.source, self.stream, self.work.tenant, self.info, self.work.run_id, self.services)
+            self.notes += (f"{len(found.streams(self.stream))} streams were found, which the next run reads",)
+            return
         reader = open_reader(
             self.source, self.work.tenant, self.info, self.work.run_id, self.services, self._sleep,
             stream=self.stream, pages=done.pages if done else 0, size=done.bytes if done else 0, ahead=not self.work.dry_run,

@@ -20,7 +20,8 @@ from spine.lake import care
 from spine.lake.gold import JOURNAL
 from spine.lake.reading import open_table, table_names
 from spine.lake.silver import Position, position_of
-from spine.sources.spec import Source, load_source, source_names
+from spine.pipeline.found import with_found
+from spine.sources.spec import Source, source_names
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,7 @@ def _declared() -> _Declared:
 def _load(name: str) -> Source | None:
     """A source whose declaration is broken breaks its own DAG; its tables keep all their rows meanwhile."""
     try:
-        return load_source(name)
+        return with_found(name)
     except SpineError:
         return None
 

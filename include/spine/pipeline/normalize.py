@@ -32,13 +32,14 @@ from spine.lake.tables import Tables, tables_for
 from spine.normalize import flat
 from spine.normalize.staging import ENVELOPE, Plan, canonical, elements_of, judged, newest, parts
 from spine.pipeline.apart import Step, together_or_apart
+from spine.pipeline.found import with_found
 from spine.pipeline.histories import Versions
 from spine.quality import gate
 from spine.quality.profile import STAGED, Profile
 from spine.quality.profiling import profiles, reason_counts
 from spine.quality.report import Subject, Verdict, write_report
 from spine.quality.rules import reasons
-from spine.sources.spec import Source, load_source
+from spine.sources.spec import Source
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, Observation, SparkSession
@@ -161,7 +162,7 @@ def normalize_each(
     A tenant whose rows of an entity fail, by the gate or by an error, keeps what it had, and the next run reads them again.
     Raises LakeError, ConfigError, and what failed for every tenant.
     """
-    spec = load_source(source)
+    spec = with_found(source)
     chosen = tuple(tenants) if tenants is not None else None
     results: dict[str, SilverResult] = {}
     failures: list[SpineError] = []

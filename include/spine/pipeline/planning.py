@@ -19,6 +19,7 @@ from spine.core.screen import logger
 from spine.core.settings import settings
 from spine.lake.delta_sql import table_at
 from spine.lake.paths import table_uri
+from spine.pipeline.finding import expanded
 from spine.pipeline.services import Services, resume_if_changed
 from spine.pipeline.work import StreamWork, Sync
 from spine.sources.spec import Cursor, Source, Stream, load_source
@@ -97,6 +98,7 @@ class _Planning:
         connections.require_active(database, run.connection_id)
         locks.acquire(database, run.connection_id, run.run_id, ttl=_QUEUE)
         try:
+            streams = expanded(self.source, streams, tenant, run.connection_id, run.run_id, self.services)
             works = [self._work(database, run, stream) for stream in streams]
             runs.start(database, run)
             events.record(database, SyncStarted(run.connection_id, run.run_id, run.mode))

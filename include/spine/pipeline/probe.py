@@ -9,12 +9,15 @@ from dataclasses import dataclass, replace
 import orjson
 
 from spine.control import connections
+from spine.control.airflow_state import ConnectionInfo
 from spine.core import clock
 from spine.core.errors import AuthFailed, RateLimited, SpineError
 from spine.core.names import connection_id
 from spine.pipeline.services import Services, ignored, open_reader
+from spine.sources.finding import example_of
 from spine.sources.reading import Reader, State, Window
 from spine.sources.spec import Source, Stream, load_source
+from spine.sources.variables import values_of
 
 _PATIENCE = 10.0  # seconds that a limit may make us wait: a person looks on
 
@@ -62,7 +65,7 @@ def probe(source: str, tenant: str, services: Services, run_id: str, streams: Se
     brief = replace(services, sleep=_impatient(services))
     info = services.connections(connection)
     reader = open_reader(spec, tenant, info, run_id, brief, brief.sleep)
-    found = Probe(connection, tuple(_ask(spec, reader, stream) for stream in wanted), remarks=ignored(info))
+    found = Probe(connection, tuple(_ask(spec, reader, stream, info) for stream in wanted), remarks=ignored(info))
     if isinstance(found.error, AuthFailed) or all(one.error is not None for one in found.streams):
         return found
     refused = connections.state(database, connection).refused
@@ -87,11 +90,12 @@ def _impatient(services: Services) -> Callable[[float], None]:
     return sleep
 
 
-def _ask(source: Source, reader: Reader, stream: Stream) -> StreamProbe:
+def _ask(source: Source, reader: Reader, stream: Stream, info: ConnectionInfo) -> StreamProbe:
     began = time.monotonic()
     window = Window(end=clock.now(), full=True)
     try:
-        page = next(reader.read(stream, State(), window), None)
+        asked = example_of(source, stream, reader, values_of(source, info.extra), clock.now()) if stream.found else stream
+        page = next(reader.read(asked, State(), window), None)
     except SpineError as error:
         error.where = {"source": source.source, "stream": stream.name, **error.where}
         return StreamProbe(stream.name, seconds=time.monotonic() - began, error=error)

@@ -18,9 +18,9 @@ from spine.lake.paths import table_uri
 from spine.lake.reading import dataset, storage
 from spine.lake.tables import tables_for
 from spine.normalize.staging import Plan
+from spine.pipeline.found import with_found
 from spine.pipeline.normalize import Job, SilverResult, check_conservation, fitted, publish_rows, result, stage, subject_of
 from spine.quality.profiling import profiles
-from spine.sources.spec import load_source
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable
@@ -58,7 +58,7 @@ def show(source: str, entity: str, quarantine_id: str) -> dict[str, Any]:
 
 
 def _table(source: str, entity: str) -> DeltaTable | None:
-    known = load_source(source).silvers
+    known = with_found(source).silvers
     if entity not in known:
         raise ConfigError(f"source {source!r} does not feed {entity!r}", hint=f"It feeds {list(known)}")
     return table_at(table_uri(quarantine_table(source, entity)))
@@ -84,7 +84,7 @@ def replay(spark: SparkSession, source: str, entity: str, ids: Sequence[str] | N
     A row that passes is MERGEd if it is the newest version of its record, and marked replayed; one that fails stays open with its present
     reasons. Rules for whole tables are not asked. Raises as `normalize` does.
     """
-    table, spec = _table(source, entity), load_source(source)
+    table, spec = _table(source, entity), with_found(source)
     job = Job(spark, spec, subject_of(spec, entity), run_id, now())
     if table is None:
         return Replayed(result(job, []))

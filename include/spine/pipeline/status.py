@@ -15,9 +15,10 @@ from spine.core.entities import Entity
 from spine.core.names import bronze_table, connection_id, quarantine_table, silver_table
 from spine.gold.schema import LINKS
 from spine.lake.reading import dataset, open_table, rows_by
+from spine.pipeline.found import with_found
 from spine.pipeline.services import Services
 from spine.sources.check import readable_entities
-from spine.sources.spec import Source, load_source, source_names
+from spine.sources.spec import Source, source_names
 
 
 def status(services: Services, tenant: str, source: str | None = None) -> dict[str, Any]:
@@ -25,7 +26,7 @@ def status(services: Services, tenant: str, source: str | None = None) -> dict[s
     names, database = [source] if source else source_names(), services.database.of(tenant)
     return {
         "tenant": tenant,
-        "sources": [_source(load_source(name), services, database) for name in names],
+        "sources": [_source(with_found(name), services, database) for name in names],
         "gold": [_gold(entity, database) for entity in readable_entities()],
     }
 

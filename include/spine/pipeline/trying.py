@@ -26,11 +26,13 @@ from spine.http.transport import Request, Response, Transport
 from spine.pipeline.services import access_of, bearer_of, client_of, credentials_of, folder_of
 from spine.sources.access import Times
 from spine.sources.coverage import Watch
+from spine.sources.finding import example_of
 from spine.sources.loader import UNCALLED, reader_for
 from spine.sources.places import Place
 from spine.sources.reading import Page, Reader, Record, State, Window
 from spine.sources.shape import Shape, ShapeWatch
 from spine.sources.spec import Source, Stream
+from spine.sources.variables import values_of
 
 _SHOWN = 4000  # letters of an answer
 _PATIENCE = 10.0  # seconds that a limit may make us wait: a person looks on
@@ -105,7 +107,7 @@ class Trial:
         pages: list[Page] = []
         failure: SpineError | None = None
         try:
-            for page in self._reader.read(stream, State(), Window(end=clock.now(), full=True)):
+            for page in self._reader.read(self._asked(stream), State(), Window(end=clock.now(), full=True)):
                 pages.append(page)
                 if len(page.records) or len(pages) >= 20:
                     break
@@ -119,6 +121,9 @@ class Trial:
         exchanges = tuple(_shown(request, response, secrets) for request, response in self.transport.seen)
         payloads = tuple(hidden(record.payload, secrets) for record in records if record.op == "upsert")
         return Look(stream.name, exchanges, records, more, payloads, _fields(stream, records), notes, failure)
+
+    def _asked(self, stream: Stream) -> Stream:
+        return example_of(self.source, stream, self._reader, values_of(self.source, self.info.extra), clock.now())
 
     def _open(self) -> Reader:
         place = Place(self.tenant, frozenset({self.tenant}))

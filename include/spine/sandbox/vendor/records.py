@@ -62,6 +62,11 @@ def _read(source: Source, stream: Stream, number: int, own: str) -> dict[str, An
             kept = _kept(child.parent.filters)
             chosen = {rule.field for rule in child.parent.filters if rule.one_of}
             found |= {path: value for path, value in kept.items() if path in chosen or path not in found}
+    for other in source.streams:
+        if other.found is not None and other.found.stream == stream.name:
+            said = [other.model_dump(include={"path", "host", "params", "headers", "body", "compute"})]
+            found |= {name.removeprefix("found."): f"{name[6:]}-{own}" for name in names_in(said) if name.startswith("found.")}
+            found |= {other.found.name: f"Name {own}", **_kept(other.found.filters)}
     return found
 
 

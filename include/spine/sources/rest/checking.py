@@ -91,7 +91,9 @@ def _parts(source: Source, at: Place, stream: Stream) -> Iterator[tuple[Place, s
     parent = stream.parent
     if parent is not None:
         found = others.get(parent.stream)
-        if found is None:
+        if found is not None and found.found is not None:
+            yield (*at, "parent", "stream"), f"{parent.stream!r} stands for many streams, none of which can be meant here"
+        elif found is None:
             yield (*at, "parent", "stream"), f"there is no stream {parent.stream!r}{nearest(parent.stream, others)}"
         elif _is_own_parent(stream, others):
             yield (*at, "parent", "stream"), "is the stream itself, or one that it is the parent of"
@@ -103,6 +105,16 @@ def _parts(source: Source, at: Place, stream: Stream) -> Iterator[tuple[Place, s
         yield from _list_of(source, (*at, "parent", "listed"), parent.listed)
     for name, partition in stream.partitions.items():
         yield from _list_of(source, (*at, "partitions", name, "variable"), partition.variable)
+
+
+def _finding(source: Source, at: Place, stream: Stream) -> Iterator[tuple[Place, str]]:
+    """Streams that are found by others that are not there."""
+    if stream.found is None:
+        return
+    others = {other.name: other for other in source.streams if other.found is None}
+    if stream.found.stream not in others:
+        yield (*at, "found", "stream"), f"there is no stream {stream.found.stream!r}{nearest(stream.found.stream, others)}"
+    yield from _list_of(source, (*at, "found", "variable"), stream.found.variable)
 
 
 def _has_times(stream: Stream) -> bool:
@@ -143,6 +155,7 @@ def source_mistakes(source: Source) -> Iterator[tuple[Place, str]]:
             yield from _unbounded(stream, place, asking)
         yield from _unknown(source, (*at, "compute"), {name: said for name, said in stream.compute.items() if any(names_in(said))}, known)
         yield from _parts(source, at, stream)
+        yield from _finding(source, at, stream)
         if stream.searches and source.rate_limit.search is None:
             yield (*at, "searches"), "there is no budget for them: say by `rate_limit.search` how many there may be"
         for nth, rule in enumerate(stream.filters):
@@ -166,7 +179,7 @@ def _names_of(stream: Stream) -> set[str]:
     """What a stream's placeholders may begin with, besides the source's variables."""
     found = {"job", "fields", "page", "item"} | ({"parent"} if stream.parent else set())
     found |= {f"partition.{name}" for name in stream.partitions}
-    found |= {"changes"} if stream.changes else set()
+    found |= ({"changes"} if stream.changes else set()) | ({"found"} if stream.found else set())
     return found | {"start", "end"} if stream.cursor else found
 
 

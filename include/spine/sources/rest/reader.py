@@ -42,8 +42,8 @@ from spine.sources.variables import typed_values, values_of
 
 READS = frozenset({
     "auth", "path", "host", "method", "params", "lists", "raw", "headers", "body", "idempotent", "fields", "field_list", "later", "job",
-    "response", "records", "map_key", "columns", "required_fields", "cursor", "changes", "paging", "deletes.field", "slashes", "searches",
-    "parent", "partitions", "errors", "filters", "case", "flatten", "rename", "compute", "personal", "drop",
+    "response", "records", "map_key", "columns", "required_fields", "cursor", "changes", "found", "paging", "deletes.field", "slashes",
+    "searches", "parent", "partitions", "errors", "filters", "case", "flatten", "rename", "compute", "personal", "drop",
 })  # fmt: skip
 DETECTS = frozenset({"flag", "sweep", "reread"})
 
@@ -71,7 +71,8 @@ class Reader:
     def _read(self, stream: Stream, state: State, window: Window, ahead: Ahead) -> Iterator[Page]:
         reader = replace(self, client=replace(self.client, rules=(*expired_rules(stream), *stream.errors, *self.source.errors)))
         parents = replace(self, ahead=False)  # else a page of them would be asked for while their children are
-        parts = Parts(self.source, stream, values_of(self.source, self.extra, window.end), parents.read, state, window)
+        values = {**values_of(self.source, self.extra, window.end), **stream.named}
+        parts = Parts(self.source, stream, values, parents.read, state, window)
         place, answered, skips = Place.parse(state.token), state.answered, 0
         found = parts.after(place.part)
         part = next(found, None)
@@ -145,10 +146,10 @@ class _Reading:
     def __init__(self, reader: Reader, stream: Stream, window: Window, state: State, part: Part, ahead: Ahead) -> None:
         self.part, self.full = part, window.full
         self._source, self._stream, self._window = reader.source.source, stream, window
-        self._client = reader.client.of(stream.name)
+        self._client = reader.client.of(stream.declared)
         self._saved, self.high_water = state.cursor, state.high_water
         self._typed = typed_values(reader.source, reader.extra, window.end)
-        self._values = values_of(reader.source, reader.extra, window.end)
+        self._values = {**values_of(reader.source, reader.extra, window.end), **stream.named}
         self._hashed = reader.hashed
         self._stages = reader.stages(stream)
         self._answers = Answers(self._client, self._stages)

@@ -29,7 +29,7 @@ Domain = Literal["revops", "finops", "supportops", "marketingops", "devops", "it
 Tier = Literal["critical", "standard", "best_effort"]
 TIER_SCHEDULE: dict[str, str] = {"critical": "0 * * * *", "standard": "0 2 * * *", "best_effort": "0 3 * * 0"}
 # Names that placeholders have besides variables.
-RESERVED = frozenset({"start", "end", "parent", "partition", "job", "fields", "page", "item", "changes"})
+RESERVED = frozenset({"start", "end", "parent", "partition", "job", "fields", "page", "item", "changes", "found"})
 # How long one stream may be read in one run: well within the tier's deadline, since Silver waits for all streams of a run.
 TIER_STREAM: dict[str, timedelta] = {"critical": timedelta(minutes=10), "standard": timedelta(hours=1), "best_effort": timedelta(hours=6)}
 
@@ -104,6 +104,11 @@ class Source(Strict):
             (("streams", number, "history"), f"its table would be that of {stream.name}_history, which has the same name")
             for number, stream in enumerate(self.streams) if stream.history and f"{stream.name}_history" in self.silvers
         ]  # fmt: skip
+        templates = [stream.name for stream in self.streams if stream.found is not None]
+        taken += [
+            (("streams", number, "name"), f"would be taken for one of those that {template!r} finds")
+            for number, name in enumerate(names) for template in templates if name.startswith(f"{template}_")
+        ]  # fmt: skip
         refuse(type(self), taken)
         return self
 
@@ -147,10 +152,13 @@ class Source(Strict):
         return self.other_auths[chosen] if chosen else self.auth
 
     def stream(self, name: str) -> Stream:
-        """The stream of that name. Raises ConfigError that lists the known ones."""
+        """The stream of that name, or what the file says of one that was found. Raises ConfigError that lists the known ones."""
         for stream in self.streams:
             if stream.name == name:
                 return stream
+        for stream in self.streams:
+            if stream.found is not None and stream.template is None and name.startswith(f"{stream.name}_"):
+                return stream.found_as(name, {})
         raise ConfigError(f"source {self.source!r} has no stream {name!r}", hint=f"It has {[s.name for s in self.streams]}")
 
 

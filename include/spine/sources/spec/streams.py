@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping as Values
 from itertools import takewhile
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, PrivateAttr, model_validator
 
 from spine.core.declarations import refuse
 from spine.core.mapping import FieldMapping, Mapping
@@ -19,6 +20,7 @@ from spine.sources.spec.changes import Changes
 from spine.sources.spec.cursors import Cursor
 from spine.sources.spec.deletes import Deletes
 from spine.sources.spec.fields import FieldList
+from spine.sources.spec.found import Found
 from spine.sources.spec.jobs import Job
 from spine.sources.spec.keys import Key
 from spine.sources.spec.partitions import Parent, Partition
@@ -64,6 +66,7 @@ class Stream(Shaping, Reading):
     required_fields: tuple[FieldPath, ...] = Field(default=(), description="Fields that some record of each page must have")
     cursor: Cursor | None = Field(default=None, description="What orders changes; without it everything is read on each run")
     changes: Changes | None = Field(default=None, description="How the source tells what has changed since a token that it gave")
+    found: Found | None = Field(default=None, description="It stands for many streams, which are found when a run begins")
     parent: Parent | None = Field(default=None, description="Another stream, for each record of which it is read")
     partitions: dict[Word, Partition] = Field(default_factory=dict, description="Lists, for each value of which it is read")
     drift: Literal["evolve", "freeze", "discard_row", "discard_value"] = Field(
@@ -86,6 +89,9 @@ class Stream(Shaping, Reading):
     )
     mapping: Mapping | None = Field(default=None, description="How they become it")
 
+    _template: str | None = PrivateAttr(default=None)
+    _values: Values[str, Any] = PrivateAttr(default_factory=dict)
+
     @model_validator(mode="after")
     def _whole(self) -> Stream:
         if self.entity is not None and self.mapping is None:
@@ -102,6 +108,27 @@ class Stream(Shaping, Reading):
     def key_fields(self) -> tuple[str, ...]:
         """The fields of the key; none where the key is no field."""
         return () if isinstance(self.key, str) else self.key
+
+    def found_as(self, name: str, values: Values[str, Any]) -> Stream:
+        """One of the streams that it stands for; `values` are what `{found.…}` names."""
+        found = self.model_copy(update={"name": name})
+        found._template, found._values = self.name, values
+        return found
+
+    @property
+    def template(self) -> str | None:
+        """The stream of the file that stands for it, None if the file names it itself."""
+        return self._template
+
+    @property
+    def declared(self) -> str:
+        """The name that the file has for it."""
+        return self._template or self.name
+
+    @property
+    def named(self) -> dict[str, Any]:
+        """What placeholders name besides variables, because it was found."""
+        return {"found": self._values} if self.found is not None else {}
 
     @property
     def in_parts(self) -> bool:
