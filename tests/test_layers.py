@@ -14,7 +14,7 @@ ALLOWED = {
     "core": set(),
     "http": {"core"},
     "lake": {"core"},
-    "sources": {"core", "http"},
+    "sources": {"core", "http", "lake"},
     "control": {"core"},
     "normalize": {"core", "lake"},
     "identity": {"core"},

@@ -9,12 +9,12 @@ import pytest
 
 from spine.core.declarations import Strict
 from spine.http.paging import Paging
-from spine.sources import check, database, files, imap, mongodb, rest, singer
+from spine.sources import check, database, files, imap, lake, mongodb, rest, singer
 from spine.sources.check import unread_places
 from spine.sources.custom import hubspot, salesforce
 from spine.sources.spec import Cursor, Deletes, Source, Stream, load_source, source_names
 
-READERS = (rest, files, database, singer, mongodb, imap, hubspot, salesforce)
+READERS = (rest, files, database, singer, mongodb, imap, lake, hubspot, salesforce)
 PARTS: dict[str, type[Strict]] = {"cursor": Cursor, "paging": Paging, "deletes": Deletes}
 SHARED = ("reading.py", "rest/requester.py", "rest/shaping.py", "spec/streams.py")  # what several readers leave to them
 SPINE = Path(check.__file__).parents[1]

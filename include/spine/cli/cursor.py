@@ -83,7 +83,7 @@ def _move(how: str, source: str, stream: str, value: str, tenant: str, part: str
             f"the changes of {stream} are told by a token of the source's, which has no order: it cannot be moved",
             hint=f"`spine sync {source} --stream {stream} --mode full` reads everything again, and takes a new one",
         )
-    if spec.keeps_state:  # a list of files that were read, or a tap's own state
+    if spec.keeps_state:  # a list of files that were read, a tap's own state, a table's version
         raise ConfigError(f"{source} has no cursor that could be moved", hint=f"`spine sync {source} --mode full` reads all of them again")
     cursors = _cursors(source, tenant, services)
     lease = locks.held(cursors.database, cursors.connection_id)

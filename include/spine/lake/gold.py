@@ -135,13 +135,20 @@ def ensure_tables(entity: Entity) -> None:
                 schema,
                 mode="ignore",
                 partition_by=partitions,
-                configuration=_PROPERTIES,
+                configuration=_properties(entity, name),
                 storage_options=storage_options(),
             )
             continue
+        if wanted_properties := _properties(entity, name).items() - (table.metadata().configuration or {}).items():
+            table.alter.set_table_properties(dict(wanted_properties))
         present = {field.name for field in table.schema().fields}
         if missing := [field for field in Schema.from_arrow(schema).fields if field.name not in present]:
             table.alter.add_columns(missing)
+
+
+def _properties(entity: Entity, name: str) -> dict[str, str]:
+    """Golden records tell what has changed of them, so that others may read that only."""
+    return _PROPERTIES | ({"delta.enableChangeDataFeed": "true"} if name == golden_table(entity) else {})
 
 
 @dataclass(frozen=True)

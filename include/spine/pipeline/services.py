@@ -132,7 +132,7 @@ def access_of(source: Source, info: ConnectionInfo, times: Times, allowance: All
     """What a source that is spoken to without HTTP is given of its Connection. Raises ConfigError, AuthFailed if that is incomplete."""
     values = values_of(source, info.extra)
     host = info.host or (host_of(source.host, values) if source.host else "")
-    if not host and source.kind != "singer":
+    if not host and source.kind not in ("singer", "lake"):
         raise ConfigError("the Connection has no host", hint="Put the address of the account there", connection=info.conn_id)
     user, password = str(values.get("mailbox") or info.login), info.password
     auth = source.auth_of(None, info.extra)

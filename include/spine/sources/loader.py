@@ -9,7 +9,7 @@ from typing import Any
 
 from spine.core.errors import ConfigError
 from spine.http.client import Client
-from spine.sources import database, files, imap, mongodb, rest, singer
+from spine.sources import database, files, imap, lake, mongodb, rest, singer
 from spine.sources.access import Access
 from spine.sources.drops import Folder
 from spine.sources.reading import Reader
@@ -19,6 +19,7 @@ from spine.sources.spec import Source
 # The readers that no source has to write. Those that are given an Access speak to their source themselves, without HTTP.
 MODULES: Mapping[str, ModuleType] = {
     "generic": rest, "files": files, "database": database, "singer": singer, "mongodb": mongodb, "imap": imap,
+    "lake": lake,
 }  # fmt: skip
 UNCALLED = frozenset(MODULES) - {"generic", "files"}
 

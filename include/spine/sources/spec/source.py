@@ -60,7 +60,7 @@ class Source(Strict):
     label: str = Field(description="Its name for people")
     description: str = Field(default="", description="What it brings")
     domain: Domain = Field(description="Who asks for it")
-    kind: Literal["generic", "files", "database", "singer", "mongodb", "imap", "custom", "hybrid"] = Field(
+    kind: Literal["generic", "files", "database", "singer", "mongodb", "imap", "lake", "custom", "hybrid"] = Field(
         default="generic", description="What reads it"
     )
     reader: Word | None = Field(
@@ -114,8 +114,8 @@ class Source(Strict):
 
     @property
     def keeps_state(self) -> bool:
-        """Whether what is kept in place of a cursor is the reader's own: a list of files or folders, a tap's STATE. It has no order."""
-        return self.kind in ("files", "singer", "imap")
+        """Whether what is kept in place of a cursor is the reader's own: a list of files or folders, a tap's STATE, a version."""
+        return self.kind in ("files", "singer", "imap", "lake")
 
     @property
     def cron(self) -> str:
