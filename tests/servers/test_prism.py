@@ -56,6 +56,9 @@ MOCKED = [
            {"extra": {**GOOGLE, "since": "today"}}, reports=("queries", "pages", "days")),
     Mocked("youtube", "google_youtube_v3", ("channels", "uploads", "videos", "statistics", "playlists", "playlist_items", "comments"),
            {"extra": {**GOOGLE, "channels": "UC1"}}),
+    Mocked("bigquery", "google_bigquery_v2", ("datasets", "tables", "rows", "results"),
+           {"extra": {**GOOGLE, "project": "acme", "tables": "shop.orders", "queries": ["SELECT 1, 2"]}},
+           reports=("rows", "results")),
 ]  # fmt: skip
 NAMES = [mocked.source for mocked in MOCKED]
 
