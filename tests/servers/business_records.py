@@ -246,4 +246,66 @@ BUSINESS: dict[str, dict[str, tuple[dict[str, Any], dict[str, Any] | None]]] = {
             {"code": "5", "price": Decimal("9.5"), "currency": "EUR", "is_active": True},
         ),
     },
+    "workday": {
+        "workers": (
+            {
+                "Employee_ID": "1",
+                "First_Name": "Ann",
+                "Preferred_First_Name": "Annie",
+                "Last_Name": "Lee",
+                "Work_Email": "A@acme.example",
+                "Date_of_Birth": "1980-02-29-08:00",
+                "Hire_Date": "2026-01-31",
+                "Country": "Germany",
+                "Company": "Acme",
+            },
+            {"given_name": "Annie", "family_name": "Lee", "email": "a@acme.example", "birth_date": dt.date(1980, 2, 29), "country": "DE"},
+        ),
+        "organizations": (
+            {"Organization_ID": "C1", "Organization_Name": "Acme", "Organization_Type": "Company", "City": "Ulm"},
+            {"name": "Acme", "city": "Ulm"},
+        ),
+    },
+    "netsuite": {
+        "customers": (
+            {
+                "id": "1",
+                "companyname": "Acme",
+                "url": "https://acme.example",
+                "zip": "89073",
+                "country": "DE",
+                "created_at": "2026-01-31 08:15:00",
+            },
+            {"name": "Acme", "website": "acme.example", "postcode": "89073", "source_created_at": WHEN},
+        ),
+        "individuals": ({"id": "2", "firstname": "Ann", "lastname": "Lee", "email": "a@acme.example"}, {"given_name": "Ann"}),
+        "contacts": ({"id": "3", "firstname": "Jo", "lastname": "Lee", "company_name": "Acme"}, {"employer": "Acme"}),
+        "employees": ({"id": "4", "firstname": "Al", "lastname": "Lee", "hiredate": "2026-01-31"}, {"given_name": "Al"}),
+        "invoices": (
+            {
+                "id": "5",
+                "tranid": "INV1",
+                "entity": "1",
+                "status": "Open",
+                "currency": "EUR",
+                "foreigntotal": "12.5",
+                "foreignamountunpaid": "2.5",
+                "trandate": "2026-01-31",
+            },
+            {"number": "INV1", "total": Decimal("12.5"), "amount_due": Decimal("2.5")},
+        ),
+        "sales_orders": (
+            {
+                "id": "6",
+                "tranid": "SO1",
+                "entity": "1",
+                "foreigntotal": "12.5",
+                "currency": "EUR",
+                "trandate": "2026-01-31",
+                "changed_at": "2026-01-31 08:15:00",
+            },
+            {"order_total": Decimal("12.5"), "source_updated_at": WHEN},
+        ),
+        "items": ({"id": "7", "itemid": "G", "displayname": "Gold", "isinactive": "F"}, {"name": "Gold", "is_active": True}),
+    },
 }

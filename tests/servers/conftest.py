@@ -169,7 +169,7 @@ def reading(database: Database, lake: str, home: Path, tmp_path: Path, monkeypat
     """
     folder = settings().sources
 
-    def make(source: str, url: str, edit: Edit | None = None, **connection: Any) -> Reading:
+    def make(source: str, url: str, edit: Edit | None = None, tenant: str = "", **connection: Any) -> Reading:
         said = yaml.safe_load((folder / f"{source}.yaml").read_text())
         said["rate_limit"] = {"requests": 100_000, "per": "1s", "burst": 100_000}
         if edit is not None:
@@ -178,7 +178,7 @@ def reading(database: Database, lake: str, home: Path, tmp_path: Path, monkeypat
         edited.mkdir(exist_ok=True)
         (edited / f"{source}.yaml").write_text(json.dumps(said, default=str))
         monkeypatch.setenv("SPINE_SOURCES", str(edited))
-        tenant, slept = f"t{uuid4().hex[:10]}", []
+        tenant, slept = tenant or f"t{uuid4().hex[:10]}", []
         info = ConnectionInfo(connection_id(source, tenant), "http", url, **connection)
         services = Services(database, MemoryVariables(), {info.conn_id: info}.__getitem__, slept.append)
         return Reading(source, services, lake, tenant, slept)

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import base64
+import hmac
+import re
 from typing import Any
-from urllib.parse import parse_qs, quote
+from urllib.parse import parse_qs, quote, unquote
 
+import orjson
 import pytest
 
 from spine.core.errors import AuthFailed
@@ -126,3 +130,90 @@ def test_pipedrive_reads_deals_by_cursor_and_then_changes_and_deletes(reading, s
     vendor.deals |= {3: vendor.deal(3, EPOCH + 5000, "deleted"), 9: vendor.deal(9, EPOCH + 5000)}
     crm.sync("deals")
     assert {(record["_key"], record["_op"]) for record in crm.records("deals", run=2)} == {("3", "delete"), ("9", "upsert")}
+
+
+class NetSuite:
+    """SuiteQL over customers: judges signatures, takes the bounds of a question, sorts by id, and gives no more than so many rows."""
+
+    def __init__(self, count: int, most: int) -> None:
+        self.most = most
+        self.rows = {str(number): self.row(number, EPOCH + number * 60) for number in range(1, count + 1)}
+        self.questions: list[str] = []
+
+    @staticmethod
+    def row(number: int, at: int) -> dict[str, Any]:
+        return {"links": [], "id": str(number), "companyname": f"Firm {number}", "changed_at": told(at)}
+
+    def __call__(self, seen: Seen) -> Any:
+        if not signed(seen, "cs", "ts"):
+            error = {
+                "title": "Unauthorized",
+                "status": 401,
+                "o:errorDetails": [{"detail": "Invalid login attempt.", "o:errorCode": "INVALID_LOGIN"}],
+            }
+            return Answer(401, error)
+        if seen.headers.get("prefer") != "transient":
+            return Answer(
+                400, {"title": "Bad Request", "status": 400, "o:errorDetails": [{"detail": "The required request header 'Prefer'"}]}
+            )
+        question = orjson.loads(seen.body)["q"]
+        self.questions.append(question)
+        since, until = re.findall(r"'(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)'", question)
+        assert question.endswith(" ORDER BY customer.id")
+        found = sorted((row for row in self.rows.values() if since <= row["changed_at"] <= until), key=lambda row: int(row["id"]))
+        start, size = int(seen.query["offset"]), int(seen.query["limit"])
+        page = found[: self.most][start : start + size]
+        more = start + size < min(len(found), self.most)
+        return {"items": page, "hasMore": more, "offset": start, "count": len(page), "totalResults": len(found)}
+
+
+def told(at: int) -> str:
+    """A time as the questions want it."""
+    return iso(at).replace("T", " ").removesuffix("Z")
+
+
+def signed(seen: Seen, *secrets: str) -> bool:
+    """Whether a call has the signature of RFC 5849, made here anew from the words of that document."""
+    head = seen.headers.get("authorization", "")
+    said = {name: unquote(value) for name, value in re.findall(r'(\w+)="([^"]*)"', head)}
+    if said.pop("realm", "") != "1234567_SB1" or said.get("oauth_signature_method") != "HMAC-SHA256":
+        return False
+    signature = said.pop("oauth_signature", "")
+    pairs = sorted((quote(name, safe="~"), quote(value, safe="~")) for name, value in [*said.items(), *seen.query.items()])
+    joined = quote("&".join(f"{name}={value}" for name, value in pairs), safe="~")
+    place = f"http://{seen.headers['host']}{seen.path}"
+    base = f"POST&{quote(place, safe='~')}&{joined}"
+    made = hmac.digest("&".join(secrets).encode(), base.encode(), "sha256")
+    return hmac.compare_digest(base64.b64encode(made).decode(), signature)
+
+
+SUITE = {
+    "login": "ck",
+    "password": "cs",  # pragma: allowlist secret
+    "extra": {"token_id": "ti", "token_secret": "ts", "account": "1234567_SB1"},
+}  # pragma: allowlist secret
+
+
+def few(streams: dict[str, dict[str, Any]], said: dict[str, Any]) -> None:
+    """A vendor who gives eight rows of a question, three a page."""
+    small(3)(streams, said)
+    for stream in streams.values():
+        stream["cursor"]["windows"]["ceiling"] = 8
+
+
+def test_netsuite_halves_a_question_of_too_many_rows_and_then_asks_for_changes(reading, served) -> None:  # noqa: F811
+    vendor = NetSuite(count=30, most=8)
+    erp = reading("netsuite", served(vendor), few, **SUITE)
+    erp.sync("customers")
+    assert set(erp.keys("customers")) == set(map(str, range(1, 31)))
+    assert all("links" not in record for record in erp.records("customers"))
+    vendor.rows["7"] = vendor.row(7, EPOCH + 9000)
+    vendor.questions.clear()
+    erp.sync("customers")
+    assert erp.keys("customers", run=2) == ["7"]
+    assert told(EPOCH + 1800 - 600) in vendor.questions[0], "from the cursor on, less the look-back"
+
+
+def test_netsuite_refuses_a_wrong_secret_as_credentials_are(reading, served) -> None:  # noqa: F811
+    with pytest.raises(AuthFailed):
+        reading("netsuite", served(NetSuite(1, 8)), **{**SUITE, "password": "x"}).sync("customers")

@@ -129,9 +129,9 @@ def url_domain(value: Column, _: Column) -> Column:
 
 @transform("date")
 def date(value: Column, _: Column) -> Column:
-    """ISO date of `2026-01-31` (any time behind it is cut), `20260131`, `2026/01/31`, `31.01.2026` and `/Date(…)/` of OData 2.
+    """ISO date of `2026-01-31` (any time behind it is cut), `20260131`, `2026/01/31`, `31.01.2026`, `2026-01-31-08:00` and `/Date(…)/`.
 
-    `01/02/2026` is not read: it means two different days.
+    The latter two are those of XML Schema and of OData 2. `01/02/2026` is not read: it means two different days.
 
     Example: `31.01.2026` → `2026-01-31`
     """
@@ -139,6 +139,7 @@ def date(value: Column, _: Column) -> Column:
 
     told = F.timestamp_millis(F.nullif(F.regexp_extract(trimmed(value), _JSON_DATE, 1), F.lit("")).try_cast("bigint"))
     text = F.coalesce(F.date_format(told, "yyyy-MM-dd"), trimmed(value))
+    text = F.regexp_replace(text, r"^(\d{4}-\d{2}-\d{2})(?:Z|[+-]\d{2}:\d{2})$", "$1")
     text = F.regexp_replace(text, r"^(\d{1,2})\.(\d{1,2})\.(\d{4})$", "$3-$2-$1")
     text = F.regexp_replace(text, r"^(\d{4})/(\d{1,2})/(\d{1,2})$", "$1-$2-$3")
     return F.regexp_replace(text, r"^(\d{4})(\d{2})(\d{2})$", "$1-$2-$3")
