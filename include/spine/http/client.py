@@ -185,7 +185,7 @@ class Client:
         if self._listed(url, self.open_hosts):
             return url, False
         raise SourceRejected(
-            "the source's next page lies on another host",
+            "what the source refers to lies on another host",
             hint="Check the Connection's host, and `hosts` in the source's file",
             **self.where,
         )

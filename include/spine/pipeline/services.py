@@ -25,6 +25,7 @@ from spine.http.auth.database import DatabaseAuth
 from spine.http.auth.none import NoAuth
 from spine.http.client import Client
 from spine.http.transport import Request, Response, Transport, require_encrypted
+from spine.lake.blobs import keep_file
 from spine.pipeline.budgets import budgets_of
 from spine.sources.access import Access, Times
 from spine.sources.drops import Folder
@@ -73,7 +74,7 @@ def open_reader(
 ) -> Reader:  # fmt: skip
     """The reader of one connection, for a stream that has brought `pages` of `size` bytes in this run already.
 
-    `ahead`: pages may be asked for before they are wanted, where the source's limits are all ours.
+    `ahead`: all that is read is wanted, so that pages may be asked for before, where the source's limits are all ours, and files are kept.
 
     Without a `stream` it is for any of them, and keeps to the source's own times and limits. That it was given the Connection's secrets is
     in the audit log.
@@ -96,7 +97,8 @@ def open_reader(
         return reader_for(source, access=replace(access, hashed=hashed, bearer=bearer_of(source, info, tokens)))
     client = _client(source, tenant, info, run_id, services, sleep, times)
     client.allowance = allowance
-    return reader_for(source, client=client, extra=info.extra, hashed=hashed, ahead=ahead and source.rate_limit.ours)
+    keep = partial(keep_file, tenant, source.source) if ahead and stream is not None and stream.download is not None else None
+    return reader_for(source, client=client, extra=info.extra, hashed=hashed, ahead=ahead and source.rate_limit.ours, keep=keep)
 
 
 def open_client(

@@ -7,6 +7,7 @@ from importlib import import_module
 from types import ModuleType
 from typing import Any
 
+from spine.core.blobs import Keep
 from spine.core.errors import ConfigError
 from spine.http.client import Client
 from spine.sources import database, files, imap, lake, mongodb, rest, singer
@@ -27,10 +28,11 @@ UNCALLED = frozenset(MODULES) - {"generic", "files"}
 def reader_for(
     source: Source, *, client: Client | None = None, folder: Folder | None = None, access: Access | None = None,
     extra: Mapping[str, Any] | None = None, hashed: Callable[[str], str] | None = None, ahead: bool = False,
+    keep: Keep | None = None,
 ) -> Reader:  # fmt: skip
     """The reader of a source on an account (`client`, and the `extra` of its Connection), a folder, or what is spoken to without HTTP.
 
-    `hashed` hides personal values.
+    `hashed` hides personal values, `keep` keeps files that records refer to.
 
     `ahead`: all pages are wanted, so that the next one may be asked for before the one before it is done with.
 
@@ -48,7 +50,7 @@ def reader_for(
     if client is None:
         raise ConfigError("the source needs a client", source=source.source)
     if source.kind == "generic":
-        return rest.Reader(source, client, extra or {}, stages_of(source), hashed, ahead)
+        return rest.Reader(source, client, extra or {}, stages_of(source), hashed, ahead, keep)
     reader: Reader = module_of(source).Reader(source, client)
     return reader
 

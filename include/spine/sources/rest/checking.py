@@ -167,12 +167,14 @@ def source_mistakes(source: Source) -> Iterator[tuple[Place, str]]:
 
 
 def _asked_by(at: Place, stream: Stream) -> Iterator[tuple[Place, Asking]]:
-    """The requests of a stream's pages, with their places."""
+    """The requests of a stream, with their places."""
     yield at, stream
     if stream.later is not None:
         yield (*at, "later"), stream.later
     if stream.changes is not None and stream.changes.first is not None:
         yield (*at, "changes", "first"), stream.changes.first
+    if stream.download is not None:
+        yield (*at, "download"), stream.download
 
 
 def _names_of(stream: Stream) -> set[str]:

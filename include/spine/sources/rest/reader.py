@@ -10,6 +10,7 @@ from typing import Any
 import jmespath
 
 from spine.core import clock
+from spine.core.blobs import Keep
 from spine.core.errors import SourceRejected
 from spine.http.client import Client
 from spine.http.paging import Fetched, Paging
@@ -28,6 +29,7 @@ from spine.sources.reading import (
 from spine.sources.rest.ahead import Ahead
 from spine.sources.rest.answers import Answers, Piece
 from spine.sources.rest.changes import UNTOLD, expired_rules, first_token, token_in
+from spine.sources.rest.downloads import Downloads
 from spine.sources.rest.fields import chunks_of, names_of
 from spine.sources.rest.jobs import Done, Jobs, Stale
 from spine.sources.rest.parts import Parts
@@ -42,8 +44,8 @@ from spine.sources.variables import typed_values, values_of
 
 READS = frozenset({
     "auth", "path", "host", "method", "params", "lists", "raw", "headers", "body", "idempotent", "fields", "field_list", "later", "job",
-    "response", "records", "map_key", "columns", "required_fields", "cursor", "changes", "found", "paging", "deletes.field", "slashes",
-    "searches", "parent", "partitions", "errors", "filters", "case", "flatten", "rename", "compute", "personal", "drop",
+    "response", "records", "map_key", "columns", "required_fields", "cursor", "changes", "found", "paging", "download", "deletes.field",
+    "slashes", "searches", "parent", "partitions", "errors", "filters", "case", "flatten", "rename", "compute", "personal", "drop",
 })  # fmt: skip
 DETECTS = frozenset({"flag", "sweep", "reread"})
 
@@ -52,7 +54,8 @@ DETECTS = frozenset({"flag", "sweep", "reread"})
 class Reader:
     """Sources that need no code. `extra` is the Connection's, which has the values of variables; `stages` may be a source's own.
 
-    `hashed` makes of a personal value what stands for it, by the tenant's key. `ahead`: the next page is asked for while its reader is busy
+    `hashed` makes of a personal value what stands for it, by the tenant's key. `keep` keeps files in the lake; without it none is fetched.
+    `ahead`: the next page is asked for while its reader is busy
     with the one before, where that is known to ask for nothing else.
     """
 
@@ -62,6 +65,7 @@ class Reader:
     stages: type[Stages] = Stages
     hashed: Hasher | None = field(default=None, repr=False)
     ahead: bool = False
+    keep: Keep | None = field(default=None, repr=False)
 
     def read(self, stream: Stream, state: State, window: Window) -> Iterator[Page]:
         """Pages of the stream; where the source cannot bound the reading, the records outside the window are left out."""
@@ -154,6 +158,7 @@ class _Reading:
         self._stages = reader.stages(stream)
         self._answers = Answers(self._client, self._stages)
         self._recording = Recording(self._stages, window, state.cursor, part.names)
+        self._downloads = Downloads(stream, self._client, reader.keep)
         self._chunks: list[list[str]] | None = None
         self._jobs = Jobs(self._client, stream, stream.job) if stream.job else None
         windows = stream.cursor.windows if stream.cursor else None
@@ -208,7 +213,7 @@ class _Reading:
             instead = self._instead(place.span, piece.whole, seen, last, before)
             before = last or before
             upcoming = walk.go_on(instead) if following is None or instead is not None else replace(following, seen=seen)
-            token, notes = None, piece.notes
+            token, notes = None, (*piece.notes, *self._downloads.notes())
             if upcoming is None and self._stream.changes is not None:
                 token = place.token or token_in(self._stream, self._client, piece.whole)
                 notes = notes if token else (*notes, UNTOLD)
@@ -225,7 +230,8 @@ class _Reading:
     def _pages(self, part: Part, place: Place, done: Done | None) -> Iterator[tuple[Piece, Place | None]]:
         """The pages of a step from a place on, in pieces, each with the place in the step that follows it."""
         stream, paging = self._stream, done.paging if done and done.paging else self._stages.paging()
-        shaper = Shaper(stream, self._named(part, place.span), self._hashed)
+        values = self._named(part, place.span)
+        shaper = Shaper(stream, values, self._hashed)
         first, *others = self._firsts(part, place.span, done)
         turning = Turning(stream, paging.turned_by, getattr(paging, "field", ""), events=stream.changes is not None and not self.full)
         if done is not None and done.empty:
@@ -234,7 +240,8 @@ class _Reading:
         pieces = self._asked(paging, (first, *others), place)
         while True:
             for sent in pieces():
-                piece = replace(sent, records=shaper.all(sent.records), removed=shaper.all(sent.removed))
+                records = self._downloads.beside(sent.records, shaper.all(sent.records), values)
+                piece = replace(sent, records=records, removed=shaper.all(sent.removed))
                 require_fields(stream, piece.records)
                 if piece.rest is not None:
                     yield piece, replace(place, rows=piece.rest)

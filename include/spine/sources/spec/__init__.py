@@ -5,6 +5,7 @@ from spine.sources.spec.budgets import Budget, RateLimit, Timeouts
 from spine.sources.spec.changes import Changes, FirstToken
 from spine.sources.spec.cursors import Cursor, Windows
 from spine.sources.spec.deletes import Deletes
+from spine.sources.spec.downloads import Download
 from spine.sources.spec.fields import FieldList
 from spine.sources.spec.found import Found
 from spine.sources.spec.jobs import Job, JobRequest
@@ -16,6 +17,6 @@ from spine.sources.spec.variables import Variable
 
 __all__ = [
     "RESERVED", "TIER_SCHEDULE", "TIER_STREAM", "AnyAuth", "AnyPaging", "Asking", "Body", "Budget", "Changes", "Cursor",
-    "Deletes", "FieldList", "FirstToken", "Found", "Job", "JobRequest", "Later", "Parent", "Partition", "RateLimit", "Reading", "Source",
-    "Stream", "Tier", "Timeouts", "Variable", "Windows", "load_source", "source_names",
+    "Deletes", "Download", "FieldList", "FirstToken", "Found", "Job", "JobRequest", "Later", "Parent", "Partition", "RateLimit", "Reading",
+    "Source", "Stream", "Tier", "Timeouts", "Variable", "Windows", "load_source", "source_names",
 ]  # fmt: skip

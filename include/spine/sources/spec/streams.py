@@ -19,6 +19,7 @@ from spine.sources.spec.budgets import Timeouts
 from spine.sources.spec.changes import Changes
 from spine.sources.spec.cursors import Cursor
 from spine.sources.spec.deletes import Deletes
+from spine.sources.spec.downloads import Download
 from spine.sources.spec.fields import FieldList
 from spine.sources.spec.found import Found
 from spine.sources.spec.jobs import Job
@@ -80,6 +81,7 @@ class Stream(Shaping, Reading):
     job: Job | None = Field(default=None, description="A job whose result is what is read")
     later: Later | None = Field(default=None, description="What is asked otherwise once there is a cursor")
     auth: AnyAuth | None = Field(default=None, description="How its requests are signed, where that differs from the source's")
+    download: Download | None = Field(default=None, description="The file that each record refers to, which is fetched as well")
     deletes: Deletes = Field(default=Deletes(), description="How deletes are seen, and what they do")
     history: bool = Field(
         default=False, description="Whether each version of a record is kept, in `<source>_<stream>_history`, with the time it was valid"
@@ -96,6 +98,8 @@ class Stream(Shaping, Reading):
     def _whole(self) -> Stream:
         if self.entity is not None and self.mapping is None:
             refuse(type(self), [(("mapping",), f"is missing: it says what becomes {self.entity!r}; without an entity none is needed")])
+        if self.download is not None and self.key == "hash":
+            refuse(type(self), [(("download",), "of `key: hash` what became of a file would make another record: name a key")])
         if self.history and self.key == "hash":
             refuse(type(self), [(("history",), "of `key: hash` a changed record is another one, so that no record has versions")])
         if self.history and self.deletes.mode == "hard_delete":
