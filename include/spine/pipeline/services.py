@@ -15,6 +15,7 @@ from spine.control.airflow_state import ConnectionInfo
 from spine.control.database import Database, TenantDatabase
 from spine.control.tokens import ConnectionToken, TokenVault
 from spine.control.variables import Variables
+from spine.core.blobs import Keep
 from spine.core.errors import ConfigError
 from spine.core.placeholders import needed
 from spine.core.settings import settings
@@ -25,7 +26,6 @@ from spine.http.auth.database import DatabaseAuth
 from spine.http.auth.none import NoAuth
 from spine.http.client import Client
 from spine.http.transport import Request, Response, Transport, require_encrypted
-from spine.lake.blobs import keep_file
 from spine.pipeline.budgets import budgets_of
 from spine.sources.access import Access, Times
 from spine.sources.drops import Folder
@@ -97,7 +97,7 @@ def open_reader(
         return reader_for(source, access=replace(access, hashed=hashed, bearer=bearer_of(source, info, tokens)))
     client = _client(source, tenant, info, run_id, services, sleep, times)
     client.allowance = allowance
-    keep = partial(keep_file, tenant, source.source) if ahead and stream is not None and stream.download is not None else None
+    keep = _keeping(tenant, source) if ahead and stream is not None and stream.download is not None else None
     return reader_for(source, client=client, extra=info.extra, hashed=hashed, ahead=ahead and source.rate_limit.ours, keep=keep)
 
 
@@ -124,6 +124,12 @@ def open_access(source: Source | None, tenant: str, info: ConnectionInfo, run_id
     if not info.host:
         raise ConfigError("the Connection has no host", hint="Put the address of the server there", connection=info.conn_id)
     return Access(info.host.partition("://")[2] or info.host, info.port, info.schema, info.login, info.password, info.extra)
+
+
+def _keeping(tenant: str, source: Source) -> Keep:
+    from spine.lake.blobs import keep_file  # heavy, and seldom wanted
+
+    return partial(keep_file, tenant, source.source)
 
 
 def _place(source: Source, tenant: str, services: Services) -> Place:
