@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, ClassVar
 
-from spine.control.pushes import Change
+from spine.control.pushes import Change, Op
 
 
 @dataclass(frozen=True)
@@ -52,6 +52,10 @@ class Destination:
     def path(self, name: str) -> str:
         """Where a field is found in a record of the stream that reads this object."""
         return name
+
+    def size(self, op: Op) -> int:
+        """How many changes of one operation go in one call of `send`."""
+        return self.most
 
     def look(self, changes: Sequence[Change]) -> dict[int, Held]:
         """What the system holds of these records, by the change's number; what is not there is left out. Raises ConnectorError."""

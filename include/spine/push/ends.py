@@ -64,6 +64,8 @@ def kind_of(source: Source) -> str:
         return "postgresql"
     if source.kind == "files":
         return "files"
+    if source.write and source.kind == "generic":
+        return "rest"
     raise ConfigError(
         f"source {source.source!r} cannot be written to", hint="Add a `write:` block to its file, or choose another destination"
     )

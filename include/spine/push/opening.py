@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from spine.core.errors import ConfigError
 from spine.core.names import connection_id
-from spine.pipeline.services import Services, open_access
+from spine.pipeline.services import Services, open_access, open_client
 from spine.push.columns import column_types
 from spine.push.destination import Destination
 from spine.push.ends import End
@@ -21,4 +21,18 @@ def open_destination(push: Push, end: End, tenant: str, services: Services, run_
 
         access = open_access(end.source, tenant, info, run_id, services)
         return Postgresql(access, end.thing, end.keys, column_types(push))
+    assert end.source is not None
+    client = open_client(end.source, tenant, info, run_id, services, sleep)
+    if end.kind == "hubspot":
+        from spine.push.destinations.hubspot import HubSpot
+
+        return HubSpot(client, end)
+    if end.kind == "salesforce":
+        from spine.push.destinations.salesforce import Salesforce
+
+        return Salesforce(client, end)
+    if end.kind == "rest":
+        from spine.push.destinations.rest import Rest
+
+        return Rest(client, end, info.extra, f"{push.name} {tenant} {run_id}")
     raise ConfigError(f"nothing writes to a system of kind {end.kind!r}", hint="Choose another destination", connector=end.connector)

@@ -79,7 +79,7 @@ class Sending:
     def _send_all(self, side: Which, op: Op, attempt: int) -> None:
         while batch := self._changes(Wanted(("planned",), side, op, tries=attempt, limit=5000)):
             destination = self.open(side)
-            for part in _parts(batch, destination.most):
+            for part in _parts(batch, destination.size(op)):
                 due = self._looked_at(destination, part)
                 for kind in _OPS:
                     same_kind = [change for change in due if change.op == kind]

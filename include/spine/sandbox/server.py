@@ -35,6 +35,7 @@ from spine.sandbox.salesforce import Salesforce
 from spine.sandbox.state import Sandbox
 from spine.sandbox.tables import stream_of
 from spine.sandbox.visitors import Visitors
+from spine.sandbox.writing import HubSpotWrites, SalesforceWrites
 
 HOST = "127.0.0.1"
 _STOPPING = ("rate_limit", "request_limit", "concurrent_limit", "query_timeout", "page", "server_error", "unauthorized")
@@ -45,11 +46,19 @@ def _object(request: Request) -> str:
     return request.url.path.split("/")[4]
 
 
+def _loaded(body: bytes) -> Any:
+    try:
+        return orjson.loads(body) if body else None
+    except orjson.JSONDecodeError:
+        return None
+
+
 class _Vendors:
     """The HTTP side of both vendors: counts the request, lets the set faults hit, then answers."""
 
     def __init__(self, sandbox: Sandbox) -> None:
         self.sandbox, self.salesforce, self.hubspot = sandbox, Salesforce(sandbox), HubSpot(sandbox)
+        self.hubspot_writes, self.salesforce_writes = HubSpotWrites(sandbox), SalesforceWrites(sandbox)
 
     async def _serve(self, call: Call, fault_answer: Callable[[Fault], Response], answer: Answer) -> Response:
         self.sandbox.count(call)
@@ -142,6 +151,32 @@ class _Vendors:
             lambda faults: self.hubspot.search(request, tenant, body, faults) if tenant else hubspot.unauthorized(),
         )
 
+    async def batch(self, request: Request) -> Response:
+        """`POST /crm/v3/objects/{object}/batch/{word}`."""
+        tenant = self.sandbox.tokens.portal_of(request.headers.get("Authorization", ""))
+        body = _loaded(await request.body())
+        call = self._call(request, "hubspot", tenant, _object(request), body)
+        word = request.path_params["word"]
+        return await self._serve(
+            call,
+            hubspot.fault_answer,
+            lambda _: self.hubspot_writes.batch(_object(request), word, tenant, body) if tenant else hubspot.unauthorized(),
+        )
+
+    async def collection(self, request: Request) -> Response:
+        """`POST`, `PATCH` and `DELETE /services/data/vXX.0/composite/sobjects…`."""
+        tenant = self.sandbox.tokens.tenant_of(request.headers.get("Authorization", ""))
+        body, place = _loaded(await request.body()), request.path_params
+        call = self._call(request, "salesforce", tenant, None, body)
+        ids = [one for one in request.query_params.get("ids", "").split(",") if one]
+
+        def answer(_: list[Fault]) -> Response:
+            if tenant is None:
+                return salesforce.error(401, "INVALID_SESSION_ID", "Session expired or invalid")
+            return self.salesforce_writes.write(request.method, place.get("object", ""), place.get("field", ""), tenant, body, ids)
+
+        return await self._serve(call, salesforce.fault_answer, answer)
+
     def routes(self) -> list[Route]:
         """All vendor routes."""
         data = "/services/data/{version}"
@@ -150,10 +185,13 @@ class _Vendors:
             *(Route(f"{data}/{word}", self.query) for word in ("query", "queryAll")),
             *(Route(f"{data}/{word}/{{locator}}", self.query) for word in ("query", "queryAll")),
             Route(f"{data}/sobjects/{{object}}/deleted/", self.query),
+            Route(f"{data}/composite/sobjects", self.collection, methods=["POST", "PATCH", "DELETE"]),
+            Route(f"{data}/composite/sobjects/{{object}}/{{field}}", self.collection, methods=["PATCH"]),
         ]
         for name in hubspot.OBJECTS:
             path = f"/crm/v3/objects/{name}"
             found += [Route(path, self.listing), Route(f"{path}/search", self.search, methods=["POST"])]
+            found += [Route(f"{path}/batch/{{word}}", self.batch, methods=["POST"])]
         return found
 
 

@@ -24,12 +24,14 @@ from spine.sources.spec.budgets import RateLimit, Timeouts
 from spine.sources.spec.streams import Stream
 from spine.sources.spec.taps import Tap
 from spine.sources.spec.variables import Variable
+from spine.sources.spec.writes import Write
 
 Domain = Literal["revops", "finops", "supportops", "marketingops", "devops", "itops", "hr"]
 Tier = Literal["critical", "standard", "best_effort"]
 TIER_SCHEDULE: dict[str, str] = {"critical": "0 * * * *", "standard": "0 2 * * *", "best_effort": "0 3 * * 0"}
 # Names that placeholders have besides variables.
-RESERVED = frozenset({"start", "end", "parent", "partition", "job", "fields", "page", "item", "changes", "found"})
+RESERVED = frozenset({"start", "end", "parent", "partition", "job", "fields", "page", "item", "changes", "found", "id", "record", "records",
+                      "idempotency_key"})  # fmt: skip
 # How long one stream may be read in one run: well within the tier's deadline, since Silver waits for all streams of a run.
 TIER_STREAM: dict[str, timedelta] = {"critical": timedelta(minutes=10), "standard": timedelta(hours=1), "best_effort": timedelta(hours=6)}
 
@@ -87,6 +89,7 @@ class Source(Strict):
     hosts: tuple[HostPattern, ...] = Field(default=(), description="Other hosts that get our credentials; `*.example.com` is all below it")
     open_hosts: tuple[HostPattern, ...] = Field(default=(), description="Hosts that are asked without credentials, as stores of files")
     streams: tuple[Stream, ...] = Field(min_length=1, description="What is read")
+    write: dict[Word, Write] = Field(default_factory=dict, description="What may be written back by [the way back](syncs.md), by object")
 
     @model_validator(mode="after")
     def _names(self) -> Source:
