@@ -26,8 +26,9 @@ SPECS = {path.stem: load_declaration(path, Source) for path in SMALL}
 
 @pytest.mark.slow
 @pytest.mark.parametrize("path", [*OURS, *SMALL], ids=lambda path: path.stem)
-def test_a_source_is_read_as_its_file_says(path, record_property, capsys):
-    verdict = judged(load_declaration(path, Source))
+def test_a_source_is_read_as_its_file_says(path, record_property, capsys, where):
+    source = load_declaration(path, Source)
+    verdict = judged(source, where=where(source))
     record_property("verdict", verdict.text())
     with capsys.disabled():
         print(f"\n{verdict.text()}" if verdict.failed else "", end="")

@@ -62,7 +62,7 @@ class Reader:
         size = stream.paging.size if "paging" in stream.model_fields_set else settings().batch_size
         try:
             with _database(self.access) as database:
-                found = _documents(database, stream, state, window, self.access)
+                found = _documents(database, stream, state, window, self.access).batch_size(size)
                 while documents := list(islice(found, size)):
                     token = json_util.dumps({"after": documents[-1]["_id"]}, json_options=json_util.CANONICAL_JSON_OPTIONS)
                     records = recorder.records(_plain(document) for document in documents)
@@ -75,8 +75,8 @@ class Reader:
         yield Page((), None, high_water)
 
 
-def _documents(database: Any, stream: Stream, state: State, window: Window, access: Access) -> Iterator[dict[str, Any]]:
-    """The documents that are asked for, in the order of their ids. Raises SchemaMismatch if there is no such collection."""
+def _documents(database: Any, stream: Stream, state: State, window: Window, access: Access) -> Any:
+    """A cursor of the documents that are asked for, in the order of their ids. Raises SchemaMismatch if there is no such collection."""
     name = stream.object or stream.name
     if name not in database.list_collection_names(filter={"name": name}):
         raise SchemaMismatch(f"there is no collection {name!r}", hint="Name it by `object` of the stream", stream=stream.name)
@@ -84,7 +84,7 @@ def _documents(database: Any, stream: Stream, state: State, window: Window, acce
     conditions = [one for one in asked if one]
     fields = dict.fromkeys(("_id", *stream.key_fields, *stream.fields), 1) if stream.fields else None
     found = database[name].find({"$and": conditions} if conditions else {}, fields, no_cursor_timeout=False)
-    yield from found.sort("_id", 1).max_time_ms(int(access.times.stream * 1000))
+    return found.sort("_id", 1).max_time_ms(int(access.times.stream * 1000))
 
 
 def _behind(token: str | None) -> dict[str, Any]:
