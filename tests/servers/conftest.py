@@ -34,7 +34,7 @@ from spine.pipeline.services import Services
 from spine.pipeline.work import Sync
 
 SERVERS = Path(os.environ.get("SPINE_SERVERS", "/nowhere"))
-EMULATED = ("stripe", "github", "slack", "okta", "vercel", "google", "twilio")
+EMULATED = ("stripe", "github", "slack", "okta", "vercel", "google", "twilio", "microsoft")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

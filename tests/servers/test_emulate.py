@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import requests
 
-from spine.core.errors import AuthFailed
+from spine.core.errors import AuthFailed, SourceRejected
 
 PROVES = "emulate, an emulator by others"
 
@@ -178,3 +178,14 @@ def test_who_is_not_signed_in_is_refused_as_credentials_are(reading, emulate, so
 def test_a_wrong_token_is_refused(reading, emulate) -> None:
     with pytest.raises(AuthFailed):
         reading("twilio", emulate("twilio"), **{**TWILIO, "password": "wrong"}).sync("messages")  # pragma: allowlist secret
+
+
+def test_entra_gives_an_application_its_token(reading, emulate) -> None:
+    """It plays the sign-in alone: with the token made, the directory itself is not there; without a client's secret there is none."""
+    url = emulate("microsoft")
+    client = {"login": "example-client-id", "extra": {"directory": "acme", "token_url": f"{url}/oauth2/v2.0/token"}}
+    azure = reading("azure_ad", url, password="example-client-secret", **client)  # pragma: allowlist secret
+    with pytest.raises(SourceRejected, match="404"):
+        azure.sync("users")
+    with pytest.raises(AuthFailed):
+        reading("azure_ad", url, password="other", **client).sync("users")  # pragma: allowlist secret
