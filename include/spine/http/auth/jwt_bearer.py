@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import ClassVar, Literal
 
 from pydantic import Field
@@ -26,7 +27,8 @@ class JwtBearerAuth(TokenAuth):
     """Offers the token endpoint a JWT that the Connection's key has signed. `aud` is the endpoint unless the claims say otherwise.
 
     `use: client` signs in the client itself with it (`private_key_jwt`, client credentials); `use: grant` acts for a user or a service
-    account. Vendors that want the scope inside of it: `claims: {scope: "{scope}"}`.
+    account; `use: bearer` signs the request for a token with it, as apps of GitHub do for an installation.
+    Vendors that want the scope inside of it: `claims: {scope: "{scope}"}`.
 
     Example:
         type: jwt_bearer
@@ -36,9 +38,20 @@ class JwtBearerAuth(TokenAuth):
 
     labels: ClassVar[dict[str, str]] = {"login": "Client id or issuer", "password": "Private key (PEM)", "extra.token_url": "Token URL"}
     type: Literal["jwt_bearer"] = "jwt_bearer"
-    use: Literal["grant", "client"] = Field(default="grant", description="Whether it stands for a user, or for the client itself")
+    use: Literal["grant", "client", "bearer"] = Field(
+        default="grant", description="Whether it stands for a user, for the client itself, or signs the request for a token"
+    )
     jwt: Jwt = Field(default_factory=Jwt, description="What it says and how it is signed")
     request: AssertionRequest = Field(default_factory=AssertionRequest, description="How the token endpoint is asked, and what it answers")
+
+    def ask(self, account: Account, current: Token | None) -> Token:
+        """A token for the first offer that is taken; for none, where the request is signed. Raises as TokenAuth's."""
+        if self.use != "bearer":
+            return super().ask(account, current)
+        asked = self.request.request(self.token_url(account.credentials), {}, account)
+        bearer = f"Bearer {self.jwt.token(account.credentials, {'iss': account.credentials.login})}"
+        response = account.send(replace(asked, secret_headers={**asked.secret_headers, "Authorization": bearer}))
+        return self.request.token_of(response, connection=account.credentials.connection)
 
     def offers(self, account: Account, current: Token | None) -> list[dict[str, str]]:
         """A new assertion each time: it lives for minutes only."""

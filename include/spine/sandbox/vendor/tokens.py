@@ -166,9 +166,17 @@ class Asserted(TokenEndpoint):
 
     auth: JwtBearerAuth
 
+    offered = ""
+
+    def endpoint(self, call: Call) -> Answer | None:
+        """A token, for an assertion in the question or before it."""
+        self.offered = call.headers.get("authorization", "").removeprefix("Bearer ")
+        return super().endpoint(call)
+
     def takes(self, fields: dict[str, Any]) -> bool:
         """It is signed, and not over."""
-        token = fields.get("client_assertion" if self.auth.use == "client" else "assertion", "")
+        field = "client_assertion" if self.auth.use == "client" else "assertion"
+        token = self.offered if self.auth.use == "bearer" else fields.get(field, "")
         claims = signed_by(self.auth.jwt, self.credentials, str(token))
         return claims is not None and bool(claims.get("iss")) and "exp" in claims
 
