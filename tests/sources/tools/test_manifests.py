@@ -605,6 +605,40 @@ def test_code_that_only_changes_what_was_read_or_spares_reading_leaves_a_remark(
     assert draft.text().count("# ? not converted") == 3
 
 
+def test_code_that_has_the_words_of_something_usual_is_taken_for_that_with_a_remark(tmp_path: Path) -> None:
+    signs = {
+        "class_name": "a.RotatingOauth", "token_refresh_endpoint": "https://acme.example/token", "client_id": "{{ config['client_id'] }}",
+        "client_secret": "{{ config['client_secret'] }}", "refresh_token": "{{ config['refresh_token'] }}",
+    }  # fmt: skip
+    finds = {"extractor": {"class_name": "a.Finder", "field_path": ["data", "rows"]}}
+    draft = converted(tmp_path, stream(asks={"authenticator": signs}, retriever={"record_selector": finds}))
+    (found,) = draft.streams
+    assert (draft.head["auth"]["type"], draft.head["auth"]["token_path"]) == ("oauth2", "https://acme.example/token")
+    assert found["records"] == "data.rows"
+    assert {remark.kind for remark in draft.remarks} == {"custom code: authenticator", "custom code: record extractor"}
+    assert not any(remark.lost for remark in draft.remarks)
+
+
+def test_a_list_may_be_referred_to_as_a_component_is(tmp_path: Path) -> None:
+    routers = [
+        {
+            "type": "SubstreamPartitionRouter",
+            "parent_stream_configs": [{"stream": stream("orders"), "parent_key": "id", "partition_field": "order"}],
+        }
+    ]
+    below = stream("lines", asks={"path": "orders/{{ stream_partition.order }}/lines"})
+    below["retriever"]["partition_router"] = {"$ref": "#/definitions/routers"}
+    draft = converted(tmp_path, stream("orders"), below, definitions={"routers": routers})
+    assert {one["name"]: one.get("parent") for one in draft.streams}["lines"] == {"stream": "orders"}
+
+
+def test_a_token_inside_of_a_parameter_is_written_by_the_paging(tmp_path: Path) -> None:
+    pages = paginator({"type": "OffsetIncrement", "page_size": 50})
+    draft = converted(tmp_path, stream(asks={"request_parameters": {"limit": "{{ next_page_token.next_page_token }},50"}}, retriever=pages))
+    paging = draft.streams[0]["paging"]
+    assert {name: paging[name] for name in ("type", "param", "value")} == {"type": "offset", "param": "limit", "value": "{page},50"}
+
+
 def test_a_circle_of_references_ends(tmp_path: Path) -> None:
     circle = {"a": {"$ref": "#/definitions/b"}, "b": {"$ref": "#/definitions/a"}}
     draft = converted(tmp_path, stream("good"), {**stream("bad"), "retriever": {"$ref": "#/definitions/a"}}, definitions=circle)

@@ -23,6 +23,7 @@ class Asked:
     secret_headers: dict[str, str] = field(default_factory=dict)
     secret_params: dict[str, str] = field(default_factory=dict)
     token: Placed | None = None
+    token_text: str = ""
     fields: dict[str, Any] = field(default_factory=dict)
 
 
@@ -113,8 +114,8 @@ def _placed(value: Any, requester: Component, filling: Filling, made: Asked, pla
         return value
     try:
         return filling.text(value.strip(), requester.parameters, secrets=True)
-    except TokenAlone:
-        made.token = (place, name)
+    except TokenAlone as token:
+        made.token, made.token_text = (place, name), token.text
         return None
 
 
@@ -166,8 +167,8 @@ def _filled(value: Any, requester: Component, filling: Filling, made: Asked, at:
     filling.secret = False
     try:
         text = filling.text(value, requester.parameters, secrets=True)
-    except TokenAlone:
-        made.token = ("body", ".".join(at))
+    except TokenAlone as token:
+        made.token, made.token_text = ("body", ".".join(at)), token.text
         return None
     if filling.secret:
         raise Untold("a secret in a body", "a secret stands in the body", requester.line)

@@ -51,7 +51,11 @@ def _guessed(found: Component) -> str:
 
 def _auth_of(found: Component, filling: Filling) -> Auth | None:
     kind = found.type or _guessed(found)
-    if found.custom:
+    if found.custom and "token_refresh_endpoint" in found and "client_id" in found:
+        # A class with the words of OAuth is one of OAuth with something besides: rotation, as ours has it, or another form of the request.
+        filling.lacks.append((found.line, "custom code: authenticator", f"{found.type} is code; it is taken for OAuth, by its words"))
+        kind = "OAuthAuthenticator"
+    elif found.custom:
         raise Untold("custom code: authenticator", f"its requests are signed by code: {found.type}", found.line)
     if kind == "NoAuth":
         return None

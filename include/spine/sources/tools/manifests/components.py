@@ -55,6 +55,8 @@ class Component:
         found = self._words.get(name)
         if found is None or found == "":
             found = self.parameters.get(name)
+        if isinstance(found, Map) and set(found) == {"$ref"} and isinstance(listed := _target(str(found["$ref"]), self._root), list):
+            return listed
         return _target(found, self._root) if isinstance(found, str) and found.startswith("#/") else found
 
     def text(self, name: str) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 
 from jinja2 import nodes
 
+from spine.http.paging.pages import SLOT
 from spine.sources.tools.drafts import Untold, placeholder, variable_word
 from spine.sources.tools.manifests.settings import Settings
 from spine.sources.tools.manifests.templates import (
@@ -29,7 +30,11 @@ _TOKEN = ("next_page_token", "next_page_token")
 
 
 class TokenAlone(Exception):
-    """A text is the page's token and nothing besides."""
+    """A text is the page's token, which the paging puts there: `text` is how it is written, with {page} for it."""
+
+    def __init__(self, text: str = "") -> None:
+        super().__init__()
+        self.text = text
 
 
 @dataclass
@@ -48,13 +53,24 @@ class Filling:
     secret: bool = False
     choosing: bool = False
     chosen: bool = False
+    lacks: list[tuple[int, str, str]] = field(default_factory=list)
 
     def text(self, said: Any, parameters: Mapping[str, Any], *, secrets: bool = False) -> str:
         """A text with placeholders; `secrets` may stand there. Raises Untold, and TokenAlone where it is the page's token."""
         found = parts_of(str(said), parameters)
         if len(found) == 1 and not isinstance(found[0], str) and _is_token(found[0]):
             raise TokenAlone
+        if sum(not isinstance(part, str) and _is_token(part) for part in found) == 1:
+            raise TokenAlone(_bare("".join(self._around(part, secrets=secrets) for part in found)))
         return _bare("".join(_literal(part) if isinstance(part, str) else self._expression(part, secrets=secrets) for part in found))
+
+    def _around(self, part: Any, *, secrets: bool) -> str:
+        """A piece of a text with the page's token, which alone may stand there beside plain texts: the paging knows nothing else."""
+        if not isinstance(part, str) and _is_token(part):
+            return SLOT
+        if isinstance(part, str) and "{" not in part:
+            return part
+        raise Untold("the page's token inside a longer text", "the page's token stands inside a longer text")
 
     def value(self, said: Any, parameters: Mapping[str, Any], *, secrets: bool = False) -> Any:
         """A value of JSON with all its texts filled."""

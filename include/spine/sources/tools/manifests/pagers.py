@@ -82,7 +82,8 @@ class Pager:
                 return {}
             if self._asked.token is not None:
                 place, name = self._asked.token
-                return {"param": name, **({} if place == "query" else {"into": place})}
+                written = {"value": self._asked.token_text} if self._asked.token_text else {}
+                return {"param": name, **({} if place == "query" else {"into": place}), **written}
             if option is None:
                 raise Untold("paging whose token goes nowhere", "the token of its pages goes nowhere", self._found.line)
         if option is None or option.text("inject_into") == "path":

@@ -69,7 +69,15 @@ class Records:
             self.words["response"] = {"type": "json", "packed": True}
 
     def _extract(self, extractor: Component) -> None:
-        if extractor.custom:
+        if extractor.custom and extractor.value("field_path") is not None:
+            self.lacks.append(
+                (
+                    extractor.line,
+                    "custom code: record extractor",
+                    f"its records are found by code, {extractor.type}; here by its path",
+                )
+            )
+        elif extractor.custom:
             raise Untold("custom code: record extractor", f"its records are found by code: {extractor.type}", extractor.line)
         if extractor.type == "ResponseToFileExtractor":
             self.words["response"] = "csv"

@@ -91,6 +91,7 @@ class StreamConverter:
 
     def _finished(self) -> Made:
         words = self._made.words
+        self._made.lacks += self._filling.lacks
         self._made.words = {name: words[name] for name in _ORDER if words.get(name) not in (None, [], {}, ())}
         return self._made
 
