@@ -278,7 +278,7 @@ def test_only_complete_files_of_known_kind_up_to_the_bound_are_read(tmp_path, ca
     records, _ = read(tmp_path, window=Window(end=DAY + timedelta(days=1)))
     assert {file_of(record) for record in records} == {"ok.csv"}
     assert "notes.txt" in caplog.text
-    assert notes(tmp_path) == ["notes.txt is neither CSV, JSON Lines nor Parquet and is left alone"]
+    assert notes(tmp_path) == ["notes.txt is of no known kind and is left alone"]
     young = drop(tmp_path, "young.csv", HEADER + "E9,Eve,x\n")
     os.utime(young)
     assert "young.csv" not in {file_of(record) for record in read(tmp_path, settle=60)[0]}

@@ -88,7 +88,7 @@ def dialect_of(start: bytes, *, whole: bool) -> Dialect | None:
     bare = whole and not any(any(row) for row in _rows(text, place, delimiter, whole=True))
     # Where the comma divides columns there are no decimal ones.
     commas = frozenset[int]() if delimiter == "," else _commas(_rows(text, place, delimiter, whole=whole))
-    return Dialect(encoding, delimiter, tuple(header), _distinct(header), before, commas, bare, stated is not None)
+    return Dialect(encoding, delimiter, tuple(header), distinct(header), before, commas, bare, stated is not None)
 
 
 def _skip_blank(text: str, place: int, number: int) -> tuple[int, int]:
@@ -131,7 +131,7 @@ def _first(text: str, place: int, delimiter: str) -> list[str]:
         return []
 
 
-def _distinct(header: Sequence[str]) -> tuple[str, ...]:
+def distinct(header: Sequence[str]) -> tuple[str, ...]:
     """Cleaned names, each once: the second `email` becomes `email_2`, a column without a name `column_<position>`."""
     names = [cleaned(name) for name in header]
     taken, found = set(names), dict[str, None]()

@@ -1,4 +1,4 @@
-"""Reads a folder of CSV, JSON Lines and Parquet files, local or on S3: complete files, oldest first, each version once.
+"""Reads a folder of files, tables and documents of the kinds that `formats` knows: complete files, oldest first, each version once.
 
 What tells the version of a row is its cursor field, then the file's time, then its name in natural order; Record.cursor holds them in
 that order, so that they compare as one text. A row that cannot be read becomes a record whose payload is {"_error", "_line", "_raw"}, so
@@ -24,17 +24,16 @@ from spine.core.errors import ConfigError, FileRefused, SchemaMismatch, SourceUn
 from spine.core.screen import logger
 from spine.core.settings import settings
 from spine.sources.drops import Drop, File, Folder, natural, shown
-from spine.sources.formats import rows_of
+from spine.sources.formats import is_known, rows_of
 from spine.sources.reading import Page, Record, State, Window, cursor_text, has, lookup, make_record, malformed, record_id
 from spine.sources.rows import BadRow, EmptyRow, Row
 from spine.sources.spec import Source, Stream
 
 _log = logger(__name__)
 _UNFINISHED = (".tmp", ".part", ".partial", ".filepart", ".crdownload", ".swp", ".lock")
-_FORMATS = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".jsonl", ".jsonl.gz", ".ndjson", ".ndjson.gz", ".parquet")
 _DAY_FIRST = re.compile(r"(\d{1,2})\.(\d{1,2})\.(\d{4})(.*)", re.DOTALL)
 _NUMBERED = "9999-12-31T"  # a version that is a number: above all times of files, so that rows without one do not win
-READS = frozenset({"path", "required_fields", "cursor.field"})
+READS = frozenset({"path", "form", "required_fields", "cursor.field"})
 DETECTS = frozenset({"sweep"})
 
 
@@ -99,9 +98,9 @@ class Reader:
             raise _unlisted(error, stream) from error
         settled = clock.now() - timedelta(seconds=self.folder.settle)
         meant = [file for file in found if _meant(file.name, stream)]
-        foreign = sorted(file.name for file in meant if not file.name.lower().endswith(_FORMATS))
-        notes = [f"{name} is neither CSV, JSON Lines nor Parquet and is left alone" for name in foreign]
-        files = [file for file in meant if file.name.lower().endswith(_FORMATS) and file.changed <= settled]
+        foreign = sorted(file.name for file in meant if not is_known(file.name, stream.form))
+        notes = [f"{name} is of no known kind and is left alone" for name in foreign]
+        files = [file for file in meant if is_known(file.name, stream.form) and file.changed <= settled]
         chosen = [file for file in files if window.end is None or window.backfill or file.changed <= window.end]
         refused = {name: error for name, error in odd.items() if _meant(name, stream)}
         return sorted(chosen, key=lambda file: file.order), refused, notes
@@ -115,7 +114,7 @@ class Reader:
             raise FileRefused(f"is larger than {bounds.file:,} bytes", hint="Divide it, or raise `file` of SPINE_BOUNDS")
         try:
             with folder.open(file.name) as stored:
-                rows = rows_of(stored, file.name, lambda text: notes.append(f"{file.name}: {text}"), bounds)
+                rows = rows_of(stored, file.name, lambda text: notes.append(f"{file.name}: {text}"), bounds, stream.form)
                 for row in islice(rows, skip):
                     blank += isinstance(row, EmptyRow)
                 for chunk in _chunks(rows, self.page_rows, settings().flush_bytes):

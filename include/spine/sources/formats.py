@@ -1,4 +1,4 @@
-"""Rows of CSV and JSON Lines files, one at a time; a row that cannot be read comes out as a BadRow with its text."""
+"""Rows of files by the format that their names tell, one at a time; a row that cannot be read comes out as a BadRow with its text."""
 
 from __future__ import annotations
 
@@ -6,18 +6,21 @@ import csv
 import io
 from collections import deque
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from itertools import islice
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 from spine.core import jsontext
 from spine.core.bounds import Bounds
 from spine.core.dialect import SAMPLE, UTF_8, Dialect, cleaned, dialect_of, empty, encoding_of
 from spine.core.errors import FileRefused
-from spine.sources import parquet
+from spine.sources import archives, documents, parquet, sheets
 from spine.sources.bounded import Bounded
+from spine.sources.forms import PLAIN, Form
 from spine.sources.rows import BadRow, EmptyRow, Row
 
 _BUFFER = 1 << 18
+TEXTS, SHEETS, FIXED = (".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".xml"), (".xlsx", ".xlsm"), (".txt", ".dat", ".fwf")
 _PATIENCE = 20
 _SHOWN = 1000  # of what is too long
 _END = "the end"
@@ -29,19 +32,54 @@ class _TooLong(Exception):
     """A line, or a row of several, is longer than its bound."""
 
 
-def rows_of(stored: BinaryIO, name: str, remark: Callable[[str], None], bounds: Bounds) -> Iterator[Row]:
+def rows_of(stored: BinaryIO, name: str, remark: Callable[[str], None], bounds: Bounds, form: Form = PLAIN) -> Iterator[Row]:
     """All rows of a file, by the format that its name tells in any case; `remark` is told what a person should know of the file.
 
-    Raises OSError when the file cannot be read, FileRefused where it is larger than the bounds: the rows before that stay.
+    `form` says what the name does not. Raises OSError when the file cannot be read, FileRefused where it is larger than the bounds: the
+    rows before that stay.
     """
     name = name.lower()
     if name.endswith(".parquet"):
         yield from parquet.rows(stored, bounds)
-        return
-    decoded = Bounded(stored, packed=name.endswith(".gz"), bounds=bounds)
+    elif name.endswith(SHEETS):
+        yield from sheets.rows(stored, remark, bounds, form)
+    elif name.endswith(".zip"):
+        yield from _members(stored, remark, bounds, form)
+    else:
+        yield from _texts(Bounded(stored, packed=name.endswith(".gz"), bounds=bounds), name.removesuffix(".gz"), remark, bounds, form)
+
+
+def is_known(name: str, form: Form = PLAIN) -> bool:
+    """Whether a file of that name is read: by its last words, in any case."""
+    name = name.lower()
+    texts = (*TEXTS, *(FIXED if form.layout else ()))
+    return name.endswith((".parquet", ".zip", *SHEETS)) or name.removesuffix(".gz").endswith(texts)
+
+
+def _members(stored: BinaryIO, remark: Callable[[str], None], bounds: Bounds, form: Form) -> Iterator[Row]:
+    """The rows of all files of a zip, numbered through."""
+    line = 0
+    for name, inner in archives.members(stored, bounds):
+        if not is_known(name, form) or name.lower().endswith(".zip") or name.rpartition("/")[2].startswith((".", "_")):
+            remark(f"{name[:_SHOWN]} in it is of no known kind and is left alone")
+            continue
+        for row in rows_of(inner, name, remark, bounds, form):
+            line += 1
+            yield replace(row, line=line)
+
+
+def _texts(decoded: Bounded, name: str, remark: Callable[[str], None], bounds: Bounds, form: Form) -> Iterator[Row]:
     start = decoded.start(SAMPLE)
+    if name.endswith(".xml"):
+        yield from documents.xml_rows(cast(BinaryIO, decoded), bounds, form)
+        return
+    if name.endswith(".json"):
+        yield from _json(decoded, bounds, form)
+        return
     lines = _Lines(io.BufferedReader(decoded, _BUFFER), encoding_of(start), bounds.row)
-    if name.removesuffix(".gz").endswith((".csv", ".tsv")):
+    if name.endswith(FIXED):
+        yield from _fixed(lines, form)
+    elif name.endswith((".csv", ".tsv")):
         dialect = _dialect(start, bounds)
         if dialect is not None:
             for column, places in dialect.repeated.items():
@@ -209,6 +247,53 @@ def _json_lines(lines: _Lines, columns: int) -> Iterator[Row]:
             else:
                 error = _no_row(values, columns)
         yield BadRow(lines.number, {}, len(raw), error, raw) if error else Row(lines.number, values or {}, len(raw))
+
+
+def _json(decoded: Bounded, bounds: Bounds, form: Form) -> Iterator[Row]:
+    """Records of a document of JSON; of several documents, one a line, each is a record, whatever the file is named."""
+    body = documents.body_of(cast(BinaryIO, decoded), bounds)
+    encoding = encoding_of(body[:SAMPLE])
+    if not body.strip():
+        return
+    try:
+        document = jsontext.parse(body.decode(encoding).removeprefix("\ufeff").encode(errors="surrogatepass"))
+    except ValueError:
+        yield from _json_lines(_Lines(io.BufferedReader(io.BytesIO(body)), encoding, bounds.row), bounds.columns)
+        return
+    yield from documents.records(document, bounds, form)
+
+
+def _fixed(lines: _Lines, form: Form) -> Iterator[Row]:
+    """Rows whose columns have so many letters each; a line may end before its last columns."""
+    width = sum(form.layout.values())
+    while True:
+        error = ""
+        try:
+            next(lines)
+        except StopIteration:
+            return
+        except _TooLong:
+            error = _TOO_LONG
+        raw, sound = lines.take()
+        if lines.number <= form.skip:
+            continue
+        text = raw.rstrip(" \t\x1a")  # the end of a file in CP/M, which some programs still write
+        if not error and not text:
+            yield EmptyRow(lines.number, {})
+            continue
+        if not error:
+            error = "" if sound else f"not {lines.encoding.upper().removesuffix('-SIG')}"
+        error = error or (f"{len(text)} letters for {width}" if len(text) > width else "")
+        yield BadRow(lines.number, {}, len(raw), error, raw) if error else Row(lines.number, _cut(text, form.layout), len(raw))
+
+
+def _cut(text: str, layout: dict[str, int]) -> dict[str, str | None]:
+    values: dict[str, str | None] = {}
+    place = 0
+    for name, letters in layout.items():
+        values[name] = text[place : place + letters].strip() or None
+        place += letters
+    return values
 
 
 def _no_row(values: Any, columns: int) -> str:

@@ -7,9 +7,9 @@ from typing import Any, BinaryIO, ClassVar
 
 from spine.core.bounds import Bounds
 from spine.core.declarations import Strict
-from spine.sources.decoders.unpacking import members
 from spine.sources.formats import rows_of
 from spine.sources.rows import Row
+from spine.sources.unpacking import members
 
 
 class Decoder(Strict):

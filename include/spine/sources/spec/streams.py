@@ -14,6 +14,7 @@ from spine.core.mapping import FieldMapping, Mapping
 from spine.core.texts import FieldPath, Word
 from spine.http.allowance import Limits
 from spine.http.rules import Rule
+from spine.sources.forms import PLAIN, Form
 from spine.sources.spec.auths import AnyAuth
 from spine.sources.spec.budgets import Timeouts
 from spine.sources.spec.changes import Changes
@@ -59,6 +60,7 @@ class Stream(Shaping, Reading):
     name: Word = Field(description="Its name, which tables have too")
     object: str | None = Field(default=None, description="The vendor's name of it, for readers that ask for one")
     table: Table | None = Field(default=None, description="The table that is read, of a source of kind `database`")
+    form: Form = Field(default=PLAIN, description="What names of files do not say of their form, of a source of kind `files`")
     key: Key = Field(description="The fields that tell a record from all others; `hash` or `singleton` where there are none")
     fields: tuple[str, ...] = Field(default=(), description="The fields that are asked for; `{fields}` in a request")
     field_list: FieldList | None = Field(

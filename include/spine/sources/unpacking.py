@@ -23,15 +23,22 @@ def members(stored: BinaryIO, bounds: Bounds) -> Iterator[BinaryIO]:
     if not start.startswith(_ZIP):
         yield cast(BinaryIO, Bounded(stored, packed=start.startswith(_GZIP), bounds=bounds))
         return
+    for _, inner in named_members(stored, bounds):
+        yield inner
+
+
+def named_members(stored: BinaryIO, bounds: Bounds) -> Iterator[tuple[str, BinaryIO]]:
+    """Name and bytes of each file of a zip, in its order. Raises FileRefused, OSError."""
     with _torn(), zipfile.ZipFile(stored) as archive:
         files = [entry for entry in archive.infolist() if not entry.is_dir()]
-        _require_sound(files, bounds)
+        require_sound(files, bounds)
         for entry in files:
             with archive.open(entry) as inner:
-                yield cast(BinaryIO, Bounded(cast(BinaryIO, _Mended(cast(zipfile.ZipExtFile, inner))), packed=False, bounds=bounds))
+                mended = cast(BinaryIO, _Mended(cast(zipfile.ZipExtFile, inner)))
+                yield entry.filename, cast(BinaryIO, Bounded(mended, packed=False, bounds=bounds))
 
 
-def _require_sound(files: list[zipfile.ZipInfo], bounds: Bounds) -> None:
+def require_sound(files: list[zipfile.ZipInfo], bounds: Bounds) -> None:
     """Raise FileRefused for an archive beyond the bounds by what its entries promise, which reading then holds them to."""
     size, packed = sum(entry.file_size for entry in files), sum(entry.compress_size for entry in files)
     if len(files) > bounds.files:
