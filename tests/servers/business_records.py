@@ -308,4 +308,57 @@ BUSINESS: dict[str, dict[str, tuple[dict[str, Any], dict[str, Any] | None]]] = {
         ),
         "items": ({"id": "7", "itemid": "G", "displayname": "Gold", "isinactive": "F"}, {"name": "Gold", "is_active": True}),
     },
+    "odoo": {
+        "persons": (
+            {
+                "id": 1,
+                "name": "Jane van Dyk",
+                "email": "J@acme.example",
+                "phone": "",
+                "city": "Ulm",
+                "country": "Germany",
+                "employer": "Acme",
+                "create_date": "2026-01-31 08:15:00",
+            },
+            {"given_name": "Jane", "family_name": "van Dyk", "phone": None, "country": "DE", "employer": "Acme", "source_created_at": WHEN},
+        ),
+        "companies": ({"id": 2, "name": "Acme", "website": "https://acme.example"}, {"name": "Acme", "website": "acme.example"}),
+        "sale_orders": (
+            {
+                "id": 3,
+                "name": "S00003",
+                "customer": 2,
+                "state": "sale",
+                "amount_total": 12.5,
+                "currency": "EUR",
+                "order_line": [1, 2],
+                "ordered_at": "2026-01-31 08:15:00",
+                "write_date": "2026-01-31 08:15:00",
+            },
+            {"number": "S00003", "order_total": Decimal("12.5"), "items": "[1,2]", "ordered_at": WHEN},
+        ),
+        "invoices": (
+            {
+                "id": 4,
+                "number": "INV/1",
+                "customer": 2,
+                "state": "posted",
+                "payment_state": "paid",
+                "amount_total": 12.5,
+                "amount_residual": 0.0,
+                "currency": "EUR",
+                "issued_on": "2026-01-31",
+                "due_on": "",
+            },
+            {"status": "paid", "total": Decimal("12.5"), "amount_due": Decimal(0), "due_at": None},
+        ),
+        "products": (
+            {"id": 5, "name": "Gold", "display_name": "[G] Gold", "code": "G", "list_price": 9.5, "active": True, "currency": "EUR"},
+            {"code": "G", "price": Decimal("9.5"), "is_active": True},
+        ),
+        "opportunities": (
+            {"id": 6, "name": "Big", "account": 2, "stage": "Won", "expected_revenue": 12.5, "closes_on": "2026-01-31"},
+            {"stage": "Won", "value": Decimal("12.5"), "close_date": dt.date(2026, 1, 31)},
+        ),
+    },
 }

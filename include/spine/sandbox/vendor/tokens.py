@@ -13,6 +13,7 @@ from spine.http.auth import Credentials
 from spine.http.auth.asking import TokenRequest, basic, endpoint
 from spine.http.auth.jwt_bearer import JwtBearerAuth
 from spine.http.auth.oauth2 import OAuth2Auth, TokenAuth
+from spine.http.auth.odoo_rpc import OdooRpcAuth
 from spine.http.auth.saml_bearer import SamlBearerAuth
 from spine.http.auth.session import SessionAuth
 from spine.http.auth.values import Send, filled, looking_up
@@ -245,3 +246,30 @@ class Session(Issuer):
         if self.auth.token_header:
             return Answer.of({}, 200, **{self.auth.token_header: token})
         return Answer.of({}, 200, **{"Set-Cookie": f"{self.auth.token_cookie}={token}; Path=/; HttpOnly"})
+
+
+@guards(OdooRpcAuth)
+class OdooRpc(Guard):
+    """A login that gives the user's number, and calls that have it among their arguments; what is in their envelope is the file's body."""
+
+    auth: OdooRpcAuth
+    number = 7
+
+    def endpoint(self, call: Call) -> Answer | None:
+        """The login. Of another call the envelope is taken off."""
+        said = call.json if isinstance(call.json, dict) else {}
+        params = said.get("params") if said.get("method") == "call" else None
+        if not isinstance(params, dict) or not isinstance(params.get("args"), list):
+            return None
+        lookup = looking_up(self.credentials)
+        who = [filled(self.auth.database, lookup), self.credentials.login, self.credentials.password]
+        if params.get("service") == "common":
+            return Answer.of({"jsonrpc": "2.0", "id": said.get("id"), "result": self.number if params["args"] == who else False})
+        database, number, key, model, method, _, kwargs = params["args"]
+        vars(call)["json"] = {"model": model, "method": method, "kwargs": kwargs}
+        vars(call)["judged"] = [database, number, key] == [who[0], self.number, who[2]]
+        return None
+
+    def passes(self, call: Call) -> bool:
+        """Whether the arguments were those of the user."""
+        return bool(vars(call).get("judged"))
