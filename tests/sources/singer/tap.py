@@ -50,6 +50,8 @@ def main():  # noqa: C901
     fields = {one["breadcrumb"][1] for one in chosen["metadata"] if one["breadcrumb"] and one["metadata"].get("selected")}
     state = load("--state") if option("--state") else {}
     start = state.get("bookmarks", {}).get("people", 0)
+    version = 8 if mode == "replaced" else 7
+    start = 0 if mode == "replaced" else start
     if mode == "flood":
         sys.stderr.write("x" * 3_000_000)
     say(type="SCHEMA", stream="people", schema=schema, key_properties=["id"])
@@ -58,7 +60,12 @@ def main():  # noqa: C901
         record = {name: value for name, value in record.items() if name in fields}
         if mode == "deletes" and number % 10 == 0:
             record["_sdc_deleted_at"] = "2026-02-01T00:00:00Z"
-        say(type="RECORD", stream="people", record=record, **({"version": 7} if mode in ("versions", "unactivated") else {}))
+        say(
+            type="RECORD",
+            stream="people",
+            record=record,
+            **({"version": version} if mode in ("versions", "unactivated", "replaced") else {}),
+        )
         say(type="RECORD", stream="others", record={"id": 1})
         if number % 7 == 6:
             say(type="STATE", value={"bookmarks": {"people": number}})
@@ -73,8 +80,8 @@ def main():  # noqa: C901
         if number == 30 and mode == "long":
             while True:
                 sys.stdout.write("x" * 1_000_000)
-    if mode == "versions":
-        say(type="ACTIVATE_VERSION", stream="people", version=7)
+    if mode in ("versions", "replaced"):
+        say(type="ACTIVATE_VERSION", stream="people", version=version)
     say(type="STATE", value={"bookmarks": {"people": max(count - 1, 0)}})
     return 0
 

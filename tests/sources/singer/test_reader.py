@@ -106,6 +106,18 @@ def test_a_table_is_whole_only_when_the_tap_says_so():
     assert "version 7" in read("unactivated")[-1].skipped
 
 
+def test_a_new_version_of_the_whole_table_is_told_in_an_incremental_run_and_the_same_one_is_not():
+    state = State(cursor=read("versions")[-1].high_water)
+    (same,) = read("versions", state, Window(), count=63)
+    assert (ids([same]), same.anew) == (["59", "60", "61", "62"], False)
+    (new,) = read("replaced", State(cursor=same.high_water), Window(), count=20)
+    assert (len(new.records), new.anew) == (20, True)
+    (again,) = read("replaced", State(cursor=new.high_water), Window(), count=20)
+    assert not again.anew
+    plain = State(cursor=orjson.dumps({"bookmarks": {"people": 5}}).decode())  # of before versions were kept
+    assert not read("replaced", plain, Window(), count=20)[-1].anew
+
+
 @pytest.mark.parametrize(
     ("mode", "kind", "words"),
     [

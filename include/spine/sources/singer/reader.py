@@ -1,4 +1,8 @@
-"""Makes pages of a tap's messages; a page's token and cursor are the last STATE of which all records are in pages."""
+"""Makes pages of a tap's messages; a page's token and cursor are the last STATE of which all records are in pages.
+
+Where a tap tells versions of whole tables, the cursor has beside the STATE the version that was activated last: another one than that means
+that the tap has sent everything anew, so that what it has not sent is gone, in an incremental run as well.
+"""
 
 from __future__ import annotations
 
@@ -27,6 +31,7 @@ READS = frozenset({
     "personal", "deletes.field",
 })  # fmt: skip
 DETECTS = frozenset({"flag", "sweep"})
+_VERSION = "spine_version"
 _FIELDS = ("host", "port", "schema", "login", "password")
 
 
@@ -54,7 +59,7 @@ class Reader:
         tap = self.source.tap
         if tap is None:
             raise ConfigError("the source names no tap", source=self.source.source)
-        saved = _state_of(state, window)
+        saved, version = _state_of(state, window), None if window.full else _version_of(state)
         config, secrets = _config(tap, self.access)
         program = str(program_of(tap.executable, tap.requirements))
         files = {"config.json": config, **({} if saved is None else {"state.json": saved})}
@@ -70,7 +75,7 @@ class Reader:
                 command += ["--state", str(folder / "state.json")]
             read = stack.enter_context(running(command, folder, self.access.times.total, secrets))
             recorder = Recorder(stream, Window(full=True) if not window.backfill else window, None, self.access.values, self.access.hashed)
-            yield from _Pages(stream, recorder, self.access, saved).pages(read)
+            yield from _Pages(stream, recorder, self.access, saved, version).pages(read)
 
 
 def _catalog(asked: Running) -> Any:
@@ -87,9 +92,19 @@ def _state_of(state: State, window: Window) -> Any:
     if window.full or window.backfill or not state.cursor:
         return None
     try:
-        return orjson.loads(state.cursor)
+        said = orjson.loads(state.cursor)
+        return said["state"] if isinstance(said, dict) and _VERSION in said else said
     except orjson.JSONDecodeError:
         raise ConfigError("the saved cursor is no STATE of a tap", hint="Run once with mode full") from None
+
+
+def _version_of(state: State) -> int | None:
+    """The version of the table that was activated last, None where the cursor tells none."""
+    try:
+        said = orjson.loads(state.cursor or "null")
+    except orjson.JSONDecodeError:
+        return None
+    return said.get(_VERSION) if isinstance(said, dict) else None
 
 
 def _config(tap: Tap, access: Access) -> tuple[Any, tuple[str, ...]]:
@@ -109,12 +124,16 @@ def _config(tap: Tap, access: Access) -> tuple[Any, tuple[str, ...]]:
 
 @dataclass
 class _Pages:
-    """What has come and is in no page yet; `state` is the last STATE that came, `versions` what the tap says of whole tables."""
+    """What has come and is in no page yet; `state` is the last STATE that came, `versions` what the tap says of whole tables.
+
+    `known` is the version that was activated in the run before.
+    """
 
     stream: Stream
     recorder: Recorder
     access: Access
     state: Any
+    known: int | None = None
     waiting: list[Record] = field(default_factory=list)
     size: int = 0
     version: int | None = None
@@ -139,9 +158,13 @@ class _Pages:
                 yield self._page()
             raise error
         whole = self.version is None or self.version == self.activated
+        anew = whole and self.known is not None and self.activated is not None and self.activated != self.known
+        if whole and self.activated is not None:
+            self.known = self.activated
         last = self._page()
         skipped = "" if whole else f"the tap has not said that version {self.version} of the table is whole"
-        yield Page(last.records, None, last.high_water, skipped=skipped)
+        notes = (f"the tap has sent version {self.activated} of the whole table",) if anew else ()
+        yield Page(last.records, None, last.high_water, notes, skipped=skipped, anew=anew)
 
     def _see(self, message: Message, name: str) -> None:
         if message.type == "STATE":
@@ -178,5 +201,6 @@ class _Pages:
         self.access.allowance.turned()
         records, self.waiting, self.size, self.told = self.waiting, [], 0, False
         token = orjson.dumps({"state": self.state}).decode()
-        cursor = None if self.state is None else orjson.dumps(self.state).decode()
+        said = self.state if self.known is None else {_VERSION: self.known, "state": self.state}
+        cursor = None if said is None else orjson.dumps(said).decode()
         return Page(records, token, cursor)
