@@ -25,6 +25,8 @@ from spine.lake.paths import table_uri
 from spine.pipeline.services import Services
 from spine.push import running
 from spine.push.spec import Push, load_push
+from spine.sandbox.server import SandboxServer
+from tests.pipeline.conftest import sandbox_connections
 from tests.relay import Relay
 
 PROGRAM = Path(__file__).with_name("push_process.py")
@@ -177,3 +179,15 @@ def killed(run_program: Any, tmp_path: Path) -> Callable[..., tuple[int, dict[st
         return done.returncode, orjson.loads(told.read_bytes()) if told.exists() else {}
 
     return run
+
+
+@pytest.fixture
+def crms(make_way: Callable[..., Way], tenant: str, tmp_path: Path) -> Iterator[Any]:
+    from tests.push.crms import Crms
+
+    with SandboxServer({tenant: 20}) as server:
+        way = make_way()
+        way.connections |= sandbox_connections(server.url, tmp_path, [tenant])
+        for source in ("salesforce", "hubspot"):
+            server.sandbox.load(source=source, stream="contacts", tenant=tenant, records=[], replace=True)
+        yield Crms(server, way)

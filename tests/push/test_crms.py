@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,63 +9,14 @@ import pytest
 from spine.control import locks
 from spine.core import clock
 from spine.core.errors import SpineError
-from spine.pipeline import closing, extract
-from spine.pipeline.work import Sync
-from spine.sandbox import hubspot, salesforce
-from spine.sandbox.server import SandboxServer
-from spine.sandbox.tables import stream_of
-from tests.pipeline.conftest import sandbox_connections
 from tests.push.conftest import Way, person
+from tests.push.crms import Crms
 
 PROVES = "own sandbox"
 HUBSPOT = {"connector": "hubspot", "object": "contacts", "match_key": ["email"],
            "mapping": {"email": "email", "given_name": "firstname", "family_name": "lastname"}}  # fmt: skip
 SALESFORCE = {"connector": "salesforce", "object": "contacts", "match_key": ["email"],
               "mapping": {"email": "Email", "given_name": "FirstName", "family_name": "LastName"}}  # fmt: skip
-
-
-@dataclass
-class Crms:
-    """Both vendors with empty tables of contacts, a way back, and short words for what they hold."""
-
-    server: SandboxServer
-    way: Way
-
-    def load(self, source: str, *records: dict[str, Any]) -> list[str]:
-        return self.server.sandbox.load(source=source, stream="contacts", tenant=self.way.tenant, records=list(records))["ids"]
-
-    def rows(self, source: str) -> list[dict[str, Any]]:
-        """The living contacts of a vendor, with all their fields."""
-        world = self.server.sandbox.worlds[self.way.tenant]
-        table = world.tables[stream_of(source, "contacts")]
-        make = hubspot.properties if source == "hubspot" else salesforce.record
-        return [make(world, table, slot) for slot in range(len(table)) if not table.deleted[slot]]
-
-    def people(self, source: str) -> list[tuple[Any, ...]]:
-        names = ("email", "firstname", "lastname") if source == "hubspot" else ("Email", "FirstName", "LastName")
-        return sorted(tuple(row.get(name) for name in names) for row in self.rows(source))
-
-    def calls(self, part: str) -> int:
-        return sum(part in call.path for call in self.server.sandbox.calls)
-
-    def read(self, source: str, run_id: str) -> None:
-        """Bring the vendor's contacts into Bronze."""
-        works = extract.plan(Sync(source, run_id, [self.way.tenant], ["contacts"]), self.way.services)
-        try:
-            for work in works:
-                extract.extract(work, self.way.services)
-        finally:
-            closing.finish(source, run_id, [self.way.tenant], self.way.services)
-
-
-@pytest.fixture
-def crms(make_way: Callable[..., Way], tenant: str, tmp_path: Path) -> Iterator[Crms]:
-    with SandboxServer({tenant: 20}) as server:
-        way = make_way()
-        way.connections |= sandbox_connections(server.url, tmp_path, [tenant])
-        for source in ("salesforce", "hubspot"):
-            server.sandbox.load(source=source, stream="contacts", tenant=tenant, records=[], replace=True)
-        yield Crms(server, way)
 
 
 def to(crms: Crms, destination: dict[str, Any], **changes: Any) -> Way:

@@ -31,6 +31,10 @@ def open_destination(push: Push, end: End, tenant: str, services: Services, run_
         from spine.push.destinations.salesforce import Salesforce
 
         return Salesforce(client, end)
+    if end.kind == "google_sheets":
+        from spine.push.destinations.google_sheets import GoogleSheets
+
+        return GoogleSheets(client, end, info.extra)
     if end.kind == "rest":
         from spine.push.destinations.rest import Rest
 
