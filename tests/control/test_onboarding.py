@@ -7,11 +7,12 @@ import psycopg
 import pytest
 from cryptography.fernet import Fernet
 
+from spine.control import connections
 from spine.control.airflow_state import ConnectionInfo
 from spine.control.database import Database
 from spine.control.onboarding import Added, add_tenant
 from spine.control.variables import MemoryVariables
-from spine.core.errors import ConfigError
+from spine.core.errors import ConfigError, SourceUnavailable
 
 
 def find(name: str) -> ConnectionInfo:
@@ -63,3 +64,22 @@ def test_a_name_that_no_tenant_can_have_is_refused(database: Database, variables
     with pytest.raises(ConfigError, match="slug"):
         add(database, variables, "Acme Ltd", "hubspot")
     assert listed(variables) == {}
+
+
+@pytest.mark.parametrize(("failing", "taken"), [(1, False), (0, True)], ids=["80 %", "more"])
+def test_a_new_connection_waits_until_most_of_those_that_are_there_work(
+    database: Database, variables: MemoryVariables, tenant: str, failing: int, taken: bool
+) -> None:
+    mine, names = database.of(tenant), [f"source{number}" for number in range(5)]
+    add(database, variables, tenant, *names)
+    for name in names[:failing]:
+        connections.failed(mine, f"ipai_connector_{name}__{tenant}", SourceUnavailable("down"))
+    add(database, variables, tenant, *names)  # nothing new
+    if taken:
+        add(database, variables, tenant, *names, "hubspot")
+        return
+    with pytest.raises(ConfigError, match=r"1 of 5 connections are paused or have failed \(ipai_connector_source0"):
+        add(database, variables, tenant, "hubspot")
+    assert "hubspot" not in listed(variables)
+    add_tenant(tenant, ["hubspot"], database=database, variables=variables, find=find, actor="ada", anyway=True)
+    assert tenant in listed(variables)["hubspot"]

@@ -25,6 +25,7 @@ def add(
     source: Annotated[
         list[str] | None, typer.Option("--source", "-s", help="A source that it has; may be given again. [dim]Default: all.[/dim]")
     ] = None,
+    anyway: Annotated[bool, typer.Option("--anyway", help="Also where 80 % or less of its connections are healthy.")] = False,
     json: Json = False,
 ) -> None:
     """Everything that a new tenant needs but its Connections: Variable, control rows, key, analysts' login. Doing it twice changes nothing.
@@ -42,7 +43,13 @@ def add(
 
     sources = [load_source(one).source for one in source or source_names()]
     found = add_tenant(
-        name, sources, database=services.database, variables=services.variables, find=services.connections, actor=getpass.getuser()
+        name,
+        sources,
+        database=services.database,
+        variables=services.variables,
+        find=services.connections,
+        actor=getpass.getuser(),
+        anyway=anyway,
     )
     login = login_of(name)
     if json:

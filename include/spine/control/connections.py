@@ -46,6 +46,11 @@ class ConnectionState:
         return "" if works else self.last_error_code
 
     @property
+    def healthy(self) -> bool:
+        """Whether nothing is known against it: it is neither paused nor has failed since it worked."""
+        return self.active and not self.standing_error
+
+    @property
     def refused(self) -> bool:
         """True while paused because the source refused the credentials."""
         return not self.active and (self.paused_by, self.pause_reason) == (SYSTEM, AuthFailed.code)
@@ -148,6 +153,12 @@ def state(database: TenantDatabase, connection_id: str) -> ConnectionState:
     with database.begin() as connection:
         row = connection.execute(text(f"{_STATES} WHERE connection_id = :connection"), {"connection": connection_id}).first()
         return ConnectionState(*row) if row else ConnectionState(connection_id)
+
+
+def states(database: TenantDatabase) -> list[ConnectionState]:
+    """What is known of each of a tenant's connections."""
+    with database.begin() as connection:
+        return [ConnectionState(*row) for row in connection.execute(text(f"{_STATES} ORDER BY connection_id"))]
 
 
 def make_known(database: TenantDatabase, connection_id: str) -> None:
