@@ -75,6 +75,8 @@ CASES = [
     ("surname", "Beethoven, Ludwig", "Beethoven"),
     ("cents", "12345", "123.450000"),
     ("cents", "much", "much"),
+    ("micros", "12345000", "12.345000"),
+    ("micros", "much", "much"),
     ("boolean", "Yes", "true"),
     ("boolean", "0", "false"),
     ("boolean", "maybe", "maybe"),

@@ -185,3 +185,53 @@ def test_members_audits_and_what_needs_a_licence(entra) -> None:
 def test_a_refused_token_pauses_the_connection(entra) -> None:
     with pytest.raises(AuthFailed):
         entra(Graph("Bearer other")).sync("users")
+
+
+class Office(Graph):
+    """One user with a mailbox and a drive, and one without; a message, an event and a file, each told by a delta link of its own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        sender, to = {"emailAddress": {"address": "Ann@acme.example"}}, [{"emailAddress": {"address": "bob@acme.example"}}]
+        message = {"id": "m1", "from": sender, "toRecipients": to, "sentDateTime": at(0), "bodyPreview": "Hi"}
+        self.told: dict[str, list[dict[str, Any]]] = {
+            "mailFolders/inbox/messages/delta": [message], "mailFolders/sent/messages/delta": [],
+            "calendarView/delta": [{"id": "e1", "subject": "Talk"}],
+            "drive/root/delta": [
+                {"id": "root", "folder": {}, "name": "root"}, {"id": "f1", "name": "a.txt", "file": {"mimeType": "text/plain"}},
+            ],
+        }  # fmt: skip
+
+    def __call__(self, seen: Seen) -> Any:
+        if seen.path == "/token":
+            return {"access_token": "made", "expires_in": 3599}
+        self.asked.append(seen.target)
+        if seen.path == "/v1.0/users":
+            return {"value": [{"id": name} for name in ("u1", "u2")]}
+        _, _, _, user, what = seen.path.split("/", 4)
+        if user == "u2":
+            return Answer(404, {"error": {"code": "MailboxNotEnabledForRESTAPI"}})
+        if what == "mailFolders":
+            return {"value": [{"id": "inbox"}, {"id": "sent"}]}
+        rows = self.told[what]
+        start = int(seen.query.get("$deltatoken", 0))
+        return {"value": rows[start:], "@odata.deltaLink": f"http://{seen.headers['host']}{seen.path}?$deltatoken={len(rows)}"}
+
+
+def test_mail_calendars_and_files_are_told_by_a_link_of_each(reading, served) -> None:  # noqa: F811
+    vendor = Office()
+    streams = ("users", "mail_folders", "messages", "events", "drive_items")
+    url = served(vendor)
+    office = reading("microsoft365", url, extra={"directory": "acme", "token_url": f"{url}/token"}, login="a", password="b")
+    found = office.sync(*streams)
+    assert {name: (found[name]["rows"], found[name]["skips"]) for name in streams} == {
+        "users": (2, 0), "mail_folders": (2, 1), "messages": (1, 1), "events": (1, 1), "drive_items": (2, 1),
+    }  # fmt: skip
+    assert any("startDateTime=2024-01-01T00%3A00%3A00Z" in target for target in vendor.asked)
+    assert office.records("messages")[0]["_key"] == "u1|m1"
+    vendor.told["mailFolders/inbox/messages/delta"].append({"id": "m1", "@removed": {"reason": "deleted"}})
+    vendor.told["drive/root/delta"].append({"id": "f1", "deleted": {"state": "deleted"}})
+    office.sync("messages", "events", "drive_items")
+    gone = [(name, record["_key"]) for name in streams[2:] for record in office.records(name, run=2) if record["_op"] == "delete"]
+    assert gone == [("messages", "u1|m1"), ("drive_items", "u1|f1")]
+    assert office.records("events", run=2) == []

@@ -242,3 +242,67 @@ class TestYouTube:
         youtube = reading("youtube", served(vendor), extra={**GOOGLE, "channels": "UC1, UC2"})
         found = youtube.sync("channels", "uploads")
         assert (found["channels"]["rows"], found["uploads"]["skips"]) == (2, 1)
+
+
+class Ads:
+    """Two accounts below a manager, two rows a page; 64-bit numbers are texts."""
+
+    def __init__(self) -> None:
+        self.days = [{"date": day(back), "cost": str(back * 1_000_000)} for back in (40, 5, 2)]
+        self.headers: list[dict[str, str]] = []
+        self.queries: list[str] = []
+
+    def __call__(self, seen: Seen) -> Any:
+        self.headers.append(seen.headers)
+        _, version, _, customer, method = seen.path.replace("/googleAds:", "/").split("/", 4)[0:5]
+        assert (version, method) == ("v22", "search")
+        if customer == "222":
+            told = [{"errors": [{"errorCode": {"authorizationError": "CUSTOMER_NOT_ENABLED"}}]}]
+            return Answer(403, {"error": {"code": 403, "status": "PERMISSION_DENIED", "details": told}})
+        said = orjson.loads(seen.body)
+        self.queries.append(said["query"])
+        rows = self.rows(said["query"])
+        start = int(said.get("pageToken", 0))
+        more = {"nextPageToken": str(start + 2)} if start + 2 < len(rows) else {}
+        return {"results": rows[start : start + 2], "fieldMask": "x", **more} if rows else {"fieldMask": "x"}
+
+    def rows(self, query: str) -> list[Any]:
+        if "FROM campaign WHERE" in query:
+            low, high = query.partition("BETWEEN '")[2].partition("' ORDER")[0].split("' AND '")
+            return [
+                {"campaign": {"id": "7", "name": "Spring"}, "segments": {"date": one["date"]},
+                 "metrics": {"clicks": "3", "costMicros": one["cost"], "conversions": 1.5}}
+                for one in self.days if low <= one["date"] <= high
+            ]  # fmt: skip
+        if "FROM campaign" in query:
+            statuses = {"7": "ENABLED", "8": "REMOVED", "9": "PAUSED"}
+            return [{"campaign": {"id": name, "name": f"c{name}", "status": status}} for name, status in statuses.items()]
+        return []
+
+
+def test_ads_are_queried_for_each_account_and_their_figures_told_again(reading, served) -> None:  # noqa: F811
+    vendor = Ads()
+    extra = {**GOOGLE, "developer_token": "dev", "customers": "111, 222", "manager": "999", "since": day(60)}
+    ads = reading("google_ads", served(vendor), extra=extra)
+    found = ads.sync("customers", "campaigns", "campaign_days")
+    assert {name: (result["rows"], result["skips"]) for name, result in found.items()} == {
+        "customers": (0, 1), "campaigns": (3, 1), "campaign_days": (3, 1),
+    }  # fmt: skip
+    assert {(sent["developer-token"], sent["login-customer-id"]) for sent in vendor.headers} == {("dev", "999")}
+    assert {record["_key"] for record in ads.records("campaigns") if record["_op"] == "delete"} == {"111|8"}
+    row = next(row for row in ads.records("campaign_days") if row["date"] == day(5))
+    assert (row["_key"], row["costMicros"], row["conversions"]) == (f"111|{day(5)}|7", "5000000", 1.5)
+
+    ads = reading("google_ads", served(vendor), extra={**extra, "customers": "111"})
+    ads.sync("campaign_days")
+    vendor.days[1]["cost"] = "9000000"
+    del vendor.days[2]
+    found = ads.sync("campaign_days")["campaign_days"]
+    assert (found["rows"], found["deletes"]) == (2, 1)
+    assert f"'{day(32)}' AND" in vendor.queries[-1]
+
+
+def test_an_account_without_a_manager_sends_none(reading, served) -> None:  # noqa: F811
+    vendor = Ads()
+    reading("google_ads", served(vendor), extra={**GOOGLE, "developer_token": "dev", "customers": "111"}).sync("campaigns")
+    assert all("login-customer-id" not in sent for sent in vendor.headers)

@@ -307,6 +307,18 @@ RECORDS: dict[str, dict[str, tuple[dict[str, Any], dict[str, Any] | None]]] = {
             {"day": dt.date(2026, 1, 31), "name": "purchase", "events": 3, "revenue": None},
         ),
     },
+    "google_ads": {
+        "campaigns": (
+            {
+                "id": "7",
+                "account": "111",
+                "campaign": {"id": "7", "name": "Spring", "status": "ENABLED", "startDate": "2026-01-31"},
+                "campaignBudget": {"amountMicros": "12500000"},
+                "customer": {"currencyCode": "EUR"},
+            },
+            {"name": "Spring", "starts_on": dt.date(2026, 1, 31), "budget": Decimal("12.5"), "currency": "EUR", "account_ref": "111"},
+        ),
+    },
     "youtube": {
         "videos": (
             {

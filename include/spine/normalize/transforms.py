@@ -263,6 +263,17 @@ def surname(value: Column, country: Column) -> Column:
     return F.when(before != "", before).otherwise(F.regexp_extract(name, _SURNAME, 1))
 
 
+@transform("micros")
+def micros(value: Column, _: Column) -> Column:
+    """A sum in millionths as units.
+
+    Example: `12345000` → `12.345000`
+    """
+    from pyspark.sql import functions as F
+
+    return F.coalesce((short_number(trimmed(value)).try_cast("decimal(30,0)") / 1_000_000).cast("decimal(28,6)").cast("string"), value)
+
+
 @transform("cents")
 def cents(value: Column, _: Column) -> Column:
     """A sum in cents as units.
