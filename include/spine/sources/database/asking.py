@@ -9,6 +9,7 @@ from typing import Any, Literal, Protocol
 from spine.core.mapping import RowFilter
 
 Family = Literal["time", "number", "text", "other"]
+Form = Literal["whole", "truth", "text", "number", "time", "moment", "told", "json"]
 Place = tuple[Any, ...]  # a row's values in the columns of the order
 
 
@@ -16,7 +17,8 @@ Place = tuple[Any, ...]  # a row's values in the columns of the order
 class Column:
     """A column as the server describes it: its `type` in the server's words, and which family of values it has.
 
-    `plain` values are written as one JSON scalar, whatever the row holds; `exact` ones read the same as text and in JSON.
+    `plain` values are written as one JSON scalar, whatever the row holds; `exact` ones read the same as text and in JSON. `form` is what
+    is to be done to write them so.
     """
 
     name: str
@@ -25,6 +27,7 @@ class Column:
     nullable: bool = True
     plain: bool = False
     exact: bool = False
+    form: Form = "json"
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""PostgreSQL over ADBC: rows come in columns, and the server itself writes each row's JSON.
+"""PostgreSQL over ADBC: rows come in columns, of which `jsontexts` writes the JSON that the server itself would write.
 
 So every type is what PostgreSQL makes of it: numbers keep their digits, times their zone, what no JSON number is (`NaN`, `infinity`) is a
 text, bytes are `\\x…`. One statement of a read-only transaction reads everything, hence one moment of the database.
@@ -27,6 +27,7 @@ from spine.sources.access import Access, addresses_of, in_clear
 from spine.sources.columns import Outline, Records
 from spine.sources.database.ahead import ahead
 from spine.sources.database.asking import Column, Described, Question, conditions, source_of
+from spine.sources.database.jsontexts import form_of, sent, written
 from spine.sources.database.rows import Rows
 from spine.sources.reading import cursor_text, field_fingerprint, flagged, numbered
 from spine.sources.spec import Stream
@@ -120,7 +121,8 @@ class Postgresql:
         """What holds for the transaction in which everything is read."""
         most = int(self._access.times.stream * 1000)
         for said in (
-            "SET TRANSACTION READ ONLY", "SET LOCAL TIME ZONE 'UTC'", "SET LOCAL IntervalStyle = iso_8601", "SET LOCAL bytea_output = hex",
+            "SET TRANSACTION READ ONLY", "SET LOCAL TIME ZONE 'UTC'", "SET LOCAL DateStyle = ISO",
+            "SET LOCAL IntervalStyle = iso_8601", "SET LOCAL bytea_output = hex",
             f"SET LOCAL statement_timeout = {most:d}", f"SET LOCAL idle_in_transaction_session_timeout = {most:d}",
         ):  # fmt: skip
             with self._connection.cursor() as cursor:
@@ -136,11 +138,11 @@ class Postgresql:
                 f"there is no table or view {name}", hint="Correct `table` in the source's file, or the rights of the user"
             )
         found = [tuple(row.values()) for row in rows]
-        columns = {name: _column(name, written, base, sort, nullable) for name, written, base, sort, nullable, _ in found}
+        columns = {name: _column(name, kind, base, sort, nullable) for name, kind, base, sort, nullable, _ in found}
         return Described(columns, [frozenset(one.split("\n")) for one in found[0][5] or ()])
 
     def rows(self, question: Question, stream: Stream) -> Iterator[Rows]:
-        """The rows in batches; those of plain columns as records, of which the server has written the JSON."""
+        """The rows in batches; those of plain columns as records."""
         every = self._described(question)
         flag = every.get(stream.deletes.field or "")
         asked = _select(question, stream, every, flag)
@@ -191,31 +193,32 @@ def conninfo_of(access: Access, address: str) -> str:
     )  # fmt: skip
 
 
-def _column(name: str, written: str, base: str, sort: str, nullable: bool) -> Column:
+def _column(name: str, kind: str, base: str, sort: str, nullable: bool) -> Column:
     family = "time" if base in _TIMES else "number" if base in _NUMBERS else "text" if base in _TEXTS else "other"
     plain = sort == "e" or (sort == "b" and base in _PLAIN)
-    return Column(name, written, family, nullable, plain, exact=sort == "b" and base in _EXACT)  # type: ignore[arg-type]
+    exact = sort == "b" and base in _EXACT
+    return Column(name, kind, family, nullable, plain, exact, form_of(base, sort))  # type: ignore[arg-type]
 
 
 def _select(question: Question, stream: Stream, every: dict[str, Column], flag: Column | None) -> str:
-    row = _DIALECT.name(_free("row", every))
-    source = source_of(question, _DIALECT)
-    chosen = ", ".join(_DIALECT.name(name) for name in question.columns)
     cursor = every.get(_former(stream, stream.cursor.field)) if stream.cursor else None
     parts = [f"{_text(column)}" for column in question.order]
     parts += [_text(cursor) if cursor else "NULL::text", f"{_DIALECT.name(flag.name)}::text" if flag else "NULL::text"]
-    named = ", ".join(f"{part} AS c{number}" for number, part in enumerate(parts))
-    return f"SELECT {named}, row_to_json({row})::text AS payload FROM (SELECT {chosen} FROM {source}) {row}{conditions(question, _DIALECT)}"
+    parts += [sent(column, _DIALECT.name(name)) for name, column in every.items()]
+    word = _free("c", every)
+    named = ", ".join(f"{part} AS {word}{number}" for number, part in enumerate(parts))
+    return f"SELECT {named} FROM {source_of(question, _DIALECT)}{conditions(question, _DIALECT)}"
 
 
 def _former(stream: Stream, field: str) -> str:
     return {new: old for old, new in stream.rename.items()}.get(field, field)
 
 
-def _free(name: str, taken: dict[str, Column]) -> str:
-    while name in taken:
-        name += "_"
-    return name
+def _free(word: str, taken: dict[str, Column]) -> str:
+    """What no column's name begins with: what is selected under a column's name would be taken for it in ORDER BY."""
+    while any(name.startswith(word) for name in taken):
+        word += "_"
+    return word
 
 
 def _text(column: Column) -> str:
@@ -233,7 +236,7 @@ class _Making:
     def __init__(self, question: Question, stream: Stream, every: dict[str, Column], flag: Column | None) -> None:
         self._count = len(question.order)
         self._stream, self._flag = stream, flag
-        self._long = any(column.type == "numeric" for column in every.values())
+        self._columns = list(every.values())
         shaped = stream.filters or stream.flatten or stream.rename or stream.compute or stream.personal
         names = {column.name: column for column in question.order}
         keys = [names.get(name) for name in stream.key_fields]
@@ -246,13 +249,16 @@ class _Making:
 
     def rows(self, batch: pa.RecordBatch) -> Rows:
         """The rows of a batch, as records where nothing has to be looked into."""
-        payloads = batch.column(self._count + 2)
+        values = batch.columns[self._count + 2 :]
+        payloads = written(values, self._columns)
         last = tuple(_listed(batch.column(number).slice(batch.num_rows - 1))[0] for number in range(self._count))
-        if self._quick and not (self._long and _matches(payloads, _LONG)):
+        if self._quick and not any(
+            _matches(one, _LONG) for one, column in zip(values, self._columns, strict=True) if column.type.startswith("numeric")
+        ):
             found = self._records(batch, payloads)
             if found is not None:
                 return Rows(batch.num_rows, last, records=found)
-        return Rows(batch.num_rows, last, [_object(text) for text in _sent(payloads)])
+        return Rows(batch.num_rows, last, [_object(text) for text in payloads.to_pylist()])
 
     def _records(self, batch: pa.RecordBatch, payloads: pa.Array) -> Records | None:
         """The records of a batch; None if one of them cannot be one as it is: then all of them are looked into."""
@@ -263,7 +269,7 @@ class _Making:
         if cursors is None or escaped or ids.null_count or _some(pc.equal(pc.binary_length(ids), 0)):
             return None
         try:
-            payloads.validate(full=True)  # a database without an encoding may hold anything
+            payloads = payloads.cast(pa.string())  # a database without an encoding may hold anything
         except pa.ArrowInvalid:
             return None
         ops = pa.repeat("upsert", batch.num_rows)
@@ -305,11 +311,6 @@ def _listed(column: pa.Array) -> list[str | None]:
 
 def _matches(column: pa.Array, pattern: str) -> bool:
     return bool(pc.any(pc.match_substring_regex(column, pattern)).as_py())
-
-
-def _sent(column: pa.Array) -> list[bytes]:
-    found: list[bytes] = column.cast(pa.binary()).to_pylist()
-    return found
 
 
 def _object(text: bytes) -> Any:

@@ -16,7 +16,7 @@ BATCH = 1000  # rows of a server that gives them one by one
 
 @dataclass(frozen=True)
 class Rows:
-    """Some rows: as objects (`items`), or as records already where the server has written their JSON itself."""
+    """Some rows: as objects (`items`), or as records already where their JSON is written from columns."""
 
     count: int
     last: Place
