@@ -9,8 +9,11 @@ from __future__ import annotations
 import ast
 from pathlib import Path
 
+from spine.core.errors import ConfigError
 from spine.core.screen import say
 from spine.core.settings import PROJECT
+from spine.push.ends import kind_of
+from spine.sources.spec import load_source
 from spine.sources.tools.catalog import Facts, all_facts, matrix
 
 PAGE = PROJECT / "docs" / "connectors.md"
@@ -19,7 +22,8 @@ _READING = frozenset({"reading", "Mocked", "sync"})  # what a test calls with a 
 _HEAD = """# Connectors
 
 Every source that is there, from its file in `include/sources` and from the tests: made by `make generate`. `spine sources matrix` prints
-the same of your own files. *Incremental* counts streams that read only what has changed. *Deletes* says how they are seen. *Proven against*
+the same of your own files. *Incremental* counts streams that read only what has changed. *Deletes* says how they are seen, *push* how
+[the way back](syncs.md) writes to it: by a module of that name, or by the file's `write:` block (`rest`). *Proven against*
 names the servers that tests read the source from; a source without one has been checked as a file and no more. Lines are those with
 something on them.
 """
@@ -64,7 +68,10 @@ def _called(function: ast.expr) -> str:
 def page() -> str:
     """The page as it is kept in the repository."""
     proven = proofs()
-    head = ["source", "kind", "streams", "authentication", "paging", "incremental", "deletes", "entities", "proven against", "YAML", "code"]
+    head = [
+        "source", "kind", "streams", "authentication", "paging", "incremental", "deletes", "push", "entities",
+        "proven against", "YAML", "code",
+    ]  # fmt: skip
     rows = [head, ["---"] * len(head), *(_row(facts, proven.get(facts.source, ())) for facts in all_facts())]
     groups = [["approach", "what it is", "sources", "YAML", "code", "effort"], ["---"] * 6]
     for group in matrix():
@@ -79,8 +86,17 @@ def _row(facts: Facts, proven: tuple[str, ...]) -> list[str]:
     return [
         f"[{facts.source}](../include/sources/{facts.source}.yaml)", facts.approach, str(facts.streams), ", ".join(facts.auth),
         ", ".join(facts.paging) or "none", f"{facts.incremental} of {facts.streams}", ", ".join(facts.deletes) or "none",
+        _push(facts.source),
         ", ".join(facts.entities) or "typed tables", "; ".join(proven) or "nothing yet", str(facts.config_lines), str(facts.code_lines),
     ]  # fmt: skip
+
+
+def _push(name: str) -> str:
+    """How a source is written to."""
+    try:
+        return kind_of(load_source(name))
+    except ConfigError:
+        return "none"
 
 
 def _table(rows: list[list[str]]) -> str:

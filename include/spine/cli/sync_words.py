@@ -34,8 +34,8 @@ A file `include/syncs/<name>.yaml` sends rows of Gold or Silver back to a system
   own write is no change, also if the system writes it in its own way (small letters, no spaces). Where both sides have changed a field,
   `conflict_resolution` decides; `manual` puts it before a person: `spine push conflicts`, `spine push decide`.
 
-The Connection is the source's own, `ipai_connector_<connector>`, and its login must be allowed to write. PostgreSQL and folders need no
-file in `include/sources`: say `kind: postgresql` or `kind: files`.
+The Connection is the source's own, `ipai_connector_<connector>`, and its login must be allowed to write. PostgreSQL needs no file
+in `include/sources`: say `kind: postgresql`.
 
 Every word of such a file follows, made from the code by `make generate`. A word without a default may be left out, unless it is **needed**.
 """

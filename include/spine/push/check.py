@@ -40,7 +40,7 @@ def sound_push(name: str) -> Push:
 
 def _mistakes(push: Push) -> Iterator[tuple[Place, str]]:
     there, known = push.destination, source_names()
-    if there.connector not in known and there.kind not in ("postgresql", "files"):
+    if there.connector not in known and there.kind != "postgresql":
         yield ("destination", "connector"), f"there is no source {there.connector!r}{nearest(there.connector, known)}"
         return
     if push.source.connector is not None:

@@ -10,7 +10,7 @@ from spine.core.errors import ConfigError
 from spine.push.spec import Push
 from spine.sources.spec import Source, Stream, load_source, source_names
 
-_WITHOUT_FILE = frozenset({"postgresql", "files"})
+_WITHOUT_FILE = frozenset({"postgresql"})
 _NAMED = frozenset({"salesforce", "hubspot", "google_sheets"})
 
 
@@ -46,9 +46,7 @@ def end_of(push: Push, side: Which) -> End:
     there = push.destination
     known = load_source(there.connector) if there.connector in source_names() else None
     if known is None and there.kind not in _WITHOUT_FILE:
-        raise ConfigError(
-            f"there is no source {there.connector!r}", hint="Name one of include/sources, or say `kind: postgresql` or `kind: files`"
-        )
+        raise ConfigError(f"there is no source {there.connector!r}", hint="Name one of include/sources, or say `kind: postgresql`")
     kind = there.kind or kind_of(known)  # type: ignore[arg-type]
     names = {field.to: field.to for field in there.mapping.values()}
     names |= {push.deletes.field: push.deletes.field} if push.deletes.field else {}
@@ -62,8 +60,6 @@ def kind_of(source: Source) -> str:
         return source.source
     if source.kind == "database" and source.reader == "postgresql":
         return "postgresql"
-    if source.kind == "files":
-        return "files"
     if source.write and source.kind == "generic":
         return "rest"
     raise ConfigError(

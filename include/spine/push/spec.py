@@ -79,10 +79,10 @@ class PushDestination(Strict):
     """
 
     connector: Word = Field(description="The source's name, whose Connection is used")
-    kind: Literal["salesforce", "hubspot", "google_sheets", "postgresql", "files", "rest"] | None = Field(
-        default=None, description="How it is written to; by the source's file if not given, which `postgresql` and `files` do not need"
+    kind: Literal["salesforce", "hubspot", "google_sheets", "postgresql", "rest"] | None = Field(
+        default=None, description="How it is written to; by the source's file if not given, which `postgresql` does not need"
     )
-    object: str = Field(min_length=1, description="The vendor's object, the table as schema.name, the sheet as id/title, or the file")
+    object: str = Field(min_length=1, description="The vendor's object, the table as schema.name, or the sheet as id/title")
     operation: Literal["upsert", "append", "overwrite", "create", "update"] = Field(
         default="upsert",
         description="`upsert` makes and changes records, `create` and `append` only make them, `update` only changes them; "
