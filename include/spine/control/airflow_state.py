@@ -31,7 +31,7 @@ LAKE_CONNECTION = "spine_lake"
 TENANTS_VARIABLE = "spine.tenants"
 _PUBLIC = frozenset({  # words of an extra that hold no secret and would only make logs unreadable
     "source", "tenant", "token_url", "scope", "auth", "rate_account",
-    "path", "settle_seconds", "expires", "allow_private", "region", "endpoint_override", "scheme",
+    "path", "settle_seconds", "expires", "allow_private", "region", "endpoint_override", "scheme", "host_key",
     "AWS_REGION", "AWS_ALLOW_HTTP", "AWS_CONDITIONAL_PUT", "AWS_ENDPOINT_URL",
 })  # fmt: skip
 

@@ -80,7 +80,8 @@ def _account(source: Source) -> str:
     name = connection_id(source.source)
     if source.kind == "files":
         return (
-            f"**Needs the Connection** `{name}`, which has the drop's folder or `s3://…` prefix. Leave this DAG paused until it is there."
+            f"**Needs the Connection** `{name}`, which has the drop's folder, `s3://…` prefix or `sftp://…` address. "
+            "Leave this DAG paused until it is there."
         )
     fields = {"host": "Address", **source.auth.asked_for, **{f"extra.{name}": one.description for name, one in source.variables.items()}}
     wanted = ", ".join(f"`{field}` ({label})" if label else f"`{field}`" for field, label in fields.items())

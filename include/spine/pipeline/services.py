@@ -33,6 +33,7 @@ from spine.sources.loader import UNCALLED, reader_for
 from spine.sources.places import Place
 from spine.sources.reading import Reader
 from spine.sources.rest.requester import host_of, listed_host
+from spine.sources.sftp import SftpFolder, sftp_options
 from spine.sources.spec import Source, Stream, Timeouts
 from spine.sources.variables import values_of
 
@@ -245,7 +246,11 @@ def folder_of(info: ConnectionInfo, place: Place) -> Folder:
     """The folder that a Connection names, with its keys. Raises ConfigError."""
     uri = str(info.extra.get("path") or info.host)
     if not uri:
-        raise ConfigError("the Connection names no folder", hint="Put a path or s3://bucket/prefix in its host", connection=info.conn_id)
+        raise ConfigError(
+            "the Connection names no folder", hint="Put a path, s3://bucket/prefix or sftp://host/path in its host", connection=info.conn_id
+        )
+    if uri.startswith("sftp://"):
+        return SftpFolder(uri, sftp_options(info.login or "", info.password or "", info.extra.get("sftp")), _settle(info))
     given = info.extra.get("s3") or {}
     if not isinstance(given, dict):
         raise ConfigError("`s3` in the Connection's extra is no object", hint='Write {"s3": {"region": "…"}}', connection=info.conn_id)

@@ -127,7 +127,7 @@ class _LocalDrop:
                     refused[entry.name] = why
                 else:
                     files.append(File(_moment(info.st_mtime_ns), entry.name, info.st_size))
-                _require_few(len(files) + len(refused), most)
+                require_few(len(files) + len(refused), most)
         return files, refused
 
     def open(self, name: str) -> BinaryIO:
@@ -156,7 +156,7 @@ class _Bucket:
         self.gate.allow(_LISTING, _MARGIN + most * _LISTED)
         infos = _asked(lambda: self.filesystem.get_file_info(arrow_fs.FileSelector(self.root)))
         found = [info for info in infos if info.is_file]
-        _require_few(len(found), most)
+        require_few(len(found), most)
         odd = {info.base_name for info in found if _UNTOLD.search(info.base_name)}
         files = [File(info.mtime, info.base_name, info.size) for info in found if info.base_name not in odd]
         return files, {name: _refusal(name, "named by letters that cannot be shown") for name in odd}
@@ -224,7 +224,9 @@ def _path(uri: str) -> str:
     except ValueError:
         parts = None
     if parts is None or parts.scheme != "file" or parts.netloc not in ("", "localhost"):
-        raise ConfigError("the folder cannot be opened: it is neither a path nor s3://…", hint="Check host and extra of the Connection")
+        raise ConfigError(
+            "the folder cannot be opened: it is neither a path nor s3://… nor sftp://…", hint="Check host and extra of the Connection"
+        )
     return unquote(parts.path)
 
 
@@ -269,6 +271,12 @@ def _moment(nanoseconds: int) -> datetime:
     return datetime.fromtimestamp(nanoseconds / 1e9, UTC)
 
 
-def _require_few(count: int, most: int) -> None:
+def unshown(name: str) -> FileRefused | None:
+    """Why a file of that name is not opened: it has letters that cannot be shown."""
+    return _refusal(name, "named by letters that cannot be shown") if _UNTOLD.search(name) else None
+
+
+def require_few(count: int, most: int) -> None:
+    """Raise FileRefused for a folder of more files than a cursor names."""
     if count > most:
         raise FileRefused(f"the folder holds more than {most:,} files", hint="Move files that were read out of it, or raise SPINE_BOUNDS")
