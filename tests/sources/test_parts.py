@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 import pytest
 
 from spine.core.errors import AuthFailed, SchemaMismatch, SourceRejected, SourceUnavailable
+from spine.sources.check import mistakes_of
 from spine.sources.loader import reader_for
 from spine.sources.reading import State, Window
 from spine.sources.rest.parts import gathered
@@ -193,6 +194,38 @@ def test_products_of_lists_of_the_file_and_of_the_connection(make_client, api, r
     assert ids(resume(reader, spec.stream("notes"), FULL)) == [f"{r}|{n}" for r in ("eu", "us") for _ in range(2) for n in range(3)]
     first = read(make_client, spec, api, extra={"kinds": ["a", "b", "c"]})[0]
     assert first.parts == ("eu|a", "eu|b")
+
+
+PAIRS = {
+    "name": "balances", "path": "/accounts/{parent.id}/{partition.month}", "parent": {"stream": "accounts"}, "key": ["account", "month"],
+    "partitions": {"month": {"stream": "months", "field": "at.month"}},
+    "compute": {"account": "{parent.id}", "month": "{partition.month}"},
+}  # fmt: skip
+MONTHS = {"name": "months", "path": "/months", "key": ["id"]}
+
+
+def test_each_pair_of_the_records_of_two_streams_is_read_and_the_second_is_asked_for_once(make_client, api, resume):
+    api.rows["/months"] = [{"id": number, "at": {"month": f"2026-0{min(number, 2)}"}} for number in (1, 2, 3)]
+    for account in range(1, 6):
+        api.rows |= {f"/accounts/{account}/2026-0{month}": [{"sum": account * month}] for month in (1, 2)}
+    spec = source(ACCOUNTS, MONTHS, PAIRS)
+    wanted = [f"{account}|2026-0{month}" for account in range(1, 6) for month in (1, 2)]
+    assert ids(read(make_client, spec, api, "balances")) == wanted
+    assert ids(resume(reader_for(spec, client=make_client(api)), spec.stream("balances"), FULL)) == wanted
+
+
+@pytest.mark.parametrize(
+    ("months", "words"),
+    [
+        ({"stream": "nothing"}, "no stream"), ({"stream": "balances"}, "the stream itself"), ({"stream": "pairs"}, "not one field"),
+        ({"stream": "balances_of"}, "read for its records"),
+    ],
+)  # fmt: skip
+def test_streams_of_values_that_cannot_be_read_before_are_refused(months, words):
+    of = {"name": "balances_of", "path": "/{parent.id}", "parent": {"stream": "balances"}, "key": ["id"]}
+    pairs = {"name": "pairs", "path": "/pairs", "key": ["a", "b"]}
+    spec = source(ACCOUNTS, MONTHS, {**PAIRS, "partitions": {"month": months}}, of, pairs)
+    assert any(words in why for _, why in mistakes_of(spec))
 
 
 @pytest.mark.parametrize(("extra", "asked"), [({"ids": "3,9"}, ["3"]), ({}, ["1", "2", "3", "4", "5"])], ids=["a list", "else the parents"])

@@ -619,6 +619,20 @@ def test_code_that_has_the_words_of_something_usual_is_taken_for_that_with_a_rem
     assert not any(remark.lost for remark in draft.remarks)
 
 
+def test_each_pair_of_two_parents_is_a_parent_and_a_list_of_the_others_values(tmp_path: Path) -> None:
+    def router(name: str) -> dict[str, Any]:
+        return {
+            "type": "SubstreamPartitionRouter",
+            "parent_stream_configs": [{"stream": stream(name), "parent_key": "id", "partition_field": name}],
+        }
+
+    pairs = stream("sums", asks={"path": "{{ stream_partition.accounts }}/{{ stream_partition.months }}"})
+    pairs["retriever"]["partition_router"] = [router("accounts"), router("months")]
+    found = {one["name"]: one for one in converted(tmp_path, stream("accounts"), stream("months"), pairs).streams}["sums"]
+    assert (found["parent"], found["partitions"]) == ({"stream": "accounts"}, {"months": {"stream": "months", "field": "id"}})
+    assert found["path"].endswith("{parent.id}/{partition.months}")
+
+
 def test_a_list_may_be_referred_to_as_a_component_is(tmp_path: Path) -> None:
     routers = [
         {

@@ -62,6 +62,9 @@ def _read(source: Source, stream: Stream, number: int, own: str) -> dict[str, An
             kept = _kept(child.parent.filters)
             chosen = {rule.field for rule in child.parent.filters if rule.one_of}
             found |= {path: value for path, value in kept.items() if path in chosen or path not in found}
+    for entry in (entry for other in source.streams for entry in other.partitions.values()):
+        if entry.stream == stream.name and entry.field is not None:
+            found[entry.field] = f"{entry.field}-{own}"
     for other in source.streams:
         if other.found is not None and other.found.stream == stream.name:
             said = [other.model_dump(include={"path", "host", "params", "headers", "body", "compute"})]

@@ -72,6 +72,7 @@ class Vendor:
 
     def _table(self, stream: Stream, count: int, few: int) -> Table:
         parents = {other.parent.stream for other in self.source.streams if other.parent}
+        parents |= {entry.stream for other in self.source.streams for entry in other.partitions.values() if entry.stream}
         parents |= {other.found.stream for other in self.source.streams if other.found}
         many = 1 if stream.key == "singleton" else few if stream.parent or stream.partitions or stream.name in parents else count
         return Table(self.source, stream, many, self.now, spacing_of(stream, many))

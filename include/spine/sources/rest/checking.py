@@ -10,7 +10,7 @@ from spine.core.placeholders import names_in
 from spine.core.texts import nearest
 from spine.http.paging.pages import Placed
 from spine.sources.rest import changes
-from spine.sources.spec import Asking, Reading, Source, Stream
+from spine.sources.spec import Asking, Partition, Reading, Source, Stream
 
 _ASKING = ("path", "host", "params", "headers", "body")
 _INNER = {"json_": "json"}
@@ -105,6 +105,32 @@ def _parts(source: Source, at: Place, stream: Stream) -> Iterator[tuple[Place, s
         yield from _list_of(source, (*at, "parent", "listed"), parent.listed)
     for name, partition in stream.partitions.items():
         yield from _list_of(source, (*at, "partitions", name, "variable"), partition.variable)
+        if partition.stream is not None:
+            yield from _values_of(others, (*at, "partitions", name), stream, partition)
+
+
+def _values_of(others: Mapping[str, Stream], place: Place, stream: Stream, partition: Partition) -> Iterator[tuple[Place, str]]:
+    """Streams of values that are not there, or cannot be read before this one."""
+    found = others.get(partition.stream or "")
+    if found is None or found.found is not None:
+        yield (*place, "stream"), f"there is no stream {partition.stream!r}{nearest(partition.stream or '', others)}"
+    elif stream.name in _read_before(found, others):
+        yield (*place, "stream"), "is the stream itself, or one that is read for its records"
+    elif partition.field is None and len(found.key_fields) != 1:
+        yield (*place, "field"), f"the key of {partition.stream!r} is not one field: say which has the values"
+
+
+def _read_before(stream: Stream, others: Mapping[str, Stream]) -> set[str]:
+    """The stream, and all that are read before it."""
+    found, waiting = set[str](), [stream.name]
+    while waiting:
+        name = waiting.pop()
+        if name in found or name not in others:
+            continue
+        found.add(name)
+        one = others[name]
+        waiting += [*([one.parent.stream] if one.parent else []), *(entry.stream for entry in one.partitions.values() if entry.stream)]
+    return found
 
 
 def _finding(source: Source, at: Place, stream: Stream) -> Iterator[tuple[Place, str]]:
@@ -122,6 +148,8 @@ def _has_times(stream: Stream) -> bool:
 
 
 def _is_own_parent(stream: Stream, others: Mapping[str, Stream]) -> bool:
+    if stream.parent is not None and stream.parent.stream in others and stream.name in _read_before(others[stream.parent.stream], others):
+        return True
     seen = {stream.name}
     parent = stream.parent
     while parent is not None:

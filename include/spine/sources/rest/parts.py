@@ -15,9 +15,10 @@ from typing import Any, TypeAlias
 import orjson
 
 from spine.core import clock
+from spine.core.errors import SourceRejected
 from spine.core.placeholders import Absent, fill_all, names_in, written
 from spine.sources.columns import latest_of
-from spine.sources.reading import MALFORMED, Page, Parents, Record, State, Window, later
+from spine.sources.reading import MALFORMED, Page, Parents, Record, State, Window, later, lookup
 from spine.sources.rest.place import Part
 from spine.sources.rest.shaping import kept
 from spine.sources.spec import Parent, Partition, Source, Stream
@@ -25,6 +26,7 @@ from spine.sources.spec.streams import TOLD
 
 Read: TypeAlias = Callable[[Stream, State, Window], Iterator[Page]]
 _LEAST = timedelta(microseconds=1)
+_MOST_VALUES = 10_000  # of another stream, which are held at once
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,7 @@ class Parts:
         self._state, self._window = state, window
         self._reached = state.within.reached if state.within else state.parents
         self._held = state.within.held if state.within else None
+        self._others: dict[tuple[str, str], tuple[Any, ...]] = {}
         parent = source.stream(stream.parent.stream) if stream.parent else None
         self._told_by = f"{parent.told_by} " if parent and parent.changes else ""
 
@@ -115,7 +118,28 @@ class Parts:
 
     def _chunks(self, partition: Partition) -> list[tuple[Any, ...]]:
         values = partition.values or tuple(self._values.get(partition.variable or "") or ())
+        if partition.stream is not None:
+            values = self._records_of(partition)
         return [tuple(values[at : at + partition.group]) for at in range(0, len(values), partition.group)]
+
+    def _records_of(self, partition: Partition) -> tuple[Any, ...]:
+        """The values that another stream's records have, each once, in their order. Raises SourceRejected where they are not all known."""
+        name = partition.stream or ""
+        field = partition.field or next(iter(self._source.stream(name).key_fields), "")
+        if (name, field) in self._others:
+            return self._others[name, field]
+        found: dict[Any, None] = {}
+        for page in self._read(self._source.stream(name), State(), Window(end=self._window.end, full=True)):
+            if page.skipped:
+                raise SourceRejected(f"what it is read for is not all known, since {name} was skipped: {page.skipped}")
+            values = (lookup({**page.of, **_fields(record)}, field) for record in page.records if _lives(record))
+            found |= dict.fromkeys(value for value in values if isinstance(value, str | int | float) and value != "")
+            if len(found) > _MOST_VALUES:
+                raise SourceRejected(
+                    f"{name} has more than {_MOST_VALUES:,} values of {field}", hint="Make it the parent, which may be large"
+                )
+        self._others[name, field] = tuple(found)
+        return self._others[name, field]
 
     def _families(self, token: str | None, first: str | None) -> Iterator[_Family]:
         parent = self._stream.parent

@@ -6,7 +6,7 @@ from pydantic import Field, model_validator
 
 from spine.core.declarations import Strict, refuse
 from spine.core.mapping import RowFilter
-from spine.core.texts import Word
+from spine.core.texts import FieldPath, Word
 from spine.sources.spec.requests import Scalar
 
 
@@ -37,16 +37,23 @@ class Parent(Strict):
 class Partition(Strict):
     """The stream is read once for each value, which requests and `compute` name as `{partition.region}`; for each pair of several lists.
 
+    Beside a parent it is read for each pair of a parent and a value. With `stream` the values are those of a field of all living records
+    of another stream, up to 10,000: so it is read for each pair of two streams' records, as accounts and months.
+
     Example:
         values: [eu, us]
     """
 
     values: tuple[Scalar, ...] = Field(default=(), description="The values")
     variable: Word | None = Field(default=None, description="The variable of type `list` that has them")
+    stream: Word | None = Field(default=None, description="Another stream, whose records have them")
+    field: FieldPath | None = Field(default=None, description="The field of such a record; the key if it is not given")
     group: int = Field(default=1, ge=1, le=1000, description="How many values share a request, in which the placeholder is a list")
 
     @model_validator(mode="after")
     def _one_list(self) -> Partition:
-        if bool(self.values) == bool(self.variable):
-            refuse(type(self), [((), "has one list: `values`, or the `variable` of the Connection")])
+        if bool(self.values) + bool(self.variable) + bool(self.stream) != 1:
+            refuse(type(self), [((), "has one list: `values`, the `variable` of the Connection, or the records of another `stream`")])
+        if self.field is not None and self.stream is None:
+            refuse(type(self), [(("field",), "is of a record of another `stream`, and none is named")])
         return self

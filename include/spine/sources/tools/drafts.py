@@ -106,7 +106,7 @@ class Draft:
             return
         self.streams = [stream for stream in self.streams if stream["name"] != name]
         self.remark(line, name, kind, why)
-        for child in [one["name"] for one in self.streams if one.get("parent", {}).get("stream") == name]:
+        for child in [one["name"] for one in self.streams if name in read_before(one)]:
             self.leave_out(child, "its parent did not convert", f"its parent {name} did not convert")
 
     def _refused(self) -> dict[str, str]:
@@ -133,6 +133,12 @@ class Draft:
                     raise
                 return
             yield from mistakes_of(source)
+
+
+def read_before(stream: dict[str, Any]) -> list[str]:
+    """The streams that a stream needs: its parent, and those whose records have values that it is read for."""
+    needed = [stream.get("parent", {}).get("stream"), *(one.get("stream") for one in stream.get("partitions", {}).values())]
+    return [name for name in needed if name]
 
 
 def word(text: str, taken: set[str] | frozenset[str] = frozenset()) -> str:

@@ -12,7 +12,7 @@ from spine.core.errors import ConfigError
 from spine.core.names import require_word
 from spine.core.settings import PROJECT, settings
 from spine.sources.spec import load_source
-from spine.sources.tools.drafts import Draft, Remark
+from spine.sources.tools.drafts import Draft, Remark, read_before
 
 _TEST = '''"""The source {name}: its file is sound and reads what it was made for."""
 
@@ -125,7 +125,7 @@ def _choose(draft: Draft, only: Sequence[str]) -> None:
         name = waiting.pop()
         if name not in wanted:
             wanted.add(name)
-            waiting += [parent for parent in [known[name].get("parent", {}).get("stream")] if parent]
+            waiting += read_before(known[name])
     draft.streams = [stream for stream in draft.streams if stream["name"] in wanted]
 
 

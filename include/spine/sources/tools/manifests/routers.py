@@ -15,6 +15,7 @@ from spine.sources.tools.manifests.templates import expression_of, path_of
 class Routed:
     """What a stream is read by: its parent (a stream of the manifest, which may stand in no list of it), and its lists.
 
+    `others` are further streams for each of whose records it is read as well: the partition's name, the stream, the field of its values.
     `places` are the options by which values go into requests, with the placeholder.
     """
 
@@ -22,6 +23,7 @@ class Routed:
     parent_words: dict[str, Any] = field(default_factory=dict)
     partitions: dict[str, dict[str, Any]] = field(default_factory=dict)
     places: list[tuple[Component, str]] = field(default_factory=list)
+    others: list[tuple[str, Component, str]] = field(default_factory=list)
 
 
 def routed_by(retriever: Component, filling: Filling) -> Routed:
@@ -79,14 +81,15 @@ def _substream(router: Component, filling: Filling, made: Routed, group: int) ->
     configs = router.all("parent_stream_configs")
     if len(configs) != 1:
         raise Untold("several parents" if configs else "a parent that is none", f"it has {len(configs)} parents", router.line)
-    if made.parent is not None:
-        raise Untold("products of parents", "it is read for each pair of two parents", router.line)
     config = configs[0]
     stream = config.get("stream")
     if stream is None:
         raise Untold("a parent that is none", "", config.line)
     key = filling.text(config.text("parent_key"), config.parameters)
     name = filling.text(config.text("partition_field") or config.text("stream_slice_field") or key, config.parameters)
+    if made.parent is not None:
+        _beside(config, stream, key, name, filling, made)
+        return
     made.parent = stream
     if config.value("incremental_dependency"):
         made.parent_words["changed"] = True
@@ -94,6 +97,16 @@ def _substream(router: Component, filling: Filling, made: Routed, group: int) ->
         made.parent_words["group"] = group
     filling.slices[name] = f"{{parent.{key}}}"
     filling.extra_fields = "parent"
+    option = config.get("request_option")
+    if option is not None:
+        made.places.append((option, filling.slices[name]))
+
+
+def _beside(config: Component, stream: Component, key: str, name: str, filling: Filling, made: Routed) -> None:
+    """A second parent: its records' values are a partition, so that each pair is read."""
+    ours = word(name, set(made.partitions) | {one for one, _, _ in made.others})
+    made.others.append((ours, stream, key))
+    filling.slices[name] = f"{{partition.{ours}}}"
     option = config.get("request_option")
     if option is not None:
         made.places.append((option, filling.slices[name]))

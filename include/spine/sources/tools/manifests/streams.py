@@ -101,6 +101,8 @@ class StreamConverter:
             parent = self._parent_of(routed.parent)
             self._made.words["parent"] = {"stream": parent, **routed.parent_words}
             self._filling.grandparent = lambda steps: self._lift(parent, steps)
+        for name, other, key in routed.others:
+            routed.partitions[name] = {"stream": self._parent_of(other), "field": key}
         if routed.partitions:
             self._made.words["partitions"] = routed.partitions
         return routed
