@@ -147,7 +147,10 @@ class Table(Stand):
         name = f'"{(table.name if table else None) or self.stream.name}"'
         keys = ", ".join(f'"{self.former(path)}"' for path in self.stream.key_fields)
         made = ", ".join(f'"{one}" {kinds[one]}' for one in columns)
-        said = [f"DROP TABLE IF EXISTS {name}", f"CREATE TABLE {name} ({made}, PRIMARY KEY ({keys}))"]
+        schema = f'"{table.schema_}"' if postgres and table and table.schema_ else ""
+        name = f"{schema}.{name}" if schema else name
+        said = [f"CREATE SCHEMA IF NOT EXISTS {schema}"] if schema else []
+        said += [f"DROP TABLE IF EXISTS {name}", f"CREATE TABLE {name} ({made}, PRIMARY KEY ({keys}))"]
         values = [f"({', '.join('NULL' if row.get(one) is None else _quoted(row[one]) for one in columns)})" for row in self.rows.values()]
         said += [f"INSERT INTO {name} VALUES {', '.join(values)}"] if values else []
         if postgres:

@@ -361,4 +361,51 @@ BUSINESS: dict[str, dict[str, tuple[dict[str, Any], dict[str, Any] | None]]] = {
             {"stage": "Won", "value": Decimal("12.5"), "close_date": dt.date(2026, 1, 31)},
         ),
     },
+    "lims": {
+        "samples": (
+            {
+                "uid": "u1",
+                "id": "W-1",
+                "kind": "Water",
+                "review_state": "published",
+                "client": "Acme",
+                "getDateSampled": ISO,
+                "modified": ISO,
+            },
+            {"sample_id": "W-1", "kind": "Water", "status": "published", "sampled_at": WHEN, "source_updated_at": WHEN},
+        ),
+        "results": (
+            {"uid": "u2", "sample": "W-1", "method": "Ca", "Result": "12.5", "Unit": "mg/l", "modified": ISO},
+            {"sample_ref": "W-1", "result": "12.5", "unit": "mg/l", "is_control": False},
+        ),
+        "quality_controls": (
+            {"uid": "u3", "sample": "QC-1", "method": "Ca", "getResult": "1.5", "getReferenceType": "b", "modified": ISO},
+            {"is_control": True, "control_kind": "blank", "result": "1.5"},
+        ),
+        "clients": ({"uid": "u4", "title": "Acme", "address": {"city": "Ulm", "country": "Germany"}}, {"name": "Acme", "country": "DE"}),
+        "contacts": (
+            {"uid": "u5", "Firstname": "Rita", "Surname": "Mohale", "EmailAddress": "R@Acme.example"},
+            {"email": "r@acme.example"},
+        ),
+    },
+    "supabase": {
+        "members": (
+            {"organization_id": "o1", "user_id": "a", "user_name": "Ann Lee", "email": "A@acme.example"},
+            {"given_name": "Ann", "family_name": "Lee", "email": "a@acme.example"},
+        ),
+        "functions": (
+            {"project_id": "p1", "id": "f1", "slug": "hello", "status": "ACTIVE", "created_at": 1769847300000},
+            {"project_ref": "p1", "ref": "hello", "started_at": WHEN},
+        ),
+    },
+    "supabase_database": {
+        "users": (
+            {"id": "a", "email": "A@acme.example", "raw_user_meta_data": {"full_name": "Jane van Dyk"}, "created_at": ISO},
+            {"given_name": "Jane", "family_name": "van Dyk", "email": "a@acme.example"},
+        ),
+        "objects": (
+            {"id": "o", "bucket_id": "b", "name": "x/y.txt", "metadata": {"size": 12, "mimetype": "text/plain"}},
+            {"size": 12, "mime_type": "text/plain", "folder_ref": "b"},
+        ),
+    },
 }
