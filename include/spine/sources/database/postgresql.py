@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import datetime
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeVar
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -32,6 +32,7 @@ from spine.sources.database.rows import Rows
 from spine.sources.reading import cursor_text, field_fingerprint, flagged, numbered
 from spine.sources.spec import Stream
 
+T = TypeVar("T")
 _PORT = 5432
 _BATCH_BYTES = 4 * 1024 * 1024
 _ENCRYPTED = ("require", "verify-ca", "verify-full")
@@ -132,7 +133,7 @@ class Postgresql:
         """The columns of a table or view. Raises SchemaMismatch if there is none of that name."""
         name = ".".join(_DIALECT.name(part) for part in (schema, table) if part)
         asked = _DESCRIBE.format(table=sql.Literal(name).as_string(None))
-        rows = [row for batch in self._batches(asked, name) for row in batch.to_pylist()]
+        rows = [row for some in self._batches(asked, name, pa.RecordBatch.to_pylist) for row in some]
         if not rows:
             raise SchemaMismatch(
                 f"there is no table or view {name}", hint="Correct `table` in the source's file, or the rights of the user"
@@ -148,23 +149,22 @@ class Postgresql:
         asked = _select(question, stream, every, flag)
         name = source_of(question, _DIALECT)
         making = _Making(question, stream, every, flag)
-        for batch in self._batches(asked, name):
-            yield making.rows(batch)
+        yield from self._batches(asked, name, making.rows)  # made where they are fetched, beside whoever writes those before
 
     def _described(self, question: Question) -> dict[str, Column]:
         found = self.describe(question.schema, question.table).columns
         return {name: found[name] for name in question.columns}
 
-    def _batches(self, asked: str, name: str) -> Iterator[pa.RecordBatch]:
-        """What a statement gives, the next batch already asked for while one is worked on."""
+    def _batches(self, asked: str, name: str, made: Callable[[pa.RecordBatch], T]) -> Iterator[T]:
+        """What is made of each batch that a statement gives, the next one already asked for while one is worked on."""
         from adbc_driver_manager import Error
 
         cursor = self._connection.cursor()
         cursor.adbc_statement.set_options(**{"adbc.postgresql.batch_size_hint_bytes": str(_BATCH_BYTES)})
 
-        def batches() -> Iterator[pa.RecordBatch]:
+        def batches() -> Iterator[T]:
             cursor.execute(asked)
-            yield from cursor.fetch_record_batch()
+            yield from map(made, cursor.fetch_record_batch())
 
         try:
             yield from ahead(batches, self._access.times.total, cursor.adbc_cancel, lambda: self._abandon(cursor))
