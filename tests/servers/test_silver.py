@@ -307,6 +307,46 @@ RECORDS: dict[str, dict[str, tuple[dict[str, Any], dict[str, Any] | None]]] = {
             {"day": dt.date(2026, 1, 31), "name": "purchase", "events": 3, "revenue": None},
         ),
     },
+    "aws_cloudwatch": {
+        "resources": (
+            {
+                "ResourceARN": "arn:aws:s3:::bucket",
+                "service": "s3",
+                "region": "",
+                "account": "",
+                "name": "bucket",
+                "Tags": [{"Key": "team", "Value": "blue"}],
+            },
+            {"arn": "arn:aws:s3:::bucket", "service": "s3", "name": "bucket"},
+        ),
+        "costs": (
+            {
+                "day": "2026-01-31",
+                "service": "AmazonEC2",
+                "account": "123",
+                "Estimated": True,
+                "Metrics": {"UnblendedCost": {"Amount": "1.25", "Unit": "USD"}, "UsageQuantity": {"Amount": "3"}},
+            },
+            {"day": dt.date(2026, 1, 31), "cost": Decimal("1.25"), "currency": "USD", "usage": Decimal(3), "is_estimated": True},
+        ),
+    },
+    "microsoft365": {
+        "messages": (
+            {
+                "id": "m1",
+                "user_id": "u1",
+                "sender": "Ann@acme.example",
+                "recipient": "bob@acme.example",
+                "sentDateTime": ISO,
+                "bodyPreview": "Hi",
+            },
+            {"sender_ref": "ann@acme.example", "recipient_ref": "bob@acme.example", "body": "Hi", "sent_at": WHEN},
+        ),
+        "drive_items": (
+            {"id": "f1", "user_id": "u1", "name": "a.txt", "size": 12, "lastModifiedDateTime": ISO, "parentReference": {"id": "root"}},
+            {"name": "a.txt", "size": 12, "folder_ref": "root", "source_updated_at": WHEN},
+        ),
+    },
     "google_ads": {
         "campaigns": (
             {
