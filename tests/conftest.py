@@ -52,6 +52,7 @@ DEAREST = (
     "e2e/test_personal_data", "sandbox/test_server", "e2e/test_real_records", "lake/test_readers", "cli/test_commands",
     "identity/golden/test_resolution", "control/test_rotation", "pipeline/test_secrets", "cli/test_escapes",
     "identity/golden/test_copies", "matching/test_state",
+    "push/test_two_way", "push/test_kills", "push/test_crms",
     "pipeline/test_database_kill", "sources/database/test_lines",
     "matching/test_growth", "pipeline/test_relearn", "identity/test_copies", "control/test_rights", "control/test_audit_heads",
 )  # fmt: skip
