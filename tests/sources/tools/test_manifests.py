@@ -633,6 +633,12 @@ def test_each_pair_of_two_parents_is_a_parent_and_a_list_of_the_others_values(tm
     assert found["path"].endswith("{parent.id}/{partition.months}")
 
 
+def test_a_default_behind_or_is_no_value_of_the_setting(tmp_path: Path) -> None:
+    draft = converted(tmp_path, stream(asks={"request_parameters": {"days": "{{ config['days'] or '100' }}"}}))
+    assert draft.streams[0]["params"] == {"days": "{days}"}
+    assert "days" in draft.head["variables"]
+
+
 def test_a_list_may_be_referred_to_as_a_component_is(tmp_path: Path) -> None:
     routers = [
         {
@@ -646,9 +652,10 @@ def test_a_list_may_be_referred_to_as_a_component_is(tmp_path: Path) -> None:
     assert {one["name"]: one.get("parent") for one in draft.streams}["lines"] == {"stream": "orders"}
 
 
-def test_a_token_inside_of_a_parameter_is_written_by_the_paging(tmp_path: Path) -> None:
+@pytest.mark.parametrize("said", ["{{ next_page_token.next_page_token }},50", "'{{ next_page_token['next_page_token'] or '0' }},50'"])
+def test_a_token_inside_of_a_parameter_is_written_by_the_paging(tmp_path: Path, said: str) -> None:
     pages = paginator({"type": "OffsetIncrement", "page_size": 50})
-    draft = converted(tmp_path, stream(asks={"request_parameters": {"limit": "{{ next_page_token.next_page_token }},50"}}, retriever=pages))
+    draft = converted(tmp_path, stream(asks={"request_parameters": {"limit": said}}, retriever=pages))
     paging = draft.streams[0]["paging"]
     assert {name: paging[name] for name in ("type", "param", "value")} == {"type": "offset", "param": "limit", "value": "{page},50"}
 

@@ -165,11 +165,12 @@ def _concluded(node: Any) -> Any:
 
 
 def _both(node: nodes.And | nodes.Or) -> Any:
-    """Of two conditions one may decide alone."""
+    """Of two conditions one may decide alone; a value behind `or` is a default, which decides nothing of what stands before it."""
     deciding, left, right = isinstance(node, nodes.Or), constant(node.left), constant(node.right)
-    for one in (left, right):
-        if one is not _UNKNOWN and bool(one) is deciding:
-            return one
+    if left is not _UNKNOWN and bool(left) is deciding:
+        return left
+    if right is deciding:
+        return right
     return _UNKNOWN if _UNKNOWN in (left, right) else right
 
 
