@@ -205,7 +205,8 @@ def _noting(work: PushWork, services: Services, *, dry: bool = False) -> Iterato
         if not dry:
             pushes.note_error(database, work.push, work.run_id, error.describe())
         if isinstance(error, AuthFailed):
-            connection = connection_id(load_push(work.push).destination.connector, work.tenant)
+            there = connection_id(load_push(work.push).destination.connector, work.tenant)
+            connection = str(error.where.get("connection") or there)  # two ways: it may be the source's
             connections.refused(database, connection, fingerprint(database, services.connections(connection)))
             connections.failed(database, connection, error)
         raise
