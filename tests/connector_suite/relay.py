@@ -31,13 +31,13 @@ def _sandbox() -> SandboxServer:
 
 def _salesforce() -> tuple[str, Holder]:
     secret = credentials("default")
-    extra = {"refresh_token": secret.refresh_token}
+    extra = {"refresh_token": secret.refresh_token, "objects": "*__c"}
     return _sandbox().url, Holder(secret.client_id, secret.client_secret, extra, (secret.client_secret, secret.refresh_token))
 
 
 def _hubspot() -> tuple[str, Holder]:
     token = credentials("default").hubspot_token
-    return _sandbox().url, Holder("", token, {}, (token,))
+    return _sandbox().url, Holder("", token, {"objects": "*"}, (token,))
 
 
 SANDBOXES: dict[str, Sandbox] = {"salesforce": _salesforce, "hubspot": _hubspot}  # a reader of its own: its server, and an account there

@@ -30,7 +30,7 @@ def test_wrong_clients_and_grants_are_refused(client) -> None:
     refused = client.token(grant_type="client_credentials", client_secret=client.known.client_id)
     assert refused.json()["error"] == "invalid_client"
     assert client.token(grant_type="client_credentials", client_id="nobody").json()["error"] == "invalid_client_id"
-    assert client.token(grant_type="password").json()["error"] == "unsupported_grant_type"
+    assert client.token(grant_type="token_exchange").json()["error"] == "unsupported_grant_type"
 
 
 def test_the_client_may_use_basic_authentication(client) -> None:
@@ -135,7 +135,7 @@ def test_refused_queries(client) -> None:
         "SELECT Nope FROM Contact": "INVALID_FIELD",
         "SELECT Id FROM Contact WHERE Nope = 1": "INVALID_FIELD",
         "SELECT Id FROM Contact WHERE LastModifiedDate > 'x'": "INVALID_FIELD",
-        "SELECT Id FROM Lead": "INVALID_TYPE",
+        "SELECT Id FROM Case": "INVALID_TYPE",
         "SELECT Id FROM": "MALFORMED_QUERY",
     }
     for text, code in cases.items():
@@ -171,7 +171,7 @@ def test_deleted_records_can_be_asked_for_after_they_left_the_bin(client, server
     assert {row["id"] for row in client.deleted("Contact", **bounds).json()["deletedRecords"]} == set(gone)
     for wrong in ({"start": (now - timedelta(days=40)).isoformat()}, {"end": bounds["start"]}, {"start": "x"}):
         assert client.deleted("Contact", **(bounds | wrong)).json()[0]["errorCode"] == "INVALID_REPLICATION_DATE"
-    assert client.deleted("Lead", **bounds).status_code == 404
+    assert client.deleted("Case", **bounds).status_code == 404
 
 
 def test_a_change_by_the_system_moves_the_stamp_alone(client, server) -> None:

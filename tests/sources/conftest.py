@@ -11,13 +11,15 @@ from urllib.parse import parse_qsl, urlsplit
 import orjson
 import pytest
 
-from spine.http.auth import Credentials
+from spine.core.tokens import MemoryTokens
+from spine.http.auth import Account, Credentials
 from spine.http.auth.bearer import Bearer
 from spine.http.client import Client
 from spine.http.transport import Transport
 from spine.sandbox.accounts import credentials
 from spine.sandbox.server import SandboxServer
 from spine.sources.reading import Page, State
+from spine.sources.spec import load_source
 
 
 @pytest.fixture
@@ -34,6 +36,10 @@ def make_client() -> Iterator[Callable[..., Client]]:
                 self.send_response(status)
                 self.end_headers()
                 self.wfile.write(body if isinstance(body, bytes) else orjson.dumps(body))
+
+            def do_POST(self) -> None:
+                self.rfile.read(int(self.headers.get("Content-Length") or 0))
+                self.do_GET()
 
             def log_message(self, *args: Any) -> None:
                 pass
@@ -56,6 +62,24 @@ def hubspot_client() -> Callable[[SandboxServer], Client]:
     def make(server: SandboxServer) -> Client:
         auth = Bearer(Credentials(server.url, password=credentials("default").hubspot_token))
         return Client(server.url, Transport(), auth, sleep=lambda seconds: None)
+
+    return make
+
+
+_TOKENS: dict[str, MemoryTokens] = {}  # of each sandbox, which rotates what it grants
+
+
+@pytest.fixture
+def salesforce_client() -> Callable[..., Client]:
+    """A client of the sandbox's Salesforce as tenant `default`, which signs as the source's file or the extra says."""
+
+    def make(server: SandboxServer, extra: dict[str, Any] | None = None, key: str = "") -> Client:
+        known, source, transport = credentials("default"), load_source("salesforce"), Transport()
+        said = {"refresh_token": known.refresh_token} if extra is None else extra
+        held = Credentials(server.url, known.client_id, key or known.client_secret, {"audience": "https://login.salesforce.com", **said})
+        store = _TOKENS.setdefault(server.url, MemoryTokens())
+        signer = source.auth_of(None, said).signer(Account(held, store, transport.send))
+        return Client(server.url, transport, signer, sleep=lambda seconds: None)
 
     return make
 

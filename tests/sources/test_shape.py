@@ -96,3 +96,15 @@ def test_a_policy_holds_what_was_never_seen_and_loses_nothing(odd: Record) -> No
     assert {value for value in taken.values()} <= {"1", 2, "y"}
     assert taken
     assert kept == usual
+
+
+def test_fields_that_may_not_be_read_are_told_once_by_name():
+    known = Shape(frozenset({"a", "b"}), frozenset({"a", "b"}), {"b": frozenset({"text"})})
+    watch = ShapeWatch()
+    watch.unreadable.update({"b", "c"})
+    now, changes = watch.against(known)
+    assert words_of(changes) == "not there or not to be read: b, c"
+    assert [(one.field, one.before, one.destructive) for one in changes] == [("b", "text", True), ("c", "", True)]
+    again = ShapeWatch()
+    again.unreadable.update({"b", "c"})
+    assert again.against(Shape.from_json(now.to_json()))[1] == []

@@ -199,6 +199,7 @@ class _Extraction:
         )  # fmt: skip
         for page in reader.read(self.stream, state, window):
             self.notes += tuple(page.notes)
+            self.shape.unreadable.update(page.unreadable)
             yield page
 
     def _window(self, window_end: str | None) -> Window:

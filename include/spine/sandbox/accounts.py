@@ -9,6 +9,12 @@ from __future__ import annotations
 import hashlib
 import time
 from dataclasses import dataclass, field
+from typing import Any
+
+from spine.sandbox.assertions import jwt_claims
+
+AUDIENCE = "https://login.salesforce.com"
+_BEARER = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 
 
 @dataclass(frozen=True)
@@ -20,6 +26,8 @@ class Credentials:
     client_secret: str
     refresh_token: str
     hubspot_token: str
+    username: str = ""
+    user_password: str = ""
 
 
 def credentials(tenant: str) -> Credentials:
@@ -31,6 +39,8 @@ def credentials(tenant: str) -> Credentials:
         client_secret=f"sandbox.secret.{tenant}",
         refresh_token=_refresh_token(tenant, 0),
         hubspot_token=f"pat-na1-sandbox-{tenant}-{mark[:8]}",
+        username=f"admin@{tenant}.sandbox.example",
+        user_password=f"sandbox.user.{tenant}",
     )
 
 
@@ -48,20 +58,32 @@ class OAuthError(Exception):
 
 @dataclass
 class Tokens:
-    """All living tokens. `lifetime` is that of an access token in seconds; `rotate` makes refresh tokens single-use."""
+    """All living tokens. `lifetime` is that of an access token in seconds; `rotate` makes refresh tokens single-use.
+
+    `keys` are the public keys of the tenants' connected apps, as their certificates hold them.
+    """
 
     tenants: tuple[str, ...]
     lifetime: float = 7200.0
     rotate: bool = True
     generation: dict[str, int] = field(default_factory=dict)
+    keys: dict[str, Any] = field(default_factory=dict)
     _access: dict[str, tuple[str, float]] = field(default_factory=dict)
     _issued: int = 0
 
     def grant(self, form: dict[str, str]) -> tuple[str, str, str | None]:
         """(tenant, access token, new refresh token or None) for a token request's form. Raises OAuthError."""
-        tenant = self._client(form)
         kind = form.get("grant_type", "")
+        if kind == _BEARER:
+            tenant = self._asserted(form.get("assertion", ""))
+            return tenant, self._issue(tenant), None
+        tenant = self._client(form)
         if kind == "client_credentials":
+            return tenant, self._issue(tenant), None
+        if kind == "password":
+            known = credentials(tenant)
+            if (form.get("username"), form.get("password")) != (known.username, known.user_password):
+                raise OAuthError("invalid_grant", "authentication failure")
             return tenant, self._issue(tenant), None
         if kind != "refresh_token":
             raise OAuthError("unsupported_grant_type", "grant type not supported")
@@ -72,6 +94,18 @@ class Tokens:
             return tenant, self._issue(tenant), None
         self.generation[tenant] = present + 1
         return tenant, self._issue(tenant), _refresh_token(tenant, present + 1)
+
+    def _asserted(self, assertion: str) -> str:
+        """The tenant whose connected app and user a JWT names, signed with its key ("OAuth 2.0 JWT Bearer Flow"). Raises OAuthError."""
+        for tenant, key in self.keys.items():
+            known = credentials(tenant)
+            try:
+                claims = jwt_claims(assertion, key, AUDIENCE)
+            except ValueError:
+                continue
+            if (claims.get("iss"), claims.get("sub")) == (known.client_id, known.username):
+                return tenant
+        raise OAuthError("invalid_grant", "invalid assertion")
 
     def _client(self, form: dict[str, str]) -> str:
         for tenant in self.tenants:
@@ -94,9 +128,20 @@ class Tokens:
         tenant, ends = self._access.get(authorization.removeprefix("Bearer "), ("", 0.0))
         return tenant if tenant and time.monotonic() < ends else None
 
+    def app(self, form: dict[str, str]) -> tuple[str, str]:
+        """(access token, refresh token) of a HubSpot app for a refresh token, which stays. Raises OAuthError."""
+        tenant = self._client(form)
+        if form.get("grant_type") != "refresh_token":
+            raise OAuthError("unsupported_grant_type", "grant type not supported")
+        if form.get("refresh_token") != credentials(tenant).refresh_token:
+            raise OAuthError("invalid_grant", "missing or unknown refresh token")
+        return self._issue(tenant), str(form["refresh_token"])
+
     def portal_of(self, authorization: str) -> str | None:
-        """The tenant of a HubSpot private-app token, None if unknown."""
+        """The tenant of a HubSpot private-app token, or of an app's access token; None if unknown."""
         given = authorization.removeprefix("Bearer ")
+        if given in self._access:
+            return self.tenant_of(authorization)
         return next((tenant for tenant in self.tenants if credentials(tenant).hubspot_token == given), None)
 
     def expire(self, tenant: str | None = None) -> None:

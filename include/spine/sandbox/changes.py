@@ -14,8 +14,8 @@ from spine.core import clock
 from spine.core.errors import ConfigError
 from spine.sandbox.names import mix
 from spine.sandbox.records import BASE, COPY
-from spine.sandbox.tables import OPPORTUNITY, ORGANIZATION, Stream, Table, record_id, slot_of, to_millis
-from spine.sandbox.world import World
+from spine.sandbox.tables import ORGANIZATION, Stream, Table, record_id, slot_of, to_millis
+from spine.sandbox.world import PARENTS, World
 
 _TIME_FIELDS = {
     "salesforce": ("CreatedDate", "LastModifiedDate"),
@@ -86,8 +86,9 @@ def advance(
 
 
 def _newcomers(world: World, table: Table, rng: np.random.Generator, count: int) -> tuple[NDArray[np.int32], NDArray[np.int8]]:
-    if table.stream.entity == OPPORTUNITY:
-        parent = "accounts" if table.stream.source == "salesforce" else "companies"
+    name = f"{table.stream.source}.{table.stream.name}"
+    if name in PARENTS:
+        parent, _ = PARENTS[name]
         return rng.integers(0, len(world.table(table.stream.source, parent)), count).astype(np.int32), np.zeros(count, np.int8)
     known = world.companies if table.stream.entity == ORGANIZATION else world.scale
     highest = max(known - 1, int(table.subject.max(initial=-1)))
@@ -101,6 +102,20 @@ def commit_late(world: World, stream: Stream, rows: int = 1, lag: float = 60.0) 
     table = world.tables[stream]
     newest = int(table.modified.max()) if len(table) else to_millis(world.now)
     return advance(world, stream, datetime.fromtimestamp(newest / 1000 - lag, tz=world.now.tzinfo), created=rows)
+
+
+def merge(world: World, stream: Stream, keep: str, gone: str, at: datetime) -> None:
+    """Merge one row into another: it is in no list any more, and the one that is left names it. Raises ConfigError for an unknown id."""
+    table = world.tables[stream]
+    left, lost = (slot_of(stream, name) for name in (keep, gone))
+    if not (0 <= left < len(table) and 0 <= lost < len(table)) or left == lost:
+        raise ConfigError(f"{stream.source}.{stream.name} has no two rows {keep} and {gone}")
+    modified, deleted = table.modified.copy(), table.deleted.copy()
+    modified[[left, lost]], deleted[lost] = to_millis(at), True
+    names = (*table.merged.get(left, ()), *table.merged.get(lost, ()), gone)
+    world.tables[stream] = table.newer(
+        modified=modified, deleted=deleted, purged=table.purged | {lost}, merged={**table.merged, left: names}
+    )
 
 
 def load(
@@ -142,6 +157,7 @@ def load(
             audited[slot], modified[slot] = changed, to_millis(clock.parse(str(record["SystemModstamp"])))
     world.tables[stream] = newer.newer(created=created, modified=modified, deleted=gone, loaded=loaded, truth=labels, audited=audited)
     world.__dict__.pop("account_of", None)
+    world.__dict__.pop("company_of", None)
     return [record_id(stream, slot) for slot in slots]
 
 

@@ -28,6 +28,7 @@ def routes(sandbox: Sandbox) -> list[Route]:
         Route("/_sandbox/requests", status.requests, methods=["GET", "DELETE"]),
         Route("/_sandbox/advance", status.advance, methods=["POST"]),
         Route("/_sandbox/load", status.load, methods=["POST"]),
+        Route("/_sandbox/merge", status.merge, methods=["POST"]),
         Route("/_sandbox/drop", status.drop, methods=["POST"]),
         Route("/_sandbox/truth", status.truth),
         Route("/_sandbox/expire", status.expire, methods=["POST"]),
@@ -80,6 +81,10 @@ class _Control:
     async def load(self, request: Request) -> Response:
         """Given records; see `Sandbox.load`."""
         return await self._change(request, lambda body: self.sandbox.load(**body))
+
+    async def merge(self, request: Request) -> Response:
+        """One row is merged into another; see `Sandbox.merge`."""
+        return await self._change(request, lambda body: self.sandbox.merge(**body))
 
     async def drop(self, request: Request) -> Response:
         """The people file of one day arrives: `{"day": 30, "tenant": "default"}`."""

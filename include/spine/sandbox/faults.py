@@ -15,6 +15,7 @@ KINDS = {
     "request_limit": "the daily limit: Salesforce 403 REQUEST_LIMIT_EXCEEDED, HubSpot 429 DAILY",
     "concurrent_limit": "too many calls at one time: Salesforce 403 REQUEST_LIMIT_EXCEEDED, HubSpot 429 SECONDLY",
     "query_timeout": "Salesforce 400 QUERY_TIMEOUT",
+    "job_failed": "Salesforce: the bulk job that is asked about has failed",
     "page": "a page for people with status 200, as a proxy answers during maintenance",
     "server_error": "`status` (500 unless told), before any data",
     "unauthorized": "401 as for a token that is unknown or expired",

@@ -18,6 +18,7 @@ from starlette.responses import Response
 from spine.core import clock
 from spine.core.errors import SpineError
 from spine.sandbox.answers import json_answer, page_answer
+from spine.sandbox.crm_objects import CARS, car, companies_of, owner, ticket
 from spine.sandbox.faults import Fault, change_shape
 from spine.sandbox.names import dice
 from spine.sandbox.selection import Columns, Rows
@@ -26,13 +27,16 @@ from spine.sandbox.state import Sandbox
 from spine.sandbox.tables import Table, from_millis, record_id, slots_before, stream_of, to_millis
 from spine.sandbox.world import World
 
-OBJECTS = ("contacts", "companies", "deals")
+OBJECTS = ("contacts", "companies", "deals", "tickets", CARS)
 CEILING = 10_000
-_LIST_MAX, _SEARCH_MAX = 100, 200
+_LIST_MAX, _SEARCH_MAX, _OWNERS_MAX, _ASSOCIATED_MAX = 100, 200, 500, 1000
+_LONGEST = 8000  # letters of a query
 _DEFAULTS = {
     "contacts": ("email", "firstname", "lastname"),
     "companies": ("domain", "name"),
     "deals": ("amount", "closedate", "dealname", "dealstage", "pipeline"),
+    "tickets": ("subject", "content", "hs_pipeline", "hs_pipeline_stage", "hs_ticket_priority", "hs_ticket_category"),
+    "cars": ("model",),
 }
 _NUMBERS = ("amount", "hs_object_id", "annualrevenue")
 _STAGES = ("appointmentscheduled", "qualifiedtobuy", "presentationscheduled", "contractsent", "closedwon", "closedlost")
@@ -101,10 +105,11 @@ def properties(world: World, table: Table, slot: int) -> dict[str, str | None]:
         values = {key: None if value in (None, "") else str(value) for key, value in table.loaded[slot].items() if key != "id"}
     elif name == "contacts":
         values = _contact(world, table, slot)
-    elif name == "companies":
-        values = _company(world, table, slot)
     else:
-        values = _deal(world, table, slot)
+        makers = {"companies": _company, "deals": _deal, "tickets": ticket, "cars": car}
+        values = makers[name](world, table, slot)
+    if table.merged:
+        values = values | {"hs_merged_object_ids": ";".join(table.merged.get(slot, ())) or None}
     return values | {
         "hs_object_id": record_id(table.stream, slot),
         "createdate": _moment(table.created[slot]),
@@ -163,6 +168,8 @@ class HubSpot:
             after = _number(params.get("after"), 0, 1 << 60, "after")
         except Refused as refusal:
             return error(400, "VALIDATION_ERROR", str(refusal))
+        if len(request.url.query) > _LONGEST:
+            return error(414, "URI_TOO_LONG", "The request line is too long")
         asked = [name for text in params.getlist("properties") for name in text.split(",") if name]
         start = min(len(table), slots_before(after))
         archived = params.get("archived", "false").lower() == "true"
@@ -198,6 +205,60 @@ class HubSpot:
             answer["paging"] = {"next": {"after": str(after + limit)}}
         return json_answer(answer)
 
+    def owners(self, request: Request, tenant: str) -> Response:
+        """`GET /crm/v3/owners`: by id, archived ones apart."""
+        world = self.sandbox.worlds[tenant]
+        table, params = world.table("hubspot", "owners"), request.query_params
+        try:
+            limit = _number(params.get("limit"), 100, _OWNERS_MAX, "limit")
+            start = slots_before(_number(params.get("after"), 0, 1 << 60, "after"))
+        except Refused as refusal:
+            return error(400, "VALIDATION_ERROR", str(refusal))
+        archived = params.get("archived", "false").lower() == "true"
+        rows: list[int] = (start + np.flatnonzero((table.deleted[start:] == archived) & table.there[start:])).tolist()
+        found = [owner(world, table, slot, _moment) for slot in rows[:limit]]
+        more = {"paging": {"next": {"after": found[-1]["id"]}}} if len(rows) > limit else {}
+        return json_answer({"results": found} | more)
+
+    def kinds(self, request: Request, tenant: str) -> Response:
+        """`GET /crm/v3/properties/{type}` and `GET /crm/v3/schemas`: what kinds of objects have."""
+        world = self.sandbox.worlds[tenant]
+        if request.url.path.endswith("/schemas"):
+            cars = [{"name": name} for name in self._names(world, CARS)]
+            return json_answer({"results": [{"objectTypeId": CARS, "name": "cars", "fullyQualifiedName": "p1_cars", "properties": cars}]})
+        kind = request.path_params["kind"]
+        if kind not in OBJECTS:
+            return error(404, "OBJECT_NOT_FOUND", "Unable to infer object type")
+        return json_answer({"results": [{"name": name, "label": name, "type": "string"} for name in self._names(world, kind)]})
+
+    @staticmethod
+    def _names(world: World, kind: str) -> list[str]:
+        table = world.tables[stream_of("hubspot", kind)]
+        loaded = {name: None for row in table.loaded.values() for name in row if name != "id"}
+        return sorted({**properties(world, table, 0), **loaded}) if len(table) else []
+
+    def associations(self, request: Request, tenant: str, body: Any) -> Response:
+        """`POST /crm/v4/associations/contacts/companies/batch/read`: those of contacts that have some, two at a time for each."""
+        inputs = body.get("inputs") if isinstance(body, dict) else None
+        if not isinstance(inputs, list) or len(inputs) > _ASSOCIATED_MAX:
+            return error(400, "VALIDATION_ERROR", f"Between 1 and {_ASSOCIATED_MAX} inputs are needed")
+        world, results, missing = self.sandbox.worlds[tenant], [], []
+        for one in inputs:
+            links = self.sandbox.links.get((tenant, one["id"]))
+            found = companies_of(world, slots_before(int(one["id"])) - 1) if links is None else links
+            first = int(one.get("after", 0))
+            told = [_association(name, primary=number == 0) for number, name in enumerate(found)][first : first + self.most_associated]
+            if not told:
+                missing.append(one["id"])
+                continue
+            more = {"paging": {"next": {"after": str(first + len(told))}}} if first + len(told) < len(found) else {}
+            results.append({"from": {"id": one["id"]}, "to": told} | more)
+        errors = [{"status": "error", "category": "OBJECT_NOT_FOUND", "context": {"fromObjectId": missing}}] if missing else []
+        answer = {"status": "COMPLETE", "results": results} | ({"numErrors": len(errors), "errors": errors} if errors else {})
+        return json_answer(answer, 207 if errors else 200)
+
+    most_associated = 500
+
     def _table(self, request: Request, tenant: str) -> tuple[World, Table]:
         world = self.sandbox.worlds[tenant]
         return world, world.tables[stream_of("hubspot", request.url.path.split("/")[4])]
@@ -227,6 +288,11 @@ class HubSpot:
             "archived": bool(table.deleted[slot]),
         }
         return row | {"archivedAt": row["updatedAt"]} if row["archived"] else row
+
+
+def _association(name: str, *, primary: bool) -> dict[str, Any]:
+    kinds = [{"category": "HUBSPOT_DEFINED", "typeId": 279, "label": None}]
+    return {"toObjectId": int(name), "associationTypes": [*kinds, *([{**kinds[0], "typeId": 1, "label": "Primary"}] if primary else [])]}
 
 
 def _number(value: Any, default: int, most: int, name: str) -> int:

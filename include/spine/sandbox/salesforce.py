@@ -21,6 +21,7 @@ from spine.sandbox import soql
 from spine.sandbox.answers import json_answer, page_answer
 from spine.sandbox.faults import Fault, change_shape
 from spine.sandbox.names import dice
+from spine.sandbox.objects import FIELDS, MAKERS, SYSTEM, describe
 from spine.sandbox.selection import Columns, Rows
 from spine.sandbox.state import Sandbox
 from spine.sandbox.tables import STREAMS, Stream, Table, from_millis, record_id, slot_of, to_millis
@@ -29,13 +30,13 @@ from spine.sandbox.world import World
 VERSION = "v61.0"
 _BATCH = 2000
 _LOCATORS = 50
-_SYSTEM = "Id IsDeleted CreatedDate LastModifiedDate SystemModstamp"
-_FIELDS = {
-    "Contact": f"{_SYSTEM} AccountId LastName FirstName Name Email Phone Title Birthdate HasOptedOutOfEmail "
+VERSIONS = [f"{number}.0" for number in range(50, 62)]
+_FIELDS = FIELDS | {
+    "Contact": f"{SYSTEM} AccountId LastName FirstName Name Email Phone Title Birthdate HasOptedOutOfEmail "
     "MailingStreet MailingCity MailingState MailingPostalCode MailingCountry",
-    "Account": f"{_SYSTEM} Name Phone Website Industry AnnualRevenue BillingStreet BillingCity BillingState "
+    "Account": f"{SYSTEM} Name Phone Website Industry AnnualRevenue BillingStreet BillingCity BillingState "
     "BillingPostalCode BillingCountry",
-    "Opportunity": f"{_SYSTEM} AccountId Name Amount StageName Probability CloseDate IsClosed IsWon",
+    "Opportunity": f"{SYSTEM} AccountId Name Amount StageName Probability CloseDate IsClosed IsWon",
 }
 _STAGES = (("Prospecting", 10), ("Qualification", 20), ("Proposal/Price Quote", 75), ("Closed Won", 100), ("Closed Lost", 0))
 _PRODUCTS = ("Subscription", "Renewal", "Pilot", "Upgrade", "Support", "Licences")
@@ -79,6 +80,8 @@ def record(world: World, table: Table, slot: int) -> dict[str, Any]:
         values = _contact(world, table, slot)
     elif stream.object == "Account":
         values = _account(world, table, slot)
+    elif stream.object in MAKERS:
+        values = MAKERS[stream.object](world, table, slot)
     else:
         values = _opportunity(world, table, slot)
     changed = _moment(table.modified[slot])
@@ -183,8 +186,7 @@ class Salesforce:
             return self.cursors[locator].table.stream.name
         if "object" in request.path_params:
             return next((stream.name for name, stream in _BY_OBJECT.items() if name == request.path_params["object"]), None)
-        text = request.query_params.get("q", "").upper().partition(" FROM ")[2].split(" ")[0]
-        return next((stream.name for name, stream in _BY_OBJECT.items() if name.upper() == text), None)
+        return stream_named(request.query_params.get("q", "").upper().partition(" FROM ")[2].split(" ")[0])
 
     def query(self, request: Request, tenant: str, faults: list[Fault]) -> Response:
         """`query`, `queryAll` and next records."""
@@ -193,7 +195,7 @@ class Salesforce:
             if "locator" in request.path_params:
                 return self._page(request, tenant, request.path_params["locator"], batch, faults)
             query = soql.parse(request.query_params.get("q", ""))
-            cursor = self._run(query, tenant, request.url.path.endswith("/queryAll"), faults)
+            cursor = self.run(query, tenant, request.url.path.endswith("/queryAll"), faults)
         except soql.SoqlError as refusal:
             return error(400, refusal.code, refusal.message)
         if query.counts:
@@ -204,7 +206,7 @@ class Salesforce:
             self.cursors.popitem(last=False)
         return self._page(request, tenant, f"{key}-0", batch, faults)
 
-    def deleted(self, request: Request, tenant: str) -> Response:
+    def deleted(self, request: Request, tenant: str, faults: list[Fault]) -> Response:
         """`GET …/sobjects/{object}/deleted/`: by the minute, those that have left the recycle bin too, over at most 30 days."""
         stream = _BY_OBJECT.get(request.path_params["object"])
         if stream is None:
@@ -223,14 +225,28 @@ class Salesforce:
         covered = end.strftime("%Y-%m-%dT%H:%M:00.000+0000")
         return json_answer({"deletedRecords": gone, "earliestDateAvailable": _moment(to_millis(start)), "latestDateCovered": covered})
 
-    def _run(self, query: soql.Query, tenant: str, deleted: bool, faults: list[Fault]) -> _Cursor:
+    def describe(self, request: Request, tenant: str, faults: list[Fault]) -> Response:
+        """`GET …/sobjects/{object}/describe`: the fields that the user may read."""
+        stream = _BY_OBJECT.get(request.path_params["object"])
+        if stream is None:
+            return error(404, "NOT_FOUND", "The requested resource does not exist")
+        gone, table = _gone(faults), self.sandbox.worlds[tenant].tables[stream]
+        return json_answer(describe(stream.object, [name for name in _known_fields(stream, table) if name not in gone]))
+
+    @staticmethod
+    def objects() -> Response:
+        """`GET …/sobjects/`: what there is."""
+        told = [{"name": name, "label": name, "custom": name.endswith("__c"), "queryable": True} for name in _BY_OBJECT]
+        return json_answer({"encoding": "UTF-8", "maxBatchSize": 200, "sobjects": [*told, {"name": "LoginGeo__x", "queryable": False}]})
+
+    def run(self, query: soql.Query, tenant: str, deleted: bool, faults: list[Fault]) -> _Cursor:
+        """What a query finds. Raises SoqlError."""
         stream = next((one for name, one in _BY_OBJECT.items() if name.upper() == query.object.upper()), None)
         if stream is None:
             raise soql.SoqlError("INVALID_TYPE", f"sObject type '{query.object}' is not supported.")
         world = self.sandbox.worlds[tenant]
         table = world.tables[stream]
-        gone = {fault.field for fault in faults if fault.kind == "schema_change" and fault.change != "type"}
-        _check_fields(soql.names_in(query), stream, table, gone)
+        _check_fields(soql.names_in(query), stream, table, _gone(faults))
         view = columns(world, table)
         rows = np.flatnonzero(table.there) if deleted else np.flatnonzero(~table.deleted)
         rows = view.select(query.where, rows)
@@ -244,17 +260,34 @@ class Salesforce:
         cursor = self.cursors.get(key)
         if cursor is None or cursor.tenant != tenant or not start.isdecimal():
             raise soql.SoqlError("INVALID_QUERY_LOCATOR", "invalid query locator")
-        world, first = self.sandbox.worlds[tenant], int(start)
-        rows = cursor.rows[first : first + batch].tolist()
-        records = [change_shape(_select(world, cursor, slot), faults) for slot in rows]
+        first = int(start)
+        records = self.selected(cursor, first, batch, faults)
         answer: dict[str, Any] = {"totalSize": cursor.total, "done": first + batch >= cursor.total}
         if not answer["done"]:
             answer["nextRecordsUrl"] = f"/services/data/{request.path_params['version']}/query/{key}-{first + batch}"
         return json_answer(answer | {"records": records})
 
+    def selected(self, found: _Cursor, first: int, count: int, faults: list[Fault]) -> list[dict[str, Any]]:
+        """So many of the rows that a query has found, from one on, with what it asked for."""
+        world = self.sandbox.worlds[found.tenant]
+        return [change_shape(_select(world, found, slot), faults) for slot in found.rows[first : first + count].tolist()]
+
+
+def stream_named(object: str) -> str | None:
+    """Our name of the stream of an object, in any case."""
+    return next((stream.name for name, stream in _BY_OBJECT.items() if name.upper() == object), None)
+
+
+def _gone(faults: list[Fault]) -> set[str | None]:
+    return {fault.field for fault in faults if fault.kind == "schema_change" and fault.change != "type"}
+
+
+def _known_fields(stream: Stream, table: Table) -> list[str]:
+    return list(dict.fromkeys([*_FIELDS[stream.object].split(), *(name for row in table.loaded.values() for name in row)]))
+
 
 def _check_fields(names: list[str], stream: Stream, table: Table, gone: set[str | None]) -> None:
-    known = set(_FIELDS[stream.object].split()) | {name for row in table.loaded.values() for name in row}
+    known = set(_known_fields(stream, table))
     if "AccountId" in known:
         known |= {f"Account.{name}" for name in _FIELDS["Account"].split()}
     for name in names:

@@ -29,6 +29,7 @@ from spine.core.errors import SourceUnavailable
 from spine.sandbox import changes, control, crm, hubspot, salesforce
 from spine.sandbox.accounts import OAuthError
 from spine.sandbox.answers import cut, json_answer
+from spine.sandbox.bulk import BulkQueries
 from spine.sandbox.faults import Call, Fault
 from spine.sandbox.hubspot import HubSpot
 from spine.sandbox.salesforce import Salesforce
@@ -59,6 +60,7 @@ class _Vendors:
     def __init__(self, sandbox: Sandbox) -> None:
         self.sandbox, self.salesforce, self.hubspot = sandbox, Salesforce(sandbox), HubSpot(sandbox)
         self.hubspot_writes, self.salesforce_writes = HubSpotWrites(sandbox), SalesforceWrites(sandbox)
+        self.bulk = BulkQueries(self.salesforce)
 
     async def _serve(self, call: Call, fault_answer: Callable[[Fault], Response], answer: Answer) -> Response:
         self.sandbox.count(call)
@@ -111,15 +113,25 @@ class _Vendors:
         return json_answer(answer | ({"refresh_token": refresh} if refresh else {}))
 
     async def query(self, request: Request) -> Response:
-        """`GET /services/data/vXX.0/query…`."""
+        """`/services/data/vXX.0/…`: queries, deleted records, describes, query jobs."""
         tenant = self.sandbox.tokens.tenant_of(request.headers.get("Authorization", ""))
-        call = self._call(request, "salesforce", tenant, self.salesforce.stream_of(request))
+        jobs = "/jobs/query" in request.url.path
+        body = _loaded(await request.body()) if jobs else None
+        stream = self.bulk.stream_of(request, body) if jobs else self.salesforce.stream_of(request)
+        call = self._call(request, "salesforce", tenant, stream, body)
 
         def answer(faults: list[Fault]) -> Response:
             if tenant is None:
                 return salesforce.error(401, "INVALID_SESSION_ID", "Session expired or invalid")
+            if request.path_params.get("version", "v61.0").removeprefix("v") not in salesforce.VERSIONS:
+                return salesforce.error(404, "NOT_FOUND", "The requested resource does not exist")
+            if "/jobs/query" in request.url.path:
+                return self.bulk.answer(request, tenant, body, faults)
             if "object" in request.path_params:
-                return self.salesforce.deleted(request, tenant)
+                asked = self.salesforce.describe if request.url.path.endswith("/describe") else self.salesforce.deleted
+                return asked(request, tenant, faults)
+            if request.url.path.rstrip("/").endswith("/sobjects"):
+                return self.salesforce.objects()
             return self.salesforce.query(request, tenant, faults)
 
         response = await self._serve(call, salesforce.fault_answer, answer)
@@ -127,28 +139,37 @@ class _Vendors:
         response.headers["Sforce-Limit-Info"] = f"api-usage={used}/{self.sandbox.daily_limit}"
         return response
 
+    async def versions(self, request: Request) -> Response:
+        """`GET /services/data/`: the versions of the API."""
+        return json_answer([{"label": f"API {one}", "url": f"/services/data/v{one}", "version": one} for one in salesforce.VERSIONS])
+
     async def listing(self, request: Request) -> Response:
         """`GET /crm/v3/objects/{object}`."""
-        tenant = self.sandbox.tokens.portal_of(request.headers.get("Authorization", ""))
-        call = self._call(request, "hubspot", tenant, _object(request))
-        return await self._serve(
-            call,
-            hubspot.fault_answer,
-            lambda faults: self.hubspot.listing(request, tenant, faults) if tenant else hubspot.unauthorized(),
-        )
+        return await self._crm(request, lambda tenant, body, faults: self.hubspot.listing(request, tenant, faults))
 
     async def search(self, request: Request) -> Response:
         """`POST /crm/v3/objects/{object}/search`."""
+        return await self._crm(request, lambda tenant, body, faults: self.hubspot.search(request, tenant, body, faults))
+
+    async def associations(self, request: Request) -> Response:
+        """`POST /crm/v4/associations/contacts/companies/batch/read`."""
+        return await self._crm(request, lambda tenant, body, faults: self.hubspot.associations(request, tenant, body), "contacts")
+
+    async def owners(self, request: Request) -> Response:
+        """`GET /crm/v3/owners`."""
+        return await self._crm(request, lambda tenant, body, faults: self.hubspot.owners(request, tenant), "owners")
+
+    async def kinds(self, request: Request) -> Response:
+        """`GET /crm/v3/schemas`, `GET /crm/v3/properties/{kind}`."""
+        return await self._crm(request, lambda tenant, body, faults: self.hubspot.kinds(request, tenant), "")
+
+    async def _crm(self, request: Request, answer: Callable[[str, Any, list[Fault]], Response], stream: str | None = None) -> Response:
         tenant = self.sandbox.tokens.portal_of(request.headers.get("Authorization", ""))
-        try:
-            body = orjson.loads(await request.body())
-        except orjson.JSONDecodeError:
-            body = None
-        call = self._call(request, "hubspot", tenant, _object(request), body)
+        body = _loaded(await request.body()) if request.method == "POST" else None
+        name = _object(request) if stream is None else stream
+        call = self._call(request, "hubspot", tenant, stream_of("hubspot", name).name if name else None, body)
         return await self._serve(
-            call,
-            hubspot.fault_answer,
-            lambda faults: self.hubspot.search(request, tenant, body, faults) if tenant else hubspot.unauthorized(),
+            call, hubspot.fault_answer, lambda faults: answer(tenant, body, faults) if tenant else hubspot.unauthorized()
         )
 
     async def batch(self, request: Request) -> Response:
@@ -177,6 +198,20 @@ class _Vendors:
 
         return await self._serve(call, salesforce.fault_answer, answer)
 
+    async def app_token(self, request: Request) -> Response:
+        """`POST /oauth/v1/token`, HubSpot's."""
+        form = dict(parse_qsl((await request.body()).decode()))
+        call = self._call(request, "hubspot", None, None, {"grant_type": form.get("grant_type")})
+
+        def answer(_: list[Fault]) -> Response:
+            try:
+                access, refresh = self.sandbox.tokens.app(form)
+            except OAuthError as refusal:
+                return json_answer({"status": "BAD_REFRESH_TOKEN", "error": refusal.error, "message": refusal.description}, 400)
+            return json_answer({"access_token": access, "refresh_token": refresh, "expires_in": 1800, "token_type": "bearer"})
+
+        return await self._serve(call, hubspot.fault_answer, answer)
+
     def routes(self) -> list[Route]:
         """All vendor routes."""
         data = "/services/data/{version}"
@@ -184,14 +219,24 @@ class _Vendors:
             Route("/services/oauth2/token", self.token, methods=["POST"]),
             *(Route(f"{data}/{word}", self.query) for word in ("query", "queryAll")),
             *(Route(f"{data}/{word}/{{locator}}", self.query) for word in ("query", "queryAll")),
-            Route(f"{data}/sobjects/{{object}}/deleted/", self.query),
             Route(f"{data}/composite/sobjects", self.collection, methods=["POST", "PATCH", "DELETE"]),
             Route(f"{data}/composite/sobjects/{{object}}/{{field}}", self.collection, methods=["PATCH"]),
+            *(Route(f"{data}/sobjects/{{object}}/{word}", self.query) for word in ("deleted/", "describe")),
+            Route(f"{data}/sobjects/", self.query),
+            Route(f"{data}/jobs/query", self.query, methods=["POST"]),
+            Route(f"{data}/jobs/query/{{job}}", self.query, methods=["GET", "PATCH", "DELETE"]),
+            Route(f"{data}/jobs/query/{{job}}/results", self.query),
+            Route("/services/data/", self.versions),
         ]
         for name in hubspot.OBJECTS:
             path = f"/crm/v3/objects/{name}"
             found += [Route(path, self.listing), Route(f"{path}/search", self.search, methods=["POST"])]
             found += [Route(f"{path}/batch/{{word}}", self.batch, methods=["POST"])]
+        found += [
+            Route("/crm/v3/owners", self.owners), Route("/crm/v3/schemas", self.kinds), Route("/crm/v3/properties/{kind}", self.kinds),
+            Route("/crm/v4/associations/contacts/companies/batch/read", self.associations, methods=["POST"]),
+            Route("/oauth/v1/token", self.app_token, methods=["POST"]),
+        ]  # fmt: skip
         return found
 
 

@@ -59,6 +59,7 @@ class Sandbox:
         self.tokens = Tokens(tuple(self.worlds), token_lifetime, rotate)
         self.faults, self.calls, self.numbers = Faults(), deque[Call](maxlen=_REMEMBERED), count(1)
         self.counted: dict[str, int] = {}
+        self.links: dict[tuple[str, str], list[str]] = {}  # companies of contacts by tenant and id, where they are not those of the world
         shape = {"seed": seed, "tenants": dict(tenants)}
         if start is None:
             self._write({"event": "start", "now": clock.to_text(self.now), **shape})
@@ -91,6 +92,8 @@ class Sandbox:
             self.tokens.generation[event["tenant"]] = event["generation"]
         elif event["event"] == "advance":
             self._advance(event["request"])
+        elif event["event"] == "merge":
+            self._merge(event["request"])
         elif event["event"] == "load":
             self._load(event["request"])
 
@@ -138,6 +141,19 @@ class Sandbox:
         if stream.source == "people_files" and self.drop:
             answer["file"] = str(files.drop_rows(world, self.drop, [*change.changed, *change.created], at))
         return answer
+
+    def merge(self, **request: Any) -> dict[str, Any]:
+        """Merge a row into another: source, stream, tenant, keep, gone, at (ISO). Raises ConfigError."""
+        with self.lock:
+            request = {**request, "at": request.get("at") or clock.to_text(clock.now().replace(microsecond=0))}
+            self._merge(request)
+            self._write({"event": "merge", "request": request})
+            return {"kept": request["keep"]}
+
+    def _merge(self, request: dict[str, Any]) -> None:
+        stream = stream_of(request["source"], request["stream"])
+        world = self.world(request.get("tenant", "default"))
+        changes.merge(world, stream, request["keep"], request["gone"], clock.parse(request["at"]))
 
     def deliver(self, day: int, tenant: str = "default") -> Path | None:
         """Write the people file of day 0 … 30, None if nobody changed then. Raises ConfigError without a drop folder."""

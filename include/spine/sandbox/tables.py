@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from spine.core.errors import ConfigError
 
 PERSON, ORGANIZATION, OPPORTUNITY = "person", "organization", "opportunity"
+CAMPAIGN, TICKET, OTHER = "campaign", "ticket", "other"
 _TEXT = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _HUBSPOT_STEP, _HUBSPOT_FIRST = 17, 1001
 _EMPLOYEE_FIRST = 100001
@@ -43,9 +44,16 @@ STREAMS = (
     Stream("salesforce", "contacts", "Contact", PERSON, "003"),
     Stream("salesforce", "accounts", "Account", ORGANIZATION, "001"),
     Stream("salesforce", "opportunities", "Opportunity", OPPORTUNITY, "006"),
+    Stream("salesforce", "leads", "Lead", PERSON, "00Q"),
+    Stream("salesforce", "users", "User", PERSON, "005"),
+    Stream("salesforce", "campaigns", "Campaign", CAMPAIGN, "701"),
+    Stream("salesforce", "projects", "Project__c", OTHER, "a01"),
     Stream("hubspot", "contacts", "contacts", PERSON),
     Stream("hubspot", "companies", "companies", ORGANIZATION),
     Stream("hubspot", "deals", "deals", OPPORTUNITY),
+    Stream("hubspot", "tickets", "tickets", TICKET),
+    Stream("hubspot", "owners", "owners", PERSON),
+    Stream("hubspot", "cars", "2-3465404", OTHER),
     Stream("people_files", "people", "people", PERSON),
 )
 
@@ -121,7 +129,8 @@ class Table:
     """All rows of one stream of one tenant. Times are epoch milliseconds; `loaded` holds rows given from outside.
 
     `purged` rows have left the recycle bin too: no query finds them. `audited` holds the time that a row's audit fields tell, where that
-    is not the time of its last change: the system changed it, or it was migrated with its history.
+    is not the time of its last change: the system changed it, or it was migrated with its history. `merged` are the ids of rows that were
+    merged into a row.
     """
 
     stream: Stream
@@ -135,6 +144,7 @@ class Table:
     truth: Mapping[int, str] = field(default_factory=dict)
     purged: frozenset[int] = frozenset()
     audited: Mapping[int, int] = field(default_factory=dict)
+    merged: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
     version: int = 0
 
     def __len__(self) -> int:

@@ -29,11 +29,18 @@ _PERSONS_PER_COMPANY = 6
 _SHARES = {
     "salesforce.contacts": (0.85, 0.06, 0.09),
     "salesforce.accounts": (0.85, 0.08, 0.15),
+    "salesforce.leads": (0.06, 0.0, 0.0),
+    "salesforce.users": (0.02, 0.0, 0.0),
     "hubspot.contacts": (0.62, 0.06, 0.05),
+    "hubspot.owners": (0.02, 0.0, 0.0),
     "hubspot.companies": (0.70, 0.08, 0.05),
     "people_files.people": (0.50, 0.02, 0.0),
 }
-_DEALS = {"salesforce.opportunities": ("accounts", 0.5), "hubspot.deals": ("companies", 0.4)}
+PARENTS = {  # source.stream -> (stream of what its rows belong to, share of all real persons)
+    "salesforce.opportunities": ("accounts", 0.5), "salesforce.campaigns": ("accounts", 0.03), "salesforce.projects": ("accounts", 0.1),
+    "hubspot.deals": ("companies", 0.4), "hubspot.tickets": ("contacts", 0.2), "hubspot.cars": ("contacts", 0.1),
+}  # fmt: skip
+_KEPT = ("people_files.people", "salesforce.users")  # nothing of them is deleted
 
 
 def true_id(entity: str, number: int) -> str:
@@ -70,8 +77,8 @@ class World:
     def _build(self, stream: Stream) -> Table:
         rng = np.random.default_rng(mix(self.key, stream.tag))
         name = f"{stream.source}.{stream.name}"
-        if name in _DEALS:
-            parent, share = _DEALS[name]
+        if name in PARENTS:
+            parent, share = PARENTS[name]
             count = max(1, int(self.scale * share))
             subject = rng.integers(0, len(self.table(stream.source, parent)), count)
             kind: NDArray[np.int8] = np.zeros(count, np.int8)
@@ -82,7 +89,7 @@ class World:
         created = start + (rng.random(len(subject)) * (modified - start)).astype(np.int64)
         if stream.source != "hubspot":
             modified, created = modified // 1000 * 1000, created // 1000 * 1000
-        deleted = rng.random(len(subject)) < (0.01 if stream.source != "people_files" else 0.0)
+        deleted = rng.random(len(subject)) < (0.01 if name not in _KEPT else 0.0)
         return Table(stream, subject.astype(np.int32), kind, np.zeros(len(subject), np.int16), created, modified, deleted)
 
     def _members(
@@ -117,8 +124,16 @@ class World:
     @cached_property
     def account_of(self) -> NDArray[np.int32]:
         """Company number → slot of its first Salesforce account, -1 where it has none."""
+        return self._first("salesforce", "accounts")
+
+    @cached_property
+    def company_of(self) -> NDArray[np.int32]:
+        """Company number → slot of its first HubSpot company, -1 where it has none."""
+        return self._first("hubspot", "companies")
+
+    def _first(self, source: str, stream: str) -> NDArray[np.int32]:
         found: NDArray[np.int32] = np.full(self.companies, -1, np.int32)
-        subject = self.table("salesforce", "accounts").subject
+        subject = self.table(source, stream).subject
         known = np.flatnonzero((subject >= 0) & (subject < self.companies))[::-1]
         found[subject[known]] = known
         return found

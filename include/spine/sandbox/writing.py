@@ -105,7 +105,7 @@ class HubSpotWrites:
 
     def _row(self, world: World, table: Table, slot: int, asked: list[str]) -> dict[str, Any]:
         whole = hubspot.properties(world, table, slot)
-        shown = {name: whole.get(name) for name in asked} if asked else dict(whole)
+        shown = {name: whole.get(name) for name in (*asked, "hs_object_id")} if asked else dict(whole)
         changed = whole.get("lastmodifieddate") or whole.get("hs_lastmodifieddate")
         return {"id": whole["hs_object_id"], "properties": shown, "createdAt": whole["createdate"], "updatedAt": changed, "archived": False}
 

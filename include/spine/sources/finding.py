@@ -20,7 +20,7 @@ from spine.sources.rest.shaping import kept
 from spine.sources.spec import Source, Stream
 
 _LONGEST = 60  # letters of a name without the stream's own: it becomes a folder's
-_SAID = ("path", "host", "params", "headers", "body", "compute", "field_list", "later", "job", "changes")
+_SAID = ("path", "object", "host", "params", "headers", "body", "compute", "field_list", "later", "job", "changes")
 
 
 @dataclass(frozen=True)

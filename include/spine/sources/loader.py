@@ -16,6 +16,7 @@ from spine.sources.drops import Folder
 from spine.sources.reading import Reader
 from spine.sources.rest.stages import Stages
 from spine.sources.spec import Source
+from spine.sources.variables import values_of
 
 # The readers that no source has to write. Those that are given an Access speak to their source themselves, without HTTP.
 MODULES: Mapping[str, ModuleType] = {
@@ -51,7 +52,8 @@ def reader_for(
         raise ConfigError("the source needs a client", source=source.source)
     if source.kind == "generic":
         return rest.Reader(source, client, extra or {}, stages_of(source), hashed, ahead, keep)
-    reader: Reader = module_of(source).Reader(source, client)
+    values = {"values": values_of(source, extra or {})} if source.variables else {}
+    reader: Reader = module_of(source).Reader(source, client, **values)
     return reader
 
 

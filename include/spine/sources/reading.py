@@ -44,6 +44,8 @@ class Page:
     `notes` are what a person should know of the run: what was left alone or skipped. One that must be `kept` is committed at once:
     its token holds what would have to be ordered a second time.
 
+    `unreadable` are fields that the source's file asks for and the source does not show to this account.
+
     Of a stream that is read part by part, `parts` are those that the page is of, and `skipped` tells why something of it was left out.
     `parents` is how far the parents' changes are read, `of` what placeholders named where it was asked for.
 
@@ -62,6 +64,7 @@ class Page:
     of: Mapping[str, Any] = field(default_factory=dict)
     change_token: str | None = None
     anew: bool = False
+    unreadable: Sequence[str] = ()
 
 
 @dataclass(frozen=True)

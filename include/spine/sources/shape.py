@@ -19,6 +19,7 @@ from spine.sources.columns import Outline, Records
 from spine.sources.reading import MALFORMED, Record, lookup, malformed
 
 Policy = Literal["evolve", "freeze", "discard_row", "discard_value"]
+UNREADABLE = "may not be read"  # what became of a field that the source's file asks for, by its rights or since it is gone
 DISCARDED = "_discarded"  # where values that a policy takes out of a record are kept
 _ENOUGH = 20  # fewer records do not tell that a field is always there, or that it is gone
 _MOST = 10_000  # fingerprints of one read that are looked into
@@ -27,11 +28,15 @@ _TYPED = 20_000  # records of one read whose types are looked at
 
 @dataclass(frozen=True)
 class Shape:
-    """Field names, one level into objects: those that some record had (`ever`), that every record had (`always`), and their `types`."""
+    """Field names, one level into objects: those that some record had (`ever`), that every record had (`always`), and their `types`.
+
+    `unreadable` are those that the source's file asks for and the source does not show.
+    """
 
     ever: frozenset[str] = frozenset()
     always: frozenset[str] = frozenset()
     types: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    unreadable: frozenset[str] = frozenset()
 
     def __bool__(self) -> bool:
         return bool(self.ever)
@@ -48,7 +53,7 @@ class Shape:
         try:
             kept = orjson.loads(text or "{}")
             types = {name: frozenset(kinds) for name, kinds in kept.get("types", {}).items()}
-            return cls(frozenset(kept["ever"]), frozenset(kept["always"]), types)
+            return cls(frozenset(kept["ever"]), frozenset(kept["always"]), types, frozenset(kept.get("unreadable", ())))
         except (ValueError, KeyError, TypeError, AttributeError):
             return cls()
 
@@ -56,6 +61,7 @@ class Shape:
         """The names and types, sorted, and their fingerprint."""
         types = {name: sorted(kinds) for name, kinds in sorted(self.types.items())}
         said = {"fingerprint": self.fingerprint, "ever": sorted(self.ever), "always": sorted(self.always), "types": types}
+        said |= {"unreadable": sorted(self.unreadable)} if self.unreadable else {}
         return orjson.dumps(said).decode()
 
     def odd(self, record: dict[str, Any]) -> Iterator[str]:
@@ -79,6 +85,7 @@ class ShapeWatch:
         self._ever: set[str] = set()
         self._always: set[str] | None = None
         self._types: dict[str, set[str]] = {}
+        self.unreadable: set[str] = set()
 
     def see(self, records: Sequence[Record]) -> None:
         """Take records into account; deletes and records that could not be read say nothing of fields."""
@@ -116,9 +123,11 @@ class ShapeWatch:
         changed = {name for name, kinds in self._types.items() if name in known.types and kinds - known.types[name]}
         always = known.always or (frozenset(self._always or ()) if enough else frozenset[str]())
         types = {name: known.types.get(name, frozenset()) | self._types.get(name, set()) for name in {*known.types, *self._types}}
-        after = Shape(known.ever | self._ever, always if self._always is None else always & self._always, types)
+        after = Shape(known.ever | self._ever, always if self._always is None else always & self._always, types, frozenset(self.unreadable))
         found = [Drift("added", name, "", _said(self._types.get(name, ()))) for name in sorted(new)]
-        found += [Drift("removed", name, _said(known.types.get(name, ()))) for name in sorted(gone)]
+        hidden = self.unreadable - known.unreadable
+        found += [Drift("removed", name, _said(known.types.get(name, ()))) for name in sorted(gone - self.unreadable)]
+        found += [Drift("removed", name, _said(known.types.get(name, ())), UNREADABLE) for name in sorted(hidden)]
         found += [Drift("retyped", name, _said(known.types[name]), _said(types[name])) for name in sorted(changed)]
         return after, found
 
@@ -128,8 +137,11 @@ def words_of(changes: Sequence[Drift]) -> str:
     said = {"added": "new fields:", "removed": "no longer sent:", "retyped": "of another type:"}
     parts = []
     for kind, word in said.items():
-        names = [f"{one.field} ({one.before} → {one.after})" if kind == "retyped" else one.field for one in changes if one.kind == kind]
+        of_kind = [one for one in changes if one.kind == kind and one.after != UNREADABLE]
+        names = [f"{one.field} ({one.before} → {one.after})" if kind == "retyped" else one.field for one in of_kind]
         parts += [f"{word} {', '.join(names)}"] if names else []
+    hidden = [one.field for one in changes if one.after == UNREADABLE]
+    parts += [f"not there or not to be read: {', '.join(hidden)}"] if hidden else []
     return "; ".join(parts)
 
 

@@ -14,7 +14,7 @@ from spine.http.client import Client
 from spine.http.retry import Retry
 from spine.http.transport import Response, Transport
 from spine.sandbox import soql as vendor
-from spine.sources.custom.salesforce import Place, Reader, name, soql, text_literal, time_literal
+from spine.sources.custom.salesforce import Place, Reader, mistakes, name, service, soql, text_literal, time_literal
 from spine.sources.reading import State, Window
 from spine.sources.spec import load_source
 
@@ -55,7 +55,7 @@ def test_times_are_utc_milliseconds():
         (
             Window(START, END),
             Place(),
-            " WHERE SystemModstamp > 2026-01-01T00:00:00.000Z AND SystemModstamp <= 2026-01-02T00:00:00.000Z",
+            " WHERE SystemModstamp > 2026-01-01T00:00:00.000Z",
         ),
         (
             Window(START, END, backfill=True),
@@ -65,7 +65,7 @@ def test_times_are_utc_milliseconds():
         (
             Window(START, END),
             Place(after=("2026-01-01T12:00:00.000Z", "003x"), ties=True),
-            " WHERE SystemModstamp = 2026-01-01T12:00:00.000Z AND SystemModstamp <= 2026-01-02T00:00:00.000Z AND Id > '003x'",
+            " WHERE SystemModstamp = 2026-01-01T12:00:00.000Z AND Id > '003x'",
         ),
         (
             Window(START),
@@ -86,7 +86,11 @@ def test_objects_without_cursor_are_read_by_id():
     assert soql(still, ["Id"], Window(START, END), Place(after=("", "003x"))) == "SELECT Id FROM Contact WHERE Id > '003x' ORDER BY Id"
 
 
-@given(st.builds(Place, st.none() | st.text(), st.none() | st.tuples(st.text(), st.text()), st.booleans()))
+@given(
+    st.builds(
+        Place, st.none() | st.text(), st.none() | st.tuples(st.text(), st.text()), st.booleans(), st.booleans(), st.none() | st.text()
+    )
+)
 def test_places_survive_as_tokens(place):
     assert Place.load(place.dump()) == place
     assert Place.load(None) == Place()
@@ -100,13 +104,15 @@ def rows(first, count, moment="2026-01-01T00:00:00.000+0000"):
 
 
 class Vendor:
-    """Answers in order: an answer per request; remembers what was asked."""
+    """Answers in order: an answer per request; remembers what was asked. `described` is what it says of fields, if it does."""
 
-    def __init__(self, make_client, *answers):
-        self.answers, self.asked = list(answers), []
+    def __init__(self, make_client, *answers, described=(404, [])):
+        self.answers, self.asked, self.described = list(answers), [], described
         self.client: Client = make_client(self.serve)
 
     def serve(self, path, query):
+        if path.endswith("/describe"):
+            return self.described
         self.asked.append(query.get("q") or path)
         return self.answers.pop(0)
 
@@ -256,3 +262,126 @@ def test_deletes_of_a_window_that_is_too_old_are_asked_for_as_far_as_they_go(mak
     window = Window(datetime(2020, 1, 1, tzinfo=UTC), datetime.now(UTC))
     list(Reader(SOURCE, vendor.client).read(CONTACTS, State(), window))
     assert vendor.asked[1].endswith("/sobjects/Contact/deleted/")
+
+
+def ids_of(pages):
+    return [record.record_id for item in pages for record in item.records]
+
+
+def test_what_changes_beyond_the_window_is_left_to_the_next_run(make_client):
+    vendor = Vendor(make_client, page([*rows(0, 1, "2026-01-01T12:00:00Z"), *rows(1, 1, "2026-01-02T00:00:01Z")]), {"deletedRecords": []})
+    pages = list(Reader(SOURCE, vendor.client).read(CONTACTS, State(), Window(START, END)))
+    assert ids_of(pages) == ["000"]
+    assert pages[-1].high_water == "2026-01-01T12:00:00.000000Z"
+
+
+FULL = Window(full=True)
+
+
+@pytest.mark.parametrize("given", ["{base}/services/data/v61.0/query/01g-1", "https://elsewhere.example/services/data/v61.0/query/01g-1"])
+def test_a_whole_locator_is_asked_of_the_account(make_client, given):
+    vendor = Vendor(make_client)
+    vendor.answers = [page(rows(0, 1), given.format(base=vendor.client.base_url)), page(rows(1, 1))]
+    assert ids_of(Reader(SOURCE, vendor.client).read(CONTACTS, State(), FULL)) == ["000", "001"]
+    assert vendor.asked[1] == "/services/data/v61.0/query/01g-1"
+
+
+def test_a_locator_that_stays_the_same_turns_pages_and_is_no_place_for_another_process(make_client):
+    stays = "/services/data/v61.0/query/q-1"
+    vendor = Vendor(make_client, page(rows(0, 1), stays), page(rows(1, 1), stays), page(rows(2, 1), stays), page(rows(3, 1)))
+    pages = list(Reader(SOURCE, vendor.client).read(CONTACTS, State(), FULL))
+    assert ids_of(pages) == ["000", "001", "002", "003"]
+    assert Place.load(pages[1].next_token) == Place(None, ("2026-01-01T00:00:00.000Z", "001"), ties=True)
+
+
+def test_where_nothing_says_where_more_is_the_query_goes_on_behind_the_last_record(make_client):
+    vendor = Vendor(make_client, page(rows(0, 2)) | {"done": False}, page(rows(2, 1)), page([]))
+    assert ids_of(Reader(SOURCE, vendor.client).read(CONTACTS, State(), FULL)) == ["000", "001", "002"]
+    assert "AND Id > '001'" in vendor.asked[1]
+
+
+def test_done_is_the_end_whatever_else_is_said(make_client):
+    vendor = Vendor(make_client, page(rows(0, 2), "/services/data/v61.0/query/q-1") | {"done": True})
+    assert ids_of(Reader(SOURCE, vendor.client).read(CONTACTS, State(), FULL)) == ["000", "001"]
+
+
+class OldAccount:
+    """An account with one version of the API; `listed` are those that it tells, `words` its queries."""
+
+    def __init__(self, make_client, version, *words, listed=None):
+        self.version, self.words, self.listed, self.asked = version, words, listed, []
+        self.client: Client = make_client(self.serve)
+
+    def serve(self, path, query):
+        self.asked.append(path)
+        if path == "/services/data/" and self.listed:
+            return [{"label": "x", "url": f"/services/data/v{one}", "version": one} for one in self.listed]
+        if path in [f"/services/data/v{self.version}/{word}" for word in self.words]:
+            return page([{**row, "IsDeleted": None} if word_is_query(path) else row for row in rows(0, 2)])
+        return 404, [{"errorCode": "NOT_FOUND", "message": "The requested resource does not exist"}]
+
+
+def word_is_query(path):
+    return path.endswith("/query")
+
+
+@pytest.mark.parametrize(
+    ("account", "found"),
+    [
+        (("58.0", "queryAll", "query"), "v58.0/queryAll"),
+        (("58.0", "query"), "v58.0/query"),
+        (("63.0", "queryAll", "query"), "v63.0/queryAll"),
+    ],
+    ids=["older", "without deleted rows", "newer"],
+)
+@pytest.mark.parametrize("listed", [False, True], ids=["nothing listed", "listed"])
+def test_another_version_is_found(make_client, account, found, listed):
+    vendor = OldAccount(make_client, *account, listed=["40.0", account[0]] if listed else None)
+    reader = Reader(SOURCE, vendor.client)
+    for _ in range(2):
+        assert ids_of(reader.read(CONTACTS, State(), FULL)) == ["000", "001"]
+    assert vendor.asked[-1] == f"/services/data/{found}"
+    assert vendor.asked.count("/services/data/") == 1
+    assert len(vendor.asked) <= (7 if listed else 25)
+
+
+def test_the_version_may_be_the_connection_s(make_client):
+    vendor = OldAccount(make_client, "52.0", "queryAll")
+    list(Reader(SOURCE, vendor.client, {"api_version": "v52"}).read(CONTACTS, State(), FULL))
+    assert vendor.asked == ["/services/data/v52.0/queryAll"]
+    with pytest.raises(ConfigError, match="api_version"):
+        Reader(SOURCE, vendor.client, {"api_version": "../../x"})
+
+
+def test_a_token_of_the_common_login_says_where_the_account_is(make_client, monkeypatch):
+    vendor = Vendor(make_client, page(rows(0, 1)))
+    login = make_client(lambda path, query: {"urls": {"rest": f"{vendor.client.base_url}/services/data/v{{version}}/"}})
+    login.hosts = (vendor.client.base_url.removeprefix("http://"),)
+    monkeypatch.setattr(service, "_LOGINS", ("127.0.0.1",))
+    assert ids_of(Reader(SOURCE, login).read(CONTACTS, State(), FULL)) == ["000"]
+
+
+def described(*names):
+    return {"fields": [{"name": name, "type": "string", "relationshipName": None} for name in names]}
+
+
+def test_one_refusal_finds_all_fields_that_may_not_be_read_and_they_are_named(make_client):
+    readable = [item for item in CONTACTS.fields if item not in ("Title", "Birthdate", "Account.Name")]
+    vendor = Vendor(make_client, refusal("Title"), page(rows(0, 1)), described=described(*readable))
+    (only,) = Reader(SOURCE, vendor.client).read(CONTACTS, State(), FULL)
+    assert only.unreadable == ["Account.Name", "Birthdate", "Title"]
+    assert len(vendor.asked) == 2
+
+
+def test_a_field_that_vanished_is_known_by_its_message_under_any_code(make_client):
+    lost = (400, [{"errorCode": "MALFORMED_QUERY", "message": "No such column 'Title' on entity 'Contact'."}])
+    vendor = Vendor(make_client, lost, page(rows(0, 1)))
+    (only,) = Reader(SOURCE, vendor.client).read(CONTACTS, State(), FULL)
+    assert only.unreadable == ["Title"]
+
+
+def test_an_object_without_fields_in_the_file_needs_its_describe(make_client):
+    bare = CONTACTS.model_copy(update={"fields": ()})
+    with pytest.raises(SchemaMismatch, match="List them as `fields`"):
+        list(Reader(SOURCE, Vendor(make_client).client).read(bare, State(), FULL))
+    assert list(mistakes(bare)) == []

@@ -119,8 +119,8 @@ def _code_lines(source: Source) -> int:
     """Lines of the module that reads it, nothing where the general readers do."""
     if approach_of(source) not in ("custom", "hybrid"):
         return 0
-    path = Path(next(iter(spine.sources.custom.__path__))) / f"{source.reader or source.source}.py"
-    return lines_of(path) if path.is_file() else 0
+    place = Path(next(iter(spine.sources.custom.__path__))) / (source.reader or source.source)
+    return sum(lines_of(path) for path in (place.with_suffix(".py"), *place.glob("*.py")) if path.is_file())
 
 
 def _is_incremental(source: Source, stream: Stream) -> bool:
