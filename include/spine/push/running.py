@@ -205,8 +205,10 @@ def _noting(work: PushWork, services: Services, *, dry: bool = False) -> Iterato
         if not dry:
             pushes.note_error(database, work.push, work.run_id, error.describe())
         if isinstance(error, AuthFailed):
-            there = connection_id(load_push(work.push).destination.connector, work.tenant)
-            connection = str(error.where.get("connection") or there)  # two ways: it may be the source's
+            push = load_push(work.push)
+            known = [connection_id(name, work.tenant) for name in (push.destination.connector, push.source.connector) if name]
+            named = str(error.where.get("connection"))  # both ways: it may be the source's
+            connection = named if named in known else known[0]
             connections.refused(database, connection, fingerprint(database, services.connections(connection)))
             connections.failed(database, connection, error)
         raise
