@@ -28,9 +28,9 @@ def written(folder: Path, name: str, *idocs: str) -> None:
     (folder / name).write_text(f'<?xml version="1.0" encoding="utf-8"?><ORDERS05>{"".join(idocs)}</ORDERS05>')
 
 
-def read(folder: Path) -> list[Record]:
+def reading(name: str, folder: Path) -> list[Record]:
     """What a run reads of the folder."""
-    source = load_source("sap_idoc")
+    source = load_source(name)
     pages = Reader(source, Folder(str(folder), {})).read(
         source.streams[0], State(), Window(end=clock.now() + timedelta(hours=1), full=True)
     )
@@ -41,7 +41,7 @@ def test_files_of_one_idoc_and_of_several_are_read(tmp_path: Path) -> None:
     written(tmp_path, "one.xml", idoc(1, "10", "20"))
     written(tmp_path, "two.xml", idoc(2, "10"), idoc(3))
     (tmp_path / "notes.txt").write_text("not an IDoc")
-    found = {record.record_id: orjson.loads(record.payload) for record in read(tmp_path)}
+    found = {record.record_id: orjson.loads(record.payload) for record in reading("sap_idoc", tmp_path)}
     assert list(found) == [f"100|{number:016}" for number in (1, 2, 3)]
     assert [line["POSEX"] for line in found[f"100|{1:016}"]["E1EDP01"]] == ["10", "20"]
     assert found[f"100|{2:016}"]["E1EDK01"]["CURCY"] == "EUR"
@@ -51,5 +51,5 @@ def test_a_torn_file_costs_no_other(tmp_path: Path) -> None:
     written(tmp_path, "a.xml", idoc(1))
     (tmp_path / "b.xml").write_text('<?xml version="1.0"?><ORDERS05><IDOC BEGIN="1"><EDI_DC40>')
     written(tmp_path, "c.xml", idoc(2))
-    ids = [record.record_id for record in read(tmp_path)]
+    ids = [record.record_id for record in reading("sap_idoc", tmp_path)]
     assert {f"100|{1:016}", f"100|{2:016}"} <= set(ids)
