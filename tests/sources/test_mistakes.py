@@ -98,7 +98,7 @@ SOURCE_MISTAKES = [
     ("key twice", 'domain: revops\n', "domain: revops\nlabel: Store\n", 4, "label", "written twice"),
     ("key twice, deep", "chipped: {from", "name: {from", 19, "streams.0.mapping.fields.name", "written twice"),
     ("key twice in braces", "{type: bearer}", "{type: bearer, type: bearer}", 4, "auth.type", "written twice"),
-    ("deletes unseen", "{detect: flag, field: deleted}", "{detect: archived}", 13, "streams.0.deletes.detect", "flag, sweep"),
+    ("deletes unseen", "{detect: flag, field: deleted}", "{detect: archived}", 13, "streams.0.deletes.detect", "flag, reread, sweep"),
     ("deletes misspelt", "detect: flag, field: deleted", "detect: sweeep", 13, "streams.0.deletes.detect", "did you mean 'sweep'?"),
     ("flag without a field", ", field: deleted", "", 13, "streams.0.deletes.field", "needs the field"),
     ("field that no flag is", "detect: flag, ", "detect: sweep, ", 13, "streams.0.deletes.field", "only `detect: flag` reads it"),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import date
@@ -257,7 +256,7 @@ class Entity(Strict):
         """Columns of Gold for golden records that fields refer to: `account_ref` of an organization makes `account_organization_id`."""
         found = []
         for name, field in self.fields.items():
-            stem = re.sub(r"_(ref|id)$", "", name)
+            stem = name.removesuffix("_ref").removesuffix("_id")
             for other in field.refers_to:
                 found.append(Reference(f"{other}_id" if stem == other else f"{stem}_{other}_id", name, other))
         return tuple(found)
