@@ -169,7 +169,8 @@ def test_an_expression_of_the_code_takes_linear_time(expression: Expression) -> 
 
 @pytest.mark.parametrize("text", [r"^[^@\s]+@[^@\s]+\.[^@\s]+$", r"\.+$", r"^(a+)+$", r"<[^>]*>", r"\s*(?:x)\s*\d+$"])
 def test_expressions_that_are_not_linear_are_seen(text: str) -> None:
-    assert slow_ones(re.compile(text).search, attacks_on(letters_of(text), 900))
+    # On a busy machine one measurement may miss a ratio; three do not.
+    assert any(slow_ones(re.compile(text).search, attacks_on(letters_of(text), 900)) for _ in range(3))
 
 
 def test_no_expression_ends_with_a_sign_that_a_line_break_may_follow() -> None:
