@@ -66,7 +66,7 @@ def ratio(function: Callable[[str], object], prefix: str, pump: str, size: int) 
     return taken(function, prefix + pump * 4 * size + END) / taken(function, prefix + pump * size + END)
 
 
-def slow_ones(function: Callable[[str], object], attacks: list[tuple[str, str]], small: int = 2048) -> list[tuple[str, str]]:
+def slow_ones(function: Callable[[str], object], attacks: list[tuple[str, str]], small: int = 8192) -> list[tuple[str, str]]:
     """The first (prefix, pump) whose repetition costs more than linear time, if there is one."""
     for prefix, pump in attacks:
         # Small ones first: what is exponential never ends at a large size.

@@ -26,7 +26,7 @@ from spine.sources.unpacking import require_sound
 _ROWS = 1_048_576
 _TEXTS = re.compile(r"xl/sharedStrings\.xml", re.IGNORECASE)
 _TIME = re.compile(r"[hs]|am/pm", re.IGNORECASE)
-_QUOTED = re.compile(r'"[^"]*"|\\.|\[[^\]]*\]')
+_QUOTED = re.compile(r'"[^"]*"?|\\.|\[[^\]]*\]?')  # to the end where it is not closed, so that nothing is read twice
 
 
 def rows(stored: BinaryIO, remark: Callable[[str], None], bounds: Bounds, form: Form) -> Iterator[Row]:
