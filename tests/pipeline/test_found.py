@@ -14,6 +14,7 @@ from spine.lake.reading import table_names
 from spine.pipeline import closing, extract
 from spine.pipeline.due import rows_due
 from spine.pipeline.found import with_found
+from spine.pipeline.probe import probe
 from spine.pipeline.status import status
 from spine.pipeline.work import Sync
 from tests.pipeline.test_parts import Shop, vendor
@@ -145,3 +146,14 @@ def test_what_was_found_for_one_tenant_is_nobody_elses(shop: Shop) -> None:
     assert kept == [f"spine.found.{shop.connection}.table"]
     entries = orjson.loads(shop.services.variables.get(kept[0]))
     assert entries["t1"] == {"name": "table_open_deals", "title": "Open deals", "values": {"id": "t1", "base": "b"}, "gone": None}
+
+
+def test_a_test_of_the_connection_reads_the_first_that_is_found_and_finds_it_well_that_there_is_none(shop: Shop) -> None:
+    def tested() -> dict[str, int]:
+        told = probe("shop", shop.tenant, shop.services, "test")
+        assert told.error is None
+        return {one.stream: one.records for one in told.streams}
+
+    assert tested() == {"tables": 3, "table": 1}
+    shop.vendor.rows["/tables"].clear()
+    assert tested() == {"tables": 0, "table": 0}

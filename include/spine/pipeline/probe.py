@@ -14,7 +14,7 @@ from spine.core import clock
 from spine.core.errors import AuthFailed, RateLimited, SpineError
 from spine.core.names import connection_id
 from spine.pipeline.services import Services, ignored, open_reader
-from spine.sources.finding import example_of
+from spine.sources.finding import stood_for
 from spine.sources.reading import Reader, State, Window
 from spine.sources.spec import Source, Stream, load_source
 from spine.sources.variables import values_of
@@ -94,8 +94,9 @@ def _ask(source: Source, reader: Reader, stream: Stream, info: ConnectionInfo) -
     began = time.monotonic()
     window = Window(end=clock.now(), full=True)
     try:
-        asked = example_of(source, stream, reader, values_of(source, info.extra), clock.now()) if stream.found else stream
-        page = next(reader.read(asked, State(), window), None)
+        there = stood_for(source, stream, reader, values_of(source, info.extra), clock.now()) if stream.found else [stream]
+        # An account without custom objects is well: there is nothing to read.
+        page = next(reader.read(there[0], State(), window), None) if there else None
     except SpineError as error:
         error.where = {"source": source.source, "stream": stream.name, **error.where}
         return StreamProbe(stream.name, seconds=time.monotonic() - began, error=error)

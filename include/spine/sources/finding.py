@@ -74,13 +74,18 @@ def find(source: Source, template: Stream, reader: Reader, values: Mapping[str, 
     return Finding(entries, new, lost, [told[key][0] for key in beyond])
 
 
-def example_of(source: Source, stream: Stream, reader: Reader, values: Mapping[str, Any], now: datetime) -> Stream:
-    """The stream itself, or of a template the first one that it stands for. Raises ConfigError if there is none, ConnectorErrors."""
+def stood_for(source: Source, stream: Stream, reader: Reader, values: Mapping[str, Any], now: datetime) -> list[Stream]:
+    """The stream itself, or of a template those that it stands for at present, of which a name may mean one. Raises ConnectorErrors."""
     if stream.found is None:
-        return stream
+        return [stream]
     template = source.stream(stream.declared)
     there = find(source, template, reader, values, {}, now).streams(template)
-    there = [one for one in there if stream.template is None or one.name == stream.name]
+    return [one for one in there if stream.template is None or one.name == stream.name]
+
+
+def example_of(source: Source, stream: Stream, reader: Reader, values: Mapping[str, Any], now: datetime) -> Stream:
+    """The first of what a stream stands for. Raises ConfigError if it stands for nothing, ConnectorErrors."""
+    there = stood_for(source, stream, reader, values, now)
     if not there:
         raise ConfigError(f"nothing was found that {stream.name!r} stands for", hint="Look at `found` in the source's file")
     return there[0]
