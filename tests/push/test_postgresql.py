@@ -6,6 +6,7 @@ import datetime as dt
 from decimal import Decimal
 
 import pytest
+from sqlalchemy import text
 
 from spine.control import pushes
 from spine.core.errors import ApprovalNeeded, SourceRejected, SyncInProgress
@@ -220,6 +221,18 @@ def test_undo_sends_back_what_stood_there_and_the_next_run_leaves_it_so(way: Way
     way.put(person(1, email="right@example.com"), person(2), person(3, email="other@example.com"))
     way.run()
     assert [row[2] for row in rows(warehouse)] == ["right@example.com", "p2@example.com", "other@example.com"]
+
+
+def test_undo_leaves_rows_that_were_there_before_the_run(way: Way, warehouse: Warehouse) -> None:
+    way.put(person(1))
+    way.run()
+    with way.database.begin() as connection:
+        connection.execute(text("DELETE FROM spine.push_records"))  # as for a table that somebody else has filled
+    way.put(person(1), person(2))
+    way.run("met")
+    assert len(rows(warehouse)) == 2
+    assert way.run(undoes="met").counts["deletes"] == 1
+    assert [row[0] for row in rows(warehouse)] == ["per_0001"], "what the run has made is gone, what it has met stays"
 
 
 def test_two_runs_do_not_write_at_once(way: Way, warehouse: Warehouse) -> None:

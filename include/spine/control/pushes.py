@@ -256,11 +256,12 @@ def settle(database: TenantDatabase, push: str, run_id: str, found: Sequence[Set
         for one in found:
             facts = {
                 "push": push, "run": run_id, "number": one.change.number, "state": one.state, "code": one.error_code,
-                "message": one.error_message[:2000], "retryable": one.retryable, "id": one.id, "tries": one.tries,
+                "message": one.error_message[:2000], "retryable": one.retryable, "id": one.id, "tries": one.tries, "op": one.change.op,
             }  # fmt: skip
             connection.execute(
                 text("""
-                UPDATE spine.push_changes SET state = :state, error_code = :code, error_message = :message, retryable = :retryable,
+                UPDATE spine.push_changes SET op = :op, state = :state,
+                    error_code = :code, error_message = :message, retryable = :retryable,
                     tries = coalesce(CAST(:tries AS int), tries),
                     remote_id = CASE WHEN side = 'destination' AND :id <> '' THEN :id ELSE remote_id END,
                     local_id = CASE WHEN side = 'source' AND :id <> '' THEN :id ELSE local_id END, changed_at = clock_timestamp()

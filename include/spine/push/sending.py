@@ -96,7 +96,7 @@ class Sending:
         for change in batch:
             there = held.get(change.number)
             if self._stands(change, there):
-                done.append(self._arrived(change, there))
+                done.append(self._arrived(_not_ours(change), there))
             elif change.op == "update" and there is None and destination.whole:
                 due.append(self._made_again(change))
             elif change.op == "update" and there is None:
@@ -137,7 +137,7 @@ class Sending:
         if not wanted:
             agreed = {name: pair for name, pair in verdict.agreed.items()}
             kept = replace(
-                met, sent={name: pair[0] for name, pair in agreed.items()}, held={name: pair[1] for name, pair in agreed.items()}
+                _not_ours(met), sent={name: pair[0] for name, pair in agreed.items()}, held={name: pair[1] for name, pair in agreed.items()}
             )
             return Settled(kept, "confirmed", there.id, cursor=there.cursor)
         own = end.own(wanted)
@@ -205,6 +205,11 @@ class Sending:
         self.renew()
         if found:
             pushes.settle(self.database, self.push.name, self.run_id, found)
+
+
+def _not_ours(change: Change) -> Change:
+    """A record that was there before anything was sent: it was not made by this run, so that an undo does not delete it."""
+    return replace(change, op="update") if change.op == "create" and not change.tries else change
 
 
 def _with_before(change: Change, there: Held | None) -> Change:
