@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import random
+import time
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from spine.control import locks, push_conflicts
+from spine.core import clock
 from spine.core.errors import SpineError
 from tests.push.conftest import Way
 from tests.push.crms import Crms
@@ -107,6 +109,25 @@ def test_a_change_on_one_side_comes_to_the_other_also_of_the_key(both: Crms) -> 
             ("s2@example.com", "Given2", "Family2", "+1"),
         ]
     )
+
+
+@pytest.mark.parametrize("side", ["salesforce", "hubspot"])
+def test_a_record_that_was_deleted_and_made_again_is_kept_on_both_sides(crms: Crms, side: str) -> None:
+    way = declare(crms, deletes={"mode": "hard_delete", "max_share": 1.0})
+    crms.load("salesforce", salesforce_contact(1))
+    read(crms, "first")
+    way.run()
+    read(crms, "second")
+    crms.server.sandbox.advance(source=side, stream="contacts", tenant=way.tenant, deleted=1, at=clock.to_text(clock.now()))
+    crms.touched = time.time()
+    again = salesforce_contact(1, Phone="+7") if side == "salesforce" else hubspot_contact(1, email="s1@example.com", phone="+7")
+    crms.load(side, again)
+    read(crms, "third")
+    found = way.run()
+    assert (found.counts["deletes"], found.counts.get("deletes_here", 0)) == (0, 0)
+    assert held(crms, "salesforce") == held(crms, "hubspot") == [("s1@example.com", "Given1", "Family1", "+7")]
+    read(crms, "fourth")
+    assert way.run().counts["changes"] == 0
 
 
 @pytest.mark.parametrize(("rule", "winner"), [("source_wins", "ours"), ("target_wins", "theirs"), ("latest_wins", "theirs")])

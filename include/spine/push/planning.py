@@ -45,8 +45,12 @@ class Comparison:
         """Compare everything. Raises ConfigError, LakeError, ConnectorError."""
         theirs = read_theirs(self.ends["destination"], self.theirs_end, self.database.tenant, self.push.destination.modified)
         self.counts["ambiguous_there"] = theirs.doubles
+        gone: list[OurRow] = []
         for chunk in our_rows(self.push, self.database.tenant, self.database, folds=self.theirs_end.folds):
-            self._compare(chunk, theirs)
+            self._compare([row for row in chunk if not row.side.deleted], theirs)
+            gone += (row for row in chunk if row.side.deleted)
+        for at in range(0, len(gone), _SEVERAL):  # after all others: a record that was deleted and made again has its key from the new one
+            self._compare(gone[at : at + _SEVERAL], theirs)
         if self.push.two_way:
             self._from_theirs(theirs)
         else:
@@ -76,6 +80,8 @@ class Comparison:
             self._seen.add(key)
             self.counts["rows"] += not row.side.deleted
             read = theirs.of(row.key, base.remote_id if base else "")
+            if base is not None and read is not None and base.remote_id in theirs.by_id:
+                base = replace(base, remote_id=read.side.id)  # another one if the former was deleted there and made again
             if read is not None:
                 self._remote.add(read.side.id)
             verdict = self._judge(row, read, base or Known(key), base is not None, decided.get(key, {}))

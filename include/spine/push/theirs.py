@@ -39,8 +39,11 @@ class Theirs:
         return bool(self.by_id)
 
     def of(self, key: str | None, record_id: str) -> Read | None:
-        """The record of that id, else of that key."""
-        return self.by_id.get(record_id) or (self.by_key.get(key) if key is not None else None)
+        """The record of that id, else the living one of that key, else the deleted one of that id."""
+        found = self.by_id.get(record_id)
+        if found is not None and not found.side.deleted:
+            return found
+        return (self.by_key.get(key) if key is not None else None) or found
 
     def living(self) -> Iterator[Read]:
         """All that are not deleted, each key once."""
