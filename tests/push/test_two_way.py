@@ -11,7 +11,7 @@ import pytest
 
 from spine.control import locks, push_conflicts
 from spine.core import clock
-from spine.core.errors import SpineError
+from spine.core.errors import ApprovalNeeded, SpineError
 from tests.push.conftest import Way
 from tests.push.crms import Crms
 
@@ -128,6 +128,24 @@ def test_a_record_that_was_deleted_and_made_again_is_kept_on_both_sides(crms: Cr
     assert held(crms, "salesforce") == held(crms, "hubspot") == [("s1@example.com", "Given1", "Family1", "+7")]
     read(crms, "fourth")
     assert way.run().counts["changes"] == 0
+
+
+@pytest.mark.parametrize("side", ["salesforce", "hubspot"])
+def test_many_deletes_on_either_side_need_a_persons_word_and_a_few_do_not(crms: Crms, side: str) -> None:
+    way = declare(crms, deletes={"mode": "hard_delete", "max_share": 0.5})
+    crms.load("salesforce", *(salesforce_contact(number) for number in range(4)))
+    read(crms, "first")
+    way.run()
+    read(crms, "second")
+    for name, deleted in (("few", 1), ("many", 2)):
+        crms.server.sandbox.advance(source=side, stream="contacts", tenant=way.tenant, deleted=deleted, at=clock.to_text(clock.now()))
+        crms.touched = time.time()
+        read(crms, name)
+        if name == "few":
+            assert way.run().status == "done"
+    with pytest.raises(ApprovalNeeded, match="2 of 3 records"):
+        way.run()
+    assert len(crms.rows("hubspot" if side == "salesforce" else "salesforce")) == 3
 
 
 @pytest.mark.parametrize(("rule", "winner"), [("source_wins", "ours"), ("target_wins", "theirs"), ("latest_wins", "theirs")])

@@ -79,6 +79,7 @@ class Comparison:
                 continue
             self._seen.add(key)
             self.counts["rows"] += not row.side.deleted
+            self.counts["sent_before"] += self.push.two_way and base is not None and not base.deleted  # one way, `_gone` counts them
             read = theirs.of(row.key, base.remote_id if base else "")
             if base is not None and read is not None and base.remote_id in theirs.by_id:
                 base = replace(base, remote_id=read.side.id)  # another one if the former was deleted there and made again

@@ -157,12 +157,13 @@ def _compare(work: PushWork, services: Services, *, dry: bool) -> Compared:
 
 
 def _compared(push: Push, work: PushWork, counts: Mapping[str, int], shown: Sequence[Change] = ()) -> Compared:
-    reasons, changes, deletes = [], counts.get("changes", 0), counts.get("deletes", 0) + counts.get("marked", 0)
+    reasons, changes = [], counts.get("changes", 0)
+    deletes = sum(counts.get(name, 0) for name in ("deletes", "deletes_here", "marked"))
     before = max(counts.get("sent_before", 0), deletes)
     if changes > push.max_changes:
         reasons.append(f"{changes:,} changes are more than the {push.max_changes:,} of `max_changes`")
     if deletes and not work.undoes and deletes > push.deletes.max_share * before:
-        reasons.append(f"{deletes:,} of {before:,} records there would be deleted, more than `deletes.max_share` allows")
+        reasons.append(f"{deletes:,} of {before:,} records would be deleted, more than `deletes.max_share` allows")
     return Compared(work, dict(counts), tuple(reasons), tuple(shown))
 
 
