@@ -12,6 +12,7 @@ SpineError
 │   ├── SourceTooLarge       SOURCE_TOO_LARGE         422  a stream brings more pages or bytes in a run than its source's file allows
 │   ├── SchemaMismatch       SCHEMA_MISMATCH          422  the source's shape is not what the spec reads
 │   └── FileRefused          FILE_REFUSED             422  a file that is none, or is larger than its bounds; the others are read
+├── StreamStopped            STREAM_STOPPED           504  a stream was not read to its end in its time; the next run goes on
 ├── SyncInProgress           SYNC_IN_PROGRESS         409  another run holds this connection
 ├── LakeError                LAKE_FAILED                   a Delta table could not be read or written
 ├── QualityFailed            QUALITY_FAILED                the gate refused the staged frame
