@@ -8,8 +8,9 @@ from decimal import Decimal
 import pytest
 from sqlalchemy import text
 
-from spine.control import pushes
-from spine.core.errors import ApprovalNeeded, SourceRejected, SyncInProgress
+from spine.control import connections, locks, pushes
+from spine.core.errors import ApprovalNeeded, AuthFailed, SourceRejected, SpineError, SyncInProgress
+from spine.core.names import connection_id
 from spine.push import running
 from tests.push.conftest import Warehouse, Way, person
 
@@ -240,6 +241,30 @@ def test_two_runs_do_not_write_at_once(way: Way, warehouse: Warehouse) -> None:
     running.plan(way.name, "one", way.services, tenants=[way.tenant])
     with pytest.raises(SyncInProgress):
         running.plan(way.name, "two", way.services, tenants=[way.tenant])
+
+
+def test_a_tenant_who_cannot_be_sent_to_stops_no_other(way: Way) -> None:
+    way.put(person(1))
+    paused = way.services.database.of(f"{way.tenant}b")
+    connection = connection_id("warehouse", paused.tenant)
+    way.connections[connection] = way.connections[connection_id("warehouse", way.tenant)]
+    connections.failed(paused, connection, AuthFailed("no"))
+    works = running.plan(way.name, "one", way.services, tenants=[paused.tenant, way.tenant])
+    assert [work.tenant for work in works] == [way.tenant]
+    assert running.run_push(works[0], way.services).status == "done"
+    with pytest.raises(SpineError):
+        running.plan(way.name, "two", way.services, tenants=[paused.tenant])
+
+
+def test_a_plan_that_meets_another_run_gives_back_the_locks_that_it_took(way: Way) -> None:
+    other = f"{way.tenant}b"
+    busy = running.PushWork(way.name, other, "another")
+    locks.acquire(way.services.database.of(other), busy.lock, "another")
+    way.connections[connection_id("warehouse", other)] = way.connections[connection_id("warehouse", way.tenant)]
+    with pytest.raises(SyncInProgress):
+        running.plan(way.name, "one", way.services, tenants=[way.tenant, other])
+    assert locks.held(way.database, busy.lock) is None
+    assert pushes.runs(way.database, way.name) == []
 
 
 def test_a_table_without_the_column_is_told(way: Way, warehouse: Warehouse) -> None:

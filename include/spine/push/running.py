@@ -10,9 +10,10 @@ from typing import Any
 from spine.control import audit, connections, locks, pushes
 from spine.control.database import TenantDatabase
 from spine.control.pushes import Change, PushRun, Which
-from spine.core.errors import ApprovalNeeded, AuthFailed, ConfigError, PushFailed, SpineError
+from spine.core.errors import ApprovalNeeded, AuthFailed, ConfigError, PushFailed, SpineError, SyncInProgress, as_ours
 from spine.core.failpoints import failpoint
 from spine.core.names import connection_id
+from spine.core.screen import logger
 from spine.pipeline.services import Services, fingerprint, resume_if_changed
 from spine.push.destination import Destination
 from spine.push.ends import End, end_of
@@ -22,6 +23,7 @@ from spine.push.sending import Sending
 from spine.push.spec import Push, load_push
 from spine.push.undoing import undo_changes
 
+_log = logger(__name__)
 _LEASE = 600.0  # seconds; each batch takes it anew, and a call takes no longer than `timeouts.total` allows
 
 
@@ -91,14 +93,29 @@ def plan(
 ) -> list[PushWork]:
     """The works of a run. Takes each tenant's lock, so that another run waits.
 
-    Raises ConfigError if the push is not enabled, SyncInProgress, or what keeps a connection from being used.
+    A tenant whose connection cannot be used is left out if others remain, else its error is raised. Raises SyncInProgress, when what was
+    taken is given back, and ConfigError if the push is not enabled.
     """
     push = load_push(name)
     if not push.enabled:
         raise ConfigError(f"the push {name!r} is not enabled", hint=f"Say `enabled: true` in include/syncs/{name}.yaml", push=name)
-    works = [PushWork(name, tenant, run_id, undoes, by) for tenant in tenants or services.tenants(push.destination.connector)]
-    for work in works:
-        begin(work, push, services)
+    works: list[PushWork] = []
+    refusal: SpineError | None = None
+    for tenant in tenants or services.tenants(push.destination.connector):
+        work = PushWork(name, tenant, run_id, undoes, by)
+        try:
+            begin(work, push, services)
+            works.append(work)
+        except SyncInProgress:
+            for taken in works:
+                cancel(taken, services)
+            raise
+        except Exception as error:  # whatever one tenant has in its Variables and Connection
+            told = as_ours(error, tenant=tenant)
+            refusal = refusal or told
+            _log.warning("push %s: tenant %s is left out: %s", name, tenant, told, exc_info=not isinstance(error, SpineError))
+    if refusal is not None and not works:
+        raise refusal
     return works
 
 
