@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import text
 
 from spine.control import connections, locks, pushes
-from spine.core.errors import ApprovalNeeded, AuthFailed, SourceRejected, SpineError, SyncInProgress
+from spine.core.errors import ApprovalNeeded, AuthFailed, ConfigError, SourceRejected, SpineError, SyncInProgress
 from spine.core.names import connection_id
 from spine.push import running
 from tests.push.conftest import Warehouse, Way, person
@@ -193,7 +193,7 @@ def test_deletes_of_too_many_and_too_many_changes_need_a_persons_word(way: Way, 
     ]
     assert way.run(approved_by="ada").counts["confirmed"] == 5
     way.put(person(0), person(1), person(2))
-    with pytest.raises(ApprovalNeeded, match="2 of 5 records there would be deleted"):
+    with pytest.raises(ApprovalNeeded, match="2 of 5 records would be deleted"):
         way.run()
     assert len(rows(warehouse)) == 5
     assert [run.approved_by for run in pushes.runs(way.database, way.name)][1] == "ada"
@@ -273,3 +273,26 @@ def test_a_table_without_the_column_is_told(way: Way, warehouse: Warehouse) -> N
     way.put(person(1))
     with pytest.raises(SourceRejected, match="customer_id"):
         way.run()
+
+
+def test_a_run_that_was_not_compared_does_its_work_when_it_is_tried_again(way: Way) -> None:
+    with pytest.raises(ConfigError, match="has no table"):
+        way.run("one")
+    way.put(person(1))
+    found = way.run("one")
+    assert (found.status, found.counts["confirmed"]) == ("done", 1)
+
+
+def test_a_run_that_nobody_let_pass_is_sent_when_it_is_asked_about_again(way: Way, warehouse: Warehouse) -> None:
+    way.declare(max_changes=1)
+    way.put(person(1), person(2))
+    with pytest.raises(ApprovalNeeded):
+        way.run("one")
+    again = running.compared(way.work("one"), way.services)
+    assert again is not None
+    assert again.reasons
+    running.require_approved(again, way.services, by="ada")
+    running.send(way.work("one"), way.services)
+    running.confirm(way.work("one"), way.services)
+    assert running.report(way.work("one"), way.services).status == "done"
+    assert running.compared(way.work("one"), way.services) is None

@@ -82,6 +82,11 @@ class PushRun:
     ended_at: datetime | None
     error: str
 
+    @property
+    def compared(self) -> bool:
+        """Whether it was found out what the run has to do; one that failed before is compared when it is run again."""
+        return "changes" in self.counts
+
 
 _CHANGE = tuple(known.name for known in fields(Change))
 _JSON = frozenset({"match", "fields", "before", "sent", "held"})

@@ -144,7 +144,7 @@ def _compare(work: PushWork, services: Services, *, dry: bool) -> Compared:
     if not dry:
         locks.acquire(database, work.lock, work.run_id, ttl=_LEASE)
         run = pushes.start(database, work.push, work.run_id, undoes=work.undoes, by=work.triggered_by)
-        if run.status != "planned":
+        if run.compared:
             return _compared(push, work, run.counts)
         for left in pushes.open_runs(database, work.push):
             with _sending(push, work, services, run_id=left) as sending:
@@ -169,7 +169,7 @@ def _compare(work: PushWork, services: Services, *, dry: bool) -> Compared:
             counts, shown = made.counts, made.shown
     failpoint("push_compared")
     if not dry:
-        pushes.set_run(database, work.push, work.run_id, "compared", dict(counts))
+        pushes.set_run(database, work.push, work.run_id, "compared", {"changes": 0, **counts})
     return _compared(push, work, counts, shown if dry else ())
 
 
@@ -233,9 +233,9 @@ def _noting(work: PushWork, services: Services, *, dry: bool = False) -> Iterato
 
 
 def compared(work: PushWork, services: Services) -> Compared | None:
-    """What the run was found to do, None if it was not compared to its end."""
+    """What the run was found to do, None if it was not compared to its end or all of it is done."""
     run = pushes.run(services.database.of(work.tenant), work.push, work.run_id)
-    return None if run is None or run.status != "compared" else _compared(load_push(work.push), work, run.counts)
+    return None if run is None or not run.compared or run.status == "done" else _compared(load_push(work.push), work, run.counts)
 
 
 def report(work: PushWork, services: Services) -> Reported:
@@ -245,7 +245,7 @@ def report(work: PushWork, services: Services) -> Reported:
     waiting = sum(counts.get(name, 0) for name in ("planned", "sending", "sent", "waiting"))
     arrived, refused = counts.get("confirmed", 0), counts.get("failed", 0)
     run = pushes.run(database, work.push, work.run_id)
-    if run is None or run.status == "planned" or waiting:
+    if run is None or not run.compared or waiting:
         status = "partial" if arrived else "failed"
     else:
         status = "failed" if refused and not arrived else "done"
