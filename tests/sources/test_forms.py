@@ -152,6 +152,26 @@ def test_entities_that_grow_are_refused(book: Any) -> None:
         found("a.xlsx", repacked(saved(book), sheet1=bomb))
 
 
+@pytest.mark.parametrize("name", ["xl/words.xml", "xl/worksheets/words.xml"])
+def test_texts_that_do_not_fit_into_memory_are_refused_whatever_the_book_calls_them(book: Any, name: str) -> None:
+    book.active.append(["id"])
+    kind = "application/vnd.openxmlformats-officedocument.spreadsheetml.sharedStrings+xml"
+    old, new = zipfile.ZipFile(io.BytesIO(saved(book))), io.BytesIO()
+    with zipfile.ZipFile(new, "w", zipfile.ZIP_DEFLATED) as archive:
+        for part in old.namelist():
+            told = f'<Override PartName="/{name}" ContentType="{kind}"/></Types>'.encode()
+            archive.writestr(part, old.read(part).replace(b"</Types>", told))
+        archive.writestr(name, b"<sst>" + b"<si><t>words</t></si>" * 5000 + b"</sst>")
+    with pytest.raises(FileRefused, match="bytes of text"):
+        found("a.xlsx", new.getvalue(), Bounds(small=50_000, ratio=10_000))
+
+
+def test_a_sheet_may_be_larger_than_what_is_held_in_memory(book: Any) -> None:
+    for line in range(3000):
+        book.active.append([f"c{line}" if line else "id"])
+    assert len(found("a.xlsx", saved(book), Bounds(small=90_000))[0]) == 2999
+
+
 @pytest.mark.parametrize("content", [b"", b"<html>", b"PK\x03\x04torn"])
 def test_what_is_no_spreadsheet_is_refused(content: bytes) -> None:
     with pytest.raises(FileRefused, match="no sound spreadsheet"):

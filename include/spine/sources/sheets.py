@@ -24,7 +24,7 @@ from spine.sources.unpacking import require_sound
 
 # https://support.microsoft.com/office/excel-specifications-and-limits-1672b34d-7043-467e-8e27-269d656771c3
 _ROWS = 1_048_576
-_TEXTS = re.compile(r"xl/sharedStrings\.xml", re.IGNORECASE)
+_SHEET = re.compile(r"xl/worksheets/[^/]+\.xml")
 _TIME = re.compile(r"[hs]|am/pm", re.IGNORECASE)
 _QUOTED = re.compile(r'"[^"]*"?|\\.|\[[^\]]*\]?')  # to the end where it is not closed, so that nothing is read twice
 
@@ -55,15 +55,27 @@ def rows(stored: BinaryIO, remark: Callable[[str], None], bounds: Bounds, form: 
 
 
 def _require_sound(archive: zipfile.ZipFile, bounds: Bounds) -> None:
-    """Raise FileRefused for what grows beyond the bounds; its texts are held in memory, so they are bounded as a spreadsheet is."""
+    """Raise FileRefused for what grows beyond the bounds; all but sheets is held in memory, so it is bounded as a spreadsheet is."""
     files = archive.infolist()
     require_sound(files, bounds)
-    if any(_TEXTS.fullmatch(entry.filename) and entry.file_size > bounds.small for entry in files):
+    large = {entry.filename for entry in files if entry.file_size > bounds.small}
+    if large and ("[Content_Types].xml" in large or not large <= _streamed(archive)):
         raise FileRefused(f"has more than {bounds.small:,} bytes of text", hint="Save it as CSV, or raise `small` of SPINE_BOUNDS")
     for entry in files:  # reading holds each to what it promises
         with archive.open(entry) as inner:
             while inner.read(1 << 20):
                 pass
+
+
+def _streamed(archive: zipfile.ZipFile) -> set[str]:
+    """The parts that are sheets and nothing else: the book's table of parts may give its texts, or itself, any name."""
+    from openpyxl.packaging.manifest import Manifest
+    from openpyxl.xml.constants import WORKSHEET_TYPE
+    from openpyxl.xml.functions import fromstring
+
+    parts = Manifest.from_tree(fromstring(archive.read("[Content_Types].xml"))).Override
+    others = {part.PartName for part in parts if part.ContentType != WORKSHEET_TYPE}
+    return {part.PartName[1:] for part in parts if part.PartName not in others and _SHEET.fullmatch(part.PartName[1:])}
 
 
 def _sheets(book: Any, form: Form) -> list[Any]:
