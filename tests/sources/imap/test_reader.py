@@ -203,6 +203,27 @@ def test_a_message_that_breaks_the_answer_costs_itself_alone(mail):
         assert [record.record_id for record in records if record.fingerprint == MALFORMED] == ["INBOX|1000|8"], name
 
 
+def test_sizes_that_a_server_tells_are_not_believed(mail, monkeypatch):
+    """25 messages that are said to be small are asked for at once, and are larger together than may be held in memory."""
+    monkeypatch.setattr("spine.sources.imap.line._LONGEST", 20_000)
+    monkeypatch.setattr("spine.sources.imap.server.LARGEST", 20_000)
+    monkeypatch.setattr("spine.sources.imap.server._SLACK", 0)
+    long = written(1, "x" * 15_000)
+    mail.literal = lambda letter, body: b"{%d}\r\n" % len(long) + long
+    held: list[int] = []
+    asked = asking.Server._asked
+
+    def watched(server, ask, what="the mailbox"):
+        found = asked(server, ask, what)
+        told = [one for one in found.values() if isinstance(one, dict)] if isinstance(found, dict) else []
+        held.append(sum(len(one.get(b"BODY[]") or b"") for one in told))
+        return found
+
+    monkeypatch.setattr(asking.Server, "_asked", watched)
+    assert uids(read(mail)) == list(range(1, 26))
+    assert max(held) <= 40_000
+
+
 def test_a_letter_that_nothing_can_read_costs_itself_alone(mail, monkeypatch):
     told = imap.reader.described
     monkeypatch.setattr(imap.reader, "described", lambda raw, whole: 1 / 0 if b"letter 7\n" in raw else told(raw, whole=whole))

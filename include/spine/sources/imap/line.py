@@ -21,7 +21,10 @@ _LONGEST = 64 << 20  # bytes of one line: the UIDs of some millions of messages
 
 
 class _Line(imaplib.IMAP4):
-    """imaplib's connection, on a socket that is there. `literal` is how long one value may be, `patience` how long one answer may take."""
+    """imaplib's connection, on a socket that is there. `literal` is how long one value may be, `patience` how long one answer may take.
+
+    An answer may be as long as one value and one line together: it is held in memory, and what a server says of sizes is not believed.
+    """
 
     def __init__(self, sock: socket.socket, literal: int, patience: float) -> None:
         self._ready, self._literal, self._patience = sock, literal, patience
@@ -34,6 +37,7 @@ class _Line(imaplib.IMAP4):
     def anew(self) -> None:
         """Another question: its answer has the whole time."""
         self._ends = time.monotonic() + self._patience
+        self._left = self._literal + _LONGEST
 
     def read(self, size: int) -> bytes:
         """So many bytes. Raises abort if they are too many, TimeoutError if they take too long."""
@@ -42,7 +46,7 @@ class _Line(imaplib.IMAP4):
         found = bytearray()
         while len(found) < size and (data := self._waiting()):
             found += self._buffer.read(min(len(data), size - len(found)))
-        return bytes(found)
+        return self._within(found)
 
     def readline(self) -> bytes:
         """The next line. Raises abort if it is too long, TimeoutError if it takes too long."""
@@ -51,6 +55,12 @@ class _Line(imaplib.IMAP4):
             found += self._buffer.read(data.find(b"\n") + 1 or len(data))
             if len(found) > _LONGEST:
                 raise self.abort(f"a line is longer than {_LONGEST:,} bytes")
+        return self._within(found)
+
+    def _within(self, found: bytearray) -> bytes:
+        self._left -= len(found)
+        if self._left < 0:
+            raise self.abort(f"an answer is longer than {self._literal + _LONGEST:,} bytes")
         return bytes(found)
 
     def _waiting(self) -> bytes:
