@@ -17,6 +17,16 @@ _HEAD = """# The way back
 A file `include/syncs/<name>.yaml` sends rows of Gold or Silver back to a system, or keeps two systems alike. It becomes the DAG
 `push_<name>`: plan → compare → approve → send → confirm → report. `spine push` does the same from a command line.
 
+Four files are there to be looked at and adapted: golden persons as leads in HubSpot, or as a table of PostgreSQL, won deals in a Google
+Sheet, and contacts of two CRMs that are kept alike.
+
+| written to | by | the Connection |
+| --- | --- | --- |
+| HubSpot, Salesforce | modules of these names, in batches | that of the source, whose login may write |
+| Google Sheets | `google_sheets`: a sheet with a header, a row for each record | `auth` of the Connection's extra is one that may write |
+| PostgreSQL | `kind: postgresql`: makes the table if there is none | `ipai_connector_<connector>`, as for a database that is read |
+| any other API | the `write:` block of its source's file ([words](sources.md#writename)) | that of the source |
+
 ## What it keeps to
 
 - **Only differences are sent.** What a system holds is known from its own Bronze where it is a source too, else from what was confirmed
@@ -26,8 +36,8 @@ A file `include/syncs/<name>.yaml` sends rows of Gold or Silver back to a system
 - **A refused record holds up no other.** It keeps the system's own words (`spine push show NAME RUN --failed`). What may pass another time
   is tried up to three times in a run and again in the next; other values are set aside until they change.
 - **Nothing that we never wrote is emptied.** An empty field of ours clears one there only if the value there was ours.
-- **A person decides about much.** Above `max_changes`, or where more than `deletes.max_share` of what was sent would be deleted, the task
-  `approve` asks in Airflow; a command ends with APPROVAL_NEEDED until `--approve` is given.
+- **A person decides about much.** Above `max_changes`, or where more than `deletes.max_share` of what was sent would be deleted (on either
+  side, where both change), the task `approve` asks in Airflow; a command ends with APPROVAL_NEEDED until `--approve` is given.
 - **Undo.** `spine push undo NAME RUN` sends back what stood there, except where somebody has changed it since. What was taken back is not
   sent again until our value changes. Runs can be undone for 30 days.
 - **Two ways.** `direction: bidirectional` compares field by field with what both sides held when they last agreed. What comes back of our
