@@ -220,6 +220,15 @@ def test_records_of_documents_of_json() -> None:
         found("p.json", b"[" + b" " * 5000 + b"]", Bounds(small=4096))
 
 
+@pytest.mark.parametrize(("name", "content"), [("a.json", b'{"people": []}'), ("a.json", b"{}"), ("a.xml", b"<people/>")])
+def test_an_export_without_rows_has_none_and_stops_nobody(tmp_path: Path, name: str, content: bytes) -> None:
+    source = Source(source="drop", label="D", domain="hr", kind="files", streams=[{"name": "people", "path": "*", "key": ["id"]}])
+    (tmp_path / name).write_bytes(content)
+    (tmp_path / "b.csv").write_bytes(b"id\nE1\n")
+    pages = list(Reader(source, Folder(str(tmp_path), {})).read(source.streams[0], State(), Window()))
+    assert [record.record_id for page in pages for record in page.records] == ["E1"]
+
+
 def zipped(**members: bytes) -> bytes:
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:

@@ -54,7 +54,7 @@ def records(document: Any, bounds: Bounds, form: Form) -> Iterator[Row]:
 
 
 def _list_in(document: Any) -> list[Any]:
-    """The one list of objects nearest to the root, else the document as one record."""
+    """The one list of objects nearest to the root, else the document as one record; of one that says nothing none, as it has no rows."""
     level = [document]
     for _ in range(_NESTED):
         inner = [value for one in level if isinstance(one, dict) for value in one.values()]
@@ -64,4 +64,10 @@ def _list_in(document: Any) -> list[Any]:
         if lists or not inner:
             break
         level = inner
-    return [document]
+    return [] if _nothing(document) else [document]
+
+
+def _nothing(value: Any) -> bool:
+    """Whether a document has no value anywhere."""
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else None
+    return value is None if inner is None else all(map(_nothing, inner))
