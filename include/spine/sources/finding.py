@@ -62,11 +62,11 @@ def find(source: Source, template: Stream, reader: Reader, values: Mapping[str, 
     order = sorted(told, key=lambda key: key not in known or known[key].gone is not None)  # stable: those that are read already come first
     read, beyond = order[: template.found.most], order[template.found.most :]
     entries = {key: replace(entry, gone=entry.gone or now.isoformat()) for key, entry in known.items() if key not in read}
-    taken = {entry.name for entry in known.values()}
+    taken = {*(entry.name for entry in known.values()), *source.silvers}
     new = []
     for key in read:
         title, found = told[key]
-        name = known[key].name if key in known else _name_of(template.name, title, key, taken)
+        name = known[key].name if key in known else _name_of(template, title, key, taken)
         taken.add(name)
         new += [] if key in known and known[key].gone is None else [name]
         entries[key] = Entry(name, title, found)
@@ -115,12 +115,13 @@ def _meant(title: str, include: Sequence[str], exclude: Sequence[str]) -> bool:
     return wanted and not any(fnmatchcase(title, pattern) for pattern in exclude)
 
 
-def _name_of(template: str, title: str, key: str, taken: set[str]) -> str:
-    """A name of small letters that no other stream has; what letters cannot tell, a digest does."""
+def _name_of(template: Stream, title: str, key: str, taken: set[str]) -> str:
+    """A name of small letters that no other stream or table has; what letters cannot tell, a digest does."""
     plain = unicodedata.normalize("NFKD", title).encode("ascii", "ignore").decode().lower()
     word = "_".join(re.findall(r"[a-z0-9]+", plain))[:_LONGEST].strip("_")
-    name, digest = f"{template}_{word}".rstrip("_"), hashlib.sha256(key.encode()).hexdigest()
-    return name if word and name not in taken else f"{name}_{digest[:8]}"
+    name, digest = f"{template.name}_{word}".rstrip("_"), hashlib.sha256(key.encode()).hexdigest()
+    versions = template.history and word.endswith("history")  # of "sales" are in the table that "sales history" would have
+    return name if word and name not in taken and not versions else f"{name}_{digest[:8]}"
 
 
 def _texts(value: Any) -> Sequence[str]:
