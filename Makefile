@@ -50,7 +50,7 @@ endif
 check: lint ## lint, types and the quick tests, for work in progress
 	python -m pytest -q $(WORKERS) -m "$(QUICK)" $(ARGS)
 
-generate: setup ## write anew what is made from the code: docs/reference.md, docs/sources.md, docs/connectors.md and schemas/
+generate: setup ## write anew what is made from the code: docs/reference.md, docs/sources.md, docs/syncs.md, docs/connectors.md and schemas/
 	python -m spine.cli.reference
 	python -m spine.cli.source_words
 	python -m spine.cli.sync_words
