@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Sequence
 from decimal import Decimal
 
 import pytest
 from sqlalchemy import text
 
 from spine.control import connections, locks, pushes
+from spine.control.pushes import Change
 from spine.core.errors import ApprovalNeeded, AuthFailed, ConfigError, SourceRejected, SpineError, SyncInProgress
 from spine.core.names import connection_id
 from spine.push import running
+from spine.push.destination import Outcome
+from spine.push.destinations.postgresql import Postgresql
+from spine.push.spec import load_push
 from tests.push.conftest import Warehouse, Way, person
 
 ALL = "SELECT customer_id, first_name, email, records FROM customer_360.customers ORDER BY 1"
@@ -241,6 +246,32 @@ def test_two_runs_do_not_write_at_once(way: Way, warehouse: Warehouse) -> None:
     running.plan(way.name, "one", way.services, tenants=[way.tenant])
     with pytest.raises(SyncInProgress):
         running.plan(way.name, "two", way.services, tenants=[way.tenant])
+
+
+def test_a_run_that_another_has_followed_meanwhile_sends_nothing_more(
+    way: Way, warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    way.put(person(1), person(2))
+    slow, send, calls = way.work("slow"), Postgresql.send, []
+    running.begin(slow, load_push(way.name), way.services)
+    running.compare(slow, way.services)
+
+    def lasting(self: Postgresql, changes: Sequence[Change]) -> list[Outcome]:
+        outcomes = send(self, changes)
+        calls.append(len(changes))
+        if len(calls) == 1:  # it takes so long that its lease ends, and another run does all the work
+            locks.release(way.database, slow.lock, slow.run_id)
+            way.put(person(1), person(2, email="new@example.com"))
+            way.run("next")
+        return outcomes
+
+    monkeypatch.setattr(Postgresql, "send", lasting)
+    monkeypatch.setattr(Postgresql, "size", lambda self, op: 1)
+    with pytest.raises(SyncInProgress):
+        running.send(slow, way.services)
+    assert [row[2] for row in rows(warehouse)] == ["p1@example.com", "new@example.com"]
+    running.send(slow, way.services)
+    assert [row[2] for row in rows(warehouse)] == ["p1@example.com", "new@example.com"]
 
 
 def test_a_tenant_who_cannot_be_sent_to_stops_no_other(way: Way) -> None:

@@ -24,7 +24,7 @@ from spine.push.spec import Push, load_push
 from spine.push.undoing import undo_changes
 
 _log = logger(__name__)
-_LEASE = 600.0  # seconds; each batch takes it anew, and a call takes no longer than `timeouts.total` allows
+_LEASE = 600.0  # seconds; each batch renews it, and a call takes no longer than `timeouts.total` allows
 
 
 @dataclass(frozen=True)
@@ -290,7 +290,7 @@ def run_push(work: PushWork, services: Services, *, approved_by: str = "") -> Re
 
 
 def _renewal(work: PushWork, database: TenantDatabase) -> Callable[[], object]:
-    return lambda: locks.acquire(database, work.lock, work.run_id, ttl=_LEASE)
+    return lambda: locks.renew(database, work.lock, work.run_id, ttl=_LEASE)
 
 
 @contextmanager
