@@ -117,6 +117,20 @@ def test_overwrite_takes_away_what_is_not_ours(way: Way, warehouse: Warehouse) -
     assert [row[0] for row in rows(warehouse)] == ["per_0001", "per_0002"]
 
 
+def test_overwrite_deletes_each_row_once_so_that_undo_makes_it_once(way: Way, warehouse: Warehouse) -> None:
+    way.declare(destination={"operation": "overwrite"}, deletes={"mode": "hard_delete"})
+    warehouse.ask("CREATE SCHEMA customer_360")
+    warehouse.ask(
+        "CREATE TABLE customer_360.customers (customer_id text, first_name text, email text, born date, score numeric, records int)"
+    )
+    way.put(person(1), person(2))
+    way.run()
+    way.put(person(1))
+    assert way.run("gone", approved_by="ada").counts["deletes"] == 1
+    way.run(undoes="gone")
+    assert [row[0] for row in rows(warehouse)] == ["per_0001", "per_0002"]
+
+
 def test_a_row_that_somebody_removed_is_written_anew_as_soon_as_it_changes(way: Way, warehouse: Warehouse) -> None:
     way.put(person(1))
     way.run()

@@ -14,6 +14,7 @@ from spine.push.spec import IDS, Push, load_push, push_names
 from spine.sources.check import entity_names
 from spine.sources.spec import load_source, source_names
 
+_SHOW_ALL = ("postgresql", "google_sheets")
 _ADDED = frozenset({*IDS, "record_count", "source_count", "confidence", "provenance", "created_at", "updated_at", "source", "stream",
                     "connection_id", "custom_fields", "links", "is_deleted", "source_cursor", "emitted_at", "tenant_id"})  # fmt: skip
 
@@ -75,7 +76,8 @@ def _mistakes(push: Push) -> Iterator[tuple[Place, str]]:
                 f"{push.source.connector!r} has no stream {push.source.object!r}{nearest(push.source.object, streams)}",
             )
     try:
-        end_of(push, "destination")
+        if end_of(push, "destination").kind not in _SHOW_ALL and there.operation == "overwrite":
+            yield ("destination", "operation"), f"`overwrite` needs a system that shows all that it holds: {' or '.join(_SHOW_ALL)}"
     except ConfigError as error:
         yield ("destination",), f"{error.message}. {error.hint}"
     try:

@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import Any, ClassVar
 
 from spine.control.pushes import Change, Op
+from spine.core.errors import ConfigError
 
 
 @dataclass(frozen=True)
@@ -66,8 +67,8 @@ class Destination:
         raise NotImplementedError
 
     def every(self) -> Iterator[list[Held]]:
-        """All records that are there, for `overwrite`. Raises NotImplementedError where that cannot be known."""
-        raise NotImplementedError
+        """All records that are there, for `overwrite`. Raises ConfigError where that cannot be known."""
+        raise ConfigError("`overwrite` needs a system that shows all that it holds", hint="Choose another `operation`")
 
 
 def by_halves(

@@ -217,6 +217,7 @@ class Comparison:
         match = {name: known.sent.get(name) for name in self.push.destination.keys}
         if mode.mode == "hard_delete":
             change = Change(0, "destination", "delete", known.key, match, {}, dict(known.held), {}, {}, known.local_id, known.remote_id)
+            self._seen.add(known.key)
             self._add(change, known)
         elif mode.field and not same(known.held.get(mode.field), mode.value):
             fields, before = {mode.field: mode.value}, {mode.field: known.held.get(mode.field)}
@@ -235,7 +236,7 @@ class Comparison:
         self.counts["gone_there"] += 1
 
     def _foreign(self) -> None:
-        """What is there and not ours, which `overwrite` takes away."""
+        """What is there and not ours, which `overwrite` takes away; but for what is deleted as gone already."""
         keys = self.push.destination.keys
         for held in self.theirs_end.every():
             for one in held:
