@@ -224,6 +224,7 @@ def test_a_plan_shows_the_rows_and_writes_nothing(way: Way, warehouse: Warehouse
     assert found.counts["creates"] == 1
     assert found.shown[0].fields["email"] == "p1@example.com"
     assert pushes.runs(way.database, way.name) == []
+    assert warehouse.ask("SELECT 1 FROM pg_namespace WHERE nspname = 'customer_360'") == [], "no table is made for a plan"
     assert way.run().counts["creates"] == 1
 
 

@@ -71,12 +71,20 @@ class Postgresql(Destination):
         return self._connection
 
     def _prepare(self) -> None:
-        """Set the session up, and make schema and table if there is none."""
+        """Set the session up."""
         self._open.execute(f"SET statement_timeout = '{_SECONDS}s'")
         self._open.execute("SET TIME ZONE 'UTC'")
-        found = self._open.execute("SELECT to_regclass(%s)", [self._table.as_string(None)]).fetchone()
-        if found and found[0]:
-            return
+
+    def _there(self) -> bool:
+        """Whether there is such a table."""
+        try:
+            found = self._open.execute("SELECT to_regclass(%s)", [self._table.as_string(None)]).fetchone()
+        except psycopg.Error as error:
+            raise _failure(error) from None
+        return bool(found and found[0])
+
+    def _make(self) -> None:
+        """Make schema and table."""
         columns = [sql.SQL("{} {}").format(sql.Identifier(name), sql.SQL(kind)) for name, kind in self._types.items()]
         key = sql.SQL(", ").join(map(sql.Identifier, self._keys))
         with self._open.transaction():
@@ -88,6 +96,8 @@ class Postgresql(Destination):
 
     def look(self, changes: Sequence[Change]) -> dict[int, Held]:
         """The rows of these keys."""
+        if not self._there():
+            return {}
         asked = sql.SQL(
             "SELECT n, to_jsonb(t)::text FROM jsonb_array_elements(%s::jsonb) WITH ORDINALITY AS e(v, n), "
             "LATERAL jsonb_populate_record(NULL::{table}, v) AS g JOIN {table} AS t ON {same}"
@@ -98,6 +108,8 @@ class Postgresql(Destination):
 
     def every(self) -> Iterator[list[Held]]:
         """All rows of the table."""
+        if not self._there():
+            return
         try:
             with self._open.transaction(), self._open.cursor(name="spine_every") as cursor:
                 cursor.execute(sql.SQL("SELECT to_jsonb(t)::text FROM {} AS t").format(self._table))
@@ -107,7 +119,12 @@ class Postgresql(Destination):
             raise _failure(error) from None
 
     def send(self, changes: Sequence[Change]) -> list[Outcome]:
-        """Write them in one transaction; a row that PostgreSQL refuses is found by halves."""
+        """Write them in one transaction; a row that PostgreSQL refuses is found by halves. A table that is not there is made."""
+        if not self._there():
+            try:
+                self._make()
+            except psycopg.Error as error:
+                raise _failure(error) from None
         found: dict[int, Outcome] = {}
         for _, group in groupby(sorted(changes, key=_shape), key=_shape):
             same = list(group)
