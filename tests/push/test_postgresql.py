@@ -207,9 +207,7 @@ def test_deletes_of_too_many_and_too_many_changes_need_a_persons_word(way: Way, 
     way.put(*(person(number) for number in range(5)))
     with pytest.raises(ApprovalNeeded, match="5 changes are more than the 3"):
         way.run("first")
-    assert warehouse.ask("SELECT to_regclass('customer_360.customers') IS NULL OR NOT EXISTS (SELECT FROM customer_360.customers)") == [
-        (True,)
-    ]
+    assert warehouse.ask("SELECT to_regclass('customer_360.customers') IS NULL") == [(True,)]
     assert way.run(approved_by="ada").counts["confirmed"] == 5
     way.put(person(0), person(1), person(2))
     with pytest.raises(ApprovalNeeded, match="2 of 5 records would be deleted"):
