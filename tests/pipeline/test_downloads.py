@@ -85,6 +85,7 @@ def test_each_content_is_in_the_lake_once_and_each_record_says_where_or_why_not(
     assert rows["h"] == {"id": "h", "gone": False, "download": None}
     assert "download" not in rows["i"], "it is gone"
     assert not any("url" in row for row in rows.values())
+    assert not any(told in reason for reason in reasons.values() for told in ("files", "pdf", "txt", "127.0.0.1", "203.0.113.7"))
     assert "5 files were not fetched: their records say why" in done.notes
     assert done.counts.rows == 9
 

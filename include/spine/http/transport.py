@@ -65,6 +65,7 @@ class Request:
     inside longer values, `token` the one that it was signed with; neither is sent. One that is
     `unsigned` goes without our credentials. `answer` is what a good one has to be; a `file` is kept on disk and may be longer than memory.
     `asked` is the place that was asked first, where redirects have led here: what a vendor writes in them is told to nobody.
+    `called` is what messages say in place of an address that is itself a secret.
     """
 
     method: str
@@ -84,6 +85,7 @@ class Request:
     unsigned: bool = False
     answer: Literal["json", "bytes", "file"] = "json"
     asked: str = ""
+    called: str = ""
 
     @property
     def secrets(self) -> list[str]:
@@ -142,6 +144,8 @@ class Request:
         """Method, host and path, without the query, which may hold secrets."""
         if self.asked:
             return f"{self.asked} (redirected)"
+        if self.called:
+            return self.called
         try:
             parts = urlsplit(self.url)
         except ValueError:

@@ -58,7 +58,8 @@ class Downloads:
         except Absent:
             return None
         try:
-            request = replace(request_of(words, named), answer="file", most=words.most)
+            # The error stays in the record, out of which `drop` takes an address that lets in whoever knows it.
+            request = replace(request_of(words, named), answer="file", most=words.most, called="the file's address")
             whole = fill(words.path, named) if alone(words.path) else None
             request = replace(request, url=whole) if isinstance(whole, str) else request  # the client looks whether its host may be asked
             return self._kept(request, self.client.request(_accepting(request)))
