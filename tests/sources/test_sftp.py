@@ -30,6 +30,19 @@ HEADER = "employee_id,first_name,updated_at\n"
 SECRET = "the-drop's-password"  # pragma: allowlist secret
 
 
+class _Files(asyncssh.SFTPServer):
+    """A server's files; where it is `sparse`, it tells no more of them than it has to."""
+
+    sparse = False
+
+    async def scandir(self, path: bytes) -> Any:
+        async for entry in super().scandir(path):
+            if self.sparse:
+                line = (b"d" if entry.attrs.permissions is not None and entry.attrs.permissions & 0o40000 else b"-") + b"rw-r--r-- 1 hr hr"
+                entry = asyncssh.SFTPName(entry.filename, line, asyncssh.SFTPAttrs(size=entry.attrs.size))
+            yield entry
+
+
 class _Login(asyncssh.SSHServer):
     def begin_auth(self, username: str) -> bool:
         return True
@@ -67,7 +80,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     async def serve() -> None:
         server = await asyncssh.listen(
             "127.0.0.1", 0, server_factory=_Login, server_host_keys=[host], authorized_client_keys=str(root / "authorized"),
-            sftp_factory=lambda channel: asyncssh.SFTPServer(channel, chroot=str(root)), allow_scp=False,
+            sftp_factory=lambda channel: _Files(channel, chroot=str(root)), allow_scp=False,
         )  # fmt: skip
         found.append(server.sockets[0].getsockname()[1])
         started.set()
@@ -84,7 +97,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 @pytest.fixture
 def server(running: Server) -> Server:
     for path in running.folder.iterdir():
-        path.unlink()
+        path.rmdir() if path.is_dir() else path.unlink()
     return running
 
 
@@ -103,6 +116,13 @@ def test_each_file_is_read_once_and_a_changed_one_again(server: Server) -> None:
     (server.folder / "a.csv").write_text(HEADER + "E1,Ann,\nE3,Cy,\n")
     os.utime(server.folder / "a.csv", (1.6e9, 1.6e9))
     assert [row["employee_id"] for row in read(server.folder_of(), cursor)[0]] == ["E1", "E3"]
+
+
+def test_files_of_a_server_that_tells_no_permissions_are_read(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_Files, "sparse", True)
+    (server.folder / "a.csv").write_text(HEADER + "E1,Ann,\n")
+    (server.folder / "old.csv").mkdir()
+    assert [row["employee_id"] for row in read(server.folder_of())[0]] == ["E1"]
 
 
 def test_a_large_file_arrives_whole(server: Server) -> None:

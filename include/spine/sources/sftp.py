@@ -132,7 +132,7 @@ class _SftpDrop:
         refused: dict[str, FileRefused] = {}
         with _spoken():
             for entry in self.client.listdir_iter(self.root):
-                if not stat.S_ISREG(entry.st_mode or 0):
+                if not _is_plain(entry):
                     continue
                 if why := unshown(entry.filename):
                     refused[entry.filename] = why
@@ -144,6 +144,13 @@ class _SftpDrop:
     def open(self, name: str) -> BinaryIO:
         with _spoken():
             return _SftpFile(self.client.open(f"{self.root}/{name}", "rb"))  # type: ignore[return-value]  # does what a BinaryIO does
+
+
+def _is_plain(entry: Any) -> bool:
+    """Whether it is a plain file, by its line in the list where the server tells no permissions, which it need not (draft 02, 5)."""
+    if entry.st_mode is not None:
+        return stat.S_ISREG(entry.st_mode)
+    return not str(getattr(entry, "longname", "")).startswith(("d", "l"))
 
 
 class _SftpFile(io.RawIOBase):
