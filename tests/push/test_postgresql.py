@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import datetime as dt
+import time
 from collections.abc import Sequence
 from decimal import Decimal
 
+import psycopg
 import pytest
 from sqlalchemy import text
 
 from spine.control import connections, locks, pushes
 from spine.control.pushes import Change
-from spine.core.errors import ApprovalNeeded, AuthFailed, ConfigError, SourceRejected, SpineError, SyncInProgress
+from spine.core.errors import ApprovalNeeded, AuthFailed, ConfigError, SourceRejected, SourceUnavailable, SpineError, SyncInProgress
 from spine.core.names import connection_id
 from spine.push import running
 from spine.push.destination import Outcome
+from spine.push.destinations import postgresql
 from spine.push.destinations.postgresql import Postgresql
 from spine.push.spec import load_push
 from tests.push.conftest import Warehouse, Way, person
@@ -309,6 +312,23 @@ def test_a_plan_that_meets_another_run_gives_back_the_locks_that_it_took(way: Wa
         running.plan(way.name, "one", way.services, tenants=[way.tenant, other])
     assert locks.held(way.database, busy.lock) is None
     assert pushes.runs(way.database, way.name) == []
+
+
+def test_a_table_that_somebody_has_locked_is_waited_for_once_and_not_by_each_row(
+    way: Way, warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    way.put(person(1))
+    way.run()
+    way.put(*(person(number) for number in range(1, 9)))
+    monkeypatch.setattr(postgresql, "_SECONDS", 1)
+    with psycopg.connect(warehouse.url) as other:
+        other.execute("LOCK TABLE customer_360.customers IN SHARE ROW EXCLUSIVE MODE")
+        began = time.monotonic()
+        with pytest.raises(SourceUnavailable, match="timeout"):
+            way.run("one")
+        assert time.monotonic() - began < 4
+    found = way.run("one")
+    assert (found.status, len(rows(warehouse))) == ("done", 8)
 
 
 def test_a_table_without_the_column_is_told(way: Way, warehouse: Warehouse) -> None:

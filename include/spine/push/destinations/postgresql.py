@@ -24,6 +24,7 @@ from spine.sources.database.postgresql import conninfo_of
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,62}")
 _AGAIN = ("08", "40", "53", "55", "57")  # classes of SQLSTATE in which the same statement may pass another time
+_NO_ROWS = ("53", "55", "57")  # nothing left, locked, timed out: no row's fault, so that halves would each wait as long
 _SECONDS = 300
 
 
@@ -140,7 +141,7 @@ class Postgresql(Destination):
                 with self._open.transaction():
                     self._write(part)
             except psycopg.OperationalError as error:
-                if self._open.closed:
+                if self._open.closed or (error.sqlstate or "").startswith(_NO_ROWS):
                     raise _failure(error) from None
                 errors.append(error)
                 return None
