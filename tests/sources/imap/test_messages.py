@@ -108,8 +108,10 @@ def test_what_is_broken_costs_itself_alone(raw, says):
         b"Subject: " + b"=?utf-8?Q?x?= " * 8000 + b"\n\n", b"References: " + b"<a" * 50_000 + b"\n\n",
         b"Content-Type: text/html\n\n" + b"<a " * 300_000 + b"<!" * 100_000, b"Content-Type: text/html\n\n" + b"<" * 1_000_000,
         b"Content-Type: text/plain; " + b"a*1=x; " * 10_000 + b"\n\nx", b"x: y\n" * 200_000,
+        b"Content-Disposition: attachment; " + b"filename*0=b;" * 300_000 + b"\n\nx",
+        b"Content-Type: multipart/mixed; " + b"boundary*0=b;" * 300_000 + b"\n\nx",
     ],
-    ids=range(11),
+    ids=range(13),
 )  # fmt: skip
 def test_what_somebody_builds_to_take_long_takes_no_more_than_its_size(raw):
     began = time.process_time()
