@@ -36,6 +36,10 @@ def test_a_shipped_file_is_sound(name: str) -> None:
         ({"schedule": "often"}, "is no schedule"),
         ({"source": {"object": "x", "records_of": {"source": "a", "stream": "b"}}}, "only a Gold table of the lake has linked records"),
         ({"destination": {"operation": "overwrite", "connector": "hubspot", "kind": "hubspot"}}, "a system that shows all that it holds"),
+        (
+            {"source": {"object": "contacts", "connector": "hubspot"}, "destination": {"operation": "overwrite"}},
+            "of a stream nobody knows all",
+        ),
         ({"name": "other"}, "the file is named 'back'"),
         ({"destination": {"mapping": {"email": {"to": "mail", "direction": "pull"}}}}, "only a `bidirectional` sync pulls a field"),
         ({"source": {"object": "contacts", "connector": "hubspt"}}, "did you mean 'hubspot'?"),

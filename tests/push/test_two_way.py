@@ -8,10 +8,13 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from deltalake import DeltaTable
 
 from spine.control import locks, push_conflicts
 from spine.core import clock
 from spine.core.errors import ApprovalNeeded, SpineError
+from spine.core.names import bronze_table
+from spine.lake.paths import table_uri
 from tests.push.conftest import Way
 from tests.push.crms import Crms
 
@@ -146,6 +149,27 @@ def test_many_deletes_on_either_side_need_a_persons_word_and_a_few_do_not(crms: 
     with pytest.raises(ApprovalNeeded, match="2 of 3 records"):
         way.run()
     assert len(crms.rows("hubspot" if side == "salesforce" else "salesforce")) == 3
+
+
+def test_records_that_bronze_keeps_no_more_are_not_taken_for_deleted(crms: Crms) -> None:
+    way = crms.way
+    way.declare(
+        source={"_instead": True, "connector": "salesforce", "object": "contacts", "filters": [{"field": "Phone", "none_of": ["secret"]}]},
+        destination={"_instead": True, "connector": "hubspot", "object": "contacts", "mapping": FIELDS, "match_key": ["Email"]},
+        deletes={"mode": "hard_delete", "max_share": 1.0},
+    )  # fmt: skip
+    ids = crms.load("salesforce", *(salesforce_contact(number) for number in range(3)))
+    read(crms, "first")
+    way.run()
+    DeltaTable(table_uri(bronze_table("salesforce", "contacts"))).delete(f"tenant_id = '{way.tenant}'")  # its days are over
+    assert way.run().counts["deletes"] == 0
+    crms.edit("salesforce", ids[0], Phone="secret")
+    crms.touched = time.time()
+    crms.server.sandbox.advance(source="salesforce", stream="contacts", tenant=way.tenant, deleted=1, at=clock.to_text(clock.now()))
+    read(crms, "second")
+    left = {row["Email"].lower() for row in crms.rows("salesforce") if row["Phone"] != "secret"}
+    way.run()
+    assert {row["email"] for row in crms.rows("hubspot")} == left
 
 
 @pytest.mark.parametrize(("rule", "winner"), [("source_wins", "ours"), ("target_wins", "theirs"), ("latest_wins", "theirs")])

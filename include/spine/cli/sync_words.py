@@ -38,6 +38,8 @@ Sheet, and contacts of two CRMs that are kept alike.
 - **Nothing that we never wrote is emptied.** An empty field of ours clears one there only if the value there was ours.
 - **A person decides about much.** Above `max_changes`, or where more than `deletes.max_share` of what was sent would be deleted (on either
   side, where both change), the task `approve` asks in Airflow; a command ends with APPROVAL_NEEDED until `--approve` is given.
+- **What is not read is not gone.** Bronze keeps days (`SPINE_RETENTION`): a stream's record is gone where its source said so, or
+  where a filter leaves it out. A table or a view holds all, so that what it lacks is gone.
 - **Undo.** `spine push undo NAME RUN` sends back what stood there, except where somebody has changed it since. What was taken back is not
   sent again until our value changes. Runs can be undone for 30 days.
 - **Two ways.** `direction: bidirectional` compares field by field with what both sides held when they last agreed. What comes back of our

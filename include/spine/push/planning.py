@@ -38,6 +38,7 @@ class Comparison:
     shown: list[Change] = field(default_factory=list)
     _number: int = 0
     _seen: set[str] = field(default_factory=set)
+    _read: set[str] = field(default_factory=set)
     _remote: set[str] = field(default_factory=set)
     _waiting: list[Change] = field(default_factory=list)
 
@@ -63,6 +64,7 @@ class Comparison:
 
     def _compare(self, rows: Sequence[OurRow], theirs: Theirs) -> None:
         self.renew()
+        self._read.update(row.side.id for row in rows)
         known = self._known(rows)
         decided = push_conflicts.decided(self.database, self.push.name, [one.key for one in known.values()]) if known else {}
         agreed: list[tuple[Known, Verdict]] = []
@@ -202,11 +204,15 @@ class Comparison:
         self._add(Change(0, "source", "create", read.key, match, end.own(fields), None, fields, fields, "", read.side.id), known)
 
     def _gone(self) -> None:
-        """Records that we have sent and that are no more among ours."""
+        """Records that we have sent and that are no more among ours.
+
+        Bronze keeps days, not all records: of a stream, one is gone if Bronze says so, or has it with another key or filtered out.
+        """
         for chunk in pushes.living(self.database, self.push.name):
             for known in map(known_of, chunk):
                 self.counts["sent_before"] += 1
-                if known.key not in self._seen and known.sent:
+                read = self.push.source.connector is None or known.local_id in self._read
+                if known.key not in self._seen and known.sent and read:
                     self._ours_is_gone(known)
 
     def _ours_is_gone(self, known: Known) -> None:

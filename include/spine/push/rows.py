@@ -38,7 +38,7 @@ class OurRow:
 
 
 def our_rows(push: Push, tenant: str, database: TenantDatabase, *, folds: bool) -> Iterator[list[OurRow]]:
-    """The rows that are sent, filtered, in chunks. Raises ConfigError if there is no such table, LakeError."""
+    """The rows that are sent, in chunks; a stream's that are filtered out as deleted. Raises ConfigError, LakeError."""
     source = push.source
     if source.connector is not None:
         found = _of_stream(source.connector, source.object, tenant)
@@ -47,8 +47,8 @@ def our_rows(push: Push, tenant: str, database: TenantDatabase, *, folds: bool) 
     else:
         found = _of_table(source, tenant)
     for chunk in found:
-        kept = [_row(push, record, side, folds) for record, side in chunk if side.deleted or _passes(source, record)]
-        yield kept
+        told = ((record, side if side.deleted or _passes(source, record) else replace(side, deleted=True)) for record, side in chunk)
+        yield [_row(push, record, side, folds) for record, side in told if source.connector is not None or not side.deleted]
 
 
 def _row(push: Push, record: Mapping[str, Any], side: Side, folds: bool) -> OurRow:

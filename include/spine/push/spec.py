@@ -193,6 +193,9 @@ class Push(Strict):
             found.append((("source", "connector"), "is missing: `bidirectional` writes to the source's system as well"))
         if self.two_way and self.destination.operation != "upsert":
             found.append((("destination", "operation"), "of a `bidirectional` sync is upsert"))
+        if self.source.connector is not None and self.destination.operation == "overwrite":
+            why = "takes away what is not ours, and of a stream nobody knows all: send its Silver table"
+            found.append((("destination", "operation"), f"`overwrite` {why}"))
         if not self.two_way:
             found += [
                 (("destination", "mapping", name, "direction"), "only a `bidirectional` sync pulls a field")
