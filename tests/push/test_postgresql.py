@@ -257,6 +257,18 @@ def test_undo_leaves_rows_that_were_there_before_the_run(way: Way, warehouse: Wa
     assert [row[0] for row in rows(warehouse)] == ["per_0001"], "what the run has made is gone, what it has met stays"
 
 
+def test_values_of_people_are_forgotten_after_thirty_days_also_of_a_run_that_died(way: Way) -> None:
+    way.put(person(1))
+    dead = way.work("dead")
+    running.begin(dead, load_push(way.name), way.services)
+    running.compare(dead, way.services)
+    locks.release(way.database, dead.lock, dead.run_id)
+    with way.database.begin() as connection:
+        connection.execute(text("UPDATE spine.push_runs SET started_at = started_at - interval '31 days'"))
+    way.run()
+    assert pushes.changes(way.database, way.name, "dead", pushes.Wanted()) == []
+
+
 def test_two_runs_do_not_write_at_once(way: Way, warehouse: Warehouse) -> None:
     way.put(person(1))
     running.plan(way.name, "one", way.services, tenants=[way.tenant])

@@ -412,13 +412,13 @@ def count(database: TenantDatabase, push: str, run_id: str) -> dict[str, int]:
 
 
 def forget(database: TenantDatabase, push: str) -> None:
-    """Remove the changes of runs that ended long ago: they can no longer be undone, and hold values of people."""
+    """Remove the changes of runs that ended long ago, or began then and died: they can no longer be undone, and hold values of people."""
     with database.begin() as connection:
         connection.execute(
             text(f"""
             DELETE FROM spine.push_changes c USING spine.push_runs r
             WHERE c.tenant_id = r.tenant_id AND c.push = r.push AND c.run_id = r.run_id AND c.push = :push
-              AND r.ended_at < clock_timestamp() - interval '{KEPT}' AND c.state NOT IN ('sending', 'sent')
+              AND coalesce(r.ended_at, r.started_at) < clock_timestamp() - interval '{KEPT}' AND c.state NOT IN ('sending', 'sent')
             """),  # noqa: S608
             {"push": push},
         )
