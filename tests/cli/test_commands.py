@@ -344,7 +344,7 @@ class TestSync:
         assert spine("cursor", "set", "salesforce", "contacts", "2026-02-01T00:00:00Z").exit_code == 0
         assert "2026-01-01" in spine("cursor", "rewind", "salesforce", "contacts", "2026-01-01T00:00:00Z").stdout
         rows = json.loads(spine("cursor", "show", "salesforce", "--json").stdout)
-        assert [row["value"] for row in rows] == ["2026-01-01T00:00:00Z", None, None]
+        assert {row["stream"]: row["value"] for row in rows if row["value"]} == {"contacts": "2026-01-01T00:00:00Z"}
         assert spine("cursor", "set", "salesforce", "contacts", "2999-01-01T00:00:00Z").exit_code == 2
         assert spine("cursor", "set", "salesforce", "nothing", "2026-01-01T00:00:00Z").exit_code == 2
         assert "contacts" in spine("cursor", "show", "salesforce").stdout

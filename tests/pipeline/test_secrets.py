@@ -75,7 +75,8 @@ HOLD_NO_SECRET = {
     "LakeError", "QualityFailed", "ConservationFailed", "DeleteSweepRefused", "IdentityConflict", "PublishFailed",
     "RunFailed", "StackFailed", "SourceTooLarge",  # counts of tasks; a service and its log; a number of bytes
     "StreamStopped", "AuditBroken", "FileRefused",  # a time; a tenant and the number of a row; a file and its bounds
-    "NothingToMatch",  # of `spine match`: counts
+    "NothingToMatch", "ApprovalNeeded",  # of `spine match`, of a way back: counts
+    "PushFailed",  # the vendor's words: tests/push/test_rest.py
     "ConnectorError", "SpineError",  # nobody raises them themselves
 }  # fmt: skip
 

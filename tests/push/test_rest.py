@@ -20,6 +20,7 @@ from spine.sources.spec import load_source
 from tests.http.conftest import Answer, Seen, make_vendor  # noqa: F401  # a fixture
 from tests.push.conftest import Way, person
 
+KEY = "shop-key-0815-4711"  # pragma: allowlist secret
 SINGLE = {
     "create": {"path": "/contacts"},
     "update": {"path": "/contacts/{id}"},
@@ -47,7 +48,7 @@ class Vendor:
     busy: int = 0
 
     def __call__(self, seen: Seen, _: int = 0) -> Answer:
-        if seen.headers.get("authorization") != "Bearer key":
+        if seen.headers.get("authorization") != f"Bearer {KEY}":
             return Answer(401, {"error": "no such key"})
         said = orjson.loads(seen.body) if seen.body else None
         if seen.method == "GET":
@@ -128,7 +129,7 @@ def make(make_way: Callable[..., Way], make_vendor: Callable[..., Any], tmp_path
         }  # fmt: skip
         (folder / "shop.yaml").write_text(yaml.safe_dump(spec))
         monkeypatch.setenv("SPINE_SOURCES", str(folder))
-        way = make_way(shop=ConnectionInfo("shop", "http", make_vendor(vendor).url, password="key"))  # pragma: allowlist secret
+        way = make_way(shop=ConnectionInfo("shop", "http", make_vendor(vendor).url, password=KEY))
         way.declare(destination={
             "_instead": True, "connector": "shop", "object": "contacts", "match_key": ["email"],
             "mapping": {"email": "email", "given_name": "first", "family_name": "last"},
@@ -282,6 +283,22 @@ def test_killed_anywhere_each_record_is_there_once(make, killed: Callable[..., t
         there = [(one["email"], one["first"]) for one in vendor.contacts.values()]
         assert there == [(f"p{one}@example.com", f"G{number}") for one in range(3 + number)]
         assert killed(way, f"run{number}c")[1]["counts"]["changes"] == 0
+
+
+def test_what_a_vendor_quotes_of_our_request_is_kept_nowhere(make) -> None:
+    class Quoting(Vendor):
+        def upsert(self, said: dict[str, Any]) -> dict[str, Any]:
+            return {"error": {"code": "INVALID", "message": f"{KEY} may not write {said['email']}"}}
+
+    way, _ = make(BATCH, Quoting())
+    way.put(person(1))
+    found = way.run()
+    with pytest.raises(PushFailed) as caught:
+        running.require_well(found, way.name)
+    for words in (str(caught.value), found.failures[0]["message"]):
+        assert "may not write" in words
+        assert KEY not in words
+        assert "p1@example.com" not in words
 
 
 def test_the_words_are_those_of_the_source_language(make) -> None:

@@ -20,7 +20,7 @@ from spine.http.links import without_values
 from spine.http.retry import Retry
 from spine.http.rules import Restarted, Rule, Skipped, rule_for
 from spine.http.transport import Request, Response, Transport, harmless, joined, origin_of
-from spine.http.words import said
+from spine.http.words import clean, said
 
 RETRYABLE = frozenset({408, 425, 429, 500, 502, 503, 504})
 _LIMITED = frozenset({420, 429})
@@ -139,6 +139,10 @@ class Client:
             return link
         signed = self.auth.sign(Request("GET", self.base_url))
         return without_values(link, {secret for secret in signed.secrets if len(secret) >= _TELLING} - signed.logins)
+
+    def clean(self, words: str) -> str:
+        """What the source says of one record, without our secrets and addresses of persons: it is kept and logged."""
+        return clean(words, self.auth.sign(Request("GET", self.base_url)).secrets)
 
     def search(self, path: str, body: Any) -> Response:
         """POST a search, which may be repeated."""

@@ -25,6 +25,11 @@ _TITLE = re.compile(r"<title[^>]*>([^<]{1,200})", re.IGNORECASE)
 def said(body: bytes, secrets: Iterable[str] = ()) -> str:
     """The words of an answer in one line; empty if there are none. Nothing of `secrets` and nothing that looks like one is in it."""
     text = " ".join(dict.fromkeys(_words(body[:65_536])))
+    return clean(text, secrets)
+
+
+def clean(text: str, secrets: Iterable[str] = ()) -> str:
+    """Words of a source in one line, without `secrets`, what looks like one, and addresses of persons."""
     text = " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
     text = hidden(text, secrets)
     if len(text) > _LOOKED_AT:

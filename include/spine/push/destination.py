@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 from spine.control.pushes import Change, Op
 from spine.core.errors import ConfigError
+from spine.http.client import Client
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,10 @@ class Destination:
         """How many changes of one operation go in one call of `send`."""
         return self.most
 
+    def clean(self, words: str) -> str:
+        """What the system says of a record, as it may be kept and logged."""
+        return words
+
     def look(self, changes: Sequence[Change]) -> dict[int, Held]:
         """What the system holds of these records, by the change's number; what is not there is left out. Raises ConnectorError."""
         raise NotImplementedError
@@ -69,6 +74,16 @@ class Destination:
     def every(self) -> Iterator[list[Held]]:
         """All records that are there, for `overwrite`. Raises ConfigError where that cannot be known."""
         raise ConfigError("`overwrite` needs a system that shows all that it holds", hint="Choose another `operation`")
+
+
+class OverHttp(Destination):
+    """A system that is asked over HTTP, and may quote what it was sent."""
+
+    _client: Client
+
+    def clean(self, words: str) -> str:
+        """Its words without our secrets and addresses of persons."""
+        return self._client.clean(words)
 
 
 def by_halves(

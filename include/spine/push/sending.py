@@ -149,16 +149,16 @@ class Sending:
         failpoint("push_sending")
         outcomes = destination.send(batch)
         failpoint("push_sent")
-        self._settle([self._ended(change, outcome) for change, outcome in zip(batch, outcomes, strict=True)])
+        self._settle([self._ended(destination, change, outcome) for change, outcome in zip(batch, outcomes, strict=True)])
         failpoint("push_settled")
 
-    def _ended(self, change: Change, outcome: Outcome) -> Settled:
+    @staticmethod
+    def _ended(destination: Destination, change: Change, outcome: Outcome) -> Settled:
         if outcome.ok:
             return Settled(change, "sent", outcome.id)
         again = outcome.retryable and change.tries + 1 < _TRIES
-        return Settled(
-            change, "planned" if again else "failed", error_code=outcome.code, error_message=outcome.message, retryable=outcome.retryable
-        )
+        words = destination.clean(outcome.message)
+        return Settled(change, "planned" if again else "failed", error_code=outcome.code, error_message=words, retryable=outcome.retryable)
 
     def confirm(self) -> None:
         """See that what the system has taken is there, and remember what both sides hold. Raises ConnectorError. Safe to call again."""

@@ -14,7 +14,7 @@ from spine.control.pushes import Change
 from spine.core.errors import ConfigError, SourceRejected
 from spine.http.client import Client
 from spine.http.transport import Request
-from spine.push.destination import Destination, Held, Outcome, by_halves
+from spine.push.destination import Held, Outcome, OverHttp, by_halves
 from spine.push.ends import End
 from spine.push.values import key_text, plain
 from spine.sources.variables import values_of
@@ -23,7 +23,7 @@ _MOST = 1000
 _LETTERS = 26
 
 
-class GoogleSheets(Destination):
+class GoogleSheets(OverHttp):
     """One sheet, as `<spreadsheet id>/<title>`, or as its title where the Connection's extra names one spreadsheet."""
 
     most: int = _MOST

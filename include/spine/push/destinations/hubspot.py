@@ -14,7 +14,7 @@ from spine.core.errors import ConfigError, SourceRejected
 from spine.core.placeholders import written
 from spine.http.client import Client
 from spine.http.transport import Request
-from spine.push.destination import Destination, Held, Outcome, by_halves
+from spine.push.destination import Held, Outcome, OverHttp, by_halves
 from spine.push.ends import End
 from spine.push.values import plain
 from spine.sources.loader import reader_for
@@ -24,7 +24,7 @@ _MOST = 100
 _AGAIN = ("RATE_LIMIT", "CONFLICT", "INTERNAL_ERROR", "TIMEOUT")
 
 
-class HubSpot(Destination):
+class HubSpot(OverHttp):
     """One type of object. Its properties are texts; an empty one clears."""
 
     most: int = _MOST

@@ -15,7 +15,7 @@ from spine.core.errors import ConfigError, SourceRejected
 from spine.core.placeholders import fill_all
 from spine.http.client import Client
 from spine.http.transport import Response
-from spine.push.destination import Destination, Held, Outcome, by_halves
+from spine.push.destination import Held, Outcome, OverHttp, by_halves
 from spine.push.ends import End
 from spine.push.values import same
 from spine.sources.rest.requester import request_of
@@ -28,7 +28,7 @@ _LOOKED_AT = 20  # records that are looked at between two entries in the journal
 _ABSENT = ("answered 404", "answered 410")
 
 
-class Rest(Destination):
+class Rest(OverHttp):
     """One object of a source. `token` makes the keys by which the vendor knows a request again."""
 
     def __init__(self, client: Client, end: End, extra: Mapping[str, Any], token: str) -> None:

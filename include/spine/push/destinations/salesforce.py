@@ -13,7 +13,7 @@ from spine.control.pushes import Change
 from spine.core.errors import ConfigError, SchemaMismatch
 from spine.http.client import Client
 from spine.http.transport import Request
-from spine.push.destination import Destination, Held, Outcome
+from spine.push.destination import Held, Outcome, OverHttp
 from spine.push.ends import End
 from spine.push.values import plain
 from spine.sources.custom.salesforce import name as checked
@@ -30,7 +30,7 @@ _AGAIN = frozenset(
 )
 
 
-class Salesforce(Destination):
+class Salesforce(OverHttp):
     """One object. A key that is a custom field (`…__c`) is taken for an external id, by which Salesforce itself finds the record."""
 
     most: int = _MOST
