@@ -32,8 +32,8 @@ CACHE = PROJECT / ".spine" / "bench"
 SHARED = {"inventors": "inventors", "historical_50k": "historical", "chicago_early_childhood": "chicago", "fodors_zagats": "restaurants"}
 SEED = 7
 NOW = datetime(2026, 1, 31, tzinfo=UTC)
-# One real person has 2.25 records in the three vendors of a world, one organisation (a sixth of the persons) 1.91.
-PERSON_RECORDS, ORGANIZATION_RECORDS = 2.25, 1.91 / 6
+# One real person has 2.35 records in the three vendors of a world, one organisation (a sixth of the persons) 1.91.
+PERSON_RECORDS, ORGANIZATION_RECORDS = 2.35, 1.91 / 6
 _SLICE = 50_000
 
 

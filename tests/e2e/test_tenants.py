@@ -15,6 +15,7 @@ import pytest
 from spine.core.names import record_ref
 from spine.lake.gold import CHANGES, LINKS, MATCHES, MODELS, REDIRECTS
 from spine.lake.reading import query_engine
+from spine.sources.spec import load_source
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.spark, pytest.mark.postgres]
 ONE, TWO = "alderney", "brecon"
@@ -169,9 +170,9 @@ def test_the_control_plane_shows_a_tenant_its_own_rows(world, run, tenant):
 
 @each_tenant
 def test_cursors_name_their_tenant_alone(world, run, tenant):
-    del run
     mine = {key: value for key, value in world.services.variables.values.items() if "cursor" in key and tenant in key}
-    assert len(mine) == 7
+    streams = [stream for name in run.results["normalized"] for stream in load_source(name).streams]
+    assert len(mine) == sum(stream.cursor is not None and stream.found is None for stream in streams)
     assert not [key for key, value in mine.items() if OTHER[tenant] in key + value]
 
 
@@ -181,6 +182,8 @@ def test_a_validation_page_shows_one_tenant_or_none(run, tenant):
     for source in run.results["normalized"].values():
         for facts in source.values():
             validation = facts["validation"]
+            if validation is None:
+                continue  # no row came
             for path in (Path(validation["pages"][tenant]), Path(validation["pages"][tenant]).with_suffix(".json")):
                 text = path.read_text()
                 assert tenant in text
@@ -188,7 +191,7 @@ def test_a_validation_page_shows_one_tenant_or_none(run, tenant):
                 seen += 1
             common = Path(validation["page"]).read_text() + Path(validation["json"]).read_text()
             assert tenant not in common
-    assert seen == 2 * 7  # page and JSON of each Silver table
+    assert seen >= 2 * sum(len(load_source(name).entities) for name in run.results["normalized"]), "page and JSON of each entity's table"
 
 
 def test_no_log_line_mentions_both_and_none_holds_a_record(run):

@@ -279,5 +279,5 @@ def test_what_nobody_sees_is_no_value_and_no_part_of_one(normalized: Normalized)
 
 @pytest.mark.parametrize("source", ["salesforce", "hubspot", "people_files"])
 def test_every_declared_mapping_names_fields_of_its_entity(source: str) -> None:
-    for stream in load_source(source).streams:
+    for stream in (stream for stream in load_source(source).streams if stream.entity):
         assert set(stream.mapping.fields) <= set(load_entity(stream.entity).fields)

@@ -23,7 +23,9 @@ def test_one_failing_stream_does_not_stop_the_others(make_spine):
             done[work.stream] = extract.extract(work, spine.services).to_json()["status"]
         except SourceUnavailable:
             done[work.stream] = "unavailable"
-    assert done == {"contacts": "success", "deals": "success", "companies": "unavailable"}
+    assert done.pop("companies") == "unavailable"
+    assert {"contacts", "deals"} <= done.keys()
+    assert set(done.values()) == {"success"}
     closed = closing.finish("hubspot", "r1", spine.tenants, spine.services)
     assert closed.status == "partial"
     assert closed.tenants[spine.tenants[0]].errors[0]["code"] == "SOURCE_UNAVAILABLE"

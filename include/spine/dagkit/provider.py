@@ -72,6 +72,7 @@ def _extra() -> dict[str, Any]:
         },
         "token_url": {"label": "Token URL", "description": "OAuth: only if it is not below the address", "schema": text},
         "scope": {"label": "Scope", "description": "OAuth: what is asked for", "schema": text},
+        "database": {"label": "Database", "description": "Of a source that keeps several, such as Odoo's", "schema": text},
         "auth": {"label": "Way to sign", "description": "Where the source has several (`other_auths`): its name", "schema": text},
         "rate_account": {
             "label": "Account of the limit",
