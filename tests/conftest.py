@@ -40,14 +40,17 @@ from spine.stack import connect, processes
 
 # Modules that take longest, dearest first (docs/testing.md). They start first, so that the workers end together: what comes last is short.
 DEAREST = (
-    "e2e/test_scheduler", "e2e/test_hostile", "pipeline/test_normalize", "e2e/test_kills", "e2e/test_faults", "cli/test_whole_path",
+    "e2e/test_scheduler", "connector_suite/test_sources",
+    "e2e/test_hostile", "pipeline/test_normalize", "e2e/test_kills", "e2e/test_faults", "cli/test_whole_path",
     "e2e/test_benchmark", "pipeline/test_extract", "pipeline/test_resources", "pipeline/test_limits", "e2e/test_whole_path",
     "identity/spark/test_cluster", "pipeline/test_normalize_order", "gold/test_publish_rights", "control/test_hostile_analyst",
     "lake/test_silver", "matching/test_spark", "pipeline/test_normalize_kill", "pipeline/test_hostile_tenants", "pipeline/test_flat",
     "pipeline/test_histories", "pipeline/test_quarantine", "identity/spark/test_match", "pipeline/test_resolve", "gold/test_lookup",
     "servers/test_prism", "servers/test_silver", "servers/test_emulate", "servers/test_own_vendors",
     "test_linear", "fuzz/test_parsers", "sources/test_bombs", "sources/test_parquet_pages", "pipeline/test_rest_kill",
-    "connector_suite/test_sources", "connector_suite/test_mutants", "pipeline/test_http_kills"
+    "connector_suite/test_mutants", "connector_suite/test_protocols", "pipeline/test_http_kills", "pipeline/test_resync",
+    "pipeline/test_unite",
+    "sources/custom/test_salesforce_bulk", "pipeline/test_mail_kill", "dags/test_dags", "benchmarks/test_identity_ablation",
     "e2e/test_tenants", "cli/test_imports", "gold/test_stewardship", "identity/golden/test_overrides", "control/test_airflow_state",
     "e2e/test_personal_data", "sandbox/test_server", "e2e/test_real_records", "lake/test_readers", "cli/test_commands",
     "identity/golden/test_resolution", "control/test_rotation", "pipeline/test_secrets", "cli/test_escapes",
