@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qsl, urlsplit
 
 import orjson
 import pytest
@@ -17,7 +14,7 @@ from spine.core import clock
 from spine.core.errors import ConfigError, DeleteSweepRefused
 from spine.pipeline import extract
 from spine.pipeline.work import Sync
-from tests.pipeline.test_parts import PROGRAM, Shop
+from tests.pipeline.test_parts import PROGRAM, Shop, serving
 
 pytestmark = pytest.mark.slow
 NOTES = {
@@ -58,27 +55,8 @@ class Log:
 @pytest.fixture
 def served() -> Iterator[tuple[Log, str]]:
     log = Log()
-
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def do_GET(self) -> None:
-            parts = urlsplit(self.path)
-            status, content = log.answer(parts.path, dict(parse_qsl(parts.query)))
-            body = orjson.dumps(content)
-            self.send_response(status)
-            self.send_header("content-length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *args: Any) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
-    yield log, f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    server.server_close()
+    with serving(lambda *asked: log.answer(*asked)) as url:  # looked up each time, since tests replace it
+        yield log, url
 
 
 @pytest.fixture

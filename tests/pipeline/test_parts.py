@@ -6,6 +6,7 @@ import json
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -68,16 +69,16 @@ class Vendor:
         return found
 
 
-@pytest.fixture
-def vendor() -> Iterator[tuple[Vendor, str]]:
-    found = Vendor()
+@contextmanager
+def serving(answer: Callable[[str, dict[str, str]], tuple[int, Any]]) -> Iterator[str]:
+    """The address of a server that gives `answer` to each GET: of path and query, status and JSON."""
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
         def do_GET(self) -> None:
             parts = urlsplit(self.path)
-            status, content = found.answer(parts.path, dict(parse_qsl(parts.query)))
+            status, content = answer(parts.path, dict(parse_qsl(parts.query)))
             body = orjson.dumps(content)
             self.send_response(status)
             self.send_header("content-length", str(len(body)))
@@ -89,9 +90,16 @@ def vendor() -> Iterator[tuple[Vendor, str]]:
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
-    yield found, f"http://127.0.0.1:{server.server_port}"
+    yield f"http://127.0.0.1:{server.server_port}"
     server.shutdown()
     server.server_close()
+
+
+@pytest.fixture
+def vendor() -> Iterator[tuple[Vendor, str]]:
+    found = Vendor()
+    with serving(lambda *asked: found.answer(*asked)) as url:  # looked up each time, since tests replace it
+        yield found, url
 
 
 class Shop:
