@@ -18,7 +18,7 @@ from spine.dagkit.policies import QUICK, default_args
 from spine.dagkit.quiet import quiet
 from spine.dagkit.resolve import gold
 from spine.dagkit.sharing import share
-from spine.dagkit.sync import START, asset
+from spine.dagkit.sync import START, asset, each_alone
 from spine.dagkit.waiting import waiting_unless_manual
 from spine.push.check import broken_pushes, sound_push
 from spine.push.spec import Push, push_names
@@ -32,13 +32,7 @@ _ANSWER = timedelta(days=1)  # how long a person may take
 
 def build_push_dags(wanted: str | None) -> dict[str, DAG]:
     """The DAG of each sound way back by its id, or the `wanted` one only."""
-    found = {}
-    for name in push_names():
-        dag_id = f"push_{name}"
-        if wanted in (None, dag_id):
-            with suppress(Exception):  # all DAGs of a file are lost with an error that leaves it
-                found[dag_id] = build_push_dag(sound_push(name))
-    return found
+    return each_alone("push", push_names(), lambda name: build_push_dag(sound_push(name)), wanted)
 
 
 def build_push_dag(push: Push) -> DAG:

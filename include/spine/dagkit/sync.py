@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
@@ -61,15 +62,20 @@ def sync_params(source: Source) -> dict[str, Param]:
     }
 
 
-def build_sync_dags(wanted: str | None) -> dict[str, DAG]:
-    """The DAG of each sound source by its id, or the `wanted` one only. What is left out takes no other DAG down; `refusals` tells why."""
+def each_alone(kind: str, names: Iterable[str], build: Callable[[str], DAG], wanted: str | None) -> dict[str, DAG]:
+    """The DAG `<kind>_<name>` of each name by its id, or the `wanted` one only; one that cannot be built takes no other down."""
     found = {}
-    for name in source_names():
-        dag_id = f"sync_{name}"
+    for name in names:
+        dag_id = f"{kind}_{name}"
         if wanted in (None, dag_id):
             with suppress(Exception):  # all DAGs of a file are lost with an error that leaves it
-                found[dag_id] = build_sync_dag(sound_source(name))
+                found[dag_id] = build(name)
     return found
+
+
+def build_sync_dags(wanted: str | None) -> dict[str, DAG]:
+    """The DAG of each sound source by its id, or the `wanted` one only. What is left out takes no other DAG down; `refusals` tells why."""
+    return each_alone("sync", source_names(), lambda name: build_sync_dag(sound_source(name)), wanted)
 
 
 def refusals() -> list[ConfigError]:
