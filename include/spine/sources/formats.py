@@ -225,9 +225,10 @@ def _row(line: int, values: list[str], error: str, raw: str, sound: bool, dialec
     return Row(line, kept, len(raw))
 
 
-def _json_lines(lines: _Lines, columns: int) -> Iterator[Row]:
+def _each(lines: _Lines) -> Iterator[tuple[str, str]]:
+    """Each line as it stands in the file, and why it cannot be read, if it cannot."""
     while True:
-        error, values = "", None
+        error = ""
         try:
             next(lines)
         except StopIteration:
@@ -235,10 +236,14 @@ def _json_lines(lines: _Lines, columns: int) -> Iterator[Row]:
         except _TooLong:
             error = _TOO_LONG
         raw, sound = lines.take()
+        yield raw, error or ("" if sound else f"not {lines.encoding.upper().removesuffix('-SIG')}")
+
+
+def _json_lines(lines: _Lines, columns: int) -> Iterator[Row]:
+    for raw, error in _each(lines):
+        values = None
         if not raw.strip():
             continue
-        if not error:
-            error = "" if sound else f"not {lines.encoding.upper().removesuffix('-SIG')}"
         if not error:
             try:
                 values = jsontext.parse(raw.encode(errors="surrogatepass"))
@@ -266,23 +271,13 @@ def _json(decoded: Bounded, bounds: Bounds, form: Form) -> Iterator[Row]:
 def _fixed(lines: _Lines, form: Form) -> Iterator[Row]:
     """Rows whose columns have so many letters each; a line may end before its last columns."""
     width = sum(form.layout.values())
-    while True:
-        error = ""
-        try:
-            next(lines)
-        except StopIteration:
-            return
-        except _TooLong:
-            error = _TOO_LONG
-        raw, sound = lines.take()
+    for raw, error in _each(lines):
         if lines.number <= form.skip:
             continue
         text = raw.rstrip(" \t\x1a")  # the end of a file in CP/M, which some programs still write
         if not error and not text:
             yield EmptyRow(lines.number, {})
             continue
-        if not error:
-            error = "" if sound else f"not {lines.encoding.upper().removesuffix('-SIG')}"
         error = error or (f"{len(text)} letters for {width}" if len(text) > width else "")
         yield BadRow(lines.number, {}, len(raw), error, raw) if error else Row(lines.number, _cut(text, form.layout), len(raw))
 
